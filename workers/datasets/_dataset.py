@@ -1,0 +1,121 @@
+"""What a dataset is: facts that plans and networks need, and a reader of its pixels."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+SplitName = Literal["train", "test"]
+Images = npt.NDArray[np.uint8]  # (N, H, W, 3), RGB
+Labels = npt.NDArray[np.int64]  # (N,)
+SPLITS: tuple[SplitName, SplitName] = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Jigsaw:
+    """How the jigsaw task cuts an image of this dataset: `grid` x `grid` patches of a `side` px image."""
+
+    side: int
+    grid: int
+
+    @property
+    def patch(self) -> int:
+        """Side of one patch of the grid, in pixels."""
+        return self.side // self.grid
+
+    @property
+    def tile(self) -> int:
+        """Side of the tile cut out of a patch: 76 % of it, so that tiles never share an edge."""
+        return self.patch * 76 // 100
+
+    @property
+    def slots(self) -> int:
+        """Tiles of one image."""
+        return self.grid**2
+
+    @property
+    def permutations(self) -> int:
+        """Classes of the task: all 24 orders of a 2x2 grid, 1,000 well separated ones of a 3x3 grid."""
+        return {2: 24, 3: 1000}[self.grid]
+
+
+class Dataset(Protocol):
+    """A frozen object with the facts of the complete published set, known without opening any data."""
+
+    @property
+    def name(self) -> str:
+        """Name of the file it is defined in, and of its folder below `data_root`."""
+
+    @property
+    def classes(self) -> int:
+        """Number of classes; labels are 0 .. classes - 1."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """A name for each class; empty where they are not known."""
+
+    @property
+    def size(self) -> int:
+        """Native side of the square images a network sees, in pixels."""
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        """Mean of R, G, B on the 0..1 scale."""
+
+    @property
+    def std(self) -> tuple[float, float, float]:
+        """Standard deviation of R, G, B on the 0..1 scale."""
+
+    @property
+    def stem(self) -> Literal["cifar", "imagenet"]:
+        """Which stem networks need for images of this size."""
+
+    @property
+    def jigsaw(self) -> Jigsaw:
+        """How images are cut for the jigsaw task."""
+
+    @property
+    def published_id(self) -> str | None:
+        """`dataset_id` of the complete published set, None where there is no such set."""
+
+    @property
+    def train_images(self) -> int:
+        """Training images of the published set."""
+
+    @property
+    def test_images(self) -> int:
+        """Test images of the published set."""
+
+    def files(self, root: Path | None) -> Sequence[Path]:
+        """The files the pixels would be read from; FileNotFoundError where they are not below `root`."""
+
+    def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
+        """All images (N, H, W, 3) and labels (N,) of a split, decoded, in the set's own order.
+
+        FileNotFoundError where there is no data; ValueError naming file and row where it is broken.
+        """
+
+
+def content_id(name: str, splits: Sequence[tuple[SplitName, Images, Labels]]) -> str:
+    """`<name>-<16 hex>`: the identity of decoded pixels and labels, in order, whatever file they came from.
+
+    The digest is sha256 over, for each split in the order train, test: a line of ASCII text
+    `<split> images N H W 3 uint8`, the pixels in C order, a line `<split> labels N int64`, and the labels
+    as little-endian 64-bit integers; each line ends with a newline.
+    """
+    digest = hashlib.sha256()
+    for split, images, labels in splits:
+        if images.dtype != np.uint8 or images.ndim != 4 or labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"{name} {split}: images {images.shape} {images.dtype} with labels {labels.shape}; "
+                "right are uint8 images (N, H, W, 3) and one label each"
+            )
+        digest.update(f"{split} images {' '.join(map(str, images.shape))} uint8\n".encode())
+        digest.update(memoryview(np.ascontiguousarray(images)).cast("B"))
+        digest.update(f"{split} labels {len(labels)} int64\n".encode())
+        digest.update(memoryview(np.ascontiguousarray(labels, dtype="<i8")).cast("B"))
+    return f"{name}-{digest.hexdigest()[:16]}"

@@ -1,0 +1,103 @@
+"""Reader of Parquet files that hold one encoded image and one label a row, as Hugging Face's hub does."""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from workers.datasets._dataset import Images, Labels, SplitName
+
+IMAGE_COLUMNS = ("image", "img")
+_SHARD = re.compile(r"-(\d+)-of-(\d+)$")
+
+
+def shards(folder: Path, split: SplitName) -> list[Path]:
+    """The Parquet files of a split in their order, [] where there is none.
+
+    `train.parquet`, or shards such as `train-00000-of-00002.parquet`; FileNotFoundError where one of those
+    is missing, since the rest would pass for a smaller dataset.
+    """
+    files = sorted(folder.glob(f"{split}*.parquet"))
+    numbered = [match for file in files if (match := _SHARD.search(file.stem))]
+    if numbered:
+        have = {int(match[1]) for match in numbered}
+        missing = sorted(set(range(max(int(match[2]) for match in numbered))) - have)
+        if missing:
+            raise FileNotFoundError(
+                f"{folder}: {split} shards {missing} are missing, {len(have)} are there; copy all of them"
+            )
+    return files
+
+
+def read_images(files: Sequence[Path], split: SplitName, size: int, classes: int) -> tuple[Images, Labels]:
+    """Images (N, size, size, 3) and labels (N,) of all files in order.
+
+    The column `image` or `img` holds encoded images (PNG, WebP, ...), as bytes or as a struct with `bytes`;
+    `label` holds integers. ValueError naming file, row and split where anything else is found.
+    """
+    total = sum(_open(file, split).metadata.num_rows for file in files)
+    images = np.empty((total, size, size, 3), np.uint8)
+    labels = np.empty(total, np.int64)
+    at = 0
+    for file in files:
+        for row, (data, label) in enumerate(_rows(file, split)):
+            place = f"{file}, row {row} ({split})"
+            images[at] = _pixels(data, size, place)
+            labels[at] = _label(label, classes, place)
+            at += 1
+    return images, labels
+
+
+def _open(file: Path, split: SplitName) -> Any:
+    try:
+        return pq.ParquetFile(file)
+    except pa.ArrowInvalid as error:
+        raise ValueError(
+            f"{file} ({split}) is no readable Parquet file, perhaps cut short: {error}"
+        ) from error
+
+
+def _rows(file: Path, split: SplitName) -> Iterator[tuple[Any, Any]]:
+    """Encoded image and label of every row, a bounded number of rows in memory."""
+    parquet = _open(file, split)
+    have = parquet.schema_arrow.names
+    image = next((column for column in IMAGE_COLUMNS if column in have), None)
+    if image is None or "label" not in have:
+        raise ValueError(
+            f"{file} ({split}) has the columns {', '.join(have)}; "
+            f"right are {' or '.join(IMAGE_COLUMNS)} (encoded images) and label (integers)"
+        )
+    try:
+        for batch in parquet.iter_batches(batch_size=1000, columns=[image, "label"]):
+            yield from zip(batch.column(image).to_pylist(), batch.column("label").to_pylist(), strict=True)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{file} ({split}) is damaged: {error}") from error
+
+
+def _pixels(data: Any, size: int, place: str) -> Images:
+    """Decoded RGB pixels (size, size, 3)."""
+    if isinstance(data, dict):
+        data = data.get("bytes")
+    if not isinstance(data, bytes):
+        raise ValueError(f"{place}: the image is {type(data).__name__}; right are the bytes of an image file")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"{place}: image of {len(data)} bytes cannot be decoded: {error}") from error
+    if image.mode != "RGB" or image.size != (size, size):
+        seen = f"{image.width}x{image.height} {image.mode}"
+        raise ValueError(f"{place}: image is {seen}; right is {size}x{size} RGB")
+    return np.asarray(image)
+
+
+def _label(label: Any, classes: int, place: str) -> int:
+    if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < classes:
+        raise ValueError(f"{place}: label is {label!r}; right is an integer in 0..{classes - 1}")
+    return label

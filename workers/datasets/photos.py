@@ -1,0 +1,136 @@
+"""Patches of eight colour photographs that the scikit-image package carries: data that is always there.
+
+What it is: 32 px RGB patches of photographs of an astronaut, a cat (chelsea), a cup of coffee, deep space
+(hubble_deep_field), a stained tissue section (ihc), a motorcycle, a retina and a rocket; the class is the
+photograph. What it is not: a benchmark. All patches of a class come from one picture, training patches
+overlap each other, and an accuracy says how well a network tells the textures of these eight pictures
+apart; for demonstrations and tests of the machinery, where every task (turns, colours, puzzles) needs
+natural images with structure.
+
+How patches are cut:
+- A photograph is reduced by the whole factor that leaves its shorter side just above 200 px, averaging
+  blocks, so that a patch shows more than a few strands of fur.
+- Its columns are divided into bands with a period of 128 px: 84 px for training, 4 px for nobody, 36 px for
+  testing, 4 px for nobody. A patch lies within one band, hence no pixel serves both splits.
+- Of all patches on a 2 px grid the third with the most contrast stays (contrast of a patch: the least
+  variance of brightness among its four quarters, since a flat quarter is no piece of a puzzle); patches
+  evenly spaced through these, in reading order, are the split. All arithmetic is on integers.
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from workers.datasets._dataset import Images, Jigsaw, Labels, SplitName
+
+PHOTOGRAPHS = (
+    "astronaut.png",
+    "chelsea.png",
+    "coffee.png",
+    "hubble_deep_field.jpg",
+    "ihc.png",
+    "motorcycle_left.png",
+    "retina.jpg",
+    "rocket.jpg",
+)
+SHORT_SIDE = 200
+PERIOD = 128
+BANDS: dict[SplitName, tuple[int, int]] = {"train": (0, 84), "test": (88, 124)}  # columns within a period
+STRIDE = 2
+_JIGSAW = Jigsaw(side=32, grid=2)
+
+
+@dataclass(frozen=True)
+class Photos:
+    """1,024 training and 512 test patches, equally many of each photograph."""
+
+    name: str = "photos"
+    classes: int = 8
+    class_names: tuple[str, ...] = tuple(Path(file).stem for file in PHOTOGRAPHS)
+    size: int = 32
+    # Measured on the training patches, rounded to four decimals.
+    mean: tuple[float, float, float] = (0.5039, 0.3488, 0.2907)
+    std: tuple[float, float, float] = (0.3030, 0.2295, 0.2144)
+    stem: Literal["cifar", "imagenet"] = "cifar"
+    jigsaw: Jigsaw = _JIGSAW
+    published_id: str | None = "photos-d0e109bf91387cb4"
+    train_images: int = 1024
+    test_images: int = 512
+
+    def files(self, root: Path | None) -> tuple[Path, ...]:
+        """The photographs inside the installed scikit-image; `root` is not looked at."""
+        package = find_spec("skimage")
+        if package is None or package.origin is None:
+            raise FileNotFoundError("photos is cut from pictures of scikit-image, which is not installed")
+        files = tuple(Path(package.origin).parent / "data" / file for file in PHOTOGRAPHS)
+        for file in files:
+            if not file.is_file():
+                raise FileNotFoundError(
+                    f"{file} is missing; photos needs scikit-image >= 0.24 installed whole"
+                )
+        return files
+
+    def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
+        """Patches (N, 32, 32, 3) with the classes in turn: image i is of class i % 8."""
+        each = (self.train_images if split == "train" else self.test_images) // self.classes
+        cut = [_patches(_photograph(file), split, self.size, each) for file in self.files(root)]
+        images = np.stack(cut, axis=1).reshape(-1, self.size, self.size, 3)
+        return images, np.tile(np.arange(self.classes, dtype=np.int64), each)
+
+
+def _photograph(file: Path) -> Images:
+    """A photograph (H, W, 3), its shorter side between SHORT_SIDE and twice that."""
+    with Image.open(file) as opened:
+        pixels = np.asarray(opened.convert("RGB"), dtype=np.int64)
+    factor = max(1, min(pixels.shape[:2]) // SHORT_SIDE)
+    height, width = pixels.shape[0] // factor, pixels.shape[1] // factor
+    blocks = pixels[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
+    area = factor**2
+    return ((blocks.sum(axis=(1, 3)) + area // 2) // area).astype(np.uint8)
+
+
+def corners(shape: tuple[int, ...], split: SplitName, size: int) -> npt.NDArray[np.int64]:
+    """Top left corners (M, 2), in reading order, of all patches of a (H, W) picture that a split may use."""
+    first, end = BANDS[split]
+    left = np.arange(0, shape[1] - size + 1, STRIDE)
+    left = left[(left % PERIOD >= first) & (left % PERIOD + size <= end)]
+    top = np.arange(0, shape[0] - size + 1, STRIDE)
+    return np.stack(np.meshgrid(top, left, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def _patches(photograph: Images, split: SplitName, size: int, n: int) -> Images:
+    """n patches (n, size, size, 3) of a photograph."""
+    at = corners(photograph.shape, split, size)
+    contrast = _contrast(photograph, at, size)
+    # Stable sort: patches of equal contrast stay in reading order, on every machine.
+    best = np.sort(np.argsort(-contrast, kind="stable")[: len(at) // 3])
+    chosen = at[best[np.arange(n) * len(best) // n]]
+    return np.stack([photograph[y : y + size, x : x + size] for y, x in chosen])
+
+
+def _contrast(photograph: Images, at: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+    """For each patch the least variance among its quarters (times the square of their area)."""
+    bright = photograph.sum(axis=2, dtype=np.int64)
+    half = size // 2
+    sums, squares = _box_sums(bright, half), _box_sums(bright**2, half)
+    variance = half**2 * squares - sums**2
+    y, x = at[:, 0], at[:, 1]
+    quarters = [variance[y + dy, x + dx] for dy in (0, half) for dx in (0, half)]
+    return np.minimum.reduce(quarters)
+
+
+def _box_sums(values: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.int64]:
+    """Sum over the side x side box whose top left corner is at each place where one fits."""
+    total = np.pad(values, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
+    boxes: npt.NDArray[np.int64] = (
+        total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
+    )
+    return boxes
+
+
+DATASET = Photos()
