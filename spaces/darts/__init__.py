@@ -1,0 +1,93 @@
+"""The DARTS space: a normal and a reduction cell of four nodes, eight operations (Liu et al. 2019)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spaces._space import Cost, Size, Stem
+from spaces.darts import genotype as _genotype
+from spaces.darts.cost import cost as _cost
+from spaces.darts.genotype import CODES, NODES, OPS, Cell, Genotype, parse, write
+from spaces.darts.network import Trunk
+
+
+@dataclass(frozen=True)
+class Darts:
+    """DARTS cells, `none` among the operations, as UnNAS drew them. `depth` is the number of cells."""
+
+    name: str = "darts"
+    cifar_size: Size = Size(width=16, depth=20)  # noqa: RUF009  (immutable)
+
+    def sample(self, rng: np.random.Generator) -> str:
+        """Operations uniform over all eight, inputs uniform over all earlier nodes, all independent.
+
+        So the two inputs of a node may be the same one, as in the 500 architectures of UnNAS, whose pairs
+        share an input in 32 % of cases.
+        """
+        codes = list(OPS)
+        ops = rng.integers(len(codes), size=(2, NODES, 2))
+        sources = rng.integers(np.arange(2, 2 + NODES)[:, None], size=(2, NODES, 2))
+        normal, reduce = (
+            tuple(
+                tuple((codes[op], k) for op, k in zip(*node, strict=True)) for node in zip(*cell, strict=True)
+            )
+            for cell in zip(ops.tolist(), sources.tolist(), strict=True)
+        )
+        return write(Genotype(normal, reduce))
+
+    def normal(self, arch: str) -> str:
+        """The text itself, once it is known to be right: every spelling is built as it stands."""
+        return write(parse(arch))
+
+    def canonical(self, arch: str) -> str:
+        """Equal for cells that give the same functions; see `spaces.darts.genotype.canonical`."""
+        return write(Genotype(*map(_genotype.canonical, parse(arch))))
+
+    def arch_id(self, arch: str) -> str:
+        """12 hexadecimal digits of the canonical text's SHA-256."""
+        return hashlib.sha256(self.canonical(arch).encode()).hexdigest()[:12]
+
+    def encode(self, *, normal: Sequence[tuple[str, int]], reduce: Sequence[tuple[str, int]]) -> str:
+        """Text of a published genotype: per cell eight (operation name, input node), two for each node."""
+        return self.normal(write(Genotype(_pairs(normal, "normal"), _pairs(reduce, "reduction"))))
+
+    def graph(self, arch: str) -> dict[str, Any]:
+        """Both cells: two inputs, four sums and the output, an edge for every operation (`none` too)."""
+        cells = zip(("normal", "reduce"), parse(arch), strict=True)
+        return {"cells": [_drawing(name, cell) for name, cell in cells]}
+
+    def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem) -> Trunk:
+        """(B, in_channels, H, W) -> (B, 16 * width, H/4, W/4), or H/32 with the ImageNet stem."""
+        return Trunk(parse(arch), in_channels, width, depth, stem)
+
+    def cost(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int) -> Cost:
+        """The cost of that trunk, counted by arithmetic."""
+        return _cost(parse(arch), in_channels, width, depth, stem, size)
+
+
+def _pairs(edges: Sequence[tuple[str, int]], kind: str) -> Cell:
+    """Eight (operation name, node) to four nodes of two."""
+    if len(edges) != 2 * NODES:
+        raise ValueError(
+            f"a DARTS cell has {2 * NODES} operations; the {kind} cell has {len(edges)}: {edges!r}"
+        )
+    for op, _ in edges:
+        if op not in CODES:
+            raise ValueError(f"no operation {op!r} in the DARTS space; have {', '.join(CODES)}")
+    coded = [(CODES[op], int(source)) for op, source in edges]
+    return tuple((coded[k], coded[k + 1]) for k in range(0, len(coded), 2))
+
+
+def _drawing(name: str, cell: Cell) -> dict[str, Any]:
+    output = 2 + NODES
+    edges = [[source, k, OPS[code]] for k, node in enumerate(cell, start=2) for code, source in node]
+    edges += [[k, output, ""] for k in range(2, output)]
+    return {"name": name, "nodes": ["c_{k-2}", "c_{k-1}", "0", "1", "2", "3", "c_{k}"], "edges": edges}
+
+
+SPACE = Darts()

@@ -1,0 +1,122 @@
+"""The network of two DARTS cells: a stem and a stack of cells (Liu et al. 2019; UnNAS, Liu et al. 2020)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spaces._space import Stem
+from spaces.darts.genotype import Cell, Genotype
+from spaces.darts.ops import ConvBn, FactorizedReduction, build, rectified
+
+STEM_MULTIPLIER = 3
+"""The CIFAR stem has three times as many channels as the first cell is wide."""
+
+
+class Stage(NamedTuple):
+    """Where one cell of the stack stands: channels of its two inputs and of each of its nodes."""
+
+    before_last: int
+    last: int
+    width: int
+    reduces: bool
+    after_reduction: bool  # the input from two cells back is twice as large as the other one
+
+
+def stages(width: int, depth: int, stem: Stem) -> list[Stage]:
+    """The stack of `depth` cells: the width doubles in the reduction cells, at 1/3 and 2/3 of the depth."""
+    if width < 2 or depth < 1:
+        raise ValueError(f"a DARTS network of width {width} and depth {depth}: at least 2 and 1 are needed")
+    before_last = last = STEM_MULTIPLIER * width if stem == "cifar" else width
+    after_reduction = stem == "imagenet"  # its two outputs are at 1/4 and 1/8 of the image
+    out = []
+    for i in range(depth):
+        reduces = i in (depth // 3, 2 * depth // 3)
+        width *= 2 if reduces else 1
+        out.append(Stage(before_last, last, width, reduces, after_reduction))
+        before_last, last, after_reduction = last, 4 * width, reduces
+    return out
+
+
+class CellNetwork(nn.Module):
+    """One cell: two rectified maps of earlier cells -> (B, 4 * width, h, w), halved if the cell reduces.
+
+    Inputs at the size of the last cell's output, except the one from before a reduction, which is twice that.
+    """
+
+    def __init__(self, cell: Cell, stage: Stage) -> None:
+        super().__init__()
+        width, self.reduces = stage.width, stage.reduces
+        self.before_last: nn.Module = (
+            FactorizedReduction(stage.before_last, width)
+            if stage.after_reduction
+            else ConvBn(stage.before_last, width, 1)
+        )
+        self.last = ConvBn(stage.last, width, 1)
+        self.ops = nn.ModuleList()
+        # Per node what it adds up: (position in ops, node read, whether it is read through a ReLU).
+        # A `none` adds nothing and is left out.
+        self.reads: list[list[tuple[int, int, bool]]] = []
+        for node in cell:
+            reads = []
+            for code, source in node:
+                if code == "no":
+                    continue
+                stride = 2 if stage.reduces and source < 2 else 1
+                reads.append((len(self.ops), source, rectified(code, stride)))
+                self.ops.append(build(code, width, stride))
+            self.reads.append(reads)
+
+    def forward(self, before_last: Tensor, last: Tensor) -> Tensor:
+        states = [self.before_last(before_last), self.last(last)]
+        relus: dict[int, Tensor] = {}
+        for reads in self.reads:
+            parts = []
+            for op, source, through_relu in reads:
+                if through_relu and source not in relus:
+                    relus[source] = F.relu(states[source])
+                parts.append(self.ops[op](relus[source] if through_relu else states[source]))
+            if not parts:
+                states.append(self._zeros(states[1]))
+            else:
+                states.append(parts[0] if len(parts) == 1 else parts[0] + parts[1])
+        return torch.cat(states[2:], 1)
+
+    def _zeros(self, like: Tensor) -> Tensor:
+        """The value of a node that only adds `none`s."""
+        batch, channels, height, width = like.shape
+        if self.reduces:
+            height, width = (height + 1) // 2, (width + 1) // 2
+        return like.new_zeros((batch, channels, height, width))
+
+
+class Trunk(nn.Module):
+    """(B, in_channels, H, W) -> (B, out_channels, h, w), h = H/4 (CIFAR stem) or H/32 with two reductions."""
+
+    def __init__(self, genotype: Genotype, in_channels: int, width: int, depth: int, stem: Stem) -> None:
+        super().__init__()
+        stack = stages(width, depth, stem)
+        self.stem = nn.ModuleList()
+        if stem == "cifar":
+            self.stem.append(ConvBn(in_channels, STEM_MULTIPLIER * width, 3))
+        else:
+            half = ConvBn(in_channels, width // 2, 3, stride=2)
+            quarter = ConvBn(width // 2, width, 3, stride=2)
+            self.stem.append(nn.Sequential(half, nn.ReLU(inplace=True), quarter))
+            self.stem.append(ConvBn(width, width, 3, stride=2))
+        self.cells = nn.ModuleList(
+            CellNetwork(genotype.reduce if stage.reduces else genotype.normal, stage) for stage in stack
+        )
+        self.out_channels = 4 * stack[-1].width
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Stem and cells are only ever read through a ReLU, but for the last cell: it is applied once, and in
+        # place, since neither BN nor a concatenation needs its output for the backward pass.
+        before_last = last = F.relu(self.stem[0](x), inplace=True)
+        if len(self.stem) == 2:
+            last = F.relu(self.stem[1](before_last), inplace=True)
+        for cell in self.cells[:-1]:
+            before_last, last = last, F.relu(cell(before_last, last), inplace=True)
+        out: Tensor = self.cells[-1](before_last, last)
+        return out
