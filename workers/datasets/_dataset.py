@@ -115,7 +115,7 @@ def content_id(name: str, splits: Sequence[tuple[SplitName, Images, Labels]]) ->
                 "right are uint8 images (N, H, W, 3) and one label each"
             )
         digest.update(f"{split} images {' '.join(map(str, images.shape))} uint8\n".encode())
-        digest.update(memoryview(np.ascontiguousarray(images)).cast("B"))
+        digest.update(np.ascontiguousarray(images).data.cast("B"))
         digest.update(f"{split} labels {len(labels)} int64\n".encode())
-        digest.update(memoryview(np.ascontiguousarray(labels, dtype="<i8")).cast("B"))
+        digest.update(np.ascontiguousarray(labels, dtype="<i8").data.cast("B"))
     return f"{name}-{digest.hexdigest()[:16]}"

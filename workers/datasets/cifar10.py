@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from workers.datasets._dataset import SPLITS, Images, Jigsaw, Labels, SplitName
+from workers.datasets._dataset import SPLITS, Dataset, Images, Jigsaw, Labels, SplitName
 from workers.datasets._parquet import read_images, shards
 
 PICKLES = "cifar-10-batches-py"
@@ -75,7 +75,8 @@ def _locate(root: Path | None) -> dict[SplitName, list[Path]]:
                 )
     raise FileNotFoundError(
         f"no cifar10 at {root} or {root / 'cifar10'}: neither {PICKLES}/ nor train*.parquet and "
-        f"test*.parquet (here or in {' or '.join(LAYOUTS[1:])}). `workers.datasets.cifar10.download(root)` fetches it"
+        f"test*.parquet (here or in {' or '.join(LAYOUTS[1:])}). "
+        "`workers.datasets.cifar10.download(root)` fetches it"
     )
 
 
@@ -99,4 +100,4 @@ def _read_pickles(files: list[Path], split: SplitName) -> tuple[Images, Labels]:
     return np.ascontiguousarray(data.data, dtype=np.uint8), np.asarray(data.targets, dtype=np.int64)
 
 
-DATASET = Cifar10()
+DATASET: Dataset = Cifar10()

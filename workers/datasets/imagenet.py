@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from workers.datasets._dataset import Jigsaw, SplitName
+from workers.datasets._dataset import Dataset, Jigsaw, SplitName
 
 _JIGSAW = Jigsaw(side=255, grid=3)
 
@@ -39,4 +39,4 @@ _ADVICE = (
     "imagenet: the reader of ImageNet images is still to come in a later version. Plans, networks and their "
     "costs work without it; to train now, choose the dataset cifar10 or photos"
 )
-DATASET = ImageNet()
+DATASET: Dataset = ImageNet()

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from workers.datasets._dataset import Images, Jigsaw, Labels, SplitName
+from workers.datasets._dataset import Dataset, Images, Jigsaw, Labels, SplitName
 
 PHOTOGRAPHS = (
     "astronaut.png",
@@ -91,7 +91,8 @@ def _photograph(file: Path) -> Images:
     height, width = pixels.shape[0] // factor, pixels.shape[1] // factor
     blocks = pixels[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
     area = factor**2
-    return ((blocks.sum(axis=(1, 3)) + area // 2) // area).astype(np.uint8)
+    reduced: Images = ((blocks.sum(axis=(1, 3)) + area // 2) // area).astype(np.uint8)
+    return reduced
 
 
 def corners(shape: tuple[int, ...], split: SplitName, size: int) -> npt.NDArray[np.int64]:
@@ -121,7 +122,8 @@ def _contrast(photograph: Images, at: npt.NDArray[np.int64], size: int) -> npt.N
     variance = half**2 * squares - sums**2
     y, x = at[:, 0], at[:, 1]
     quarters = [variance[y + dy, x + dx] for dy in (0, half) for dx in (0, half)]
-    return np.minimum.reduce(quarters)
+    least: npt.NDArray[np.int64] = np.minimum.reduce(quarters)
+    return least
 
 
 def _box_sums(values: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.int64]:
@@ -133,4 +135,4 @@ def _box_sums(values: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.int64]
     return boxes
 
 
-DATASET = Photos()
+DATASET: Dataset = Photos()

@@ -1,0 +1,71 @@
+"""Images as networks see them: whole batches at once, with draws made beforehand.
+
+Everything runs on the device of the images and waits for none of its results. B images, S their side.
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Generator, Tensor
+
+from workers.datasets import Dataset
+
+PAD = 4
+OFFSETS = 8  # of the 2 * PAD + 1 there are: UnNAS's crops never use the last offset, on either axis
+
+
+@lru_cache(maxsize=64)
+def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """A small float32 vector, made once a device."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=torch.float32, device=device)
+
+
+def normalise(images: Tensor, dataset: Dataset) -> Tensor:
+    """(..., 3) of 0..255 -> float32 (..., 3), less the dataset's mean, over its standard deviation."""
+    mean, std = constant(dataset.mean, images.device), constant(dataset.std, images.device)
+    return images.to(torch.float32).div_(255).sub_(mean).div_(std)
+
+
+def draw_flip(n: int, generator: Generator) -> Tensor:
+    """Whether each of n images is mirrored: bool (n,), true half of the time."""
+    return torch.randint(2, (n,), generator=generator, dtype=torch.uint8).bool()
+
+
+def draw_crop(n: int, generator: Generator) -> Tensor:
+    """Top and left offset of n crops: uint8 (n, 2), 0 .. OFFSETS - 1."""
+    return torch.randint(OFFSETS, (n, 2), generator=generator, dtype=torch.uint8)
+
+
+def check(images: Tensor, side: int, task: str, dataset: Dataset) -> None:
+    """ValueError unless the batch is uint8 (B, side, side, 3)."""
+    if images.dtype != torch.uint8 or images.shape[1:] != (side, side, 3):
+        raise ValueError(
+            f"{task} on {dataset.name}: images are {tuple(images.shape)} {images.dtype}; "
+            f"right is (B, {side}, {side}, 3) torch.uint8"
+        )
+
+
+def mirrored(columns: Tensor, flip: Tensor, side: int) -> Tensor:
+    """Columns (B, w) of mirrored images, as columns of the images before `flip` (B,)."""
+    return torch.where(flip[:, None], side - 1 - columns, columns)
+
+
+def augmented(images: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
+    """uint8 (B, S, S, 3) -> float32 (B, 3, S, S): normalised, mirrored, padded with zeros and cropped.
+
+    Without draws only normalised. Zeros are put around normalised images, so the border is the mean colour.
+    """
+    if not draws:
+        return normalise(images, dataset).permute(0, 3, 1, 2).contiguous()
+    side, device = images.shape[1], images.device
+    steps = torch.arange(side, device=device) - PAD
+    rows, columns = (steps + draws["crop"][:, axis, None] for axis in (0, 1))  # (B, S), -4 .. S + 3
+    inside_rows, inside_columns = ((at >= 0) & (at < side) for at in (rows, columns))
+    inside = inside_rows[:, :, None] & inside_columns[:, None, :]
+    rows = rows.clamp(0, side - 1)
+    columns = mirrored(columns, draws["flip"], side).clamp(0, side - 1)
+    which = torch.arange(len(images), device=device)
+    cut = images[which[:, None, None], rows[:, :, None], columns[:, None, :]]
+    padded = normalise(cut, dataset).masked_fill_(~inside[..., None], 0.0)
+    return padded.permute(0, 3, 1, 2).contiguous()

@@ -1,0 +1,115 @@
+"""CIELAB lightness and colour class of 8-bit RGB pixels, exactly, on any device.
+
+The 313 colour classes (Zhang et al. 2016) are points of a lattice with a pitch of 10 in the ab plane, and
+every colour's nearest lattice point happens to be one of them (a test asks all 16,777,216). So the class of
+a pixel is found by rounding, without a search. Lightness and class are functions of the 24-bit colour; they
+are computed in float64, because in float32 some five colours in 500,000 land on the wrong side of a border.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.spatial import ConvexHull
+from torch import Tensor
+
+Floats = npt.NDArray[np.float64]
+
+CLASSES = 313
+PITCH = 10
+LOW, HIGH = -110, 110  # the lattice's corner and its opposite: no sRGB colour lies outside in a or b
+WHITE = (0.95047, 1.0, 1.08883)  # D65, 2 degree observer
+# Linear RGB -> XYZ (IEC 61966-2-1), each row over the white point's coordinate below.
+XYZ = (
+    (0.412453, 0.357580, 0.180423),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334, 0.119193, 0.950227),
+)
+LINEAR_BELOW = 0.008856  # of XYZ over white: CIELAB is linear there, a cube root above
+
+
+def centres() -> npt.NDArray[np.int64]:
+    """The colour classes as (a, b), (313, 2), ascending by a, then by b.
+
+    They are the corners of those cells of the lattice that overlap the convex hull of all sRGB colours in
+    the ab plane by more than a line. The hull follows from the edges of the RGB cube.
+    """
+    hull = _gamut()
+    low = range(LOW, HIGH, PITCH)
+    cells = [(a, b) for a in low for b in low if _overlap(hull, a, b)]
+    corners = {(a + da, b + db) for a, b in cells for da in (0, PITCH) for db in (0, PITCH)}
+    return np.array(sorted(corners), dtype=np.int64)
+
+
+def _gamut() -> Floats:
+    """Corners (M, 2), counter-clockwise, of the convex hull of all sRGB colours in the ab plane."""
+    ramp = np.arange(256)
+    edges = []
+    for axis in range(3):
+        for one in (0, 255):
+            for other in (0, 255):
+                edge = np.empty((256, 3), dtype=np.uint8)
+                edge[:, axis] = ramp
+                edge[:, (axis + 1) % 3], edge[:, (axis + 2) % 3] = one, other
+                edges.append(edge)
+    _, a, b = _lab(torch.from_numpy(np.concatenate(edges)))
+    points = torch.stack([a, b], dim=1).numpy()
+    return np.asarray(points[ConvexHull(points).vertices], dtype=np.float64)
+
+
+def _overlap(hull: Floats, a: int, b: int) -> bool:
+    """Whether the open cell with corner (a, b) and the interior of a convex polygon meet.
+
+    They do not exactly where a side of one has the other on its outside (separating axes).
+    """
+    if hull[:, 0].max() <= a or hull[:, 0].min() >= a + PITCH:
+        return False
+    if hull[:, 1].max() <= b or hull[:, 1].min() >= b + PITCH:
+        return False
+    cell = np.array([(a, b), (a + PITCH, b), (a + PITCH, b + PITCH), (a, b + PITCH)], dtype=np.float64)
+    side = np.roll(hull, -1, axis=0) - hull
+    reach = cell[None] - hull[:, None]  # (M, 4, 2)
+    left_of = side[:, None, 0] * reach[..., 1] - side[:, None, 1] * reach[..., 0]
+    return bool((left_of.max(axis=1) > 0).all())
+
+
+@lru_cache(maxsize=8)
+def _lattice(device: torch.device) -> Tensor:
+    """Class at each lattice point: int64, row-major over a then b; -1 where no class lies."""
+    side = (HIGH - LOW) // PITCH + 1
+    classes = np.full((side, side), -1, dtype=np.int64)
+    a, b = ((centres() - LOW) // PITCH).T
+    classes[a, b] = np.arange(CLASSES)
+    with torch.inference_mode(False):
+        return torch.from_numpy(classes.reshape(-1)).to(device)
+
+
+@lru_cache(maxsize=8)
+def _linear(device: torch.device) -> Tensor:
+    """Linear light of each 8-bit value: float64 (256,)."""
+    value = np.arange(256) / 255
+    linear = np.where(value > 0.04045, ((value + 0.055) / 1.055) ** 2.4, value / 12.92)
+    with torch.inference_mode(False):
+        return torch.from_numpy(linear).to(device)
+
+
+def _lab(pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """uint8 (..., 3) -> L, a, b, each float64 (...)."""
+    red, green, blue = _linear(pixels.device)[pixels.to(torch.int64)].unbind(dim=-1)
+    roots = []
+    for row, white in zip(XYZ, WHITE, strict=True):
+        light = (red * row[0] + green * row[1] + blue * row[2]) / white
+        root = light.clamp_min(LINEAR_BELOW).pow(1 / 3)
+        roots.append(torch.where(light > LINEAR_BELOW, root, 7.787 * light + 16 / 116))
+    x, y, z = roots
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+def lightness_and_class(images: Tensor) -> tuple[Tensor, Tensor]:
+    """uint8 (..., 3) -> lightness in 0..100, float32 (...), and colour class, int64 (...)."""
+    lightness, a, b = _lab(images)
+    side = (HIGH - LOW) // PITCH + 1
+    row, column = (((axis - LOW) / PITCH).round().to(torch.int64) for axis in (a, b))
+    classes = _lattice(images.device)[row * side + column]
+    return lightness.to(torch.float32), classes

@@ -1,0 +1,50 @@
+"""The orders in which the jigsaw task lays out tiles (Noroozi and Favaro 2016, as UnNAS uses them)."""
+
+from functools import lru_cache
+from itertools import permutations
+
+import numpy as np
+import numpy.typing as npt
+
+Orders = npt.NDArray[np.int8]
+
+# The first order of each 3x3 set: the one thing about the sets that chance decided.
+FIRST: dict[int, tuple[int, ...]] = {
+    1000: (8, 1, 6, 3, 5, 0, 4, 2, 7),
+    2000: (3, 4, 1, 7, 2, 6, 0, 8, 5),
+}
+
+
+@lru_cache(maxsize=4)
+def orders(slots: int, count: int) -> Orders:
+    """(count, slots): in row y, entry q is the slot that the tile at grid position q goes to in class y.
+
+    Four slots: all 24 orders, the untouched one first. Nine slots: 1,000 or 2,000 that differ from each
+    other in as many places as possible; takes a second or two, so it is only made where images are cut.
+    """
+    every = np.array(list(permutations(range(slots))), dtype=np.int8)
+    chosen = every if len(every) == count else every[_spread(every, FIRST[count], count)]
+    chosen.setflags(write=False)
+    return chosen
+
+
+def _spread(every: Orders, first: tuple[int, ...], count: int) -> list[int]:
+    """Rows chosen greedily: always the first with the largest mean distance to those chosen before.
+
+    Ties are frequent and decided by rounding in the sets that UnNAS used. Hence the distance of two orders
+    is differing places * (1 / slots), these are summed in the order of choice and divided by their number,
+    all in float64: any other arithmetic gives another set.
+    """
+    columns = np.ascontiguousarray(every.T)
+    distance = np.arange(len(columns) + 1) * (1 / len(columns))
+    total = np.zeros(len(every))
+    chosen = [int(np.flatnonzero((every == np.array(first)).all(axis=1))[0])]
+    while len(chosen) < count:
+        last = every[chosen[-1]]
+        differing = np.zeros(len(every), dtype=np.uint8)
+        for column, value in zip(columns, last, strict=True):
+            differing += column != value
+        total += distance[differing]
+        total[chosen[-1]] = -np.inf  # never chosen twice
+        chosen.append(int(np.argmax(total / len(chosen))))
+    return chosen

@@ -1,0 +1,65 @@
+"""What a task is. The training loop knows tasks through this protocol alone.
+
+Shapes: n images drawn for, B images of a batch, H, W pixels, C channels of a trunk's last map, K classes.
+"""
+
+from typing import TYPE_CHECKING, Protocol
+
+from torch import Generator, Tensor, nn
+
+from workers.datasets import Dataset
+
+if TYPE_CHECKING:
+    from spaces import Cost
+
+
+class Task(Protocol):
+    """A frozen object: everything it does follows from its arguments."""
+
+    @property
+    def name(self) -> str:
+        """Name of the file it is defined in."""
+
+    @property
+    def metric(self) -> str:
+        """What `correct` counts, as rows spell it: `top1`."""
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the images that the trunk sees."""
+
+    def classes(self, dataset: Dataset) -> int:
+        """K, the number of classes to tell apart."""
+
+    def element(self, dataset: Dataset) -> tuple[int, ...]:
+        """Shape of one element of the network's batch, without the batch dimension."""
+
+    def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
+        """All that chance decides about n images, on the CPU; the first dimension of every tensor is n.
+
+        Draws may be sliced along n and moved to a device before `batch` gets them. Equal generators give
+        equal draws. Empty where nothing is left to chance.
+        """
+
+    def batch(
+        self, images: Tensor, labels: Tensor, draws: dict[str, Tensor], dataset: Dataset
+    ) -> tuple[Tensor, Tensor]:
+        """uint8 (B, H, W, 3) and labels (B,) on any device -> float32 inputs and int64 targets there.
+
+        What an image becomes depends on it and its draws alone, never on its neighbours in the batch.
+        """
+
+    def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
+        """The trunk, (B, in_channels, H, W) -> (B, trunk.out_channels, h, w), under the task's head."""
+
+    def cost(self, trunk: "Cost", dataset: Dataset) -> tuple[int, int]:
+        """Trainable parameters and multiply-adds of the network, for one element of its batch.
+
+        `trunk` counts one image as the trunk sees it (jig: one tile).
+        """
+
+    def loss(self, out: Tensor, target: Tensor) -> Tensor:
+        """What training minimises: a scalar, the mean over targets."""
+
+    def correct(self, out: Tensor, target: Tensor) -> Tensor:
+        """How many of `target.numel()` targets are met: an int64 scalar on the device."""

@@ -1,0 +1,56 @@
+"""Classification: which class does the image belong to?"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Generator, Tensor, nn
+
+from workers.datasets import Dataset
+from workers.tasks._heads import Pooled
+from workers.tasks._images import augmented, check, draw_crop, draw_flip
+from workers.tasks._task import Task
+from workers.tasks._top1 import Top1
+
+if TYPE_CHECKING:
+    from spaces import Cost
+
+
+@dataclass(frozen=True)
+class Classification(Top1):
+    """The supervised task. UnNAS's CIFAR pipeline: mirror, pad by 4, crop; nothing at test time."""
+
+    name: str = "cls"
+    in_channels: int = 3
+
+    def classes(self, dataset: Dataset) -> int:
+        """The dataset's own."""
+        return dataset.classes
+
+    def element(self, dataset: Dataset) -> tuple[int, ...]:
+        """One image."""
+        return (3, dataset.size, dataset.size)
+
+    def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
+        """`flip` (n,) and `crop` (n, 2); nothing at test time."""
+        if not train:
+            return {}
+        return {"flip": draw_flip(n, generator), "crop": draw_crop(n, generator)}
+
+    def batch(
+        self, images: Tensor, labels: Tensor, draws: dict[str, Tensor], dataset: Dataset
+    ) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, S, S) and their labels (B,)."""
+        check(images, dataset.size, self.name, dataset)
+        return augmented(images, draws, dataset), labels
+
+    def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
+        """Global average pool and a linear layer."""
+        return Pooled(trunk, self.classes(dataset))
+
+    def cost(self, trunk: "Cost", dataset: Dataset) -> tuple[int, int]:
+        """The linear layer has a weight a channel and class, and a bias a class."""
+        weights = trunk.channels * self.classes(dataset)
+        return trunk.params + weights + self.classes(dataset), trunk.macs + weights
+
+
+TASK: Task = Classification()

@@ -1,0 +1,70 @@
+"""Colorization: which of 313 colours does each pixel of a grey image have? (Zhang et al. 2016)"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Generator, Tensor, nn
+
+from workers.datasets import Dataset
+from workers.tasks._heads import Dense
+from workers.tasks._images import check, draw_flip, mirrored
+from workers.tasks._lab import CLASSES, lightness_and_class
+from workers.tasks._task import Task
+from workers.tasks._top1 import Top1
+
+if TYPE_CHECKING:
+    from spaces import Cost
+
+
+@dataclass(frozen=True)
+class Colorization(Top1):
+    """Lightness in, the colour class nearest in the ab plane out: hard labels, no re-balancing (UnNAS).
+
+    Accuracy is over all pixels at full resolution. Scores come from a coarser map, so accuracies differ in
+    tenths of a percent: keep all digits.
+    """
+
+    name: str = "col"
+    in_channels: int = 1
+
+    def classes(self, dataset: Dataset) -> int:
+        """The colour classes."""
+        return CLASSES
+
+    def element(self, dataset: Dataset) -> tuple[int, ...]:
+        """One lightness map."""
+        return (1, dataset.size, dataset.size)
+
+    def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
+        """`flip` (n,); nothing at test time."""
+        return {"flip": draw_flip(n, generator)} if train else {}
+
+    def batch(
+        self, images: Tensor, labels: Tensor, draws: dict[str, Tensor], dataset: Dataset
+    ) -> tuple[Tensor, Tensor]:
+        """Lightness (B, 1, S, S), standardised with the dataset's mean mean and mean deviation, and classes.
+
+        Classes are (B, S, S).
+        """
+        check(images, dataset.size, self.name, dataset)
+        if draws:
+            which = torch.arange(len(images), device=images.device)
+            columns = torch.arange(dataset.size, device=images.device)[None]
+            columns = mirrored(columns, draws["flip"], dataset.size)
+            images = images.transpose(1, 2)[which[:, None], columns].transpose(1, 2)
+        lightness, classes = lightness_and_class(images)
+        mean, std = sum(dataset.mean) / 3, sum(dataset.std) / 3
+        return lightness.div_(100).sub_(mean).div_(std)[:, None], classes
+
+    def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
+        """A 1x1 convolution on the trunk's map, upsampled to the input."""
+        return Dense(trunk, CLASSES)
+
+    def cost(self, trunk: "Cost", dataset: Dataset) -> tuple[int, int]:
+        """The 1x1 convolution works at every place of the trunk's map."""
+        params = (trunk.channels + 1) * CLASSES
+        return trunk.params + params, trunk.macs + trunk.channels * CLASSES * trunk.size**2
+
+
+TASK: Task = Colorization()
