@@ -1,0 +1,183 @@
+"""Reading runs: every attempt once, at any moment, also while the run goes on.
+
+A row is published as a file of its own below `attempts/` and later moved into a larger part below `rows/`:
+the part is written first, the small files go afterwards, and parts may be merged the same way. So whoever
+lists `attempts/` first and `rows/` afterwards, and lists `rows/` again until nothing there is new, has seen
+each row at least once.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from os import PathLike, fspath
+from pathlib import PurePosixPath
+from typing import Any
+
+import fsspec
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.rows import CURVES, PLAN, SCHEMA, conform, frame
+
+Run = str | PathLike[str]
+
+_KEY = ("trial_id", "launch", "attempt")
+_NEEDED = (*_KEY, "status", "finished_at")
+_ROUNDS = 50  # listings of rows/ before a file that is listed but cannot be read is an error
+_THREADS = 16
+
+
+def load(
+    *runs: Run, columns: Sequence[str] | None = None, curves: bool = False, planned: bool = True
+) -> pd.DataFrame:
+    """One line per attempt of one or several runs, in the order in which they ended.
+
+    A run is its folder, local or at any fsspec URL; column `run` is the folder's name. `columns` names those
+    wanted (all but the curves by default; `curves=True` adds the per-epoch lists). Rows of trials that
+    `plan.parquet` no longer holds are left out unless `planned=False`. Of several successful attempts at one
+    trial in a run, only the first to end is there. Raises FileNotFoundError for a folder that is no run and
+    LookupError for a column that no run has.
+    """
+    return frame(table(*runs, columns=columns, curves=curves, planned=planned))
+
+
+def table(
+    *runs: Run, columns: Sequence[str] | None = None, curves: bool = False, planned: bool = True
+) -> pa.Table:
+    """The same as `load`, as an Arrow table."""
+    wanted = None if columns is None else [*columns, *(c for c in CURVES if curves and c not in columns)]
+    places = [_place(run) for run in dict.fromkeys(fspath(run).rstrip("/") or "/" for run in runs)]
+    names = [PurePosixPath(root).name for _, root in places]
+    found = [
+        _one_run(fs, root, name if names.count(name) == 1 else root, wanted, planned)
+        for (fs, root), name in zip(places, names, strict=True)
+    ] or [conform(SCHEMA.empty_table()).append_column("run", pa.array([], pa.string()))]
+    rows = pa.concat_tables(found, promote_options="permissive")
+    if wanted is None:
+        return rows.select([c for c in rows.column_names if curves or c not in CURVES])
+    if unknown := [c for c in wanted if c not in rows.column_names]:
+        have = ", ".join([*SCHEMA.names, "run"])
+        raise LookupError(f"no column {', '.join(map(repr, unknown))} in the rows; have {have}")
+    return rows.select(wanted)
+
+
+def plan(*runs: Run) -> pa.Table:
+    """Every planned trial of the runs, with a column `run`; runs without a plan have none."""
+    found = [_plan(*_place(run)) for run in runs]
+    names = [PurePosixPath(_place(run)[1]).name for run in runs]
+    tables = [t.append_column("run", _text(n, t)) for t, n in zip(found, names, strict=True) if t is not None]
+    empty = PLAN.empty_table().append_column("run", pa.array([], pa.string()))
+    return pa.concat_tables([empty, *tables], promote_options="permissive")
+
+
+def _one_run(fs: Any, root: str, name: str, columns: list[str] | None, planned: bool) -> pa.Table:
+    if columns is not None:
+        columns = [*_NEEDED, *(c for c in columns if c not in _NEEDED and c != "run")]
+    rows = _rows(fs, root, columns)
+    keys: pd.DataFrame = rows.select(_NEEDED).to_pandas()
+    keys = keys.sort_values(["finished_at", *_KEY], kind="stable").drop_duplicates(list(_KEY))
+    again = keys[keys["status"] == "ok"].duplicated("trial_id")
+    keys = keys.drop(index=again.index[again])
+    if planned and (plan := _plan(fs, root, ["trial_id"])) is not None:
+        keys = keys[keys["trial_id"].isin(plan["trial_id"].to_pylist())]
+    rows = rows.take(pa.array(keys.index, pa.int64()))
+    return rows.append_column("run", _text(name, rows))
+
+
+def _rows(fs: Any, root: str, columns: list[str] | None) -> pa.Table:
+    """Everything readable below attempts/ and rows/, each row at least once."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        # An attempt that vanishes between listing and reading lies in a part by then.
+        tables = [t for t in _read(pool, fs, _files(fs, f"{root}/attempts"), columns) if t is not None]
+        done: set[str] = set()
+        for round in range(_ROUNDS):
+            new = [path for path in _files(fs, f"{root}/rows") if path not in done]
+            if not new:
+                break
+            for path, part in zip(new, _read(pool, fs, new, columns), strict=True):
+                if part is not None:
+                    done.add(path)
+                    tables.append(part)
+            time.sleep(0.002 * round)
+        else:
+            raise FileNotFoundError(
+                f"{', '.join(new[:3])}: listed but gone whenever read; is the storage in order?"
+            )
+    schema = SCHEMA if columns is None else pa.schema([f for f in SCHEMA if f.name in columns])
+    return pa.concat_tables([schema.empty_table(), *tables], promote_options="permissive").combine_chunks()
+
+
+def _read(pool: ThreadPoolExecutor, fs: Any, paths: Iterable[str], columns: list[str] | None) -> list[Any]:
+    """The files' tables in the row schema; None for one that is gone."""
+    schema = SCHEMA if columns is None else pa.schema([f for f in SCHEMA if f.name in columns])
+
+    def read(path: str) -> pa.Table | None:
+        found = _parquet(fs, path, columns)
+        return None if found is None else conform(found, schema)
+
+    return list(pool.map(read, paths))
+
+
+def _parquet(fs: Any, path: str, columns: list[str] | None) -> pa.Table | None:
+    """One file's table, None if it is gone; columns that it lacks are left out."""
+    try:
+        content = fs.cat_file(path)
+    except FileNotFoundError:
+        return None
+    try:
+        return pq.ParquetFile(pa.BufferReader(content)).read(columns=columns, use_threads=False)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(
+            f"{path} ({len(content)} bytes) is no readable Parquet file: {error}; "
+            "remove it and `run` the study again, which trains what is then missing"
+        ) from error
+
+
+def _plan(fs: Any, root: str, columns: list[str] | None = None) -> pa.Table | None:
+    found = _parquet(fs, f"{root}/plan.parquet", columns)
+    return found if found is None or columns is not None else conform(found, PLAN)
+
+
+def _files(fs: Any, folder: str) -> list[str]:
+    """The Parquet files in a folder, sorted; none where it is missing. Names that begin with `_` or `.` are
+    not rows."""
+    return sorted(
+        p for p in _names(fs, folder) if p.endswith(".parquet") and PurePosixPath(p).name[0] not in "._"
+    )
+
+
+def _names(fs: Any, folder: str) -> list[str]:
+    fs.invalidate_cache()
+    try:
+        return [str(path) for path in fs.ls(folder, detail=False)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _text(value: str, like: pa.Table) -> pa.Array:
+    return pa.array([value] * like.num_rows, pa.string())
+
+
+def _place(run: Run) -> tuple[Any, str]:
+    """The run's file system and path there, or FileNotFoundError that says what would be right."""
+    fs, root = fsspec.url_to_fs(_expand(fspath(run)))
+    inside = {PurePosixPath(path).name for path in _names(fs, root)}
+    if inside & {"plan.parquet", "rows", "attempts"}:
+        return fs, str(root)
+    what = "holds no plan.parquet, rows/ or attempts/" if inside else "is missing or empty"
+    right = "pass the folder that `run` wrote, by default runs/<name of the study>"
+    parent = str(PurePosixPath(root).parent)
+    if {"plan.parquet", "rows"} & {PurePosixPath(path).name for path in _names(fs, parent)}:
+        right = f"did you mean {parent}?"
+    elif below := [
+        n for n in sorted(inside) if _names(fs, f"{root}/{n}/rows") or _names(fs, f"{root}/{n}/attempts")
+    ]:
+        right = f"runs in it: {', '.join(below)}"
+    raise FileNotFoundError(f"{fspath(run)} is no run: it {what}; {right}")
+
+
+def _expand(path: str) -> str:
+    from os.path import expanduser
+
+    return path if "://" in path else expanduser(path)
