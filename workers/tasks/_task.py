@@ -3,14 +3,12 @@
 Shapes: n images drawn for, B images of a batch, H, W pixels, C channels of a trunk's last map, K classes.
 """
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from torch import Generator, Tensor, nn
 
+from spaces import Cost
 from workers.datasets import Dataset
-
-if TYPE_CHECKING:
-    from spaces import Cost
 
 
 class Task(Protocol):
@@ -52,7 +50,7 @@ class Task(Protocol):
     def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
         """The trunk, (B, in_channels, H, W) -> (B, trunk.out_channels, h, w), under the task's head."""
 
-    def cost(self, trunk: "Cost", dataset: Dataset) -> tuple[int, int]:
+    def cost(self, trunk: Cost, dataset: Dataset) -> tuple[int, int]:
         """Trainable parameters and multiply-adds of the network, for one element of its batch.
 
         `trunk` counts one image as the trunk sees it (jig: one tile).

@@ -1,18 +1,15 @@
 """Classification: which class does the image belong to?"""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor, nn
 
+from spaces import Cost
 from workers.datasets import Dataset
 from workers.tasks._heads import Pooled
 from workers.tasks._images import augmented, check, draw_crop, draw_flip
 from workers.tasks._task import Task
 from workers.tasks._top1 import Top1
-
-if TYPE_CHECKING:
-    from spaces import Cost
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class Classification(Top1):
         """Global average pool and a linear layer."""
         return Pooled(trunk, self.classes(dataset))
 
-    def cost(self, trunk: "Cost", dataset: Dataset) -> tuple[int, int]:
+    def cost(self, trunk: Cost, dataset: Dataset) -> tuple[int, int]:
         """The linear layer has a weight a channel and class, and a bias a class."""
         weights = trunk.channels * self.classes(dataset)
         return trunk.params + weights + self.classes(dataset), trunk.macs + weights

@@ -1,20 +1,17 @@
 """Colorization: which of 313 colours does each pixel of a grey image have? (Zhang et al. 2016)"""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Generator, Tensor, nn
 
+from spaces import Cost
 from workers.datasets import Dataset
 from workers.tasks._heads import Dense
 from workers.tasks._images import check, draw_flip, mirrored
 from workers.tasks._lab import CLASSES, lightness_and_class
 from workers.tasks._task import Task
 from workers.tasks._top1 import Top1
-
-if TYPE_CHECKING:
-    from spaces import Cost
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class Colorization(Top1):
         """A 1x1 convolution on the trunk's map, upsampled to the input."""
         return Dense(trunk, CLASSES)
 
-    def cost(self, trunk: "Cost", dataset: Dataset) -> tuple[int, int]:
+    def cost(self, trunk: Cost, dataset: Dataset) -> tuple[int, int]:
         """The 1x1 convolution works at every place of the trunk's map."""
         params = (trunk.channels + 1) * CLASSES
         return trunk.params + params, trunk.macs + trunk.channels * CLASSES * trunk.size**2

@@ -2,21 +2,18 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from spaces import Cost
 from workers.datasets import Dataset
 from workers.tasks._heads import Tiled
 from workers.tasks._images import check, constant, draw_flip, mirrored, normalise
 from workers.tasks._permutations import orders
 from workers.tasks._task import Task
 from workers.tasks._top1 import Top1
-
-if TYPE_CHECKING:
-    from spaces import Cost
 
 GREY = 0.3  # part of the training images that loses its colour, so that colour is no clue to neighbourhood
 LUMINANCE = (0.2125, 0.7154, 0.0721)
@@ -85,7 +82,7 @@ class Jigsaw(Top1):
         """Tiles through one trunk, their features in slot order into a linear layer."""
         return Tiled(trunk, dataset.jigsaw.slots, self.classes(dataset))
 
-    def cost(self, trunk: "Cost", dataset: Dataset) -> tuple[int, int]:
+    def cost(self, trunk: Cost, dataset: Dataset) -> tuple[int, int]:
         """Of all tiles of one image; the trunk's weights are there once, its work is done for each tile."""
         tiles, classes = dataset.jigsaw.slots, self.classes(dataset)
         weights = tiles * trunk.channels * classes

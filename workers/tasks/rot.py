@@ -1,19 +1,16 @@
 """Rotation: by 0, 90, 180 or 270 degrees, how far was the image turned? (Gidaris et al. 2018)"""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Generator, Tensor, nn
 
+from spaces import Cost
 from workers.datasets import Dataset
 from workers.tasks._heads import Pooled
 from workers.tasks._images import augmented, check, draw_crop, draw_flip
 from workers.tasks._task import Task
 from workers.tasks._top1 import Top1
-
-if TYPE_CHECKING:
-    from spaces import Cost
 
 TURNS = 4
 
@@ -52,7 +49,7 @@ class Rotation(Top1):
         """Global average pool and a linear layer."""
         return Pooled(trunk, TURNS)
 
-    def cost(self, trunk: "Cost", dataset: Dataset) -> tuple[int, int]:
+    def cost(self, trunk: Cost, dataset: Dataset) -> tuple[int, int]:
         """Of one turned image: the linear layer has a weight a channel and turn, and a bias a turn."""
         return trunk.params + (trunk.channels + 1) * TURNS, trunk.macs + trunk.channels * TURNS
 
