@@ -42,8 +42,8 @@ def sample(space: Space, n: int, seed: int, min_params: int = 0) -> Sample:
     while len(kept) < n:
         if in_a_row == PATIENCE:
             raise ValueError(
-                f"{n} distinct architectures asked of space {space.name!r}, {len(kept)} found in {drawn} draws, "
-                f"none of them in the last {PATIENCE} (rejected: {dict(rejected)}); "
+                f"{n} distinct architectures asked of space {space.name!r}; {len(kept)} found in {drawn} "
+                f"draws, none of them in the last {PATIENCE} (rejected: {dict(rejected)}); "
                 f"ask for at most {len(kept)}{', or lower min_params' if min_params else ''}"
             )
         arch = space.sample(rng)

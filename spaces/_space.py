@@ -72,7 +72,7 @@ class Space(Protocol):
         """
 
     def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem) -> nn.Module:
-        """(B, in_channels, H, W) -> (B, C, h, w), with C as attribute `out_channels`. The task adds the head."""
+        """(B, in_channels, H, W) -> (B, C, h, w), C being its attribute `out_channels`; the task adds a head."""
 
     def cost(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int) -> Cost:
-        """The cost of that trunk for square images of `size` pixels, by arithmetic alone: nothing is built."""
+        """The cost of that trunk for square images of `size` pixels, by arithmetic: nothing is built."""

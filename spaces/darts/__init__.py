@@ -12,7 +12,7 @@ import numpy as np
 from spaces._space import Cost, Size, Stem
 from spaces.darts import genotype as _genotype
 from spaces.darts.cost import cost as _cost
-from spaces.darts.genotype import CODES, NODES, OPS, Cell, Genotype, parse, write
+from spaces.darts.genotype import CODES, NODES, OPS, Cell, Edge, Genotype, parse, write
 from spaces.darts.network import Trunk
 
 
@@ -30,15 +30,10 @@ class Darts:
         share an input in 32 % of cases.
         """
         codes = list(OPS)
-        ops = rng.integers(len(codes), size=(2, NODES, 2))
-        sources = rng.integers(np.arange(2, 2 + NODES)[:, None], size=(2, NODES, 2))
-        normal, reduce = (
-            tuple(
-                tuple((codes[op], k) for op, k in zip(*node, strict=True)) for node in zip(*cell, strict=True)
-            )
-            for cell in zip(ops.tolist(), sources.tolist(), strict=True)
-        )
-        return write(Genotype(normal, reduce))
+        ops = [codes[k] for k in rng.integers(len(codes), size=4 * NODES).tolist()]
+        sources = rng.integers(np.tile(np.repeat(np.arange(2, 2 + NODES), 2), 2)).tolist()
+        edges = list(zip(ops, sources, strict=True))
+        return write(Genotype(_nodes(edges[: 2 * NODES]), _nodes(edges[2 * NODES :])))
 
     def normal(self, arch: str) -> str:
         """The text itself, once it is known to be right: every spelling is built as it stands."""
@@ -73,14 +68,16 @@ class Darts:
 def _pairs(edges: Sequence[tuple[str, int]], kind: str) -> Cell:
     """Eight (operation name, node) to four nodes of two."""
     if len(edges) != 2 * NODES:
-        raise ValueError(
-            f"a DARTS cell has {2 * NODES} operations; the {kind} cell has {len(edges)}: {edges!r}"
-        )
+        raise ValueError(f"a DARTS cell has {2 * NODES} operations; the {kind} cell has {len(edges)}: {edges!r}")
     for op, _ in edges:
         if op not in CODES:
             raise ValueError(f"no operation {op!r} in the DARTS space; have {', '.join(CODES)}")
-    coded = [(CODES[op], int(source)) for op, source in edges]
-    return tuple((coded[k], coded[k + 1]) for k in range(0, len(coded), 2))
+    return _nodes([(CODES[op], int(source)) for op, source in edges])
+
+
+def _nodes(edges: Sequence[Edge]) -> Cell:
+    """Consecutive pairs of edges feed nodes 2, 3, 4, 5."""
+    return tuple((edges[k], edges[k + 1]) for k in range(0, len(edges), 2))
 
 
 def _drawing(name: str, cell: Cell) -> dict[str, Any]:

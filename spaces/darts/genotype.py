@@ -45,15 +45,13 @@ def parse(arch: str) -> Genotype:
 def _parse_cell(text: str, kind: str, arch: str) -> Cell:
     nodes = text.split("_")
     if len(nodes) != NODES:
-        raise ValueError(
-            f"a DARTS cell has {NODES} nodes joined by `_`; the {kind} cell of {arch!r} has {len(nodes)}"
-        )
+        raise ValueError(f"a DARTS cell has {NODES} nodes joined by `_`; the {kind} cell of {arch!r} has {len(nodes)}")
     cell = []
     for k, node in enumerate(nodes, start=2):
         edges = node.split("+")
         if len(edges) != 2:
             raise ValueError(
-                f"node {k} of the {kind} cell of {arch!r} is {node!r}; right are two operations, like `s3.0+sk.1`"
+                f"node {k} of the {kind} cell of {arch!r} is {node!r}, not two operations like `s3.0+sk.1`"
             )
         cell.append((_parse_edge(edges[0], k, kind, arch), _parse_edge(edges[1], k, kind, arch)))
     return tuple(cell)

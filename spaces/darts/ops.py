@@ -10,12 +10,10 @@ from torch.nn import functional as F
 
 
 class ConvBn(nn.Sequential):
-    """Convolution without bias, padded to keep the size at stride 1, and BN: (B, in, H, W) -> (B, out, h, w)."""
+    """Convolution without bias, padded by half its kernel, and BN: (B, in, H, W) -> (B, out, h, w)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)
-        )
+        super().__init__(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs))
 
 
 class Separable(nn.Sequential):

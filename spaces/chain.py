@@ -1,0 +1,122 @@
+"""Chains of up to four small layers: the smallest space, for tests, smoke runs and a first look."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from spaces._space import Cost, Size, Stem
+
+OPS = {"c3": "conv3x3", "c5": "conv5x5", "mp": "maxpool3x3", "id": "identity"}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """`c3_c5_id_mp`: one layer after the other, the chain repeated `depth` times at halving resolution."""
+
+    length: int = 4
+    name: str = "chain"
+    cifar_size: Size = Size(width=16, depth=2)  # noqa: RUF009  (immutable)
+
+    def sample(self, rng: np.random.Generator) -> str:
+        """`length` layers, each uniform over the four kinds."""
+        codes = list(OPS)
+        return "_".join(codes[k] for k in rng.integers(len(codes), size=self.length).tolist())
+
+    def normal(self, arch: str) -> str:
+        """The text itself, once it is known to be right."""
+        return "_".join(self._layers(arch))
+
+    def canonical(self, arch: str) -> str:
+        """Without the identities (one is kept if there is nothing else): 121 chains remain of 340."""
+        return "_".join([op for op in self._layers(arch) if op != "id"] or ["id"])
+
+    def arch_id(self, arch: str) -> str:
+        """12 hexadecimal digits of the canonical text's SHA-256."""
+        return hashlib.sha256(self.canonical(arch).encode()).hexdigest()[:12]
+
+    def encode(self, *, ops: Sequence[str]) -> str:
+        """Text of a list of operation names, input to output."""
+        codes = {name: code for code, name in OPS.items()}
+        for op in ops:
+            if op not in codes:
+                raise ValueError(f"no operation {op!r} in the chain space; have {', '.join(codes)}")
+        return self.normal("_".join(codes[op] for op in ops))
+
+    def graph(self, arch: str) -> dict[str, Any]:
+        """One cell: input, the layers, output, each feeding the next."""
+        nodes = ["input", *(OPS[op] for op in self._layers(arch)), "output"]
+        edges = [[k, k + 1, ""] for k in range(len(nodes) - 1)]
+        return {"cells": [{"name": "chain", "nodes": nodes, "edges": edges}]}
+
+    def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem) -> Trunk:
+        """(B, in_channels, H, W) -> (B, width, h, w), halved before each repeat but the first."""
+        return Trunk(self._layers(arch), in_channels, width, depth, stem)
+
+    def cost(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int) -> Cost:
+        """The cost of that trunk, counted by arithmetic."""
+        layers, strides = self._layers(arch), _strides(width, depth, stem)
+        params = macs = 0
+        for k, stride in enumerate(strides):
+            weights = (width if k else in_channels) * width * 9
+            size = -(-size // stride)
+            params, macs = params + weights + 2 * width, macs + weights * size**2
+        for repeat in range(depth):
+            size = -(-size // 2) if repeat else size
+            for op in layers:
+                if op in ("c3", "c5"):
+                    weights = width**2 * int(op[1]) ** 2
+                    params, macs = params + weights + 2 * width, macs + weights * size**2
+        return Cost(params, macs, width, size)
+
+    def _layers(self, arch: str) -> list[str]:
+        layers = arch.split("_")
+        if len(layers) > self.length or any(op not in OPS for op in layers):
+            raise ValueError(
+                f"{arch!r} is no chain; right are 1 to {self.length} of {' '.join(OPS)} joined by `_`, like `c3_c5_id`"
+            )
+        return layers
+
+
+def _strides(width: int, depth: int, stem: Stem) -> list[int]:
+    """Strides of the stem's convolutions."""
+    if width < 1 or depth < 1:
+        raise ValueError(f"a chain network of width {width} and depth {depth}: at least 1 and 1 are needed")
+    return [1] if stem == "cifar" else [2, 2, 2]
+
+
+def _block(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Module:
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+class Trunk(nn.Module):
+    """(B, in_channels, H, W) -> (B, width, h, w)."""
+
+    def __init__(self, ops: Sequence[str], in_channels: int, width: int, depth: int, stem: Stem) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for stride in _strides(width, depth, stem):
+            layers.append(_block(width if layers else in_channels, width, 3, stride))
+        for repeat in range(depth):
+            if repeat:
+                layers.append(nn.MaxPool2d(2, 2, ceil_mode=True))
+            for op in ops:
+                if op == "mp":
+                    layers.append(nn.MaxPool2d(3, 1, 1))
+                elif op != "id":
+                    layers.append(_block(width, width, int(op[1])))
+        self.layers = nn.Sequential(*layers)
+        self.out_channels = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layers(x)
+        return out
+
+
+SPACE = Chain()

@@ -1,0 +1,87 @@
+"""The NAS-Bench-101 space: modules of at most 7 vertices and 9 edges, three operations (Ying et al. 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from spaces._space import Cost, Size, Stem
+from spaces.nasbench101 import cell as _cell
+from spaces.nasbench101.cell import MAX_EDGES, MAX_VERTICES, OPS, Module, from_matrix, parse, prune, write
+from spaces.nasbench101.cost import cost as _cost
+from spaces.nasbench101.network import Trunk
+from spaces.nasbench101.sampler import Sampler
+
+
+@dataclass(frozen=True)
+class NasBench101:
+    """Modules on a path from input to output, alike throughout a network of three stacks.
+
+    `depth` is the number of modules in a stack. Smaller limits make a smaller space, with everything else
+    the same. Isomorphic modules are one architecture when it comes to duplicates, but not always one network:
+    where the output's channels cannot be divided evenly, the first vertices in the order written get more.
+    """
+
+    max_vertices: int = MAX_VERTICES
+    max_edges: int = MAX_EDGES
+    name: str = "nasbench101"
+    cifar_size: Size = Size(width=128, depth=3)  # noqa: RUF009  (immutable)
+
+    def sample(self, rng: np.random.Generator) -> str:
+        """Uniform over the distinct modules, and for each of them over the ways to write it."""
+        return write(self._sampler.draw(rng))
+
+    def normal(self, arch: str) -> str:
+        """Pruned: without the vertices on no path from input to output, the others in the order given."""
+        return write(self._module(arch))
+
+    def canonical(self, arch: str) -> str:
+        """Equal for isomorphic modules; see `spaces.nasbench101.cell.canonical`."""
+        return write(_cell.canonical(self._module(arch)))
+
+    def arch_id(self, arch: str) -> str:
+        """The graph hash under which the published benchmark files the module: 32 hexadecimal digits."""
+        return _cell.graph_hash(self._module(arch))
+
+    def encode(self, *, matrix: Sequence[Sequence[int]], ops: Sequence[str]) -> str:
+        """Text of an upper-triangular matrix (row = source) and the names of all operations, pruned."""
+        return write(self._checked(from_matrix(matrix, ops)))
+
+    def graph(self, arch: str) -> dict[str, Any]:
+        """One cell, its vertices named by their operation."""
+        module = self._module(arch)
+        edges = [[s, t, ""] for t, feed in enumerate(module.feeds, start=1) for s in feed]
+        nodes = ["input", *(OPS[op] for op in module.ops), "output"]
+        return {"cells": [{"name": "module", "nodes": nodes, "edges": edges}]}
+
+    def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem) -> Trunk:
+        """(B, in_channels, H, W) -> (B, 4 * width, H/4, W/4), or H/32 with the ImageNet stem."""
+        return Trunk(self._module(arch), in_channels, width, depth, stem)
+
+    def cost(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int) -> Cost:
+        """The cost of that trunk, counted by arithmetic."""
+        return _cost(self._module(arch), in_channels, width, depth, stem, size)
+
+    @cached_property
+    def _sampler(self) -> Sampler:
+        return Sampler(self.max_vertices, self.max_edges)
+
+    def _module(self, arch: str) -> Module:
+        """The pruned module of a text."""
+        return self._checked(prune(parse(arch)))
+
+    def _checked(self, module: Module) -> Module:
+        """The module itself if it is within the limits of the space, else ValueError."""
+        if module.vertices > self.max_vertices or module.edges > self.max_edges:
+            raise ValueError(
+                f"{write(module)!r} has {module.vertices} vertices and {module.edges} edges after pruning; "
+                f"{self.name} ends at {self.max_vertices} and {self.max_edges}"
+            )
+        return module
+
+
+SPACE = NasBench101()

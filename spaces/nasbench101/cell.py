@@ -1,0 +1,135 @@
+"""NAS-Bench-101 modules as text, and back (Ying et al. 2019).
+
+`c3.0_c1.01_mp.02_out.23` is a module of five vertices: one token for each after the input, which is vertex 0;
+a token is the operation's code, a dot and the vertices that feed it, one digit each.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from nasbench_pytorch.model import ModelSpec, graph_util
+
+OPS = {"c3": "conv3x3-bn-relu", "c1": "conv1x1-bn-relu", "mp": "maxpool3x3"}
+"""Code and name of the interior vertices' operations."""
+LABELS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
+"""The order in which the benchmark numbers them: part of the graph hash."""
+MAX_VERTICES, MAX_EDGES = 7, 9
+MAX_DIGIT = 10  # the text numbers vertices with one digit, also those that pruning takes away
+
+
+class Module(NamedTuple):
+    """A directed acyclic graph: operation codes of the interior vertices, and who feeds each vertex.
+
+    feeds[k] are the vertices that feed vertex k + 1, ascending; the last entry is the output's.
+    """
+
+    ops: tuple[str, ...]
+    feeds: tuple[tuple[int, ...], ...]
+
+    @property
+    def vertices(self) -> int:
+        """How many there are, input and output included."""
+        return len(self.feeds) + 1
+
+    @property
+    def edges(self) -> int:
+        """How many edges there are."""
+        return sum(len(feed) for feed in self.feeds)
+
+    def matrix(self) -> list[list[int]]:
+        """The upper-triangular adjacency matrix, rows being sources."""
+        rows = [[0] * self.vertices for _ in range(self.vertices)]
+        for target, feed in enumerate(self.feeds, start=1):
+            for source in feed:
+                rows[source][target] = 1
+        return rows
+
+
+def parse(arch: str) -> Module:
+    """Text to module, as written. ValueError if the text describes no graph from an input to an output."""
+    tokens = arch.split("_")
+    if len(tokens) >= MAX_DIGIT:
+        raise ValueError(f"{arch!r} has {len(tokens) + 1} vertices; the text can name at most {MAX_DIGIT}")
+    ops, feeds = [], []
+    for k, token in enumerate(tokens, start=1):
+        expected = "out" if k == len(tokens) else "|".join(OPS)
+        match = re.fullmatch(rf"({expected})\.([0-9]*)", token)
+        sources = tuple(int(digit) for digit in match[2]) if match else ()
+        if match is None or any(s >= k for s in sources) or list(sources) != sorted(set(sources)):
+            raise ValueError(
+                f"vertex {k} of the NAS-Bench-101 module {arch!r} is {token!r}; right is "
+                f"{expected.replace('|', ' or ')}, a dot and ascending vertices below {k}, like `c3.01`"
+            )
+        ops.append(match[1])
+        feeds.append(sources)
+    return Module(tuple(ops[:-1]), tuple(feeds))
+
+
+def write(module: Module) -> str:
+    """Module to text, the inverse of `parse`."""
+    tokens = zip((*module.ops, "out"), module.feeds, strict=True)
+    return "_".join(f"{op}.{''.join(map(str, feed))}" for op, feed in tokens)
+
+
+def from_matrix(matrix: Sequence[Sequence[int]], ops: Sequence[str]) -> Module:
+    """The pruned module of an upper-triangular matrix and operation names, input and output included."""
+    if len(ops) < 2 or ops[0] != "input" or ops[-1] != "output":
+        raise ValueError(f"operations {list(ops)!r}: the first must be 'input' and the last 'output'")
+    codes = {name: code for code, name in OPS.items()}
+    for op in ops[1:-1]:
+        if op not in codes:
+            raise ValueError(f"no operation {op!r} in NAS-Bench-101; have {', '.join(codes)}")
+    rows = np.array([list(row) for row in matrix])  # ValueError if ragged
+    if rows.shape != (len(ops), len(ops)) or not np.isin(rows, (0, 1)).all() or np.tril(rows).any():
+        raise ValueError(
+            f"{len(ops)} operations need an upper-triangular matrix of 0 and 1, {len(ops)} x {len(ops)}; "
+            f"got {rows.tolist()}"
+        )
+    spec = ModelSpec(rows.astype(np.int64), list(ops))
+    if not spec.valid_spec:
+        raise ValueError("the module's input is not connected to its output: nothing is left after pruning")
+    pruned = spec.matrix.tolist()
+    feeds = tuple(tuple(s for s in range(k) if pruned[s][k]) for k in range(1, len(pruned)))
+    return Module(tuple(codes[op] for op in spec.ops[1:-1]), feeds)
+
+
+def prune(module: Module) -> Module:
+    """Without the vertices that lie on no path from input to output; the order of the others stays."""
+    return from_matrix(module.matrix(), ["input", *(OPS[op] for op in module.ops), "output"])
+
+
+def graph_hash(module: Module) -> str:
+    """32 hexadecimal digits, equal exactly for isomorphic modules: the key of the published benchmark."""
+    labels = [-1, *(LABELS.index(OPS[op]) for op in module.ops), -2]
+    # ModelSpec.hash_spec would hand over a torch tensor, on which NumPy 2 fails.
+    digest: str = graph_util.hash_module(np.array(module.matrix()), labels)
+    return digest
+
+
+def canonical(module: Module) -> Module:
+    """The same module for all isomorphic ones: of all orders of its vertices the one with the smallest text.
+
+    It is built vertex by vertex, from all orders whose beginning is the smallest so far.
+    """
+    interior = range(1, module.vertices - 1)
+    beginnings: list[dict[int, int]] = [{0: 0}]  # old number -> new number
+    ops, feeds = [], []
+    for new in interior:
+        options = [
+            ((module.ops[old - 1], _renumbered(module.feeds[old - 1], numbers)), {**numbers, old: new})
+            for numbers in beginnings
+            for old in interior
+            if old not in numbers and all(s in numbers for s in module.feeds[old - 1])
+        ]
+        best = min(vertex for vertex, _ in options)
+        ops.append(best[0])
+        feeds.append(best[1])
+        beginnings = [numbers for vertex, numbers in options if vertex == best]
+    output = min(_renumbered(module.feeds[-1], numbers) for numbers in beginnings)
+    return Module(tuple(ops), (*feeds, output))
+
+
+def _renumbered(feed: tuple[int, ...], numbers: dict[int, int]) -> tuple[int, ...]:
+    return tuple(sorted(numbers[s] for s in feed))
