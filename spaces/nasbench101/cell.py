@@ -13,6 +13,7 @@ from nasbench_pytorch.model import ModelSpec, graph_util
 
 OPS = {"c3": "conv3x3-bn-relu", "c1": "conv1x1-bn-relu", "mp": "maxpool3x3"}
 """Code and name of the interior vertices' operations."""
+CODES = {name: code for code, name in OPS.items()}
 LABELS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 """The order in which the benchmark numbers them: part of the graph hash."""
 MAX_VERTICES, MAX_EDGES = 7, 9
@@ -60,7 +61,7 @@ def parse(arch: str) -> Module:
         if match is None or any(s >= k for s in sources) or list(sources) != sorted(set(sources)):
             raise ValueError(
                 f"vertex {k} of the NAS-Bench-101 module {arch!r} is {token!r}; right is "
-                f"{expected.replace('|', ' or ')}, a dot and ascending vertices below {k}, like `c3.01`"
+                f"{expected.replace('|', ' or ')}, a dot and ascending vertices below {k}, like `{expected[:3].strip("|")}.0`"
             )
         ops.append(match[1])
         feeds.append(sources)
@@ -77,22 +78,32 @@ def from_matrix(matrix: Sequence[Sequence[int]], ops: Sequence[str]) -> Module:
     """The pruned module of an upper-triangular matrix and operation names, input and output included."""
     if len(ops) < 2 or ops[0] != "input" or ops[-1] != "output":
         raise ValueError(f"operations {list(ops)!r}: the first must be 'input' and the last 'output'")
-    codes = {name: code for code, name in OPS.items()}
     for op in ops[1:-1]:
-        if op not in codes:
-            raise ValueError(f"no operation {op!r} in NAS-Bench-101; have {', '.join(codes)}")
+        if op not in CODES:
+            raise ValueError(f"no operation {op!r} in NAS-Bench-101; have {', '.join(CODES)}")
     rows = np.array([list(row) for row in matrix])  # ValueError if ragged
     if rows.shape != (len(ops), len(ops)) or not np.isin(rows, (0, 1)).all() or np.tril(rows).any():
         raise ValueError(
             f"{len(ops)} operations need an upper-triangular matrix of 0 and 1, {len(ops)} x {len(ops)}; "
             f"got {rows.tolist()}"
         )
+    reached = {0}
+    for vertex in range(1, len(ops)):
+        if rows[sorted(reached), vertex].any():
+            reached.add(vertex)
+    if len(ops) - 1 not in reached:  # ModelSpec would fail on the nothing that is left
+        raise ValueError(
+            f"the input is not connected to the output in {write(_module(rows.tolist(), ops[1:-1]))!r}: "
+            "nothing is left after pruning"
+        )
     spec = ModelSpec(rows.astype(np.int64), list(ops))
-    if not spec.valid_spec:
-        raise ValueError("the module's input is not connected to its output: nothing is left after pruning")
-    pruned = spec.matrix.tolist()
-    feeds = tuple(tuple(s for s in range(k) if pruned[s][k]) for k in range(1, len(pruned)))
-    return Module(tuple(codes[op] for op in spec.ops[1:-1]), feeds)
+    return _module(spec.matrix.tolist(), spec.ops[1:-1])
+
+
+def _module(matrix: list[list[int]], ops: Sequence[str]) -> Module:
+    """The module of a matrix and of the names of its interior operations."""
+    feeds = tuple(tuple(s for s in range(k) if matrix[s][k]) for k in range(1, len(matrix)))
+    return Module(tuple(CODES[op] for op in ops), feeds)
 
 
 def prune(module: Module) -> Module:
