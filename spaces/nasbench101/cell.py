@@ -56,12 +56,13 @@ def parse(arch: str) -> Module:
     ops, feeds = [], []
     for k, token in enumerate(tokens, start=1):
         expected = "out" if k == len(tokens) else "|".join(OPS)
+        example = expected.split("|")[0]
         match = re.fullmatch(rf"({expected})\.([0-9]*)", token)
         sources = tuple(int(digit) for digit in match[2]) if match else ()
         if match is None or any(s >= k for s in sources) or list(sources) != sorted(set(sources)):
             raise ValueError(
                 f"vertex {k} of the NAS-Bench-101 module {arch!r} is {token!r}; right is "
-                f"{expected.replace('|', ' or ')}, a dot and ascending vertices below {k}, like `{expected[:3].strip("|")}.0`"
+                f"{expected.replace('|', ' or ')}, a dot and ascending vertices below {k}, like `{example}.0`"
             )
         ops.append(match[1])
         feeds.append(sources)
