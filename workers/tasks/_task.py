@@ -29,6 +29,9 @@ class Task(Protocol):
     def classes(self, dataset: Dataset) -> int:
         """K, the number of classes to tell apart."""
 
+    def side(self, dataset: Dataset) -> int:
+        """Side of the square images that `batch` takes, in pixels."""
+
     def element(self, dataset: Dataset) -> tuple[int, ...]:
         """Shape of one element of the network's batch, without the batch dimension."""
 

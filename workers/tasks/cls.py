@@ -23,6 +23,10 @@ class Classification(Top1):
         """The dataset's own."""
         return dataset.classes
 
+    def side(self, dataset: Dataset) -> int:
+        """The native side."""
+        return dataset.size
+
     def element(self, dataset: Dataset) -> tuple[int, ...]:
         """One image."""
         return (3, dataset.size, dataset.size)
@@ -37,7 +41,7 @@ class Classification(Top1):
         self, images: Tensor, labels: Tensor, draws: dict[str, Tensor], dataset: Dataset
     ) -> tuple[Tensor, Tensor]:
         """Images (B, 3, S, S) and their labels (B,)."""
-        check(images, dataset.size, self.name, dataset)
+        check(images, self.side(dataset), self.name, dataset)
         return augmented(images, draws, dataset), labels
 
     def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:

@@ -29,6 +29,10 @@ class Colorization(Top1):
         """The colour classes."""
         return CLASSES
 
+    def side(self, dataset: Dataset) -> int:
+        """The native side."""
+        return dataset.size
+
     def element(self, dataset: Dataset) -> tuple[int, ...]:
         """One lightness map."""
         return (1, dataset.size, dataset.size)
@@ -44,12 +48,12 @@ class Colorization(Top1):
 
         Classes are (B, S, S).
         """
-        check(images, dataset.size, self.name, dataset)
+        check(images, self.side(dataset), self.name, dataset)
         if draws:
+            places = torch.arange(dataset.size, device=images.device)
             which = torch.arange(len(images), device=images.device)
-            columns = torch.arange(dataset.size, device=images.device)[None]
-            columns = mirrored(columns, draws["flip"], dataset.size)
-            images = images.transpose(1, 2)[which[:, None], columns].transpose(1, 2)
+            columns = mirrored(places[None], draws["flip"], dataset.size)
+            images = images[which[:, None, None], places[:, None], columns[:, None, :]]
         lightness, classes = lightness_and_class(images)
         mean, std = sum(dataset.mean) / 3, sum(dataset.std) / 3
         return lightness.div_(100).sub_(mean).div_(std)[:, None], classes

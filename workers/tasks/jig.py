@@ -36,6 +36,10 @@ class Jigsaw(Top1):
         """The permutations."""
         return dataset.jigsaw.permutations
 
+    def side(self, dataset: Dataset) -> int:
+        """The side of the grid; on ImageNet it is larger than the other tasks' images."""
+        return dataset.jigsaw.side
+
     def element(self, dataset: Dataset) -> tuple[int, ...]:
         """The tiles of one image."""
         return (dataset.jigsaw.slots, 3, dataset.jigsaw.tile, dataset.jigsaw.tile)
@@ -66,7 +70,7 @@ class Jigsaw(Top1):
 
         Permutations are (B,); the labels of the images are not used.
         """
-        check(images, dataset.jigsaw.side, self.name, dataset)
+        check(images, self.side(dataset), self.name, dataset)
         target = draws["permutation"].to(torch.int64)
         tiles = _cut(images, target, draws, dataset).to(torch.float32)
         if "grey" in draws:

@@ -26,6 +26,10 @@ class Rotation(Top1):
         """The four turns."""
         return TURNS
 
+    def side(self, dataset: Dataset) -> int:
+        """The native side."""
+        return dataset.size
+
     def element(self, dataset: Dataset) -> tuple[int, ...]:
         """One turned image."""
         return (3, dataset.size, dataset.size)
@@ -40,7 +44,7 @@ class Rotation(Top1):
         self, images: Tensor, labels: Tensor, draws: dict[str, Tensor], dataset: Dataset
     ) -> tuple[Tensor, Tensor]:
         """(4B, 3, S, S): each image's four turns counter-clockwise, one after the other; turns (4B,)."""
-        check(images, dataset.size, self.name, dataset)
+        check(images, self.side(dataset), self.name, dataset)
         upright = augmented(images, draws, dataset)
         turned = torch.stack([upright.rot90(turn, (2, 3)) for turn in range(TURNS)], dim=1)
         return turned.flatten(0, 1), torch.arange(TURNS, device=images.device).repeat(len(images))

@@ -1,0 +1,97 @@
+"""What every dataset promises: a new file in the folder is tested as it arrives."""
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from workers import datasets
+from workers.datasets import Arrays
+
+NAMES = datasets.names()
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def arrays(name: str, cache: Path, request: pytest.FixtureRequest) -> Arrays:
+    """The dataset as it lies on this machine, complete; decoded once a session."""
+    root = None
+    try:
+        datasets.get(name).files(root)
+    except FileNotFoundError:
+        root = request.getfixturevalue("data")
+        try:
+            datasets.get(name).files(root)
+        except FileNotFoundError as error:
+            pytest.skip(str(error))
+    return datasets.prepare(name, root, cache)
+
+
+def test_the_registry_lists_without_importing() -> None:
+    code = (
+        "import sys, workers.datasets as d; names = d.names();"
+        "assert not any(f'workers.datasets.{n}' in sys.modules for n in names);"
+        "assert 'torch' not in sys.modules and 'torchvision' not in sys.modules; print(*names)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out.stderr
+    assert {"cifar10", "imagenet", "photos"} <= set(out.stdout.split())
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(LookupError, match="'mnist'.*cifar10.*photos"):
+        datasets.get("mnist")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_facts_agree_with_each_other(name: str) -> None:
+    d = datasets.get(name)
+    assert d.name == name
+    assert d.class_names == () or len(set(d.class_names)) == d.classes
+    assert all(0 < m < 1 for m in d.mean)
+    assert all(0 < s < 0.5 for s in d.std)
+    assert d.train_images > d.test_images > 0
+    assert d.jigsaw.grid * d.jigsaw.patch <= d.jigsaw.side
+    assert 0 < d.jigsaw.tile < d.jigsaw.patch
+    assert d.published_id is None or d.published_id.startswith(f"{name}-")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_plans_need_no_data(name: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    assert datasets.identify(name, tmp_path / "data", tmp_path / "cache") == datasets.get(name).published_id
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_arrays_are_what_the_facts_say(name: str, arrays: Arrays) -> None:
+    d = datasets.get(name)
+    for split, n in ((arrays.train, d.train_images), (arrays.test, d.test_images)):
+        assert split.images.shape == (n, d.size, d.size, 3)
+        assert split.images.dtype == np.uint8
+        assert split.labels.dtype == np.int64
+        assert np.bincount(split.labels, minlength=d.classes).tolist() == [n // d.classes] * d.classes
+    assert arrays.dataset_id == d.published_id
+    pixels = arrays.train.images.reshape(-1, 3)
+    np.testing.assert_allclose(pixels.mean(axis=0) / 255, d.mean, atol=1e-3)
+    np.testing.assert_allclose(pixels[::7].std(axis=0) / 255, d.std, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_arrays_belong_to_the_process_that_maps_them(name: str, arrays: Arrays, cache: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        images = torch.from_numpy(arrays.test.images)
+    before = images[0].clone()
+    images[0] = 255 - before
+    again = datasets.prepare(name, None, cache, expect=arrays.dataset_id)
+    assert torch.equal(torch.from_numpy(again.test.images)[0], before)
+    images[0] = before

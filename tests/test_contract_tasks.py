@@ -1,0 +1,205 @@
+"""What every task promises on every dataset: a new file in either folder is tested as it arrives."""
+
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from spaces import Cost
+from workers import datasets, tasks
+from workers.datasets import Dataset
+from workers.tasks import Task
+
+CELLS = list(product(tasks.names(), datasets.names()))
+cells = pytest.mark.parametrize(("task", "dataset"), CELLS, ids=["-".join(cell) for cell in CELLS], indirect=True)
+SMALL = [cell for cell in CELLS if datasets.get(cell[1]).size <= 64]
+small_cells = pytest.mark.parametrize(("task", "dataset"), SMALL, ids=["-".join(cell) for cell in SMALL], indirect=True)
+B = 6
+
+
+@pytest.fixture
+def task(request: pytest.FixtureRequest) -> Task:
+    return tasks.get(request.param)
+
+
+@pytest.fixture
+def dataset(request: pytest.FixtureRequest) -> Dataset:
+    return datasets.get(request.param)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+class Trunk(nn.Module):
+    """A stand-in for a space's trunk: one strided convolution with norm and ReLU."""
+
+    out_channels = 5
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, self.out_channels, 3, stride=4, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(self.out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x)).relu()
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(task: Task, dataset: Dataset, n: int = B) -> tuple[Tensor, Tensor]:
+    side = task.side(dataset)
+    images = torch.randint(256, (n, side, side, 3), generator=generator(1), dtype=torch.uint8)
+    return images, torch.randint(dataset.classes, (n,), generator=generator(2))
+
+
+def part(draws: dict[str, Tensor], which: slice) -> dict[str, Tensor]:
+    return {name: drawn[which] for name, drawn in draws.items()}
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(LookupError, match="'depth'.*cls.*rot"):
+        tasks.get("depth")
+
+
+@cells
+@pytest.mark.parametrize("train", [True, False])
+def test_draws_follow_from_the_generator(task: Task, dataset: Dataset, train: bool) -> None:
+    once, again, other = (task.draw(100, dataset, generator(s), train) for s in (3, 3, 4))
+    assert once.keys() == again.keys()
+    for name in once:
+        assert torch.equal(once[name], again[name])
+        assert not torch.equal(once[name], other[name])
+        assert len(once[name]) == 100
+        assert once[name].device.type == "cpu"
+    # The draws of an epoch are made at once: they must stay small beside the images themselves.
+    assert sum(d.numel() * d.element_size() for d in once.values()) <= 100 * 32
+
+
+@cells
+@pytest.mark.parametrize("train", [True, False])
+def test_a_batch_has_the_shapes_that_networks_were_built_for(task: Task, dataset: Dataset, train: bool) -> None:
+    images, labels = pictures(task, dataset)
+    before = images.clone()
+    inputs, targets = task.batch(images, labels, task.draw(B, dataset, generator(), train), dataset)
+    assert inputs.shape[1:] == task.element(dataset)
+    assert inputs.dtype == torch.float32
+    assert inputs.is_contiguous()
+    assert inputs.isfinite().all()
+    assert len(inputs) == len(targets)
+    assert targets.dtype == torch.int64
+    assert 0 <= targets.min()
+    assert targets.max() < task.classes(dataset)
+    assert torch.equal(images, before)
+
+
+@cells
+@pytest.mark.parametrize("train", [True, False])
+def test_an_image_does_not_depend_on_its_neighbours(task: Task, dataset: Dataset, train: bool) -> None:
+    images, labels = pictures(task, dataset)
+    draws = task.draw(B, dataset, generator(), train)
+    inputs, targets = task.batch(images, labels, draws, dataset)
+    each = len(inputs) // B
+    for which in (slice(0, 1), slice(1, 4), slice(4, 6)):
+        alone, wanted = task.batch(images[which], labels[which], part(draws, which), dataset)
+        expanded = slice(which.start * each, which.stop * each)
+        assert torch.equal(alone, inputs[expanded])
+        assert torch.equal(wanted, targets[expanded])
+
+
+@cells
+@pytest.mark.parametrize("train", [True, False])
+def test_a_batch_reads_nothing_back_from_the_device(task: Task, dataset: Dataset, train: bool) -> None:
+    # The meta device has no values: whatever asks for one, or mixes devices, fails.
+    images, labels = (t.to("meta") for t in pictures(task, dataset))
+    draws = {name: d.to("meta") for name, d in task.draw(B, dataset, generator(), train).items()}
+    inputs, targets = task.batch(images, labels, draws, dataset)
+    assert inputs.device.type == targets.device.type == "meta"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@cells
+def test_a_gpu_makes_the_same_batch(task: Task, dataset: Dataset) -> None:
+    images, labels = pictures(task, dataset)
+    draws = task.draw(B, dataset, generator(), True)
+    here = task.batch(images, labels, draws, dataset)
+    there = task.batch(images.cuda(), labels.cuda(), {k: d.cuda() for k, d in draws.items()}, dataset)
+    torch.testing.assert_close(there[0].cpu(), here[0], rtol=1e-5, atol=1e-5)
+    assert torch.equal(there[1].cpu(), here[1])
+
+
+@small_cells
+def test_a_batch_made_for_evaluation_leaves_training_possible(task: Task, dataset: Dataset) -> None:
+    images, labels = pictures(task, dataset)
+    draws = task.draw(B, dataset, generator(), True)
+    net = task.network(Trunk(task.in_channels), dataset)
+    with torch.inference_mode():
+        task.batch(images, labels, draws, dataset)
+    inputs, targets = task.batch(images, labels, draws, dataset)
+    loss = task.loss(net(inputs), targets)
+    loss.backward()
+    assert loss.shape == ()
+    assert loss.isfinite()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
+@small_cells
+def test_correct_counts_targets(task: Task, dataset: Dataset) -> None:
+    images, labels = pictures(task, dataset)
+    inputs, targets = task.batch(images, labels, task.draw(B, dataset, generator(), True), dataset)
+    out = task.network(Trunk(task.in_channels), dataset)(inputs)
+    assert out.shape == (len(targets), task.classes(dataset), *targets.shape[1:])
+    right = torch.zeros_like(out).scatter_(1, targets[:, None], 1.0)
+    assert task.correct(right, targets).item() == targets.numel()
+    wrong = (targets + 1) % task.classes(dataset)
+    wrong.view(-1)[0] = targets.view(-1)[0]
+    assert task.correct(right, wrong).item() == 1
+    assert task.correct(right, wrong).dtype == torch.int64
+    assert task.loss(right * 100, targets) < task.loss(right * 100, wrong)
+
+
+@cells
+def test_cost_is_that_of_the_network(task: Task, dataset: Dataset) -> None:
+    element = task.element(dataset)
+    with torch.device("meta"):
+        trunk = Trunk(task.in_channels)
+        net = task.network(trunk, dataset).eval()
+        one = torch.empty(element[-3:])[None]
+    params = sum(p.numel() for p in trunk.parameters())
+    size = trunk(one).shape[-1]
+    cost = task.cost(Cost(params, count_macs(trunk, one), trunk.out_channels, size), dataset)
+    assert cost[0] == sum(p.numel() for p in net.parameters())
+    assert cost[1] == count_macs(net, torch.empty(element, device="meta")[None])
+
+
+@cells
+def test_images_of_another_size_are_refused(task: Task, dataset: Dataset) -> None:
+    images, labels = pictures(task, dataset)
+    draws = task.draw(B, dataset, generator(), False)
+    with pytest.raises(ValueError, match=rf"right is \(B, {task.side(dataset)}"):
+        task.batch(images[:, 1:, 1:], labels, draws, dataset)
+    with pytest.raises(ValueError, match="uint8"):
+        task.batch(images.float(), labels, draws, dataset)
+
+
+def count_macs(net: nn.Module, inputs: Tensor) -> int:
+    """Multiply-adds of the convolutions and linear layers that a forward pass goes through."""
+    total = 0
+
+    def count(module: nn.Module, _: object, out: Tensor) -> None:
+        nonlocal total
+        if isinstance(module, nn.Conv2d):
+            total += out.numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Linear):
+            total += out.numel() * module.in_features
+
+    hooks = [module.register_forward_hook(count) for module in net.modules()]
+    net(inputs)
+    for hook in hooks:
+        hook.remove()
+    return total
