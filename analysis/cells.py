@@ -32,9 +32,7 @@ def means(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
         std=("value", "std"),
         n_seeds=("seed", "nunique"),
     )
-    table["complete"] = (
-        table["n_seeds"].to_numpy() == seeds.reindex(pd.MultiIndex.from_frame(table[CELL])).to_numpy()
-    )
+    table["complete"] = table["n_seeds"].to_numpy() == seeds.reindex(pd.MultiIndex.from_frame(table[CELL])).to_numpy()
     table["mean"] = table["mean"].replace(-np.inf, np.nan)
     table["std"] = table["std"].where(table["mean"].notna())
     order = ["space", "dataset", "dataset_id", "task", "recipe", "recipe_id", "arch", "arch_id", "metric"]
@@ -50,9 +48,7 @@ def gather(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
     seed, all ok.
     """
     if missing := [c for c in ("space", "arch", "dataset", "task", score) if c not in df.columns]:
-        raise LookupError(
-            f"no column {', '.join(map(repr, missing))}; `load` and `from_table` give all that is needed"
-        )
+        raise LookupError(f"no column {', '.join(map(repr, missing))}; `load` and `from_table` give all that is needed")
     df = df.reset_index(drop=True)
     trials = pd.DataFrame({c: df[c].astype(object) for c in ("space", "arch", "dataset", "task")})
     defaults = {"dataset_id": trials["dataset"], "recipe": "", "recipe_id": "", "arch_id": "", "metric": ""}

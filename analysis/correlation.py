@@ -77,9 +77,7 @@ def correlate(
                 line = {name: column[k] for name, column in numbers.items()}
                 lines.append(cells.line(pair, used) | line | {"_order": (cells.space, pair)})
     lines.sort(key=lambda line: line["_order"])
-    return pd.DataFrame(
-        {name: pd.Series([ln[name] for ln in lines], dtype=kind) for name, kind in _TYPES.items()}
-    )
+    return pd.DataFrame({name: pd.Series([ln[name] for ln in lines], dtype=kind) for name, kind in _TYPES.items()})
 
 
 @dataclass(frozen=True)
@@ -93,9 +91,7 @@ class Cells:
     values: ranks.Array  # (A, C) means over seeds, -inf for diverged, NaN where there is none
     seen: Any  # (A, C) tried at all
     usable: Any  # (A, C) complete, and finite or ranked worst
-    groups: dict[
-        bytes, list[tuple[int, int]]
-    ]  # the pairs that use the same architectures, by those (A,) as bytes
+    groups: dict[bytes, list[tuple[int, int]]]  # the pairs that use the same architectures, by those (A,) as bytes
 
     def used(self, pair: tuple[int, int]) -> Any:
         """(A,) which architectures a pair of cells compares."""

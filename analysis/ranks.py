@@ -38,8 +38,7 @@ def kendall(values: Array, pairs: Pairs) -> tuple[Array, Array]:
     """tau-b and its two-sided p-value for each pair of columns; NaN as for `spearman`."""
     ranks, usable = _ranks(values)
     found = [
-        stats.kendalltau(ranks[:, a], ranks[:, b]) if usable[a] and usable[b] else (np.nan, np.nan)
-        for a, b in pairs
+        stats.kendalltau(ranks[:, a], ranks[:, b]) if usable[a] and usable[b] else (np.nan, np.nan) for a, b in pairs
     ]
     both = np.array(found, float).reshape(-1, 2)
     return both[:, 0], both[:, 1]
@@ -73,9 +72,7 @@ def resampled(values: Array, pairs: Pairs, picks: Any) -> Array:
     """
     n, cells = values.shape
     r, m = picks.shape
-    counts = (
-        np.bincount((picks + np.arange(r)[:, None] * n).ravel(), minlength=r * n).reshape(r, n).astype(float)
-    )
+    counts = np.bincount((picks + np.arange(r)[:, None] * n).ravel(), minlength=r * n).reshape(r, n).astype(float)
     root = np.sqrt(counts)
     scaled = np.empty((r, cells, n))
     for c in range(cells):
@@ -97,9 +94,7 @@ def resampled(values: Array, pairs: Pairs, picks: Any) -> Array:
     return clipped
 
 
-def interval(
-    values: Array, pairs: Pairs, *, resamples: int, confidence: float, seed: int
-) -> tuple[Array, Array]:
+def interval(values: Array, pairs: Pairs, *, resamples: int, confidence: float, seed: int) -> tuple[Array, Array]:
     """Bounds of rho for each pair: percentile bootstrap over rows, the same resamples for all pairs.
 
     NaN for fewer than 5 rows, for a constant column, for `resamples=0`, and where more than one resample in

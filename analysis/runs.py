@@ -7,9 +7,11 @@ each row at least once.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+import tomllib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike, fspath
+from os.path import expanduser
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -25,12 +27,10 @@ Run = str | PathLike[str]
 _KEY = ("trial_id", "launch", "attempt")
 _NEEDED = (*_KEY, "status", "finished_at")
 _ROUNDS = 50  # listings of rows/ before a file that is listed but cannot be read is an error
-_THREADS = 16
+_THREADS = {"file": 4}  # on a disk reading is work of the CPU, elsewhere mostly waiting
 
 
-def load(
-    *runs: Run, columns: Sequence[str] | None = None, curves: bool = False, planned: bool = True
-) -> pd.DataFrame:
+def load(*runs: Run, columns: Sequence[str] | None = None, curves: bool = False, planned: bool = True) -> pd.DataFrame:
     """One line per attempt of one or several runs, in the order in which they ended.
 
     A run is its folder, local or at any fsspec URL; column `run` is the folder's name. `columns` names those
@@ -42,18 +42,12 @@ def load(
     return frame(table(*runs, columns=columns, curves=curves, planned=planned))
 
 
-def table(
-    *runs: Run, columns: Sequence[str] | None = None, curves: bool = False, planned: bool = True
-) -> pa.Table:
+def table(*runs: Run, columns: Sequence[str] | None = None, curves: bool = False, planned: bool = True) -> pa.Table:
     """The same as `load`, as an Arrow table."""
     wanted = None if columns is None else [*columns, *(c for c in CURVES if curves and c not in columns)]
-    places = [_place(run) for run in dict.fromkeys(fspath(run).rstrip("/") or "/" for run in runs)]
-    names = [PurePosixPath(root).name for _, root in places]
-    found = [
-        _one_run(fs, root, name if names.count(name) == 1 else root, wanted, planned)
-        for (fs, root), name in zip(places, names, strict=True)
-    ] or [conform(SCHEMA.empty_table()).append_column("run", pa.array([], pa.string()))]
-    rows = pa.concat_tables(found, promote_options="permissive")
+    empty = _named("", conform(SCHEMA.empty_table()))
+    found = [_one_run(*place, wanted, planned) for place in _places(runs)]
+    rows = pa.concat_tables(found or [empty], promote_options="permissive")
     if wanted is None:
         return rows.select([c for c in rows.column_names if curves or c not in CURVES])
     if unknown := [c for c in wanted if c not in rows.column_names]:
@@ -64,11 +58,18 @@ def table(
 
 def plan(*runs: Run) -> pa.Table:
     """Every planned trial of the runs, with a column `run`; runs without a plan have none."""
-    found = [_plan(*_place(run)) for run in runs]
-    names = [PurePosixPath(_place(run)[1]).name for run in runs]
-    tables = [t.append_column("run", _text(n, t)) for t, n in zip(found, names, strict=True) if t is not None]
-    empty = PLAN.empty_table().append_column("run", pa.array([], pa.string()))
-    return pa.concat_tables([empty, *tables], promote_options="permissive")
+    found = [(name, _plan(fs, root)) for fs, root, name in _places(runs)]
+    tables = [_named(name, planned) for name, planned in found if planned is not None]
+    return pa.concat_tables([_named("", PLAN.empty_table()), *tables], promote_options="permissive")
+
+
+def study(run: Run) -> dict[str, Any]:
+    """The run's study file as it ran; empty if it has none."""
+    fs, root = _place(run)
+    try:
+        return tomllib.loads(fs.cat_file(f"{root}/study.toml").decode())
+    except FileNotFoundError:
+        return {}
 
 
 def _one_run(fs: Any, root: str, name: str, columns: list[str] | None, planned: bool) -> pa.Table:
@@ -82,18 +83,21 @@ def _one_run(fs: Any, root: str, name: str, columns: list[str] | None, planned: 
     if planned and (plan := _plan(fs, root, ["trial_id"])) is not None:
         keys = keys[keys["trial_id"].isin(plan["trial_id"].to_pylist())]
     rows = rows.take(pa.array(keys.index, pa.int64()))
-    return rows.append_column("run", _text(name, rows))
+    return _named(name, rows)
 
 
 def _rows(fs: Any, root: str, columns: list[str] | None) -> pa.Table:
     """Everything readable below attempts/ and rows/, each row at least once."""
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(
+        _THREADS.get(fs.protocol[0] if isinstance(fs.protocol, tuple) else fs.protocol, 32)
+    ) as pool:
         # An attempt that vanishes between listing and reading lies in a part by then.
         tables = [t for t in _read(pool, fs, _files(fs, f"{root}/attempts"), columns) if t is not None]
         done: set[str] = set()
         for round in range(_ROUNDS):
             new = [path for path in _files(fs, f"{root}/rows") if path not in done]
-            if not new:
+            # One listing may miss a part that is being merged and the merged one: only a second is proof.
+            if not new and round:
                 break
             for path, part in zip(new, _read(pool, fs, new, columns), strict=True):
                 if part is not None:
@@ -101,22 +105,19 @@ def _rows(fs: Any, root: str, columns: list[str] | None) -> pa.Table:
                     tables.append(part)
             time.sleep(0.002 * round)
         else:
-            raise FileNotFoundError(
-                f"{', '.join(new[:3])}: listed but gone whenever read; is the storage in order?"
-            )
+            raise FileNotFoundError(f"{', '.join(new[:3])}: listed but gone whenever read; is the storage in order?")
     schema = SCHEMA if columns is None else pa.schema([f for f in SCHEMA if f.name in columns])
-    return pa.concat_tables([schema.empty_table(), *tables], promote_options="permissive").combine_chunks()
+    alike: dict[pa.Schema, list[pa.Table]] = {schema: []}
+    for found in tables:
+        alike.setdefault(found.schema.remove_metadata(), []).append(found)
+    # Brought into the row schema in groups, as that costs more than reading a file of one row.
+    groups = [conform(pa.concat_tables(group), schema) for group in alike.values() if group]
+    return pa.concat_tables([schema.empty_table(), *groups], promote_options="permissive").combine_chunks()
 
 
-def _read(pool: ThreadPoolExecutor, fs: Any, paths: Iterable[str], columns: list[str] | None) -> list[Any]:
-    """The files' tables in the row schema; None for one that is gone."""
-    schema = SCHEMA if columns is None else pa.schema([f for f in SCHEMA if f.name in columns])
-
-    def read(path: str) -> pa.Table | None:
-        found = _parquet(fs, path, columns)
-        return None if found is None else conform(found, schema)
-
-    return list(pool.map(read, paths))
+def _read(pool: ThreadPoolExecutor, fs: Any, paths: list[str], columns: list[str] | None) -> list[Any]:
+    """The files' tables; None for one that is gone."""
+    return list(pool.map(lambda path: _parquet(fs, path, columns), paths))
 
 
 def _parquet(fs: Any, path: str, columns: list[str] | None) -> pa.Table | None:
@@ -142,9 +143,7 @@ def _plan(fs: Any, root: str, columns: list[str] | None = None) -> pa.Table | No
 def _files(fs: Any, folder: str) -> list[str]:
     """The Parquet files in a folder, sorted; none where it is missing. Names that begin with `_` or `.` are
     not rows."""
-    return sorted(
-        p for p in _names(fs, folder) if p.endswith(".parquet") and PurePosixPath(p).name[0] not in "._"
-    )
+    return sorted(p for p in _names(fs, folder) if p.endswith(".parquet") and PurePosixPath(p).name[0] not in "._")
 
 
 def _names(fs: Any, folder: str) -> list[str]:
@@ -155,13 +154,24 @@ def _names(fs: Any, folder: str) -> list[str]:
         return []
 
 
-def _text(value: str, like: pa.Table) -> pa.Array:
-    return pa.array([value] * like.num_rows, pa.string())
+def _named(name: str, rows: pa.Table) -> pa.Table:
+    """The rows with the column `run`, last."""
+    if "run" in rows.column_names:
+        rows = rows.drop_columns(["run"])
+    return rows.append_column("run", pa.array([name] * rows.num_rows, pa.string()))
+
+
+def _places(runs: Sequence[Run]) -> list[tuple[Any, str, str]]:
+    """File system, path and name of each run, once each; the name is the whole path where two would be
+    equal."""
+    places = [_place(run) for run in dict.fromkeys(fspath(run).rstrip("/") or "/" for run in runs)]
+    names = [PurePosixPath(root).name for _, root in places]
+    return [(fs, root, n if names.count(n) == 1 else root) for (fs, root), n in zip(places, names, strict=True)]
 
 
 def _place(run: Run) -> tuple[Any, str]:
     """The run's file system and path there, or FileNotFoundError that says what would be right."""
-    fs, root = fsspec.url_to_fs(_expand(fspath(run)))
+    fs, root = fsspec.url_to_fs(fspath(run) if "://" in fspath(run) else expanduser(run))
     inside = {PurePosixPath(path).name for path in _names(fs, root)}
     if inside & {"plan.parquet", "rows", "attempts"}:
         return fs, str(root)
@@ -170,14 +180,6 @@ def _place(run: Run) -> tuple[Any, str]:
     parent = str(PurePosixPath(root).parent)
     if {"plan.parquet", "rows"} & {PurePosixPath(path).name for path in _names(fs, parent)}:
         right = f"did you mean {parent}?"
-    elif below := [
-        n for n in sorted(inside) if _names(fs, f"{root}/{n}/rows") or _names(fs, f"{root}/{n}/attempts")
-    ]:
+    elif below := [n for n in sorted(inside) if _names(fs, f"{root}/{n}/rows") or _names(fs, f"{root}/{n}/attempts")]:
         right = f"runs in it: {', '.join(below)}"
     raise FileNotFoundError(f"{fspath(run)} is no run: it {what}; {right}")
-
-
-def _expand(path: str) -> str:
-    from os.path import expanduser
-
-    return path if "://" in path else expanduser(path)

@@ -42,9 +42,7 @@ def from_table(
     columns["seed"] = _seeds(df, 1 if seed is None else seed)
     columns["value"] = _numbers(df, value)
     long = pd.DataFrame(columns)
-    once = long.groupby(_KEYS, sort=False, as_index=False).agg(
-        value=("value", "mean"), repeats=("value", "size")
-    )
+    once = long.groupby(_KEYS, sort=False, as_index=False).agg(value=("value", "mean"), repeats=("value", "size"))
     return _rows(once)
 
 
@@ -88,8 +86,7 @@ def _texts(df: pd.DataFrame, name: str, source: Hashable) -> pd.Series:
     column = _column(df, source)
     if (empty := column.isna()).any():
         raise ValueError(
-            f"{name} (column {source!r}) is empty on {empty.sum()} of {len(df)} lines, "
-            f"first on {_line(df, empty)}"
+            f"{name} (column {source!r}) is empty on {empty.sum()} of {len(df)} lines, first on {_line(df, empty)}"
         )
     return column.astype(object).map(str).astype(object)
 

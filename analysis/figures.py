@@ -1,0 +1,175 @@
+"""Scatter figures of one score against another, an architecture a point, in the manner of UnNAS, figures 2 to
+4.
+
+Drawn with matplotlib's Figure alone: no pyplot, no global state, no display.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import names
+from analysis.correlation import Cells, Common, Diverged, compared, correlate
+from analysis.panel import Numbers, draw, scale
+
+_ACROSS = 4  # panels side by side; more go to further lines
+_WIDTH, _HEIGHT = 1.75, 1.62  # inches a panel: four fill the text width of a paper
+_STYLE = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 7.0,
+    "axes.labelsize": 7.0,
+    "axes.titlesize": 7.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "axes.linewidth": 0.6,
+    "pdf.fonttype": 42,  # text stays text in the PDF, as publishers ask
+}
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """One figure: a name fit for a file, a sentence for the caption, and the figure itself."""
+
+    name: str
+    caption: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A cell regardless of its space: the k-th recipe of a task on a dataset (recipes differ between
+    spaces)."""
+
+    dataset_id: str
+    task: str
+    recipe: int
+
+
+def scatter(
+    df: pd.DataFrame,
+    common: Common = "all",
+    *,
+    correlations: pd.DataFrame | None = None,
+    score: str = "score_best",
+    diverged: Diverged = "worst",
+    trend: bool = True,
+    **bootstrap: Any,
+) -> list[Scatter]:
+    """Every figure the rows allow; one line of panels per space, one panel per pair of cells.
+
+    Within each dataset: `cls` on x against every other task (UnNAS, figures 2 and 3). Across each two
+    datasets: `cls` of one on x against every task of the other (figure 4). Where a dataset has no `cls`, its
+    last cell is on x. Each panel says rho, its interval and n, over all architectures that `correlate`
+    compares with the same arguments; those outside the axes are drawn as triangles on the edge. The trend
+    (Theil-Sen) is decoration. `correlations` spares computing them again.
+    """
+    if correlations is None:
+        correlations = correlate(df, common, score=score, diverged=diverged, **bootstrap)
+    spaces = [_Space(c) for c in compared(df, common, score=score, diverged=diverged)]
+    numbers = _numbers(correlations)
+    with mpl.rc_context(_STYLE):
+        return [_figure(x, ys, spaces, numbers, trend) for x, ys in _plots(spaces)]
+
+
+def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
+    """Writes name.png (200 dots per inch) and name.pdf into the folder; the same figure gives the same
+    bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
+    with mpl.rc_context(_STYLE):
+        figure.savefig(png, dpi=200, metadata={"Software": None})
+        figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    return png, pdf
+
+
+class _Space:
+    """One space's cells by key."""
+
+    def __init__(self, cells: Cells) -> None:
+        self.cells = cells
+        counted = cells.labels.groupby(["dataset_id", "task"]).cumcount()
+        self.index = {
+            _Key(c.dataset_id, c.task, k): i
+            for i, (c, k) in enumerate(zip(cells.labels.itertuples(), counted, strict=True))
+        }
+        self.labels = dict(zip(self.index, names.labels(cells.labels), strict=True))
+
+
+def _plots(spaces: list[_Space]) -> list[tuple[_Key, list[_Key]]]:
+    """What is on x and what are the panels of each figure, within datasets first."""
+    order = {key: None for space in spaces for key in space.index}
+    datasets: dict[str, list[_Key]] = {}
+    for key in order:
+        datasets.setdefault(key.dataset_id, []).append(key)
+    on_x = {d: next((k for k in keys if k.task == "cls"), keys[-1]) for d, keys in datasets.items()}
+    plots = [(on_x[d], [k for k in keys if k != on_x[d]]) for d, keys in datasets.items()]
+    for first in datasets:
+        for second, keys in datasets.items():
+            mirrored = len(keys) == 1 == len(datasets[first]) and second < first
+            if first != second and not mirrored:
+                plots.append((on_x[first], keys))
+    return [(x, ys) for x, ys in plots if any(x in s.index and y in s.index for y in ys for s in spaces)]
+
+
+def _figure(x: _Key, ys: list[_Key], spaces: list[_Space], numbers: dict[Any, Numbers], trend: bool) -> Scatter:
+    spaces = [s for s in spaces if x in s.index and any(y in s.index for y in ys)]
+    ys = [y for y in ys if any(y in s.index for s in spaces)]
+    across, lines = min(len(ys), _ACROSS), math.ceil(len(ys) / _ACROSS)
+    figure = Figure(
+        figsize=(max(_WIDTH * across, 2.2) + 0.1, _HEIGHT * lines * len(spaces) + 0.2), layout="constrained"
+    )
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.04, wspace=0.03, hspace=0.03)  # type: ignore[union-attr,call-arg]
+    axes = figure.subplots(lines * len(spaces), across, squeeze=False)
+    for row, space in enumerate(spaces):
+        for k in range(lines * across):
+            ax = axes[row * lines + k // across, k % across]
+            if k >= len(ys) or ys[k] not in space.index:
+                ax.set_axis_off()
+                continue
+            pair = space.index[x], space.index[ys[k]]
+            found = numbers[frozenset((space.cells.space, *_name(space.cells, c)) for c in pair)]
+            values = space.cells.values[space.cells.used((min(pair), max(pair)))][:, pair]
+            scales = [scale(values[:, i], space.cells.labels["metric"].iloc[c]) for i, c in enumerate(pair)]
+            draw(ax, values, scales, found, ys[k].task, trend)
+            ax.set_ylabel(names.short(space.labels[ys[k]], 30), parse_math=False)
+            if k == 0:
+                title = names.short(names.space_name(space.cells.space))
+                ax.set_title(title, loc="left", weight="bold", parse_math=False)
+    label = spaces[0].labels[x]
+    figure.supxlabel(names.short(label, 60) + scales[0].unit, fontsize=7, parse_math=False)
+    others = ", ".join(dict.fromkeys(next(s.labels[y] for s in spaces if y in s.index) for y in ys))
+    return Scatter(_slug(x, ys, spaces), f"{label} against {others}", figure)
+
+
+def _numbers(correlations: pd.DataFrame) -> dict[Any, Numbers]:
+    """rho and its company of each pair of cells, whichever of the two is x."""
+    sides = [[f"{side}_{part}" for part in ("dataset_id", "task", "recipe_id")] for side in "xy"]
+    keys = [
+        frozenset((space, *cell) for cell in both)
+        for space, *both in zip(
+            correlations["space"],
+            *(correlations[side].itertuples(index=False, name=None) for side in sides),
+            strict=True,
+        )
+    ]
+    lines = correlations[["rho", "rho_low", "rho_high", "n"]].itertuples(index=False, name=None)
+    return {key: Numbers(*line) for key, line in zip(keys, lines, strict=True)}
+
+
+def _name(cells: Cells, c: int) -> tuple[str, str, str]:
+    cell = cells.labels.iloc[c]
+    return cell["dataset_id"], cell["task"], cell["recipe_id"]
+
+
+def _slug(x: _Key, ys: list[_Key], spaces: list[_Space]) -> str:
+    """within-cifar10, or across-imagenet-cifar10; ids instead of names where two datasets share a name."""
+    called = {str(c.dataset_id): str(c.dataset) for s in spaces for c in s.cells.labels.itertuples()}
+    plain = list(called.values())
+    used = [d if plain.count(called[d]) > 1 else called[d] for d in dict.fromkeys([x.dataset_id, ys[0].dataset_id])]
+    words = ["within" if len(used) == 1 else "across", *used]
+    return "-".join("".join(ch if ch.isalnum() or ch in "._" else "_" for ch in word)[:60] for word in words)

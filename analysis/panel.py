@@ -1,0 +1,158 @@
+"""One panel of a scatter figure: points, limits, trend, and what is said about them."""
+
+import math
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from scipy import stats
+
+_COLOURS = {
+    "cls": "#2F5D9B",
+    "rot": "#C8503C",
+    "col": "#23936B",
+    "jig": "#8A5AA6",
+    "seg": "#B07D12",
+    "rand": "#5F6B73",
+}
+_OTHERS = ("#1F8A9E", "#A8476F", "#6B7F2A", "#8C5A2B", "#4656B0", "#7A7A7A")
+_INK = "#222222"
+_TEXT = 0.50, 0.33  # of the panel: what the three lines of text take up
+_CROWD = 100  # from here on points are small and transparent
+_RASTER = 3000  # from here on a PDF holds the points as pixels, else it becomes slow to turn pages
+_FAR = 5.0  # interquartile ranges beyond the quartiles that the axes still follow
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What `correlate` says about the pair."""
+
+    rho: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How scores are shown: fractions as percent, anything else as it is."""
+
+    factor: float
+    unit: str
+
+
+def colour(task: str) -> str:
+    """The task's colour, the same in every figure."""
+    return _COLOURS.get(task) or _OTHERS[zlib.crc32(task.encode()) % len(_OTHERS)]
+
+
+def scale(values: Any, metric: str) -> Scale:
+    """Percent for accuracies and IoU that are fractions; otherwise the metric's name and no change."""
+    finite = values[np.isfinite(values)]
+    kind = {"top1": "accuracy", "top5": "top-5 accuracy", "miou": "mIoU"}.get(metric)
+    if kind and (len(finite) == 0 or (finite.min() >= 0 and finite.max() <= 1)):
+        return Scale(100.0, f", {kind} (%)")
+    return Scale(1.0, f", {' '.join(metric.split())[:24]}" if metric else "")
+
+
+def draw(ax: Axes, values: Any, scales: list[Scale], numbers: Numbers, task: str, trend: bool) -> None:
+    """Fills the axes with the points of values (n, 2), x first; -inf is drawn on the lower edge."""
+    points = values * [s.factor for s in scales]
+    limits = np.array([_limits(points[:, i]) for i in (0, 1)])
+    corner = _free_corner(points, limits)
+    if corner is None:
+        limits[1, 1] = limits[1, 0] + (limits[1, 1] - limits[1, 0]) / (1 - _TEXT[1])
+        corner = (0, 1)
+    beyond = _points(ax, points, limits, colour(task))
+    if trend:
+        _trend(ax, points, limits)
+    _say(ax, numbers, corner, beyond)
+    ax.set_xlim(*limits[0])
+    ax.set_ylim(*limits[1])
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
+        axis.set_major_formatter(ScalarFormatter(useOffset=False))
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(length=2.5, width=0.6, color=_INK)
+    ax.grid(linewidth=0.4, color="#E6E8EA")
+    ax.set_axisbelow(True)
+
+
+def _points(ax: Axes, points: Any, limits: Any, shade: str) -> int:
+    """The points, those beyond the limits as hollow triangles on the edge; how many those are."""
+    inside = ((points >= limits[:, 0]) & (points <= limits[:, 1])).all(axis=1)
+    crowd = len(points) >= _CROWD
+    look = {"s": 7, "alpha": 0.5, "linewidths": 0} if crowd else {"s": 17, "alpha": 0.9, "linewidths": 0.5}
+    ax.scatter(*points[inside].T, color=shade, edgecolors="white", rasterized=len(points) > _RASTER, zorder=2, **look)
+    reach = (limits[:, 1] - limits[:, 0]) * 0.025
+    edge = points[~inside].clip(limits[:, 0] + reach, limits[:, 1] - reach)
+    sideways = points[~inside][:, 0] < limits[0, 0]
+    for chosen, marker in ((sideways, "<"), (~sideways, "v")):
+        ax.scatter(*edge[chosen].T, s=9, marker=marker, facecolors="white", edgecolors=shade, linewidths=0.6, zorder=3)
+    return int((~inside).sum())
+
+
+def _limits(values: Any) -> tuple[float, float]:
+    """The range of the values with a margin; from 20 values on, lone ones far from all others are left
+    outside."""
+    finite = np.sort(values[np.isfinite(values)])
+    if len(finite) == 0:
+        return 0.0, 1.0
+    if len(finite) >= 20:
+        low, high = np.quantile(finite, [0.25, 0.75])
+        reach = _FAR * (high - low)
+        near = finite[(finite >= low - reach) & (finite <= high + reach)]
+        # A large part far away is not a few outliers but the shape of the data.
+        if reach > 0 and len(near) >= 0.95 * len(finite):
+            finite = near
+    width = finite[-1] - finite[0]
+    margin = 0.06 * width if width > 0 else max(abs(finite[0]) * 0.01, 0.5)
+    return float(finite[0] - margin), float(finite[-1] + margin)
+
+
+def _free_corner(points: Any, limits: Any) -> tuple[int, int] | None:
+    """A corner (right?, top?) that has no point where the text would be; None if there is no such corner."""
+    place = ((points - limits[:, 0]) / (limits[:, 1] - limits[:, 0])).clip(0, 1)
+    for right, top in ((0, 1), (1, 0), (1, 1), (0, 0)):
+        across = place[:, 0] > 1 - _TEXT[0] if right else place[:, 0] < _TEXT[0]
+        up = place[:, 1] > 1 - _TEXT[1] if top else place[:, 1] < _TEXT[1]
+        if not (across & up).any():
+            return right, top
+    return None
+
+
+def _say(ax: Axes, numbers: Numbers, corner: tuple[int, int], beyond: int) -> None:
+    """rho, interval and n into the corner."""
+    right, top = corner
+    rho = "ρ not defined" if math.isnan(numbers.rho) else f"ρ = {numbers.rho:.2f}"
+    interval = "" if math.isnan(numbers.low) else f"[{numbers.low:.2f}, {numbers.high:.2f}]"
+    count = f"n = {numbers.n}" + (f" ({beyond} at edge)" if beyond else "")
+    lines = [(rho, "bold", 7.5), *([(interval, "normal", 6.5)] if interval else []), (count, "normal", 6.5)]
+    for k, (text, weight, size) in enumerate(lines if top else lines[::-1]):
+        ax.annotate(
+            text.replace("-", "−"),
+            (0.97 if right else 0.03, 0.98 if top else 0.03),
+            xytext=(0, (-9.5 if top else 9.5) * k),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="right" if right else "left",
+            va="top" if top else "bottom",
+            fontsize=size,
+            weight=weight,
+            color=_INK,
+            zorder=5,
+        )
+
+
+def _trend(ax: Axes, points: Any, limits: Any) -> None:
+    """A Theil-Sen line over the points inside the axes; none for fewer than 5 or a single x."""
+    inside = points[((points >= limits[:, 0]) & (points <= limits[:, 1])).all(axis=1)]
+    inside = inside[:: max(1, len(inside) // 1000)]  # all pairs of slopes: more points would only take time
+    if len(inside) < 5 or np.ptp(inside[:, 0]) == 0:
+        return
+    slope, intercept = stats.theilslopes(inside[:, 1], inside[:, 0])[:2]
+    ends = np.array([inside[:, 0].min(), inside[:, 0].max()])
+    ax.plot(ends, intercept + slope * ends, color=_INK, linewidth=0.8, alpha=0.7, zorder=4, scalex=False, scaley=False)
