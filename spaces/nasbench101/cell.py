@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from nasbench_pytorch.model import ModelSpec, graph_util
 
 OPS = {"c3": "conv3x3-bn-relu", "c1": "conv1x1-bn-relu", "mp": "maxpool3x3"}
@@ -97,8 +98,12 @@ def from_matrix(matrix: Sequence[Sequence[int]], ops: Sequence[str]) -> Module:
             f"the input is not connected to the output in {write(_module(rows.tolist(), ops[1:-1]))!r}: "
             "nothing is left after pruning"
         )
-    spec = ModelSpec(rows.astype(np.int64), list(ops))
-    return _module(spec.matrix.tolist(), spec.ops[1:-1])
+    # ModelSpec keeps its matrix as a torch tensor, which would have no values where the caller builds a network
+    # on the meta device.
+    with torch.device("cpu"):
+        spec = ModelSpec(rows.astype(np.int64), list(ops))
+        pruned = spec.matrix.tolist()
+    return _module(pruned, spec.ops[1:-1])
 
 
 def _module(matrix: list[list[int]], ops: Sequence[str]) -> Module:
