@@ -47,7 +47,7 @@ def test_the_registry_lists_without_importing() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(LookupError, match="'mnist'.*cifar10.*photos"):
+    with pytest.raises(LookupError, match=r"'mnist'.*cifar10.*photos"):
         datasets.get("mnist")
 
 

@@ -62,7 +62,7 @@ def part(draws: dict[str, Tensor], which: slice) -> dict[str, Tensor]:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(LookupError, match="'depth'.*cls.*rot"):
+    with pytest.raises(LookupError, match=r"'depth'.*cls.*rot"):
         tasks.get("depth")
 
 
@@ -92,7 +92,7 @@ def test_a_batch_has_the_shapes_that_networks_were_built_for(task: Task, dataset
     assert inputs.isfinite().all()
     assert len(inputs) == len(targets)
     assert targets.dtype == torch.int64
-    assert 0 <= targets.min()
+    assert targets.min() >= 0
     assert targets.max() < task.classes(dataset)
     assert torch.equal(images, before)
 

@@ -1,0 +1,41 @@
+"""Colour classes and lightness: exact for every colour there is."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from skimage.color import rgb2lab
+
+from workers.tasks._lab import CLASSES, centres, lightness_and_class
+
+PUBLISHED = "e74b520cf1929e90ad9f051db10931e8ac5d1534c6cedabd7bfeba7a78a96c89"
+
+
+def test_the_rule_gives_the_published_centres() -> None:
+    assert centres().shape == (CLASSES, 2)
+    assert hashlib.sha256(centres().astype("<i2").tobytes()).hexdigest() == PUBLISHED
+
+
+def test_the_centres_of_the_release(data: Path) -> None:
+    released = json.loads((data / "unnas" / "ab_bins_313.json").read_text())
+    assert centres().tolist() == released
+
+
+def test_every_colour_there_is() -> None:
+    """All 16,777,216: class as the nearest of the centres, lightness as scikit-image's in float32."""
+    torch.set_num_threads(1)
+    nearest = cKDTree(centres())
+    byte = np.arange(256, dtype=np.uint8)
+    seen = np.zeros(CLASSES, dtype=bool)
+    for red in np.split(byte, 64):
+        colours = np.stack(np.meshgrid(red, byte, byte, indexing="ij"), axis=-1)
+        lab = rgb2lab(colours)
+        lightness, classes = lightness_and_class(torch.from_numpy(colours))
+        np.testing.assert_array_equal(lightness.numpy(), lab[..., 0].astype(np.float32))
+        np.testing.assert_array_equal(classes.numpy(), nearest.query(lab[..., 1:])[1])
+        seen[np.unique(classes.numpy())] = True
+    # 52 classes are no colour's nearest centre and never occur as a label.
+    assert int((~seen).sum()) == 52
