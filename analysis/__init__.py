@@ -1,9 +1,12 @@
 """Rows in, numbers and figures out: reads what runs wrote, needs neither torch nor Ray."""
 
+from analysis import figures
 from analysis.cells import means
 from analysis.correlation import correlate
+from analysis.page import report
 from analysis.runs import load
 from analysis.sql import query
 from analysis.tables import from_table
+from analysis.text import markdown
 
-__all__ = ["correlate", "from_table", "load", "means", "query"]
+__all__ = ["correlate", "figures", "from_table", "load", "markdown", "means", "query", "report"]

@@ -19,7 +19,8 @@ from analysis.panel import Numbers, draw, scale
 
 _ACROSS = 4  # panels side by side; more go to further lines
 _WIDTH, _HEIGHT = 1.75, 1.62  # inches a panel: four fill the text width of a paper
-_STYLE = {
+_ORDER = ("rot", "col", "jig")  # as in the paper; other tasks follow by name, cls is last
+_STYLE: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": 7.0,
     "axes.labelsize": 7.0,
@@ -94,7 +95,7 @@ class _Space:
         self.cells = cells
         counted = cells.labels.groupby(["dataset_id", "task"]).cumcount()
         self.index = {
-            _Key(c.dataset_id, c.task, k): i
+            _Key(str(c.dataset_id), str(c.task), k): i
             for i, (c, k) in enumerate(zip(cells.labels.itertuples(), counted, strict=True))
         }
         self.labels = dict(zip(self.index, names.labels(cells.labels), strict=True))
@@ -106,6 +107,8 @@ def _plots(spaces: list[_Space]) -> list[tuple[_Key, list[_Key]]]:
     datasets: dict[str, list[_Key]] = {}
     for key in order:
         datasets.setdefault(key.dataset_id, []).append(key)
+    for keys in datasets.values():
+        keys.sort(key=lambda k: (k.task == "cls", (*_ORDER, k.task).index(k.task), k.task, k.recipe))
     on_x = {d: next((k for k in keys if k.task == "cls"), keys[-1]) for d, keys in datasets.items()}
     plots = [(on_x[d], [k for k in keys if k != on_x[d]]) for d, keys in datasets.items()]
     for first in datasets:
@@ -136,7 +139,7 @@ def _figure(x: _Key, ys: list[_Key], spaces: list[_Space], numbers: dict[Any, Nu
             values = space.cells.values[space.cells.used((min(pair), max(pair)))][:, pair]
             scales = [scale(values[:, i], space.cells.labels["metric"].iloc[c]) for i, c in enumerate(pair)]
             draw(ax, values, scales, found, ys[k].task, trend)
-            ax.set_ylabel(names.short(space.labels[ys[k]], 30), parse_math=False)
+            ax.set_ylabel(names.short(space.labels[ys[k]], 30) + scales[1].brief, parse_math=False)
             if k == 0:
                 title = names.short(names.space_name(space.cells.space))
                 ax.set_title(title, loc="left", weight="bold", parse_math=False)

@@ -47,7 +47,7 @@ def labels(cells: pd.DataFrame) -> list[str]:
 
     Dataset and task; where that leaves cells alike, also the recipe's name, then the ends of the ids.
     """
-    base = [f"{dataset_name(c.dataset)} {task_name(c.task)}" for c in cells.itertuples()]
+    base = [f"{dataset_name(str(c.dataset))} {task_name(str(c.task))}" for c in cells.itertuples()]
     for more in ("recipe", "dataset_id", "recipe_id"):
         extra = cells[more].astype(str).tolist()
         extra = [value[-6:] if more.endswith("_id") else value for value in extra]

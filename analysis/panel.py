@@ -18,6 +18,7 @@ _COLOURS = {
     "seg": "#B07D12",
     "rand": "#5F6B73",
 }
+FRACTIONS = {"top1": "accuracy", "top5": "top-5 accuracy", "miou": "mIoU"}
 _OTHERS = ("#1F8A9E", "#A8476F", "#6B7F2A", "#8C5A2B", "#4656B0", "#7A7A7A")
 _INK = "#222222"
 _TEXT = 0.50, 0.33  # of the panel: what the three lines of text take up
@@ -41,7 +42,8 @@ class Scale:
     """How scores are shown: fractions as percent, anything else as it is."""
 
     factor: float
-    unit: str
+    unit: str  # behind the name of a cell on x
+    brief: str  # the same on y, where there is less room
 
 
 def colour(task: str) -> str:
@@ -52,24 +54,23 @@ def colour(task: str) -> str:
 def scale(values: Any, metric: str) -> Scale:
     """Percent for accuracies and IoU that are fractions; otherwise the metric's name and no change."""
     finite = values[np.isfinite(values)]
-    kind = {"top1": "accuracy", "top5": "top-5 accuracy", "miou": "mIoU"}.get(metric)
+    kind = FRACTIONS.get(metric)
     if kind and (len(finite) == 0 or (finite.min() >= 0 and finite.max() <= 1)):
-        return Scale(100.0, f", {kind} (%)")
-    return Scale(1.0, f", {' '.join(metric.split())[:24]}" if metric else "")
+        return Scale(100.0, f" {kind} (%)", " (%)")
+    named = f", {' '.join(metric.split())[:24]}" if metric else ""
+    return Scale(1.0, named, named)
 
 
 def draw(ax: Axes, values: Any, scales: list[Scale], numbers: Numbers, task: str, trend: bool) -> None:
     """Fills the axes with the points of values (n, 2), x first; -inf is drawn on the lower edge."""
     points = values * [s.factor for s in scales]
     limits = np.array([_limits(points[:, i]) for i in (0, 1)])
-    corner = _free_corner(points, limits)
-    if corner is None:
-        limits[1, 1] = limits[1, 0] + (limits[1, 1] - limits[1, 0]) / (1 - _TEXT[1])
-        corner = (0, 1)
-    beyond = _points(ax, points, limits, colour(task))
+    while (corner := _free_corner(points, limits)) is None:
+        limits[1, 1] += 0.04 * (limits[1, 1] - limits[1, 0])  # headroom for the text, no more than it takes
+    _points(ax, points, limits, colour(task))
     if trend:
         _trend(ax, points, limits)
-    _say(ax, numbers, corner, beyond)
+    _say(ax, numbers, corner)
     ax.set_xlim(*limits[0])
     ax.set_ylim(*limits[1])
     for axis in (ax.xaxis, ax.yaxis):
@@ -81,18 +82,36 @@ def draw(ax: Axes, values: Any, scales: list[Scale], numbers: Numbers, task: str
     ax.set_axisbelow(True)
 
 
-def _points(ax: Axes, points: Any, limits: Any, shade: str) -> int:
-    """The points, those beyond the limits as hollow triangles on the edge; how many those are."""
+def _points(ax: Axes, points: Any, limits: Any, shade: str) -> None:
+    """The points, those beyond the limits as hollow triangles on the edge."""
     inside = ((points >= limits[:, 0]) & (points <= limits[:, 1])).all(axis=1)
     crowd = len(points) >= _CROWD
-    look = {"s": 7, "alpha": 0.5, "linewidths": 0} if crowd else {"s": 17, "alpha": 0.9, "linewidths": 0.5}
-    ax.scatter(*points[inside].T, color=shade, edgecolors="white", rasterized=len(points) > _RASTER, zorder=2, **look)
+    size, alpha, rim = (7, 0.5, 0.0) if crowd else (17, 0.9, 0.5)
+    ax.scatter(
+        points[inside, 0],
+        points[inside, 1],
+        s=size,
+        alpha=alpha,
+        color=shade,
+        edgecolors="white",
+        linewidths=rim,
+        rasterized=len(points) > _RASTER,
+        zorder=2,
+    )
     reach = (limits[:, 1] - limits[:, 0]) * 0.025
     edge = points[~inside].clip(limits[:, 0] + reach, limits[:, 1] - reach)
     sideways = points[~inside][:, 0] < limits[0, 0]
     for chosen, marker in ((sideways, "<"), (~sideways, "v")):
-        ax.scatter(*edge[chosen].T, s=9, marker=marker, facecolors="white", edgecolors=shade, linewidths=0.6, zorder=3)
-    return int((~inside).sum())
+        ax.scatter(
+            edge[chosen, 0],
+            edge[chosen, 1],
+            s=9,
+            marker=marker,
+            facecolors="white",
+            edgecolors=shade,
+            linewidths=0.6,
+            zorder=3,
+        )
 
 
 def _limits(values: Any) -> tuple[float, float]:
@@ -124,12 +143,12 @@ def _free_corner(points: Any, limits: Any) -> tuple[int, int] | None:
     return None
 
 
-def _say(ax: Axes, numbers: Numbers, corner: tuple[int, int], beyond: int) -> None:
+def _say(ax: Axes, numbers: Numbers, corner: tuple[int, int]) -> None:
     """rho, interval and n into the corner."""
     right, top = corner
     rho = "ρ not defined" if math.isnan(numbers.rho) else f"ρ = {numbers.rho:.2f}"
     interval = "" if math.isnan(numbers.low) else f"[{numbers.low:.2f}, {numbers.high:.2f}]"
-    count = f"n = {numbers.n}" + (f" ({beyond} at edge)" if beyond else "")
+    count = f"n = {numbers.n}"
     lines = [(rho, "bold", 7.5), *([(interval, "normal", 6.5)] if interval else []), (count, "normal", 6.5)]
     for k, (text, weight, size) in enumerate(lines if top else lines[::-1]):
         ax.annotate(

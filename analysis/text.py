@@ -1,0 +1,98 @@
+"""Tables as text: one set of spellings for numbers, written as Markdown or HTML."""
+
+import html
+import math
+from typing import Any
+
+import pandas as pd
+
+from analysis import names
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The table as GitHub Markdown, numbers to the right; floats with 4 digits, nothing where there is no
+    value."""
+    right = [pd.api.types.is_numeric_dtype(table[c]) for c in table.columns]
+    lines = [
+        [_flat(c) for c in table.columns],
+        ["---:" if r else "---" for r in right],
+        *([_flat(spell(value)) for value in line] for line in table.itertuples(index=False, name=None)),
+    ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def html_table(table: pd.DataFrame) -> str:
+    """The table as HTML in a box that scrolls sideways where the page is narrow."""
+    right = [
+        pd.api.types.is_numeric_dtype(table[c]) or (len(table) > 0 and all(map(_number, table[c])))
+        for c in table.columns
+    ]
+    kinds = [' class="number"' if r else "" for r in right]
+    head = "".join(f"<th{k}>{html.escape(str(c))}</th>" for c, k in zip(table.columns, kinds, strict=True))
+    body = "\n".join(
+        "<tr>" + "".join(f"<td{k}>{html.escape(spell(v))}</td>" for v, k in zip(line, kinds, strict=True)) + "</tr>"
+        for line in table.itertuples(index=False, name=None)
+    )
+    return f'<div class="table"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
+
+
+def correlations(table: pd.DataFrame) -> pd.DataFrame:
+    """What `correlate` found, in the columns and spellings of a paper."""
+    sides = [_sides(table, side) for side in "xy"]
+    return pd.DataFrame(
+        {
+            "space": table["space"].map(names.space_name),
+            "x": sides[0],
+            "y": sides[1],
+            "n": table["n"],
+            "dropped": table["n_dropped"],
+            "ρ": table["rho"].map(fixed),
+            "interval": [interval(*both) for both in zip(table["rho_low"], table["rho_high"], strict=True)],
+            "τ": table["tau"].map(fixed),
+            "p": table["p"].map(chance),
+        }
+    )
+
+
+def _sides(table: pd.DataFrame, side: str) -> list[str]:
+    """Names of the cells on one side, told apart from all cells of either side of the same space."""
+    parts = ["dataset", "dataset_id", "task", "recipe", "recipe_id"]
+    both = [table[[f"{s}_{p}" for p in parts]].set_axis(parts, axis=1).assign(space=table["space"]) for s in "xy"]
+    cells = pd.concat(both).drop_duplicates(["space", "dataset_id", "task", "recipe_id"])
+    called: dict[Any, str] = {}
+    for space, inside in cells.groupby("space"):
+        keys = inside[["dataset_id", "task", "recipe_id"]].itertuples(index=False, name=None)
+        called |= {(space, *key): name for key, name in zip(keys, names.labels(inside), strict=True)}
+    wanted = table[["space", f"{side}_dataset_id", f"{side}_task", f"{side}_recipe_id"]]
+    return [called[key] for key in wanted.itertuples(index=False, name=None)]
+
+
+def spell(value: Any) -> str:
+    """A value as people write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def fixed(value: float) -> str:
+    """Two digits and a real minus; a dash where there is no number."""
+    return "–" if math.isnan(value) else f"{value:.2f}".replace("-", "−")
+
+
+def interval(low: float, high: float) -> str:
+    return "–" if math.isnan(low) else f"[{fixed(low)}, {fixed(high)}]"
+
+
+def chance(p: float) -> str:
+    """A p-value."""
+    return "–" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _number(value: Any) -> bool:
+    return spell(value).strip("–−[]<%, .0123456789") == ""
+
+
+def _flat(value: Any) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")
