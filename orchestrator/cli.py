@@ -1,0 +1,253 @@
+"""The command line: verbs that say what to do; the study file says what the experiment is.
+
+The roof of the house: errors become one clear message and an exit code here, and only here.
+"""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator import cli_catalogue, cli_results, lease
+from orchestrator import study as studies
+from orchestrator.job import STOP
+from orchestrator.ledger import Ledger
+from orchestrator.store import RunStore
+
+app = typer.Typer(
+    name="archsweep",
+    help="Sample-based studies of neural architectures: plan, train on a cluster, correlate.",
+    epilog="First steps:  archsweep run demo  ·  archsweep report demo  ·  archsweep plan unnas-cifar10",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+# Typer's own click, or the click package under older typers: the class above all mistakes in arguments.
+_UsageError = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="a study file, or a preset's name")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's folder (or URL), a study file, or a preset")]
+Only = Annotated[str, typer.Option(metavar="KEY=VALUE,...", help="only trials that match, e.g. task=rot,seed=1")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        out.print(f"archsweep {version('archsweep')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+
+
+def store_of(run: str) -> RunStore:
+    """The store that RUN names: a folder or URL with a plan, else the folder of a study."""
+    store = RunStore(run)
+    if "://" in run or store.exists("plan.parquet") or store.exists("study.toml"):
+        return store
+    if Path(run).expanduser().is_dir():
+        raise FileNotFoundError(f"{run} is no run: it holds neither plan.parquet nor study.toml")
+    return RunStore(studies.load(run).path)
+
+
+def study_of(name: str) -> studies.Study:
+    """The study that STUDY names; the folder of a run counts as its study, wherever it was moved to."""
+    if "://" in name or (Path(name).expanduser() / "study.toml").is_file():
+        text = RunStore(name).read("study.toml")
+        if text is None:
+            raise FileNotFoundError(f"{name} is no run: it holds no study.toml")
+        return studies.parse(text.decode(), f"{name}/study.toml").model_copy(update={"path": name})
+    return studies.load(name)
+
+
+def _selection(only: str) -> dict[str, set[str]]:
+    """`task=rot,seed=1` as wanted values by plan column; a key given twice means either value."""
+    known = ("space", "arch", "arch_id", "dataset", "task", "seed", "recipe", "trial_id")
+    wanted: dict[str, set[str]] = {}
+    for part in filter(None, (p.strip() for p in only.split(","))):
+        key, equals, value = part.partition("=")
+        if not equals or key not in known:
+            raise ValueError(f"--only {part!r}: give KEY=VALUE with a key of {', '.join(known)}")
+        wanted.setdefault(key, set()).add(value)
+    return wanted
+
+
+def _matches(row: dict[str, Any], wanted: dict[str, set[str]]) -> bool:
+    return all(str(row[key]) in values for key, values in wanted.items())
+
+
+@app.command(rich_help_panel="Sweeps")
+def plan(
+    study: StudyName,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Dry run: trials, sizes, estimated time and disk. Touches nothing."""
+    from orchestrator import preview
+
+    found = preview.preview(study_of(study))
+    if as_json:
+        out.print_json(json.dumps(found.as_json()))
+    else:
+        preview.show(found, out)
+
+
+@app.command(rich_help_panel="Sweeps")
+def run(
+    study: StudyName,
+    only: Only = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="train at most so many trials now")] = None,
+    engine: Annotated[str | None, typer.Option(help="tune or inline, instead of the study's")] = None,
+) -> None:
+    """Train what is missing; run it again to resume."""
+    chosen = study_of(study)
+    if engine is not None:
+        if engine not in ("tune", "inline"):
+            raise ValueError(f"--engine {engine!r}: give tune or inline")
+        chosen = chosen.model_copy(update={"execution": chosen.execution.model_copy(update={"engine": engine})})
+    raise typer.Exit(_train(chosen, _selection(only), limit))
+
+
+def _train(study: studies.Study, wanted: dict[str, set[str]], limit: int | None) -> int:
+    """Run a study and say how it ended; gives the exit code."""
+    from orchestrator import progress, runner
+
+    ended = runner.run(
+        study,
+        select=lambda row: _matches(row, wanted),
+        limit=limit,
+        watch=lambda work: progress.watch(work, out),
+        note=lambda text: out.print(text, style="dim"),
+    )
+    out.print(
+        f"{study.name}: {ended.done:,} of {ended.total:,} trials done ({ended.trained:,} trained now), "
+        f"{ended.left:,} left, {len(ended.quarantined):,} quarantined. Rows: {study.path}/rows"
+    )
+    if ended.quarantined:
+        ledger = Ledger.of(RunStore(study.path))
+        for trial_id in ended.quarantined[:10]:
+            failure = ledger.counting(trial_id)[-1]
+            out.print(f"  {trial_id}  {failure.kind}: {failure.text.splitlines()[0]}", markup=False)
+        out.print(f"They wait for `archsweep retry {study.path} --failed`; logs: {study.path}/trials/<id>/log.txt")
+    return ended.exit_code
+
+
+@app.command(rich_help_panel="Sweeps")
+def status(
+    run: RunName,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Where a run stands, read from its files."""
+    from orchestrator.status import CELL, STATES
+    from orchestrator.status import status as read
+
+    store = store_of(run)
+    if not store.exists("plan.parquet"):
+        # A study that was never run has no files to read: its plan is what is left.
+        from orchestrator import preview
+
+        preview.show(preview.preview(study_of(run)), out)
+        return
+    found = read(store)
+    if as_json:
+        out.print_json(json.dumps(found.as_json()))
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in CELL:
+        table.add_column(name, no_wrap=True)
+    for name in (*STATES, "of"):
+        table.add_column(name, justify="right")
+    for cell, counts in found.cells.items():
+        table.add_row(*cell, *(f"{counts[s]:,}" if counts[s] else "-" for s in STATES), f"{counts.total():,}")
+    out.print(table)
+    who = f"driven by {found.holder}" if found.holder else "no driver at work"
+    out.print(f"{found.count('done'):,} of {found.count():,} trials done; {who}{'; stopping' * found.stopping}")
+    for text, trial_ids in sorted(found.failures.items(), key=lambda item: -len(item[1])):
+        out.print(f"{len(trial_ids):,} x {text}  (e.g. {trial_ids[0]})", style="red", markup=False)
+
+
+@app.command(rich_help_panel="Sweeps")
+def stop(run: RunName) -> None:
+    """Ask a run to end: its trials stop after the epoch they are in."""
+    store = store_of(run)
+    held = lease.current(store)
+    if held is None or not held.alive():
+        out.print("no driver is at work on this run")
+        return
+    store.write(b"", STOP)
+    out.print(f"asked {held.holder} to stop; `archsweep run` goes on from there")
+
+
+@app.command(rich_help_panel="Sweeps")
+def retry(
+    run: RunName,
+    failed: Annotated[bool, typer.Option("--failed", help="every trial whose last attempt failed")] = False,
+    kind: Annotated[str, typer.Option("--class", help="only failures of a class: oom, error, timeout, ...")] = "",
+    trial: Annotated[list[str] | None, typer.Option(metavar="ID", help="this trial (may be given often)")] = None,
+) -> None:
+    """Train failed and quarantined trials once more. Adds attempts, deletes none."""
+    if not (failed or kind or trial):
+        raise ValueError("say which: --failed, --class CLASS or --trial ID")
+    store = store_of(run)
+    ledger = Ledger.of(store)
+    open_ones = {t for t in ledger.failures if ledger.state(t) in ("failed", "quarantined")}
+    if strange := sorted(set(trial or []) - open_ones):
+        raise LookupError(f"no failed trial {', '.join(strange)}; failed are {', '.join(sorted(open_ones)) or 'none'}")
+    chosen = set(trial or []) or open_ones
+    if kind:
+        chosen = {t for t in chosen if ledger.counting(t)[-1].kind.startswith(kind)}
+    if not chosen:
+        out.print("no failed trial matches: nothing to retry")
+        return
+    ledger.forgive(store, chosen)
+    out.print(f"retrying {len(chosen):,} trials")
+    raise typer.Exit(_train(study_of(store.url), {"trial_id": chosen}, None))
+
+
+cli_results.add_to(app, store_of, out)
+cli_catalogue.add_to(app, out)
+
+
+def main() -> None:
+    """Run the command line; what a user did wrong is one message and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except lease.Held as held:
+        err.print(f"refused: {held}", markup=False)
+        code = 3
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        code = _explain(error)
+    sys.stdout.flush()
+    sys.exit(code or 0)
+
+
+def _explain(error: Exception) -> int:
+    """Print an error; a programming mistake of ours keeps its traceback."""
+    if isinstance(error, _UsageError):
+        error.show()  # type: ignore[attr-defined]
+        return 2
+    if isinstance(error, typer.Abort):
+        return 130
+    users = isinstance(error, ValueError | OSError) or type(error) is LookupError
+    if not users or os.environ.get("ARCHSWEEP_TRACEBACK"):
+        raise error
+    err.print(f"error: {error}", style="red", markup=False)
+    return 2

@@ -1,0 +1,101 @@
+"""Verbs that read rows: correlate, report, query, export.  They hand over to `analysis`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.store import RunStore
+
+Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="runs' folders (or URLs), studies or presets")]
+
+
+def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) -> None:
+    """Add the verbs to the command line; `store_of` finds the run that an argument names."""
+
+    def loaded(runs: list[str], **options: Any) -> Any:
+        import analysis
+
+        return analysis.load(*(store_of(r).url for r in runs), **options)
+
+    @app.command(rich_help_panel="Results")
+    def correlate(
+        runs: Runs,
+        common: Annotated[
+            Literal["all", "pair"], typer.Option(help="architectures in all cells, or in the pair")
+        ] = "all",
+        csv: Annotated[Path | None, typer.Option(help="also write the whole table here")] = None,
+    ) -> None:
+        """Rank correlations between cells, with intervals and n."""
+        import analysis
+
+        table = analysis.correlate(loaded(runs), common=common)
+        if csv:
+            table.to_csv(csv, index=False)
+        _show_correlations(table, out)
+
+    @app.command(rich_help_panel="Results")
+    def report(
+        runs: Runs,
+        to: Annotated[Path | None, typer.Option(help="folder to write to; default <first run>/report")] = None,
+    ) -> None:
+        """Write figures, tables and an HTML page."""
+        import analysis
+
+        path = analysis.report([store_of(r).url for r in runs], out=to)
+        out.print(f"report: {path}", markup=False, soft_wrap=True)
+
+    @app.command(rich_help_panel="Results")
+    def query(
+        arguments: Annotated[
+            list[str], typer.Argument(metavar="RUN... SQL", help="runs, then SQL over `rows`, `plan`")
+        ],
+    ) -> None:
+        """Ask the rows in SQL (DuckDB)."""
+        import analysis
+
+        *runs, sql = arguments
+        if not runs:
+            raise ValueError("give at least one run, then the SQL text: archsweep query runs/demo 'select ...'")
+        table = analysis.query([store_of(r).url for r in runs], sql)
+        out.print(table.to_string(index=False), markup=False, soft_wrap=True)
+
+    @app.command(rich_help_panel="Results")
+    def export(
+        run: Annotated[str, typer.Argument(metavar="RUN", help="a run's folder, a study or a preset")],
+        file: Annotated[Path, typer.Argument(metavar="FILE", help="ending in .csv, .parquet or .json")],
+    ) -> None:
+        """Write all rows of a run into one file."""
+        writers = {".csv": "to_csv", ".parquet": "to_parquet", ".json": "to_json"}
+        if file.suffix not in writers:
+            raise ValueError(f"{file}: the ending says the format; known are {', '.join(writers)}")
+        rows = loaded([run], curves=True)
+        options: dict[str, Any] = {"index": False}
+        if file.suffix == ".json":
+            options = {"orient": "records", "lines": True, "date_format": "iso"}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        getattr(rows, writers[file.suffix])(file, **options)
+        out.print(f"{len(rows):,} rows: {file}", markup=False, soft_wrap=True)
+
+
+def _show_correlations(table: Any, out: Console) -> None:
+    """The correlations at most 80 columns wide; datasets are named where there are several."""
+    if table.empty:
+        out.print("no two cells share at least two architectures yet")
+        return
+    many = len(set(table["x_dataset"]) | set(table["y_dataset"])) > 1
+    view = Table(box=None, pad_edge=False)
+    for name in ("space", "x", "y"):
+        view.add_column(name, no_wrap=True)
+    for name in ("n", "dropped", "rho", "95 % interval", "tau"):
+        view.add_column(name, justify="right", no_wrap=True)
+    for line in table.itertuples():
+        x, y = ((f"{d} {t}" if many else t) for d, t in ((line.x_dataset, line.x_task), (line.y_dataset, line.y_task)))
+        interval = f"{line.rho_low:+.2f} .. {line.rho_high:+.2f}"
+        view.add_row(
+            line.space, x, y, str(line.n), str(line.n_dropped), f"{line.rho:+.3f}", interval, f"{line.tau:+.3f}"
+        )
+    out.print(view)

@@ -1,0 +1,73 @@
+"""How long and how large a study will be, before and while it runs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from orchestrator.store import RunStore
+from workers import datasets, tasks
+from workers.recipes import Recipe
+
+# Multiply-adds a second that a training of these networks reaches, for a first guess: one core of a current server
+# CPU, and one H200-class GPU that runs the launch-bound eager loop.  Rows of the same study replace it.
+GUESS = {"cpu": 25e9, "gpu": 6e12}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of one device for the trials that are left, and where the figure comes from."""
+
+    seconds: float
+    basis: str
+
+
+def multiply_adds(row: Mapping[str, Any], recipe: Recipe) -> float:
+    """Of a whole training: forward and backward over the training split, statistics, and the evaluations."""
+    dataset, task = datasets.get(row["dataset"]), tasks.get(row["task"])
+    elements = getattr(task, "elements_per_image", 1)
+    a_step = 3 * dataset.train_images + recipe.precise_bn + dataset.test_images
+    return float(row["macs"]) * elements * a_step * recipe.epochs
+
+
+def rate_of(store: RunStore) -> dict[tuple[str, str], float]:
+    """Median seconds per multiply-add of the finished trials, by (space, task)."""
+    columns = ["trial_id", "status", "space", "task", "dataset", "macs", "train_s", "recipe_json", "diverged"]
+    found: dict[tuple[str, str], list[float]] = {}
+    for row in store.attempts(columns).to_pylist():
+        if row["status"] != "ok" or row["diverged"] or not row["train_s"]:
+            continue
+        recipe = Recipe.model_validate_json('{"name":"",' + row["recipe_json"].removeprefix("{"))
+        work = multiply_adds(row, recipe)
+        found.setdefault((row["space"], row["task"]), []).append(row["train_s"] / work)
+    return {cell: median(values) for cell, values in found.items()}
+
+
+def estimate(rows: Iterable[Mapping[str, Any]], rates: Mapping[tuple[str, str], float], device: str) -> Estimate:
+    """Device seconds for these plan rows; `device` is cpu or gpu."""
+    recipes: dict[str, Recipe] = {}
+    total, measured, count = 0.0, 0, 0
+    for row in rows:
+        text = row["recipe_json"]
+        recipe = recipes.setdefault(text, Recipe.model_validate_json('{"name":"",' + text.removeprefix("{")))
+        rate = rates.get((row["space"], row["task"]))
+        count += 1
+        measured += rate is not None
+        total += multiply_adds(row, recipe) * (rate if rate is not None else 1 / GUESS[device])
+    if count and measured == count:
+        basis = "from this study's finished trials"
+    elif measured:
+        basis = f"{measured} of {count} from finished trials, the rest guessed from multiply-adds"
+    else:
+        basis = f"guessed: multiply-adds at {GUESS[device] / 1e9:,.0f} G/s a {device}"
+    return Estimate(total, basis)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 42 s, 12 min, 3.4 h, 1,200 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"

@@ -1,0 +1,151 @@
+"""One driver a run: a small file names the holder.
+
+On the holder's own host the operating system knows whether its process still lives (pid, start time and boot together
+name a process for good), so a dead holder's lease is taken over at once.  Elsewhere nobody can know, and the lease
+counts until it expires.
+"""
+
+import json
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from orchestrator.store import RunStore
+from workers import files
+
+NAME = "lease.json"
+LIFE_S = 120.0  # a holder renews it every quarter of this
+
+
+class Held(RuntimeError):
+    """Another driver holds the run; the message names it."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who holds a run, and until when (seconds since the epoch)."""
+
+    launch: str
+    host: str
+    boot: str
+    pid: int
+    process_start: str
+    expires: float
+
+    @classmethod
+    def mine(cls, launch: str) -> "Lease":
+        """A lease of this process from now on."""
+        return cls(launch, platform.node(), _boot(), os.getpid(), _start(os.getpid()), time.time() + LIFE_S)
+
+    @property
+    def holder(self) -> str:
+        """How a message names the holder."""
+        return f"process {self.pid} on {self.host} (launch {self.launch})"
+
+    def alive(self) -> bool:
+        """Whether the holder may still be at work."""
+        if self.host == platform.node() and self.boot == _boot():
+            return _start(self.pid) == self.process_start != ""
+        return time.time() < self.expires
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _start(pid: int) -> str:
+    """The start time of a process in clock ticks since boot; empty where it is gone (or is only a zombie)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return "" if Path("/proc/self/stat").exists() else _alive_without_proc(pid)
+    state, *rest = text.rpartition(")")[2].split()
+    return "" if state == "Z" else rest[18]
+
+
+def _alive_without_proc(pid: int) -> str:
+    """Systems without /proc tell only whether the pid is taken."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        return "taken"
+    return "taken"
+
+
+def current(store: RunStore) -> Lease | None:
+    """The lease of a run as it stands, None where there is none."""
+    data = store.read(NAME)
+    if not data:
+        return None
+    try:
+        return Lease(**json.loads(data))
+    except (ValueError, TypeError):
+        return None  # half a file of a crashed host: nobody can hold by it
+
+
+def acquire(store: RunStore, launch: str) -> Lease:
+    """Take the run for this process, or raise Held naming who has it."""
+    mine = Lease.mine(launch)
+    found = current(store)
+    if found is not None and found.alive():
+        raise Held(_refusal(found))
+    if found is None and _create(store, mine):
+        return mine
+    store.write(_bytes(mine), NAME)
+    # Two that take over a dead lease in the same instant: the last writer holds, the other sees it here.
+    time.sleep(0.2)
+    winner = current(store)
+    if winner is None or winner.launch != launch:
+        raise Held(_refusal(winner) if winner else "another driver took the run over in this moment")
+    return mine
+
+
+def _refusal(lease: Lease) -> str:
+    if lease.host == platform.node():
+        return f"the run is held by {lease.holder}, which is at work now"
+    seconds = max(0, int(lease.expires - time.time()))
+    return f"the run is held by {lease.holder}; should that be gone, its lease ends in {seconds} s"
+
+
+def _bytes(lease: Lease) -> bytes:
+    return json.dumps(asdict(lease), indent=1).encode()
+
+
+def _create(store: RunStore, lease: Lease) -> bool:
+    """Create the file where there is none, atomically on local disks; False when somebody was faster."""
+    fs, path = files.filesystem(store.at(NAME))
+    if not files.is_local(fs):
+        return False
+    temporary = f"{path}.{lease.launch}"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    Path(temporary).write_bytes(_bytes(lease))
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(temporary)
+    return True
+
+
+def renew(store: RunStore, launch: str) -> bool:
+    """Hold on for another while; False when the run has been taken over."""
+    found = current(store)
+    if found is None or found.launch != launch:
+        return False
+    store.write(_bytes(Lease.mine(launch)), NAME)
+    return True
+
+
+def release(store: RunStore, launch: str) -> None:
+    """Give the run back, if this launch still holds it."""
+    found = current(store)
+    if found is not None and found.launch == launch:
+        store.remove(NAME)

@@ -1,0 +1,159 @@
+"""Every trial of a study before anything starts: ids, costs, cells.  Needs no data where a published set is meant."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+import spaces
+import workers
+from orchestrator.study import Study, Sweep
+from workers import datasets
+from workers.recipes import Recipe
+
+SCHEMA = pa.schema(
+    [
+        ("trial_id", pa.string()),
+        ("space", pa.string()),
+        ("arch", pa.string()),
+        ("arch_id", pa.string()),
+        ("dataset", pa.string()),
+        ("dataset_id", pa.string()),
+        ("task", pa.string()),
+        ("seed", pa.int64()),
+        ("recipe", pa.string()),
+        ("recipe_id", pa.string()),
+        ("recipe_json", pa.string()),
+        ("params", pa.int64()),
+        ("macs", pa.int64()),
+        ("graph", pa.string()),  # the cells as JSON (nodes, edges), so that analysis draws them without the spaces
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trials of a study, and how its architectures were drawn."""
+
+    table: pa.Table
+    samples: dict[str, spaces.Sample]  # by the sweep's label, drawn ones only
+
+
+def _listed(sweep: Sweep) -> list[str]:
+    """The architectures of a file or list, in normal spelling, each once."""
+    chosen = sweep.architectures
+    if chosen.file is not None:
+        path = Path(chosen.file).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f"architectures of a sweep: there is no file {path}")
+        lines = [line.partition("#")[0].strip() for line in path.read_text().splitlines()]
+        texts = [line for line in lines if line]
+        if not texts:
+            raise ValueError(f"architectures of a sweep: {path} names none")
+    else:
+        texts = list(chosen.list or ())
+    space = spaces.get(sweep.space)
+    return list(dict.fromkeys(space.normal(text) for text in texts))
+
+
+@lru_cache(maxsize=32)
+def _sample(space: str, n: int, seed: int, min_params: int) -> spaces.Sample:
+    return spaces.sample(spaces.get(space), n, seed, min_params=min_params)
+
+
+def architectures(sweep: Sweep) -> tuple[list[str], spaces.Sample | None]:
+    """The architectures of a sweep, in order; the sample too where they are drawn."""
+    chosen = sweep.architectures
+    if chosen.sample is None:
+        return _listed(sweep), None
+    drawn = _sample(sweep.space, chosen.sample, chosen.seed, chosen.min_params)
+    return list(drawn.archs), drawn
+
+
+def _recipes(sweep: Sweep) -> dict[str, Recipe]:
+    return {task: sweep.resolved(task) for task in sweep.tasks}
+
+
+def _trials(study: Study, sweep: Sweep, dataset_id: str, archs: list[str]) -> Iterator[dict[str, Any]]:
+    """One plan row a trial; costs are reckoned once an architecture and task, seeds share them."""
+    space = spaces.get(sweep.space)
+    recipes = _recipes(sweep)
+    for arch in archs:
+        about = {"arch_id": space.arch_id(arch), "graph": json.dumps(space.graph(arch), separators=(",", ":"))}
+        for task, recipe in recipes.items():
+            first = workers.Trial(
+                space=sweep.space,
+                arch=arch,
+                dataset=sweep.dataset.name,
+                task=task,
+                seed=sweep.seeds[0],
+                recipe=recipe,
+                dataset_id=dataset_id,
+            )
+            params, macs = workers.cost(first)
+            for seed in sweep.seeds:
+                trial = first.model_copy(update={"seed": seed})
+                yield {
+                    "trial_id": trial.id,
+                    "space": trial.space,
+                    "arch": trial.arch,
+                    "dataset": trial.dataset,
+                    "dataset_id": dataset_id,
+                    "task": task,
+                    "seed": seed,
+                    "recipe": recipe.name,
+                    "recipe_id": recipe.id,
+                    "recipe_json": recipe.json_text,
+                    "params": params,
+                    "macs": macs,
+                    **about,
+                }
+
+
+def plan(study: Study) -> Plan:
+    """All trials of a study.  A trial that two sweeps name is one trial.  Reads data only to learn its identity."""
+    rows: dict[str, dict[str, Any]] = {}
+    samples = {}
+    for number, sweep in enumerate(study.sweeps):
+        root = study.root_of(sweep.dataset)
+        dataset_id = datasets.identify(sweep.dataset.name, root, study.execution.cache_dir)
+        archs, drawn = architectures(sweep)
+        if drawn is not None:
+            samples[f"sweep {number + 1} ({sweep.space})"] = drawn
+        for row in _trials(study, sweep, dataset_id, archs):
+            rows.setdefault(row["trial_id"], row)
+    return Plan(pa.Table.from_pylist(list(rows.values()), schema=SCHEMA), samples)
+
+
+def order_of_work(table: pa.Table) -> list[dict[str, Any]]:
+    """Plan rows in the order they are handed out: architecture by architecture, the architectures shuffled.
+
+    A study that is stopped early then holds an unbiased sample of complete architectures, ready to correlate.
+    The order is a function of the trials alone.
+    """
+
+    def place(row: dict[str, Any]) -> tuple[int, str, str]:
+        shuffled = hashlib.sha256(f"{row['space']}|{row['arch']}".encode()).hexdigest()
+        return row["seed"], shuffled, row["trial_id"]
+
+    columns = [name for name in table.column_names if name != "graph"]
+    return sorted(table.select(columns).to_pylist(), key=place)
+
+
+def trial_of(row: dict[str, Any]) -> workers.Trial:
+    """The trial that a plan row names."""
+    facts = json.loads(row["recipe_json"])
+    return workers.Trial(
+        space=row["space"],
+        arch=row["arch"],
+        dataset=row["dataset"],
+        task=row["task"],
+        seed=row["seed"],
+        recipe=Recipe(name=row["recipe"], **facts),
+        dataset_id=row["dataset_id"],
+    )

@@ -1,0 +1,153 @@
+"""`plan`: what a study will do, before it does anything."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import spaces
+from orchestrator.estimate import Estimate, duration, estimate, rate_of
+from orchestrator.ledger import Ledger
+from orchestrator.plan import plan
+from orchestrator.runner import open_run
+from orchestrator.status import CELL
+from orchestrator.study import Study
+
+_ROW_BYTES = 3_000  # of one compacted row with its curves
+_STATE_COPIES = 2  # a checkpoint holds weights and momentum
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The trials of one (space, dataset, task, recipe)."""
+
+    states: Counter[str]
+    macs: tuple[float, float, float]  # p10, median, p90 of the trials
+    params: tuple[float, float, float]
+    left: Estimate
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A study's cells, totals and how its architectures were drawn."""
+
+    study: Study
+    cells: dict[tuple[str, ...], Cell]
+    samples: dict[str, spaces.Sample]
+    dataset_ids: list[str]
+    left: Estimate
+    device: str
+    checkpoint_bytes: int  # of the largest network
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for `--json`."""
+        return {
+            "study": self.study.name,
+            "run": self.study.path,
+            "dataset_ids": self.dataset_ids,
+            "total": sum(c.states.total() for c in self.cells.values()),
+            "done": sum(c.states["done"] for c in self.cells.values()),
+            "device": self.device,
+            "device_seconds_left": self.left.seconds,
+            "basis": self.left.basis,
+            "samples": {
+                k: {"kept": len(s.archs), "drawn": s.drawn, "rejected": s.rejected} for k, s in self.samples.items()
+            },
+            "cells": [
+                {
+                    **dict(zip(CELL, key, strict=True)),
+                    "total": cell.states.total(),
+                    "done": cell.states["done"],
+                    "macs_p10_p50_p90": cell.macs,
+                    "params_p10_p50_p90": cell.params,
+                    "device_seconds_left": cell.left.seconds,
+                }
+                for key, cell in self.cells.items()
+            ],
+        }
+
+
+def preview(study: Study) -> Preview:
+    """Plan a study and compare with what its run already holds; writes nothing."""
+    planned = plan(study)
+    store = open_run(study)
+    ledger, rates = Ledger.of(store), rate_of(store)
+    device = "cpu" if study.execution.gpus_per_trial == 0 or _embedded(study) else "gpu"
+    rows = planned.table.drop_columns(["graph"]).to_pylist()
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[k] for k in CELL)].append(row)
+    cells = {}
+    left = []
+    for key, members in groups.items():
+        states = Counter(ledger.state(r["trial_id"]) for r in members)
+        missing = [r for r in members if ledger.state(r["trial_id"]) != "done"]
+        left += missing
+        cells[key] = Cell(
+            states,
+            _quantiles([r["macs"] for r in members]),
+            _quantiles([r["params"] for r in members]),
+            estimate(missing, rates, device),
+        )
+    largest = max((r["params"] for r in rows), default=0)
+    return Preview(
+        study,
+        cells,
+        planned.samples,
+        sorted({r["dataset_id"] for r in rows}),
+        estimate(left, rates, device),
+        device,
+        largest * 4 * _STATE_COPIES,
+    )
+
+
+def _embedded(study: Study) -> bool:
+    """Whether every sweep is of the demo's size, which nobody takes to a GPU."""
+    return all(sweep.recipe == "demo" for sweep in study.sweeps)
+
+
+def _quantiles(values: list[int]) -> tuple[float, float, float]:
+    low, middle, high = np.quantile(values, (0.1, 0.5, 0.9))
+    return float(low), float(middle), float(high)
+
+
+def _millions(values: tuple[float, float, float]) -> str:
+    digits = 2 if values[0] < 1e7 else 0
+    return " ".join(f"{v / 1e6:,.{digits}f}" for v in values)
+
+
+def show(found: Preview, console: Console) -> None:
+    """A table of the cells and the totals, at most 80 columns wide."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("space", "dataset", "task"):
+        table.add_column(name, no_wrap=True)
+    for name in ("trials", "done", "left", "MACs, M p10 50 90", "time left"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for (space, dataset, task, _), cell in found.cells.items():
+        done, total = cell.states["done"], cell.states.total()
+        table.add_row(
+            space,
+            dataset,
+            task,
+            f"{total:,}",
+            f"{done:,}",
+            f"{total - done:,}",
+            _millions(cell.macs),
+            duration(cell.left.seconds),
+        )
+    console.print(table)
+    total = sum(c.states.total() for c in found.cells.values())
+    done = sum(c.states["done"] for c in found.cells.values())
+    console.print(f"{total:,} trials, {done:,} done, {total - done:,} left; data {', '.join(found.dataset_ids)}")
+    for label, sample in found.samples.items():
+        why = ", ".join(f"{n:,} {reason}" for reason, n in sample.rejected.items() if n) or "none rejected"
+        console.print(f"{label}: {len(sample.archs):,} of {sample.drawn:,} drawn architectures kept ({why})")
+    console.print(f"time left: about {duration(found.left.seconds)} of one {found.device} ({found.left.basis})")
+    at_once = found.study.execution.max_concurrent
+    console.print(
+        f"disk: rows about {total * _ROW_BYTES / 1e6:,.1f} MB; checkpoints at most "
+        f"{found.checkpoint_bytes / 1e6:,.1f} MB for each of {at_once or 'the'} running trials, removed on success"
+    )

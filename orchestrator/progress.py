@@ -1,0 +1,105 @@
+"""A run as it goes: one live table on a terminal, few plain lines elsewhere."""
+
+import contextlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.estimate import duration
+from orchestrator.job import Outcome
+from orchestrator.work import Work
+
+_CELL = ("space", "dataset", "task")
+
+
+class Progress:
+    """Counts outcomes by cell and shows them."""
+
+    def __init__(self, work: Work, console: Console) -> None:
+        self._work, self._console = work, console
+        self._began = time.monotonic()
+        self._total: Counter[tuple[str, ...]] = Counter()
+        self._ok: Counter[tuple[str, ...]] = Counter()
+        self._failed: Counter[tuple[str, ...]] = Counter()
+        self._errors: Counter[str] = Counter()
+        for trial_id in work.waiting():
+            self._total[self._cell(trial_id)] += 1
+        self._left_at_start = sum(self._macs(t) for t in work.waiting()) or 1.0
+        self._settled = 0.0
+        self._next_line = self._began + 10
+        self._lock = threading.Lock()
+        work.listeners.append(self._hear)
+
+    def _cell(self, trial_id: str) -> tuple[str, ...]:
+        row = self._work.row_of(trial_id)
+        return tuple(row[k] for k in _CELL)
+
+    def _macs(self, trial_id: str) -> float:
+        return float(self._work.row_of(trial_id)["macs"])
+
+    def _hear(self, outcome: Outcome) -> None:
+        with self._lock:
+            cell = self._cell(outcome.trial_id)
+            if outcome.status == "ok":
+                self._ok[cell] += 1
+                self._settled += self._macs(outcome.trial_id)
+            elif outcome.status == "failed":
+                self._failed[cell] += 1
+                text = f"{outcome.error_class}: {(outcome.error_text or '').splitlines()[0][:160]}"
+                self._errors[text] += 1
+                if self._errors[text] == 1:
+                    self._console.print(
+                        f"failed: trial {outcome.trial_id} ({' '.join(cell)}): {text}", style="red", markup=False
+                    )
+        if not self._console.is_terminal and time.monotonic() >= self._next_line:
+            elapsed = time.monotonic() - self._began
+            self._next_line = time.monotonic() + min(30 + elapsed / 10, 600)  # ever fewer lines
+            self._console.print(self.line(), markup=False)
+
+    def _left_s(self) -> float | None:
+        """Seconds to the end if the rest goes as fast, by multiply-adds."""
+        if not self._settled:
+            return None
+        return (time.monotonic() - self._began) * (self._left_at_start / self._settled - 1)
+
+    def line(self) -> str:
+        """Where the run stands, on one line."""
+        counts, left = self._work.counts, self._left_s()
+        text = f"{counts.done:,} of {counts.total:,} trials done, {len(self._work.running)} running"
+        if counts.failed:
+            text += f", {counts.failed} failed attempts"
+        if self._work.stopping.is_set():
+            return text + "; stopping: running trials end after their epoch"
+        return text + (f"; about {duration(left)} left" if left is not None else "")
+
+    def __rich__(self) -> Table:
+        table = Table(title=None, caption=Text(self.line()), caption_justify="left", box=None, pad_edge=False)
+        for name in _CELL:
+            table.add_column(name, no_wrap=True)
+        for name in ("done", "of", "failed"):
+            table.add_column(name, justify="right")
+        table.add_column("", no_wrap=True)
+        with self._lock:
+            for cell, total in self._total.items():
+                ok, failed = self._ok[cell], self._failed[cell]
+                bar = Text("━" * round(16 * ok / total), "green") + Text("━" * (16 - round(16 * ok / total)), "dim")
+                table.add_row(*cell, str(ok), str(total), str(failed or ""), bar)
+        return table
+
+
+@contextlib.contextmanager
+def watch(work: Work, console: Console) -> Iterator[None]:
+    """Show a launch while it lasts."""
+    view = Progress(work, console)
+    if not console.is_terminal:
+        console.print(f"{work.left:,} trials to train, {work.counts.done:,} of {work.counts.total:,} done before")
+        yield
+        return
+    with Live(view, console=console, refresh_per_second=2, transient=False):
+        yield

@@ -1,0 +1,173 @@
+"""The folder of a run: study, plan, attempts, rows.  Local disk or any URL that fsspec knows.
+
+Workers publish every attempt as one small file; the driver, the only writer of `rows/`, folds them into parts.
+A part is written before what it replaces is removed, and a reader counts each (trial_id, launch, attempt) once:
+whatever instant a compaction dies at, nothing is lost and nothing counts twice.
+"""
+
+import io
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from workers import files
+from workers.row import SCHEMA, parquet_bytes
+
+KEY = ("trial_id", "launch", "attempt")
+
+
+class RunStore:
+    """Names and files of one run; every write appears at once or not at all."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._fs, self._root = files.filesystem(self.url)
+
+    def at(self, *names: str) -> str:
+        """The URL of something in the run's folder."""
+        return "/".join((self.url, *names))
+
+    def read(self, *names: str) -> bytes | None:
+        """The content of a file of the run, None where there is none."""
+        return files.read(self.at(*names))
+
+    def write(self, data: bytes, *names: str) -> None:
+        """Publish a file of the run, replacing what was there."""
+        files.publish(self.at(*names), data)
+
+    def remove(self, *names: str) -> None:
+        """Take a file of the run away, if it is there."""
+        files.remove(self.at(*names))
+
+    def remove_folder(self, *names: str) -> None:
+        """Take a folder of the run away with all it holds, if it is there."""
+        path = "/".join((self._root, *names))
+        if self._fs.exists(path):
+            self._fs.rm(path, recursive=True)
+
+    def exists(self, *names: str) -> bool:
+        """Whether the run has this file."""
+        self._fs.invalidate_cache()
+        return bool(self._fs.exists("/".join((self._root, *names))))
+
+    def listing(self, folder: str) -> list[str]:
+        """Names of the Parquet files of a folder of the run; those that begin with `_` are no data."""
+        self._fs.invalidate_cache()
+        try:
+            found = self._fs.ls(f"{self._root}/{folder}", detail=False)
+        except FileNotFoundError:
+            return []
+        names = (path.rsplit("/", 1)[-1] for path in found)
+        return sorted(n for n in names if n.endswith(".parquet") and not n.startswith("_"))
+
+    # --- attempts and rows ---
+
+    def publish_attempt(self, row: dict[str, Any]) -> None:
+        """Publish the row of one attempt: from here on it is safe whatever dies."""
+        name = f"{row['trial_id']}.{row['launch']}.{row['attempt']}.parquet"
+        self.write(parquet_bytes([row]), "attempts", name)
+
+    def attempts(self, columns: list[str] | None = None) -> pa.Table:
+        """Every attempt known now, each once, compacted or not, in the newest schema."""
+        # Loose files first: one that vanishes meanwhile has become part of a part, which is read later.
+        loose, _ = self._tables("attempts")
+        parts, complete = self._tables("rows")
+        while not complete:  # a compaction replaced a part between its listing and its reading
+            parts, complete = self._tables("rows")
+        table = _distinct(pa.concat_tables([SCHEMA.empty_table(), *parts, *loose]))
+        return table.select(columns) if columns else table
+
+    def _tables(self, folder: str) -> tuple[list[pa.Table], bool]:
+        """The tables of a folder, and whether every listed one could still be read."""
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda name: self.read(folder, name), self.listing(folder)))
+        tables = [conform(pq.read_table(io.BytesIO(data))) for data in found if data is not None]
+        return tables, len(tables) == len(found)
+
+    def _bytes(self, folder: str, name: str) -> bytes:
+        data = self.read(folder, name)
+        if data is None:
+            raise FileNotFoundError(f"{self.at(folder, name)} vanished: does another driver write this run?")
+        return data
+
+    def compact(self, kill: Callable[[str], None] = lambda step: None) -> int:
+        """Fold loose attempts and all parts into one part; gives the number of rows in it.
+
+        Of several ok rows of one trial the first published stays, the others go to `rows/_superseded-*`, which no
+        reader counts.  Call it from the driver that holds the run's lease, and from nowhere else.
+        `kill` is called with the name of each step before it is taken.
+        """
+        loose, parts = self.listing("attempts"), self.listing("rows")
+        rows = [conform(pq.read_table(io.BytesIO(self._bytes("rows", name)))) for name in parts]
+        if not loose and len(parts) <= 1:
+            return sum(t.num_rows for t in rows)
+        # Only what is listed now is folded and removed: an attempt published meanwhile waits for the next time.
+        with ThreadPoolExecutor(8) as pool:
+            data = pool.map(lambda name: self._bytes("attempts", name), loose)
+            rows += [conform(pq.read_table(io.BytesIO(d))) for d in data]
+        table, superseded = _first_ok(_distinct(pa.concat_tables([SCHEMA.empty_table(), *rows])))
+        number = 1 + max((int(p.split("-")[1].split(".")[0]) for p in parts), default=0)
+        kill("superseded")
+        if superseded.num_rows:
+            self.write(parquet_bytes(superseded), "rows", f"_superseded-{number:06d}.parquet")
+        kill("part")
+        self.write(parquet_bytes(table), "rows", f"part-{number:06d}.parquet")
+        for part in parts:
+            kill("old part")
+            self.remove("rows", part)
+        for name in loose:
+            kill("attempt")
+            self.remove("attempts", name)
+        return int(table.num_rows)
+
+    # --- plan ---
+
+    def plan(self, columns: list[str] | None = None) -> pa.Table | None:
+        """The planned trials, None before the first `run`."""
+        data = self.read("plan.parquet")
+        return None if data is None else pq.read_table(io.BytesIO(data), columns=columns)
+
+    def write_plan(self, plan: pa.Table) -> None:
+        """Replace the plan at once."""
+        buffer = io.BytesIO()
+        pq.write_table(plan, buffer, compression="zstd")
+        self.write(buffer.getvalue(), "plan.parquet")
+
+
+def conform(table: pa.Table) -> pa.Table:
+    """A table of an older schema in the newest: columns it lacks are null, the order is the schema's."""
+    missing = [f for f in SCHEMA if f.name not in table.column_names]
+    for f in missing:
+        table = table.append_column(f, pa.nulls(table.num_rows, f.type))
+    return table.select(SCHEMA.names).cast(SCHEMA)
+
+
+def _distinct(table: pa.Table) -> pa.Table:
+    """Each (trial_id, launch, attempt) once."""
+    return table.take(_firsts(zip(*(table[k].to_pylist() for k in KEY), strict=True)))
+
+
+def _firsts(keys: Iterable[Any]) -> pa.Array:
+    """Positions at which a key is seen for the first time."""
+    seen: dict[Any, int] = {}
+    for position, key in enumerate(keys):
+        seen.setdefault(key, position)
+    return pa.array(seen.values(), pa.int64())
+
+
+def _first_ok(table: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The rows with at most one ok row a trial, by time of publication, and the ok rows that came later."""
+    table = table.take(pc.sort_indices(table, [("finished_at", "ascending")]))
+    ids, status = table["trial_id"].to_pylist(), table["status"].to_pylist()
+    done: set[str] = set()
+    keep = []
+    for trial_id, state in zip(ids, status, strict=True):
+        keep.append(not (state == "ok" and trial_id in done))
+        if state == "ok":
+            done.add(trial_id)
+    mask = pa.array(keep, pa.bool_())
+    return table.filter(mask), table.filter(pc.invert(mask))

@@ -1,0 +1,202 @@
+"""What a study file says, checked: TOML in, frozen models out, unknown keys refused with the path to the key."""
+
+import os
+import re
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+import spaces
+from workers import datasets, tasks
+from workers.recipes import Recipe, recipe
+
+PRESETS = files("orchestrator") / "presets"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Architectures(_Part):
+    """Which architectures: `sample` of them drawn from the space, a `file` with one a line, or a `list`."""
+
+    sample: int | None = Field(None, ge=1, description="number of distinct architectures to draw")
+    seed: int = Field(0, ge=0, description="of the draw; the first n of a longer draw are the same n")
+    min_params: int = Field(
+        0, ge=0, description="draw only networks with at least so many parameters (CIFAR-10 classification size)"
+    )
+    file: str | None = Field(None, description="a text file, one architecture a line; # begins a comment")
+    list: tuple[str, ...] | None = Field(None, strict=False, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [k for k in ("sample", "file", "list") if getattr(self, k) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of sample, file, list; given: {', '.join(given) or 'none'}")
+        if given != ["sample"] and {"seed", "min_params"} & self.model_fields_set:
+            raise ValueError(f"seed and min_params belong to a sample, not to a {given[0]}")
+        return self
+
+
+class DatasetChoice(_Part):
+    """A dataset by name, and the folder it lies in where that is not under the study's data_root."""
+
+    name: str
+    path: str | None = None
+
+
+class Sweep(_Part):
+    """One block of trials: architectures of one space on tasks of one dataset, over seeds."""
+
+    space: str
+    architectures: Architectures
+    dataset: DatasetChoice
+    tasks: tuple[str, ...] = Field(strict=False, min_length=1)
+    seeds: tuple[int, ...] = Field((1,), strict=False, min_length=1)
+    recipe: str = "unnas"
+    override: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _name_alone(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("seeds")
+    @classmethod
+    def _real_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if min(seeds) < 0:
+            raise ValueError(f"seeds count from 0; given {min(seeds)}")
+        return seeds
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        """Names are looked up here, so that a typing error shows before anything is drawn."""
+        try:
+            spaces.get(self.space)
+            datasets.get(self.dataset.name)
+            for task in self.tasks:
+                tasks.get(task)
+                self.resolved(task)
+        except LookupError as error:
+            raise ValueError(str(error)) from None
+        for key in ("tasks", "seeds"):
+            values = getattr(self, key)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{key} = {list(values)} names one twice")
+        return self
+
+    def resolved(self, task: str) -> Recipe:
+        """The recipe of one of the tasks, overrides applied."""
+        if "name" in self.override:
+            raise ValueError("override: the name of a recipe cannot be overridden; choose another recipe")
+        return recipe(self.recipe, space=self.space, dataset=self.dataset.name, task=task).replace(**self.override)
+
+
+class Execution(_Part):
+    """How trials are run; never part of a trial's identity."""
+
+    engine: Literal["tune", "inline"] = Field("tune", description="Ray Tune, or one by one in this process")
+    gpus_per_trial: float | None = Field(
+        None, ge=0, description="GPUs a trial holds, a fraction shares one; default 1 where there are GPUs, else 0"
+    )
+    cpus_per_trial: float = Field(1, gt=0, description="CPU cores a trial holds")
+    max_concurrent: int | None = Field(None, ge=1, description="trials at a time; default: what resources allow")
+    trial_timeout_s: float = Field(
+        86_400, gt=0, description="seconds after which an attempt is ended and counted as timed out (engine tune)"
+    )
+    checkpoint_s: float = Field(60, ge=0, description="seconds between checkpoints of one training")
+    cache_dir: str | None = Field(None, description="arrays prepared once a node; default ~/.cache/archsweep")
+    keep_checkpoints: bool = Field(False, description="keep each trial's folder (log, checkpoint) after success")
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _schedulable(cls, gpus: float | None) -> float | None:
+        if gpus is not None and gpus > 1 and gpus != int(gpus):
+            raise ValueError(f"more than one GPU must be a whole number, or a fraction below 1; given {gpus}")
+        return gpus
+
+
+class Study(_Part):
+    """A study: a name, where its rows lie, and its sweeps."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="letters, digits, dot, dash, underscore")
+    path: str = ""
+    data_root: str | None = None
+    sweeps: tuple[Sweep, ...] = Field(strict=False, min_length=1)
+    execution: Execution = Execution()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_path(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("path") and isinstance(values.get("name"), str):
+            return values | {"path": f"runs/{values['name']}"}
+        return values
+
+    def root_of(self, choice: DatasetChoice) -> Path | None:
+        """The folder to look for a dataset in: its own path, else the study's data_root."""
+        root = choice.path or self.data_root
+        return Path(root).expanduser() if root else None
+
+
+def presets() -> list[str]:
+    """The names of the studies that ship with the package."""
+    return sorted(p.name.removesuffix(".toml") for p in PRESETS.iterdir() if p.name.endswith(".toml"))
+
+
+def load(name: str) -> Study:
+    """A study from a TOML file or by a preset's name; ValueError says where and what is wrong."""
+    if name in presets():
+        return parse((PRESETS / f"{name}.toml").read_text(), f"preset {name}")
+    path = Path(name).expanduser()
+    if path.is_dir():
+        path = path / "study.toml"
+    if not path.is_file():
+        raise FileNotFoundError(f"no study {name!r}: there is no such file, and the presets are {', '.join(presets())}")
+    return parse(path.read_text(), str(path), folder=path.parent)
+
+
+def parse(text: str, where: str, folder: Path | None = None) -> Study:
+    """A study from the text of a TOML file; `where` names it in errors, `file =` entries are relative to `folder`."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{where} is not valid TOML: {error}") from None
+    for sweep in values.get("sweeps", []) if isinstance(values.get("sweeps"), list) else []:
+        named = sweep.get("architectures", {}) if isinstance(sweep, dict) else {}
+        if folder and isinstance(named, dict) and isinstance(named.get("file"), str):
+            named["file"] = str(folder / os.path.expanduser(named["file"]))
+    try:
+        return Study.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(f"{where}:\n{explain(error)}") from None
+
+
+def explain(error: ValidationError) -> str:
+    """One line a mistake: the path to the key, what is wrong, what was seen."""
+    lines = []
+    for mistake in error.errors():
+        where = re.sub(r"\.(\d+)", r"[\1]", ".".join(map(str, mistake["loc"])))
+        text = mistake["msg"].removeprefix("Value error, ")
+        if mistake["type"] == "extra_forbidden":
+            text = f"unknown key; known here: {', '.join(_known_keys(mistake['loc']))}"
+        elif mistake["type"] != "missing" and not isinstance(mistake["input"], dict):
+            text += f" (given: {mistake['input']!r})"
+        lines.append(f"  {where or 'study'}: {text}")
+    return "\n".join(lines)
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that the table around an unknown key may have."""
+    model: type[BaseModel] = Study
+    inner: dict[str, type[BaseModel]] = {
+        "sweeps": Sweep,
+        "execution": Execution,
+        "architectures": Architectures,
+        "dataset": DatasetChoice,
+    }
+    for step in loc[:-1]:
+        model = inner.get(str(step), model)
+    return list(model.model_fields)

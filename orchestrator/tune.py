@@ -1,0 +1,201 @@
+"""Fan out through Ray Tune.
+
+Tune places trials, holds their resources and notices dead workers; it remembers nothing for us.  A searcher hands
+out what is still to do, workers publish their rows themselves, and every window of trials is a fresh Tuner whose
+state, about 10 KB a trial and rewritten whole at each snapshot, is thrown away.
+"""
+
+import contextlib
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+# Read by Tune when it is imported or when a run begins.
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # its per-trial files cost more than a row
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # the first Ctrl-C drains; that is ours to do
+os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
+os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the other reporter prints even when it is told not to
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+import ray.exceptions
+from ray import tune
+from ray.tune.search import Searcher
+
+from orchestrator.job import Job, perform
+from orchestrator.study import Execution
+from orchestrator.work import Work
+
+log = logging.getLogger(__name__)
+WINDOW = 1000  # trials a Tuner
+_POLL_S = 0.2
+
+
+class ResourcesError(ValueError):
+    """The cluster can never give what the study wishes."""
+
+
+class SweepTrial(tune.Trainable):
+    """One trial a step; the process stays for the next trial."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._job = Job.from_json(config["job"])
+        if not self._job.settings.gpus:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves it unset, and a CPU trial would see every GPU
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._job = Job.from_json(new_config["job"])
+        return True
+
+    def step(self) -> dict[str, Any]:
+        outcome = perform(self._job)
+        return {"done": True, "outcome": outcome}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        return None
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        return None
+
+
+class _Here:
+    """An object of this process that Tune wants to copy and to save; its state is thrown away, so neither happens."""
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Feeder(_Here, Searcher):
+    """Hands out jobs of `work` until a window is full or nothing will come any more."""
+
+    def __init__(self, work: Work) -> None:
+        super().__init__()
+        self._work = work
+        self._given = 0
+
+    def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
+        return True  # there is nothing to search for
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._given >= WINDOW or self._work.exhausted:
+            return str(Searcher.FINISHED)
+        job = self._work.take()
+        if job is None:
+            return None  # what runs now may fail and come back
+        self._given += 1
+        return {"job": job.to_json()}
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        return None  # the callback knows the job
+
+    def save(self, checkpoint_path: str) -> None:
+        return None
+
+    def restore(self, checkpoint_path: str) -> None:
+        return None
+
+
+class _Reporter(_Here, tune.Callback):
+    """Tells `work` how each job ended."""
+
+    def __init__(self, work: Work, timeout_s: float) -> None:
+        self._work, self._timeout_s = work, timeout_s
+        self._began: dict[str, float] = {}
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self._began[trial.config["job"]["trial_id"]] = time.monotonic()
+
+    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
+        # Booked here, before Tune asks the searcher again: a window ends only when all its jobs are settled.
+        if "outcome" in result:
+            self._began.pop(result["outcome"].trial_id, None)
+            self._work.finish(result["outcome"])
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        trial_id = trial.config["job"]["trial_id"]
+        seconds = time.monotonic() - self._began.pop(trial_id, time.monotonic())
+        error = trial.get_pickled_error() or trial.get_error()
+        self._work.lost(trial_id, *_cause(error, seconds, self._timeout_s))
+
+
+def _cause(error: Any, seconds: float, timeout_s: float) -> tuple[str, str]:
+    """The class of a death, and a text for people."""
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, ray.exceptions.OutOfMemoryError):
+        return "oom_host", text
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return "error", text  # a store that cannot be written, or a bug of ours: the trial itself never raises
+    if seconds >= timeout_s:
+        return "timeout", f"the attempt was ended after {timeout_s:g} s; where it stood is in the worker's log"
+    return "worker_died", text
+
+
+@contextlib.contextmanager
+def cluster(execution: Execution) -> Iterator[None]:
+    """A connection to the cluster that RAY_ADDRESS names, else a Ray of this machine's own that ends with us."""
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    options: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
+    if not os.environ.get("RAY_ADDRESS"):
+        options |= {"address": "local", "object_store_memory": 128 * 2**20}
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    started_here = not ray.is_initialized()
+    if started_here:
+        ray.init(**options)
+    try:
+        yield
+    finally:
+        if started_here:
+            ray.shutdown()
+
+
+def gpus_per_trial(execution: Execution) -> float:
+    """What a trial holds of a GPU on the connected cluster; ResourcesError where that can never be had."""
+    there = ray.cluster_resources().get("GPU", 0.0)
+    wish = execution.gpus_per_trial
+    if wish is None:
+        return 1.0 if there else 0.0
+    if wish > there:
+        raise ResourcesError(
+            f"gpus_per_trial = {wish:g}, but the cluster has {there:g} GPUs; set gpus_per_trial = 0 to train on CPUs"
+        )
+    if execution.cpus_per_trial > ray.cluster_resources().get("CPU", 0.0):
+        raise ResourcesError(
+            f"cpus_per_trial = {execution.cpus_per_trial:g}, but the cluster has "
+            f"{ray.cluster_resources().get('CPU', 0.0):g} CPU cores"
+        )
+    return wish
+
+
+def run(work: Work, execution: Execution, gpus: float) -> None:
+    """Every job of `work`, on the connected cluster."""
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    resources = {"cpu": execution.cpus_per_trial} | ({"gpu": gpus} if gpus else {})
+    with tempfile.TemporaryDirectory(prefix="archsweep-tune-") as scratch:
+        window = 0
+        while not work.exhausted:
+            window += 1
+            tune.Tuner(
+                tune.with_resources(SweepTrial, resources),
+                tune_config=tune.TuneConfig(
+                    search_alg=_Feeder(work),
+                    num_samples=-1,
+                    max_concurrent_trials=execution.max_concurrent,
+                    reuse_actors=True,
+                ),
+                run_config=tune.RunConfig(
+                    name=f"window-{window}",
+                    storage_path=scratch,
+                    failure_config=tune.FailureConfig(max_failures=0),
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                    callbacks=[_Reporter(work, execution.trial_timeout_s)],
+                    verbose=0,
+                ),
+            ).fit()

@@ -1,0 +1,47 @@
+"""One try at a trial that always ends in a row: what goes wrong becomes a failed one."""
+
+import time
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from workers.run import Interrupted, columns, run
+from workers.trial import Trial
+
+
+def error_class(error: BaseException) -> str:
+    """`oom_cuda` for a full GPU, `oom_host` for full memory, else `error`."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return "oom_cuda"
+    if isinstance(error, MemoryError):
+        return "oom_host"
+    return "error"
+
+
+def attempt(trial: Trial, data_root: str | Path | None = None, device: str = "cpu", **options: Any) -> dict[str, Any]:
+    """`workers.run` with every exception turned into a row of `status="failed"`; takes the same arguments.
+
+    The trial must carry its dataset_id.  Interrupted passes: a stopped training is neither done nor failed.
+    """
+    began, clock = datetime.now(UTC), time.perf_counter()
+    try:
+        return run(trial, data_root, device, **options)
+    except Interrupted:
+        raise
+    except Exception as error:
+        return {
+            **columns(trial),
+            "status": "failed",
+            "attempt": 1,
+            "error_class": error_class(error),
+            "error_text": f"{type(error).__name__}: {error}",
+            "traceback": traceback.format_exc(),
+            "diverged": False,
+            "device": device,
+            "started_at": began,
+            "finished_at": datetime.now(UTC),
+            "wall_s": time.perf_counter() - clock,
+        }

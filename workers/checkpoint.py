@@ -1,0 +1,38 @@
+"""The state of a training between two epochs, kept where any node can go on with it."""
+
+import io
+import logging
+from typing import Any
+
+import torch
+
+from workers import files
+from workers.trial import Trial
+
+log = logging.getLogger(__name__)
+
+
+def save(url: str, trial: Trial, state: dict[str, Any]) -> None:
+    """Publish the state of a training; the checkpoint before it stays whole until then."""
+    buffer = io.BytesIO()
+    torch.save({"trial_id": trial.id, "state": state}, buffer)
+    files.publish(url, buffer.getvalue())
+
+
+def load(url: str, trial: Trial, device: torch.device) -> dict[str, Any] | None:
+    """The state to go on from, or None: no checkpoint, another trial's, or an unreadable one (said in the log).
+
+    Only tensors and plain values are read, never pickled code.
+    """
+    data = files.read(url)
+    if data is None:
+        return None
+    try:
+        found = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+        if found["trial_id"] != trial.id:
+            raise ValueError(f"it belongs to trial {found['trial_id']}, not {trial.id}")
+        state: dict[str, Any] = found["state"]
+    except Exception as error:
+        log.warning("the checkpoint at %s is of no use (%s): training from the start", url, error)
+        return None
+    return state

@@ -1,0 +1,93 @@
+"""What a row says about the code and the machine that made it."""
+
+import os
+import platform
+import resource
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@cache
+def _git() -> tuple[str | None, bool | None]:
+    """Revision of the checkout this code runs from and whether it has changes; nothing for an installed wheel."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None, None
+    try:
+        revision, changes = (
+            subprocess.run(
+                ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=20, check=True
+            ).stdout.strip()
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+    return revision, bool(changes)
+
+
+@cache
+def build() -> dict[str, Any]:
+    """The columns of a row that name versions and revision; constant for a process."""
+    revision, dirty = _git()
+    return {
+        "project_version": _version("archsweep"),
+        "git_revision": revision,
+        "git_dirty": dirty,
+        "torch_version": torch.__version__,
+        "ray_version": _version("ray"),
+        "python_version": platform.python_version(),
+        "host": platform.node(),
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """What a reader wants to know of a device: the model of the GPU, or of the processor."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return _processor()
+
+
+@cache
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"cpu {models[0] if models else platform.machine()}"
+
+
+def forget_peak_memory(device: torch.device) -> None:
+    """Begin a new measurement; a worker that trains many trials keeps none of an earlier one's peak."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark of resident memory
+    except OSError:
+        return  # then the peak is that of the process, an upper bound
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: allocated on the GPU, or resident in this process, at the highest since `forget_peak_memory`."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        for line in Path(f"/proc/{os.getpid()}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

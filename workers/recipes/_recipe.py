@@ -1,0 +1,69 @@
+"""The fields of a recipe: everything but data, task, architecture and seed that changes a training's numbers."""
+
+import hashlib
+import json
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Precision = Literal["fp32", "tf32", "bf16"]
+
+
+class Recipe(BaseModel):
+    """One way to train a network: SGD, a cosine per epoch, an evaluation after every epoch.
+
+    Frozen and checked.  The learning rate of epoch e = 0..E-1 is `0.5 * lr * (1 + cos(pi * e / E))`;
+    no warm-up, no clipping, no label smoothing; weight decay on every parameter (Liu et al. 2020, release).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str = Field(description="family of the recipe; a label, no part of a trial's identity")
+    epochs: int = Field(ge=1, le=100_000, description="passes over the training split")
+    lr: float = Field(gt=0, lt=1e3, description="peak learning rate, a step of SGD on the mean loss of a batch")
+    batch: int = Field(ge=2, description="training images a step (rot: 4 samples each; jig: all tiles of each)")
+    test_batch: int = Field(ge=1, description="test images a step; changes nothing but speed and memory")
+    weight_decay: float = Field(ge=0, lt=1, description="L2 penalty of every parameter, BN and biases included")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD; dampening is 0")
+    nesterov: bool = Field(True, description="Nesterov's momentum")
+    precise_bn: int = Field(
+        1024,
+        ge=0,
+        description="training images whose batches give the BN statistics of an evaluation; 0: running averages",
+    )
+    width: int = Field(ge=1, description="channels of the first cell (darts) or of the first stack (nasbench101)")
+    depth: int = Field(ge=1, description="cells (darts) or modules a stack (nasbench101)")
+    precision: Precision = Field(
+        "fp32",
+        description="arithmetic of convolutions and matrix products. The studies' protocol is fp32: these "
+        "networks amplify rounding about 100,000 times, so another precision is another experiment",
+    )
+    threads: int = Field(1, ge=1, le=1024, description="torch threads of a training on the CPU")
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The fields that are part of a trial's identity: all but the label."""
+        return self.model_dump(exclude={"name"})
+
+    @property
+    def json_text(self) -> str:
+        """The canonical JSON of `facts`: sorted keys, no spaces."""
+        return json.dumps(self.facts, sort_keys=True, separators=(",", ":"))
+
+    @property
+    def id(self) -> str:
+        """Twelve hex digits that name the resolved recipe."""
+        return hashlib.sha256(self.json_text.encode()).hexdigest()[:12]
+
+    def replace(self, **changes: Any) -> Self:
+        """A checked copy with other values; ValueError names the key, what was given and what is known."""
+        unknown = sorted(set(changes) - set(type(self).model_fields))
+        if unknown:
+            known = ", ".join(k for k in type(self).model_fields if k != "name")
+            raise ValueError(f"a recipe has no {', '.join(map(repr, unknown))}; it has {known}")
+        try:
+            return type(self).model_validate(self.model_dump() | changes)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ValueError(f"recipe {where} = {first['input']!r}: {first['msg']}") from None

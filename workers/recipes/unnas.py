@@ -1,0 +1,54 @@
+"""The 16 settings of "Are Labels Necessary for Neural Architecture Search?" (Liu et al., ECCV 2020), sample-based part.
+
+2 spaces x 2 datasets x 4 tasks.  Values as in the authors' public release; inside a setting all 500
+architectures share them.  The learning rate is proportional to the batch: 0.1 at 128 images on CIFAR-10, 0.1 at
+256 images on ImageNet-1K.
+"""
+
+from workers.recipes._recipe import Recipe
+
+_CIFAR = {
+    # task: (learning rate, training batch, test batch)
+    "cls": (0.1, 128, 200),
+    "col": (0.1, 128, 200),
+    "rot": (0.025, 32, 50),  # 4 turns an image: as many samples a step as cls
+    "jig": (0.025, 32, 50),  # 4 tiles an image
+}
+_IMAGENET = (0.0125, 32, 25)
+# (space, dataset): (width, depth, epochs, images of precise BN)
+_SIZES = {
+    ("darts", "cifar10"): (16, 20, 100, 1024),
+    ("darts", "imagenet"): (32, 22, 5, 1024),
+    ("nasbench101", "cifar10"): (128, 3, 100, 1024),
+    # The release switches precise BN off in this one setting.
+    ("nasbench101", "imagenet"): (128, 4, 10, 0),
+}
+
+
+def cells() -> list[tuple[str, str, str]]:
+    """The 16 settings as (space, dataset, task)."""
+    return [(space, dataset, task) for space, dataset in _SIZES for task in _CIFAR]
+
+
+def lookup(space: str, dataset: str, task: str) -> Recipe:
+    """The recipe of one of the 16 settings; LookupError for any other cell."""
+    if (space, dataset, task) not in cells():
+        spaces = " or ".join(sorted({s for s, _ in _SIZES}))
+        datasets = " or ".join(sorted({d for _, d in _SIZES}))
+        raise LookupError(
+            f"recipe 'unnas' has no setting for space={space}, dataset={dataset}, task={task}; it covers "
+            f"{spaces} on {datasets} with {', '.join(_CIFAR)}. For a quick look elsewhere: recipe 'demo'"
+        )
+    width, depth, epochs, precise_bn = _SIZES[space, dataset]
+    lr, batch, test_batch = _CIFAR[task] if dataset == "cifar10" else _IMAGENET
+    return Recipe(
+        name="unnas",
+        epochs=epochs,
+        lr=lr,
+        batch=batch,
+        test_batch=test_batch,
+        weight_decay=5e-4 if dataset == "cifar10" else 5e-5,
+        precise_bn=precise_bn,
+        width=width,
+        depth=depth,
+    )

@@ -1,0 +1,85 @@
+"""The schema of a result: one row an attempt, the only interface between training and analysis."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA_VERSION = 1
+
+_STAMP = pa.timestamp("us", tz="UTC")
+_CURVE = pa.list_(pa.float64())
+
+SCHEMA = pa.schema(
+    [
+        # The question.
+        ("trial_id", pa.string()),
+        ("launch", pa.string()),  # one `run` of a driver; with trial_id and attempt it names this row
+        ("attempt", pa.int32()),  # counts from 1
+        ("status", pa.string()),  # ok | failed
+        ("space", pa.string()),
+        ("arch", pa.string()),
+        ("arch_id", pa.string()),
+        ("dataset", pa.string()),
+        ("dataset_id", pa.string()),
+        ("task", pa.string()),
+        ("seed", pa.int64()),
+        ("recipe", pa.string()),
+        ("recipe_id", pa.string()),
+        ("recipe_json", pa.string()),
+        # The answer.  Scores are higher-is-better fractions of the test split.
+        ("metric", pa.string()),
+        ("score_best", pa.float64()),  # over the evaluations after each epoch, as UnNAS reports
+        ("score_final", pa.float64()),
+        ("best_epoch", pa.int32()),  # counts from 1
+        ("epochs", pa.int32()),  # trained
+        ("train_loss", pa.float64()),  # mean of the last epoch
+        ("diverged", pa.bool_()),
+        ("curve_train_loss", _CURVE),
+        ("curve_test_score", _CURVE),
+        ("curve_seconds", _CURVE),  # of each epoch: training, statistics, evaluation
+        # The cost.
+        ("params", pa.int64()),
+        ("macs", pa.int64()),
+        ("train_s", pa.float64()),  # all epochs, also those before a resume
+        ("wall_s", pa.float64()),  # this attempt, from its start to its row
+        ("peak_mem_bytes", pa.int64()),
+        ("resumed", pa.int32()),  # epochs taken over from a checkpoint
+        # Where and when.
+        ("device", pa.string()),
+        ("gpu_share", pa.float64()),
+        ("host", pa.string()),
+        ("started_at", _STAMP),
+        ("finished_at", _STAMP),
+        # What went wrong.
+        ("error_class", pa.string()),
+        ("error_text", pa.string()),
+        ("traceback", pa.string()),
+        # Of what build.
+        ("project_version", pa.string()),
+        ("git_revision", pa.string()),
+        ("git_dirty", pa.bool_()),
+        ("torch_version", pa.string()),
+        ("ray_version", pa.string()),
+        ("python_version", pa.string()),
+        ("precision", pa.string()),
+    ],
+    metadata={"schema_version": str(SCHEMA_VERSION)},
+)
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows as a table of the schema; what a row leaves out is null, what the schema lacks is an error."""
+    for row in rows:
+        if strange := sorted(set(row) - set(SCHEMA.names)):
+            raise ValueError(f"a row has columns that the schema lacks: {', '.join(strange)}")
+    return pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMA)
+
+
+def parquet_bytes(rows: Sequence[Mapping[str, Any]] | pa.Table) -> bytes:
+    """The bytes of a Parquet file that holds these rows."""
+    buffer = io.BytesIO()
+    pq.write_table(rows if isinstance(rows, pa.Table) else table(rows), buffer, compression="zstd")
+    return buffer.getvalue()

@@ -1,0 +1,211 @@
+"""Run one trial from the first epoch, or from its checkpoint, to its row."""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import spaces
+from workers import checkpoint, datasets, provenance, tasks
+from workers.network import build_network, cost
+from workers.seeds import seed_of
+from workers.train import Images, Training, evaluate, precise_bn, train_epoch
+from workers.trial import Trial
+
+log = logging.getLogger(__name__)
+
+
+class Interrupted(Exception):
+    """A training stopped between two epochs because it was asked to; its checkpoint is saved."""
+
+
+@dataclass
+class Progress:
+    """What a training has shown so far; a list has one value an epoch."""
+
+    train_loss: list[float] = field(default_factory=list)
+    test_score: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    diverged: bool = False
+
+    @property
+    def epochs(self) -> int:
+        return len(self.train_loss)
+
+    def columns(self) -> dict[str, Any]:
+        """The columns of a row that tell how the training went.
+
+        Best and last finite evaluation are both kept; UnNAS reports the best.  The first of equal ones is best.
+        """
+        finite = [s for s in self.test_score if math.isfinite(s)]
+        best = max(finite, default=math.nan)
+        return {
+            "score_best": best,
+            "score_final": self.test_score[-1] if self.test_score else math.nan,
+            "best_epoch": self.test_score.index(best) + 1 if finite else None,
+            "epochs": self.epochs,
+            "train_loss": self.train_loss[-1] if self.train_loss else math.nan,
+            "diverged": self.diverged,
+            "curve_train_loss": self.train_loss,
+            "curve_test_score": self.test_score,
+            "curve_seconds": self.seconds,
+            "train_s": math.fsum(self.seconds),
+        }
+
+
+def _prepare(
+    trial: Trial, device: torch.device, data_root: str | Path | None, cache_dir: str | Path | None
+) -> Training:
+    """Network, optimiser and images of a trial, as they are before the first epoch."""
+    arrays = datasets.prepare(trial.dataset, data_root, cache_dir, expect=trial.dataset_id)
+    recipe = trial.recipe
+    if recipe.batch > len(arrays.train.images):
+        raise ValueError(
+            f"a batch of {recipe.batch} images is more than the {len(arrays.train.images)} training images of "
+            f"{trial.dataset_id}; override batch with a smaller one"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of("weights", trial.space, trial.arch, trial.seed))
+        net = build_network(trial)  # on the CPU: the same weights whatever the device
+    # Images lie as (H, W, 3) in memory, so channels-last is the layout that needs no copy.
+    net = net.to(device).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(
+        net.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    return Training(trial, net, optimizer, Images.of(arrays.train, device), Images.of(arrays.test, device), device)
+
+
+def _epoch(t: Training, progress: Progress) -> None:
+    """One epoch: train, settle batch norm, evaluate; `progress` grows by one."""
+    start = time.perf_counter()
+    epoch = progress.epochs
+    loss = train_epoch(t, epoch).item()
+    score = math.nan
+    if math.isfinite(loss):
+        precise_bn(t, epoch)
+        score, finite = evaluate(t)
+        if not finite:
+            score = math.nan
+    # Divergence is a result, not a failure: leaving such architectures out would bias the sample.
+    progress.diverged = not math.isfinite(score)
+    progress.train_loss.append(loss)
+    progress.test_score.append(score)
+    progress.seconds.append(time.perf_counter() - start)
+    log.info(
+        "epoch %d/%d: loss %.4f, %s %.4f, %.1f s",
+        progress.epochs,
+        t.trial.recipe.epochs,
+        loss,
+        tasks.get(t.trial.task).metric,
+        score,
+        progress.seconds[-1],
+    )
+
+
+def _resume(t: Training, url: str | None) -> Progress:
+    """Go on from a checkpoint where there is one that fits."""
+    state = checkpoint.load(url, t.trial, t.device) if url else None
+    if state is None:
+        return Progress()
+    t.net.load_state_dict(state["net"])
+    t.optimizer.load_state_dict(state["optimizer"])
+    log.info("going on after epoch %d", len(state["progress"]["train_loss"]))
+    return Progress(**state["progress"])
+
+
+def _train(t: Training, progress: Progress, url: str | None, every_s: float, stop: Callable[[], bool] | None) -> None:
+    """Every epoch that is left, with a checkpoint between epochs now and then, and before a stop."""
+    saved = time.monotonic()
+    while progress.epochs < t.trial.recipe.epochs and not progress.diverged:
+        _epoch(t, progress)
+        if progress.epochs == t.trial.recipe.epochs or progress.diverged:
+            return
+        stopping = stop is not None and stop()
+        if url and (stopping or time.monotonic() - saved >= every_s):
+            state = {"net": t.net.state_dict(), "optimizer": t.optimizer.state_dict(), "progress": asdict(progress)}
+            checkpoint.save(url, t.trial, state)
+            saved = time.monotonic()
+        if stopping:
+            raise Interrupted(f"stopped after epoch {progress.epochs} of {t.trial.recipe.epochs}")
+
+
+def run(
+    trial: Trial,
+    data_root: str | Path | None = None,
+    device: str = "cpu",
+    *,
+    cache_dir: str | Path | None = None,
+    checkpoint_url: str | None = None,
+    checkpoint_every_s: float = 60.0,
+    stop: Callable[[], bool] | None = None,
+) -> dict[str, Any]:
+    """Train a trial and give its row (`workers.row.SCHEMA`, as a dict); scores are fractions of the test split.
+
+    With `checkpoint_url` (a path or any fsspec URL) the state is kept between epochs, at most every
+    `checkpoint_every_s` seconds, and a killed training goes on from it: on the CPU the row is bit for bit that of
+    an undisturbed one, times aside.  `stop` is asked between epochs; when it says so, the state is saved and
+    Interrupted raised.  A diverged training is a row with `diverged=True`.  What else goes wrong is raised.
+    """
+    began, clock = datetime.now(UTC), time.perf_counter()
+    where = torch.device(device)
+    if trial.dataset_id is None:
+        trial = trial.model_copy(update={"dataset_id": datasets.identify(trial.dataset, data_root, cache_dir)})
+    threads = torch.get_num_threads()
+    if where.type == "cpu":
+        torch.set_num_threads(trial.recipe.threads)
+    try:
+        provenance.forget_peak_memory(where)
+        t = _prepare(trial, where, data_root, cache_dir)
+        progress = _resume(t, checkpoint_url)
+        resumed = progress.epochs
+        _train(t, progress, checkpoint_url, checkpoint_every_s, stop)
+        peak = provenance.peak_memory(where)
+    finally:
+        torch.set_num_threads(threads)
+    return {
+        **columns(trial),
+        **progress.columns(),
+        "status": "ok",
+        "attempt": 1,
+        "peak_mem_bytes": peak,
+        "resumed": resumed,
+        "device": provenance.device_name(where),
+        "gpu_share": 0.0 if where.type == "cpu" else 1.0,
+        "started_at": began,
+        "finished_at": datetime.now(UTC),
+        "wall_s": time.perf_counter() - clock,
+    }
+
+
+def columns(trial: Trial) -> dict[str, Any]:
+    """The columns of a row that are known before a training begins."""
+    params, macs = cost(trial)
+    return {
+        "trial_id": trial.id,
+        "space": trial.space,
+        "arch": trial.arch,
+        "arch_id": spaces.get(trial.space).arch_id(trial.arch),
+        "dataset": trial.dataset,
+        "dataset_id": trial.dataset_id,
+        "task": trial.task,
+        "seed": trial.seed,
+        "recipe": trial.recipe.name,
+        "recipe_id": trial.recipe.id,
+        "recipe_json": trial.recipe.json_text,
+        "precision": trial.recipe.precision,
+        "metric": tasks.get(trial.task).metric,
+        "params": params,
+        "macs": macs,
+        **provenance.build(),
+    }

@@ -1,0 +1,66 @@
+"""One unit of work: the question that one training answers, and the name of that question."""
+
+import hashlib
+import json
+from functools import lru_cache
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+import spaces
+from workers import datasets, tasks
+from workers.recipes import Recipe
+
+# Part of every trial's identity.  Raise it when the same trial would give other numbers than before.
+PROTOCOL = 1
+
+
+@lru_cache(maxsize=65_536)
+def _normal(space: str, arch: str) -> str:
+    return spaces.get(space).normal(arch)
+
+
+class Trial(BaseModel):
+    """One training: an architecture of a space, on a task of a dataset, with a seed and a recipe.
+
+    `arch` is brought to its normal spelling.  Unknown names raise LookupError, a malformed architecture
+    ValueError.  `dataset_id` says which content is meant; None: whatever lies at the data root.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    space: str
+    arch: str
+    dataset: str
+    task: str
+    seed: int = Field(1, ge=0, lt=2**63)
+    recipe: Recipe
+    dataset_id: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, values: dict[str, object]) -> dict[str, object]:
+        space, arch = values.get("space"), values.get("arch")
+        if isinstance(dataset := values.get("dataset"), str):
+            datasets.get(dataset)
+        if isinstance(task := values.get("task"), str):
+            tasks.get(task)
+        if isinstance(space, str) and isinstance(arch, str):
+            return values | {"arch": _normal(space, arch)}
+        return values
+
+    @property
+    def id(self) -> str:
+        """`trial_id`: 16 hex digits over everything that changes the number, and nothing else."""
+        if self.dataset_id is None:
+            raise ValueError("a trial's id needs its dataset_id; see workers.datasets.identify")
+        question = {
+            "space": self.space,
+            "arch": self.arch,
+            "dataset_id": self.dataset_id,
+            "task": self.task,
+            "seed": self.seed,
+            "recipe": self.recipe.facts,
+            "protocol": PROTOCOL,
+        }
+        text = json.dumps(question, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
