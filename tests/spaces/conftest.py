@@ -1,0 +1,12 @@
+"""Networks in these tests are small: more threads than one only get in each other's way."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
