@@ -13,10 +13,8 @@ import torch
 from nasbench_pytorch.model import ModelSpec, graph_util
 
 OPS = {"c3": "conv3x3-bn-relu", "c1": "conv1x1-bn-relu", "mp": "maxpool3x3"}
-"""Code and name of the interior vertices' operations."""
+"""Code and name of the interior vertices' operations, in the order that is part of the graph hash."""
 CODES = {name: code for code, name in OPS.items()}
-LABELS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
-"""The order in which the benchmark numbers them: part of the graph hash."""
 MAX_VERTICES, MAX_EDGES = 7, 9
 MAX_DIGIT = 10  # the text numbers vertices with one digit, also those that pruning takes away
 
@@ -119,7 +117,7 @@ def prune(module: Module) -> Module:
 
 def graph_hash(module: Module) -> str:
     """32 hexadecimal digits, equal exactly for isomorphic modules: the key of the published benchmark."""
-    labels = [-1, *(LABELS.index(OPS[op]) for op in module.ops), -2]
+    labels = [-1, *(list(OPS).index(op) for op in module.ops), -2]
     # ModelSpec.hash_spec would hand over a torch tensor, on which NumPy 2 fails.
     digest: str = graph_util.hash_module(np.array(module.matrix()), labels)
     return digest

@@ -2,6 +2,11 @@
 
 import pytest
 import torch
+from hypothesis import settings
+
+# The same examples every time, and no limit on their time: machines under test are busy.
+settings.register_profile("archsweep", derandomize=True, deadline=None)
+settings.load_profile("archsweep")
 
 
 @pytest.fixture(autouse=True)

@@ -237,6 +237,33 @@ def test_max_pooling_skips_and_average_pooling_as_in_the_paper():
     assert build("sk", 4, 1)(ones) is ones
 
 
+@pytest.mark.parametrize(
+    ("code", "stride", "reached"),
+    [
+        ("s3", 1, [-2, -1, 0, 1, 2]),  # twice 3x3
+        ("s5", 1, [-4, -3, -2, -1, 0, 1, 2, 3, 4]),  # twice 5x5
+        ("d3", 1, [-2, 0, 2]),  # every other pixel
+        ("d5", 1, [-4, -2, 0, 2, 4]),
+        ("d5", 2, [-2, -1, 0, 1, 2]),  # the same, counted in pixels of the smaller map
+        ("s3", 2, [-1, 0, 1]),  # the second convolution is on the smaller map
+    ],
+)
+def test_convolutions_reach_as_far_as_in_the_paper(code, stride, reached):
+    from spaces.darts.ops import build
+
+    op = build(code, 1, stride).eval()
+    for parameter in op.parameters():
+        torch.nn.init.ones_(parameter)
+    for layer in op.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.zeros_(layer.bias)
+    impulse = torch.zeros(1, 1, 32, 32)
+    impulse[0, 0, 16, 16] = 1
+    center = 16 // stride
+    rows = op(impulse)[0, 0, :, center].nonzero().flatten() - center
+    assert rows.tolist() == reached
+
+
 def test_factorised_reduction_sees_even_and_odd_pixels():
     from spaces.darts.ops import FactorizedReduction
 

@@ -1,7 +1,10 @@
 """Samples of distinct architectures."""
 
+import json
+
 import numpy as np
 import pytest
+from scipy.stats import ks_2samp
 
 import spaces
 
@@ -71,3 +74,15 @@ def test_the_kept_share_of_darts_is_that_of_unnas():
     ]
     assert min(params) >= 684_858
     assert np.median(params) == pytest.approx(734_000, rel=0.01)  # as in the 500 of UnNAS
+
+
+@pytest.mark.data
+def test_darts_sizes_are_distributed_as_in_the_500_of_unnas(data):
+    table = json.loads((data / "unnas" / "darts_500.json").read_text())
+    theirs = [row["params"][0] for row in table["archs"]]
+    space = spaces.get("darts")
+    ours = [
+        space.cost(a, in_channels=3, width=16, depth=20, stem="cifar", size=32).params + 256 * 10 + 10
+        for a in spaces.sample(space, 500, seed=1, min_params=min(theirs)).archs
+    ]
+    assert ks_2samp(ours, theirs).pvalue > 1e-3
