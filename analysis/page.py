@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import figures, summary, text
+from analysis import figures, names, summary, text
 from analysis.correlation import Common, Diverged, correlate
 from analysis.runs import Run, load, plan, study
 
@@ -144,7 +144,8 @@ def _rules(found: pd.DataFrame, rules: dict[str, Any], resamples: int, confidenc
     ]
     for space, pairs in found.groupby("space"):
         used = f"{pairs['n'].min()}" + (f" to {pairs['n'].max()}" if pairs["n"].nunique() > 1 else "")
-        lines.append(f"{space}: {used} architectures compared a pair, at most {pairs['n_dropped'].max()} dropped.")
+        space, most = names.space_name(str(space)), pairs["n_dropped"].max()
+        lines.append(f"{space}: {used} architectures compared a pair, at most {most} dropped.")
     return "<ul>\n" + "\n".join(f"<li>{html.escape(line)}</li>" for line in lines) + "\n</ul>"
 
 

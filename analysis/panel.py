@@ -21,7 +21,7 @@ _COLOURS = {
 FRACTIONS = {"top1": "accuracy", "top5": "top-5 accuracy", "miou": "mIoU"}
 _OTHERS = ("#1F8A9E", "#A8476F", "#6B7F2A", "#8C5A2B", "#4656B0", "#7A7A7A")
 _INK = "#222222"
-_TEXT = 0.50, 0.33  # of the panel: what the three lines of text take up
+_TEXT = 0.58, 0.35  # of the panel: what the three lines of text take up
 _CROWD = 100  # from here on points are small and transparent
 _RASTER = 3000  # from here on a PDF holds the points as pixels, else it becomes slow to turn pages
 _FAR = 5.0  # interquartile ranges beyond the quartiles that the axes still follow
@@ -154,7 +154,7 @@ def _say(ax: Axes, numbers: Numbers, corner: tuple[int, int]) -> None:
         ax.annotate(
             text.replace("-", "−"),
             (0.97 if right else 0.03, 0.98 if top else 0.03),
-            xytext=(0, (-9.5 if top else 9.5) * k),
+            xytext=(0, (-9.0 if top else 9.0) * k),
             xycoords="axes fraction",
             textcoords="offset points",
             ha="right" if right else "left",

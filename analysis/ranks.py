@@ -4,7 +4,10 @@ Everything here works on a matrix of values (n architectures, C cells), higher i
 ties; -inf is a value like any other, below all finite ones.
 """
 
+import warnings
 from collections.abc import Sequence
+from functools import cache
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from scipy import stats
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Pairs = Sequence[tuple[int, int]]
 
+_DIGITS = 12  # beyond are rounding errors, which would put a rho of 1 outside its interval
 _FEWEST = 3  # two architectures always agree or disagree completely
 _FEWEST_RESAMPLED = 5
 _BATCH = 2_000_000  # ranks held at once while resampling: 16 MB, near the cache
@@ -31,7 +35,7 @@ def spearman(values: Array, pairs: Pairs) -> tuple[Array, Array]:
             rho[k], p[k] = stats.spearmanr(ranks[:, a], ranks[:, b])
             if len(ranks) <= _EXACT:
                 p[k] = _exact_p(ranks[:, a], ranks[:, b])
-    return rho, p
+    return rho.round(_DIGITS), p
 
 
 def kendall(values: Array, pairs: Pairs) -> tuple[Array, Array]:
@@ -41,7 +45,7 @@ def kendall(values: Array, pairs: Pairs) -> tuple[Array, Array]:
         stats.kendalltau(ranks[:, a], ranks[:, b]) if usable[a] and usable[b] else (np.nan, np.nan) for a, b in pairs
     ]
     both = np.array(found, float).reshape(-1, 2)
-    return both[:, 0], both[:, 1]
+    return both[:, 0].round(_DIGITS), both[:, 1]
 
 
 def _ranks(values: Array) -> tuple[Array, Any]:
@@ -53,14 +57,16 @@ def _ranks(values: Array) -> tuple[Array, Any]:
 
 
 def _exact_p(x: Array, y: Array) -> float:
-    test = stats.permutation_test(
-        (x,),
-        lambda x, axis=-1: (x * y).sum(axis=axis),
-        permutation_type="pairings",
-        vectorized=True,
-        n_resamples=np.inf,
-    )
-    return float(test.pvalue)
+    """The share of all pairings whose rho is at least as far from 0, up to rounding."""
+    x, y = x - x.mean(), y - y.mean()
+    found = np.abs(y[_orders(len(y))] @ x)
+    return float((found >= np.abs(x @ y) - 1e-9).mean())
+
+
+@cache
+def _orders(n: int) -> Any:
+    """All orders of n things, (n!, n)."""
+    return np.array(list(permutations(range(n))))
 
 
 def resampled(values: Array, pairs: Pairs, picks: Any) -> Array:
@@ -107,19 +113,21 @@ def interval(values: Array, pairs: Pairs, *, resamples: int, confidence: float, 
     good = [k for k, (a, b) in enumerate(pairs) if usable[a] and usable[b]]
     if n < _FEWEST_RESAMPLED or not good or resamples == 0:
         return low, high
-    drawn = stats.bootstrap(
-        (np.arange(n),),
-        lambda picks, axis=-1: resampled(values, [pairs[k] for k in good], np.atleast_2d(picks)),
-        method="percentile",
-        n_resamples=resamples,
-        confidence_level=confidence,
-        batch=max(1, _BATCH // (n * values.shape[1])),
-        vectorized=True,
-        rng=np.random.default_rng(seed),
-    ).bootstrap_distribution
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # constant resamples are counted below
+        drawn = stats.bootstrap(
+            (np.arange(n),),
+            lambda picks, axis=-1: resampled(values, [pairs[k] for k in good], np.atleast_2d(picks)),
+            method="percentile",
+            n_resamples=resamples,
+            confidence_level=confidence,
+            batch=max(1, _BATCH // (n * values.shape[1])),
+            vectorized=True,
+            rng=np.random.default_rng(seed),
+        ).bootstrap_distribution
     tail = (1 - confidence) / 2
     for k, rho in zip(good, drawn, strict=True):
         rho = rho[np.isfinite(rho)]
         if len(rho) >= 0.95 * resamples:
-            low[k], high[k] = np.quantile(rho, [tail, 1 - tail])
+            low[k], high[k] = np.quantile(rho, [tail, 1 - tail]).round(_DIGITS)
     return low, high

@@ -116,4 +116,4 @@ def _numbers(df: pd.DataFrame, source: Hashable) -> pd.Series:
 def _line(df: pd.DataFrame, wrong: pd.Series) -> str:
     """Where the first offending line is: its position from 0 and its label."""
     position = int(np.argmax(wrong.to_numpy()))
-    return f"line {position} (index {df.index[position]!r})"
+    return f"line {position} (index {df.index[[position]].tolist()[0]!r})"

@@ -1,0 +1,6 @@
+"""Puts the made-up runs beside these tests within reach of `import`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

@@ -1,0 +1,199 @@
+"""Figures as files, and a report that needs nothing but itself."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up import failed, population, row, write_attempts, write_plan, write_run
+
+import analysis
+from analysis import figures
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+class Page(HTMLParser):
+    """What a page shows and what it refers to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.text, self.refers, self.pictures, self.open = "", [], [], []  # type: ignore[var-annotated]
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+        for name, value in attrs:
+            if name == "src" and tag == "img" and str(value).startswith("data:image/png;base64,"):
+                self.pictures.append(base64.b64decode(str(value).split(",", 1)[1]))
+            elif name in ("src", "href", "srcset", "action", "data", "poster"):
+                self.refers.append(value)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two spaces on two datasets, with a failure, a divergence and two seeds on one dataset."""
+    spaces = ("darts", "nasbench101")
+    rows = population(12, spaces=spaces, tasks=("cls", "rot"), seeds=(1, 2))
+    rows += population(12, spaces=spaces, tasks=("cls", "rot"), datasets=("imagenet",), rng=3)
+    rows[0]["score_best"] = float("nan")
+    rows[1] = failed(**{k: rows[1][k] for k in ("space", "arch", "task", "seed")}, error_text="<b>lost</b> & gone")
+    return write_run(tmp_path_factory.mktemp("runs") / "both", rows, name="a study & more")
+
+
+def test_the_report_is_one_file_that_refers_to_nothing(both: Path) -> None:
+    path = analysis.report(both)
+    assert path == both / "report" / "report.html"
+    page = Page(path)
+    assert not page.open, "every element is closed"
+    assert page.refers == []
+    assert not re.search(r"https?:|url\(|@import|<script|<link", path.read_text(encoding="utf-8"))
+    drawn = sorted((both / "report" / "figures").glob("*.png"))
+    assert {png.read_bytes() for png in drawn} == set(page.pictures)
+
+
+def test_the_report_says_what_ran_and_how_the_numbers_came(both: Path) -> None:
+    path = analysis.report(both)
+    text = Page(path).text
+    assert "a study & more" in text
+    found = analysis.correlate(analysis.load(both))
+    for line in found.itertuples():
+        assert f"{line.rho:.2f}".replace("-", "−") in text
+    assert str(found["n"].max()) in text
+    for words in ("average of their ranks", "averaged over seeds", "best epoch", "UnNAS", "ranks? below|rank below"):
+        assert re.search(words, text)
+    assert "<b>lost</b> & gone" in text, "texts of others are shown, not obeyed"
+    assert "2.15.0" in text
+    assert "0123456789ab" in text
+
+
+def test_the_tables_beside_the_report(both: Path, tmp_path: Path) -> None:
+    folder = analysis.report([both], tmp_path / "out").parent
+    found = analysis.correlate(analysis.load(both))
+    written = pd.read_csv(folder / "correlations.csv")
+    assert list(written) == list(found)
+    assert np.allclose(written["rho"], found["rho"])
+    lines = (folder / "correlations.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 2 + len(found)
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_the_same_rows_give_the_same_files(both: Path, tmp_path: Path) -> None:
+    one, two = (analysis.report(both, tmp_path / name).parent for name in ("one", "two"))
+    files = sorted(p.relative_to(one) for p in one.rglob("*.*"))
+    assert len(files) == 3 + 2 * 4
+    assert all((one / f).read_bytes() == (two / f).read_bytes() for f in files)
+
+
+def test_a_run_without_results_has_a_report_too(tmp_path: Path) -> None:
+    write_plan(tmp_path / "x", [row()])
+    text = Page(analysis.report(tmp_path / "x")).text
+    assert "0 of 1 planned trials done" in text
+    write_attempts(tmp_path / "x", [failed()])
+    assert "out of memory" in Page(analysis.report(tmp_path / "x")).text
+
+
+def test_a_report_of_a_table_and_of_a_remote_run_lies_here(
+    both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fsspec
+
+    monkeypatch.chdir(tmp_path)
+    fsspec.filesystem("memory").put(str(both), "/far/both", recursive=True)
+    assert analysis.report("memory://far/both") == Path("report/report.html")
+    long = pd.DataFrame({"net": list("abcdef"), "acc": [1.0, 2, 3, 4, 5, 6], "on": ["x"] * 6})
+    long = pd.concat([long, long.assign(on="$y_1$ <i>", acc=lambda t: t["acc"] * 10)])
+    df = analysis.from_table(long, space="mine", arch="net", dataset="on", task="cls", value="acc")
+    assert "$y_1$ <i>" in Page(analysis.report(df, "mine")).text
+
+
+def test_figures_are_written_as_png_and_pdf(both: Path, tmp_path: Path) -> None:
+    drawn = figures.scatter(analysis.load(both), resamples=50)
+    assert [one.name for one in drawn] == [
+        "within-cifar10",
+        "within-imagenet",
+        "across-cifar10-imagenet",
+        "across-imagenet-cifar10",
+    ]
+    for one in drawn:
+        png, pdf = figures.save(one.figure, tmp_path, one.name)
+        assert png.read_bytes().startswith(b"\x89PNG")
+        assert pdf.read_bytes().startswith(b"%PDF")
+
+
+def test_a_panel_says_rho_and_n_and_shows_every_architecture(both: Path) -> None:
+    df = analysis.load(both)
+    found = analysis.correlate(df).set_index(["space", "x_dataset", "x_task", "y_dataset", "y_task"])
+    within = figures.scatter(df)[0].figure
+    assert len(within.axes) == 2, "one line of panels a space"
+    for ax, space in zip(within.axes, ("darts", "nasbench101"), strict=True):
+        line = found.loc[(space, "cifar10", "rot", "cifar10", "cls")]
+        said = " ".join(t.get_text() for t in ax.texts)
+        assert f"ρ = {line['rho']:.2f}" in said
+        assert f"n = {line['n']}" in said
+        points = np.concatenate([c.get_offsets() for c in ax.collections])
+        assert len(points) == line["n"]
+        assert ((points[:, 0] >= ax.get_xlim()[0]) & (points[:, 0] <= ax.get_xlim()[1])).all()
+        assert ((points[:, 1] >= ax.get_ylim()[0]) & (points[:, 1] <= ax.get_ylim()[1])).all()
+        assert 50 < points[:, 0].mean() < 100, "accuracies are in percent"
+
+
+def test_the_words_in_a_panel_cover_no_point() -> None:
+    for agreement in (0.0, 0.5, 0.95):
+        df = pd.DataFrame(population(60, tasks=("cls", "rot", "jig"), agreement=agreement))
+        figure = figures.scatter(df, resamples=50)[0].figure
+        figure.draw_without_rendering()
+        for ax in figure.axes:
+            points = ax.transData.transform(np.concatenate([c.get_offsets() for c in ax.collections]))
+            for said in ax.texts:
+                box = said.get_window_extent()
+                assert not any(box.contains(x, y) for x, y in points)
+
+
+def test_one_point_equal_points_and_no_points_are_drawn() -> None:
+    for rows in (population(1), population(0), [row(task=t, arch=a) for t in ("cls", "rot") for a in "abcdef"]):
+        for one in figures.scatter(pd.DataFrame(rows, columns=list(row())), resamples=0):
+            one.figure.draw_without_rendering()
+            assert "not defined" in " ".join(t.get_text() for t in one.figure.axes[0].texts)
+
+
+def test_a_task_has_one_colour() -> None:
+    df = pd.DataFrame(population(6, datasets=("cifar10", "imagenet"), tasks=("cls", "rot", "own task")))
+    shades: dict[str, set[tuple[float, ...]]] = {}
+    for one in figures.scatter(df, resamples=0):
+        for ax in one.figure.axes:
+            task = next(t for t in ("classification", "rotation", "own task") if t in ax.get_ylabel())
+            shades.setdefault(task, set()).update(tuple(c.get_facecolor()[0][:3]) for c in ax.collections[:1])
+    assert {task: len(found) for task, found in shades.items()} == dict.fromkeys(shades, 1)
+    assert len(set.union(*shades.values())) == 3
+
+
+def test_no_window_and_no_global_state() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, analysis; print([m for m in ('matplotlib.pyplot', 'torch', 'ray', 'spaces') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_markdown_keeps_every_cell_in_its_place() -> None:
+    text = analysis.markdown(pd.DataFrame({"a|b": ["x|y", "two\nlines"], "n": [1, 20], "v": [0.5, float("nan")]}))
+    assert text.splitlines() == [
+        "| a\\|b | n | v |",
+        "| --- | ---: | ---: |",
+        "| x\\|y | 1 | 0.5000 |",
+        "| two lines | 20 |  |",
+    ]
