@@ -25,9 +25,8 @@ class Estimate:
 def multiply_adds(row: Mapping[str, Any], recipe: Recipe) -> float:
     """Of a whole training: forward and backward over the training split, statistics, and the evaluations."""
     dataset, task = datasets.get(row["dataset"]), tasks.get(row["task"])
-    elements = getattr(task, "elements_per_image", 1)
     a_step = 3 * dataset.train_images + recipe.precise_bn + dataset.test_images
-    return float(row["macs"]) * elements * a_step * recipe.epochs
+    return float(row["macs"]) * task.views * a_step * recipe.epochs
 
 
 def rate_of(store: RunStore) -> dict[tuple[str, str], float]:

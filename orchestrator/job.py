@@ -67,7 +67,7 @@ class Outcome:
 
 def trial_columns(job: Job) -> dict[str, Any]:
     """The columns of a job's row that are known before it runs."""
-    from workers.run import columns
+    from workers.training import columns
 
     return {**columns(Trial.model_validate_json(job.trial_json)), "launch": job.settings.launch, "attempt": job.attempt}
 

@@ -203,3 +203,27 @@ def count_macs(net: nn.Module, inputs: Tensor) -> int:
     for hook in hooks:
         hook.remove()
     return total
+
+
+@small_cells
+def test_the_loop_gets_the_loss_and_count_of_the_outputs(task: Task, dataset: Dataset) -> None:
+    """`training_loss` and `judge` may go another way; loss, gradients (float64) and counts are those of `net(x)`."""
+    images, labels = pictures(task, dataset, 16)
+    inputs, targets = task.batch(images, labels, task.draw(16, dataset, generator(), True), dataset)
+    inputs = inputs.double()
+    net = task.network(Trunk(task.in_channels), dataset).double()
+    plain = task.loss(net(inputs), targets)
+    expected = torch.autograd.grad(plain, list(net.parameters()))
+    loss = task.training_loss(net, inputs, targets)
+    torch.testing.assert_close(loss.double(), plain, rtol=1e-6, atol=1e-6)
+    # The trunk's bias-free norms leave gradients near zero: compare on the scale of the largest.
+    for got, right in zip(torch.autograd.grad(loss, list(net.parameters())), expected, strict=True):
+        torch.testing.assert_close(got, right, rtol=1e-9, atol=1e-9)
+    net.eval()
+    with torch.no_grad():
+        met, total = task.judge(net, inputs, targets)
+        assert met.item() == task.correct(net(inputs), targets).item()
+        assert met.dtype == torch.int64
+        assert total.isfinite()
+        next(net.parameters()).view(-1)[0] = torch.nan
+        assert not task.judge(net, inputs, targets)[1].isfinite()

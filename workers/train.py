@@ -110,7 +110,7 @@ def train_epoch(t: Training, epoch: int) -> Tensor:
     total = torch.zeros((), dtype=torch.float64, device=t.device)
     for inputs, targets in t.batches("train", epoch, t.steps):
         with arithmetic(recipe, t.device):
-            loss = task.loss(t.net(inputs), targets)
+            loss = task.training_loss(t.net, inputs, targets)
         t.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         t.optimizer.step()
@@ -137,9 +137,10 @@ def precise_bn(t: Training, epoch: int) -> None:
     squares = [torch.zeros_like(var, dtype=torch.float64) for _, var in running]
     for norm in norms:
         norm.momentum = 1.0  # a batch's own statistics become readable as the running ones
-    for inputs, _ in t.batches("precise_bn", epoch, steps):
+    task = tasks.get(t.trial.task)
+    for inputs, targets in t.batches("precise_bn", epoch, steps):
         with arithmetic(recipe, t.device):
-            t.net(inputs)
+            task.judge(t.net, inputs, targets)
         for (mean, var), total, square in zip(running, means, squares, strict=True):
             m = mean.double()
             total += m
@@ -170,8 +171,8 @@ def evaluate(t: Training) -> tuple[float, bool]:
     count = 0
     for inputs, targets in t.test_batches():
         with arithmetic(recipe, t.device):
-            out = t.net(inputs)
-        correct += task.correct(out, targets)
-        health += out.sum()  # one NaN or infinity anywhere stays in the sum
+            met, total = task.judge(t.net, inputs, targets)
+        correct += met
+        health += total  # one NaN or infinity anywhere stays in the sum
         count += targets.numel()
     return correct.item() / count, math.isfinite(health.item())

@@ -187,9 +187,7 @@ def _store(
     _publish(cache / "sources" / f"{fingerprint}.json", lambda file: file.write(note.encode()))
     arrays = _open(cache, dataset_id)
     if arrays is None:
-        raise OSError(
-            f"the arrays just written to {folder} do not read back; check the disk or its free space"
-        )
+        raise OSError(f"the arrays just written to {folder} do not read back; check the disk or its free space")
     return arrays
 
 

@@ -58,9 +58,7 @@ def _open(file: Path, split: SplitName) -> Any:
     try:
         return pq.ParquetFile(file)
     except pa.ArrowInvalid as error:
-        raise ValueError(
-            f"{file} ({split}) is no readable Parquet file, perhaps cut short: {error}"
-        ) from error
+        raise ValueError(f"{file} ({split}) is no readable Parquet file, perhaps cut short: {error}") from error
 
 
 def _rows(file: Path, split: SplitName) -> Iterator[tuple[Any, Any]]:

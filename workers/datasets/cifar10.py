@@ -70,9 +70,7 @@ def _locate(root: Path | None) -> dict[SplitName, list[Path]]:
                 return found
             if any(found.values()):
                 absent = next(split for split in SPLITS if not found[split])
-                raise FileNotFoundError(
-                    f"{folder / layout} holds no {absent}*.parquet; cifar10 needs both splits"
-                )
+                raise FileNotFoundError(f"{folder / layout} holds no {absent}*.parquet; cifar10 needs both splits")
     raise FileNotFoundError(
         f"no cifar10 at {root} or {root / 'cifar10'}: neither {PICKLES}/ nor train*.parquet and "
         f"test*.parquet (here or in {' or '.join(LAYOUTS[1:])}). "
@@ -90,9 +88,7 @@ def _read_pickles(files: list[Path], split: SplitName) -> tuple[Images, Labels]:
         if not file.is_file():
             raise FileNotFoundError(f"{file} ({split}) is missing from the original archive's files")
         if not check_integrity(str(file), md5):
-            raise ValueError(
-                f"{file} ({split}) is not the original: its MD5 differs from {md5}; copy it again"
-            )
+            raise ValueError(f"{file} ({split}) is not the original: its MD5 differs from {md5}; copy it again")
     try:
         data = CIFAR10(str(files[0].parent.parent), train=split == "train", download=False)
     except RuntimeError as error:

@@ -75,9 +75,7 @@ class Photos:
         files = tuple(Path(package.origin).parent / "data" / file for file in PHOTOGRAPHS)
         for file in files:
             if not file.is_file():
-                raise FileNotFoundError(
-                    f"{file} is missing; photos needs scikit-image >= 0.24 installed whole"
-                )
+                raise FileNotFoundError(f"{file} is missing; photos needs scikit-image >= 0.24 installed whole")
         return files
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:

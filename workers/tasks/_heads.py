@@ -1,7 +1,8 @@
 """What sits on a trunk. Every network has the attributes `trunk` and `head`."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from workers.tasks._slices import upsampled
 
 
 class Pooled(nn.Module):
@@ -46,8 +47,12 @@ class Dense(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores of the classes at every pixel; corners of the maps lie on corners of the images."""
-        scores = self.head(self.trunk(images))
-        return F.interpolate(scores, size=images.shape[-2:], mode="bilinear", align_corners=True)
+        return upsampled(self.scores(images), (images.shape[-2], images.shape[-1]))
+
+    def scores(self, images: Tensor) -> Tensor:
+        """The scores before upsampling, (B, classes, h, w)."""
+        scores: Tensor = self.head(self.trunk(images))
+        return scores
 
 
 def _channels(trunk: nn.Module) -> int:

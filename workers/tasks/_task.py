@@ -26,6 +26,10 @@ class Task(Protocol):
     def in_channels(self) -> int:
         """Channels of the images that the trunk sees."""
 
+    @property
+    def views(self) -> int:
+        """Elements of the network's batch that one image becomes: 4 turns for rot, else 1."""
+
     def classes(self, dataset: Dataset) -> int:
         """K, the number of classes to tell apart."""
 
@@ -64,3 +68,9 @@ class Task(Protocol):
 
     def correct(self, out: Tensor, target: Tensor) -> Tensor:
         """How many of `target.numel()` targets are met: an int64 scalar on the device."""
+
+    def training_loss(self, net: nn.Module, inputs: Tensor, target: Tensor) -> Tensor:
+        """`loss(net(inputs), target)`, to rounding, in the way that takes least time and memory."""
+
+    def judge(self, net: nn.Module, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """`correct(net(inputs), target)`, and the sum of all scores, which is finite where every score is."""

@@ -10,6 +10,7 @@ from workers.datasets import Dataset
 from workers.tasks._heads import Dense
 from workers.tasks._images import check, draw_flip, mirrored
 from workers.tasks._lab import CLASSES, lightness_and_class
+from workers.tasks._slices import correct, cross_entropy
 from workers.tasks._task import Task
 from workers.tasks._top1 import Top1
 
@@ -62,10 +63,25 @@ class Colorization(Top1):
         """A 1x1 convolution on the trunk's map, upsampled to the input."""
         return Dense(trunk, CLASSES)
 
+    def training_loss(self, net: nn.Module, inputs: Tensor, target: Tensor) -> Tensor:
+        """The loss of the upsampled scores, a few images at a time: they are never all in memory."""
+        return cross_entropy(_dense(net).scores(inputs), target)
+
+    def judge(self, net: nn.Module, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels met, and the sum of the scores before upsampling, which is finite exactly where theirs is."""
+        scores = _dense(net).scores(inputs)
+        return correct(scores, target), scores.sum()
+
     def cost(self, trunk: Cost, dataset: Dataset) -> tuple[int, int]:
         """The 1x1 convolution works at every place of the trunk's map."""
         params = (trunk.channels + 1) * CLASSES
         return trunk.params + params, trunk.macs + trunk.channels * CLASSES * trunk.size**2
+
+
+def _dense(net: nn.Module) -> Dense:
+    if not isinstance(net, Dense):
+        raise TypeError(f"colorization trains networks of its own making, not a {type(net).__name__}")
+    return net
 
 
 TASK: Task = Colorization()

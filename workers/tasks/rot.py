@@ -21,6 +21,7 @@ class Rotation(Top1):
 
     name: str = "rot"
     in_channels: int = 3
+    views: int = TURNS
 
     def classes(self, dataset: Dataset) -> int:
         """The four turns."""

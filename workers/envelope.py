@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from workers.run import Interrupted, columns, run
+from workers.training import Interrupted, columns, run
 from workers.trial import Trial
 
 

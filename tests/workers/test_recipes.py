@@ -1,0 +1,74 @@
+"""Recipes: the paper's settings, and the checks a user meets when overriding them."""
+
+import itertools
+
+import pytest
+import torch
+
+import spaces
+import workers
+from workers import tasks
+from workers.recipes import names
+from workers.recipes.unnas import cells
+from workers.train import learning_rate
+
+
+def test_the_paper_has_sixteen_settings() -> None:
+    assert len(cells()) == len(set(cells())) == 16
+    assert {c[2] for c in cells()} == set(tasks.names())
+
+
+@pytest.mark.parametrize(("space", "dataset", "task"), cells())
+def test_learning_rate_is_proportional_to_the_batch(space: str, dataset: str, task: str) -> None:
+    r = workers.recipe("unnas", space=space, dataset=dataset, task=task)
+    images_at_a_tenth = {"cifar10": 128, "imagenet": 256}[dataset]
+    assert r.lr / r.batch == pytest.approx(0.1 / images_at_a_tenth)
+
+
+def test_precise_bn_is_off_in_one_space_of_imagenet_only() -> None:
+    off = [c for c in cells() if not workers.recipe("unnas", space=c[0], dataset=c[1], task=c[2]).precise_bn]
+    assert {c[:2] for c in off} == {("nasbench101", "imagenet")}
+
+
+@pytest.mark.parametrize(
+    ("space", "dataset", "task"), list(itertools.product(spaces.names(), ("photos", "cifar10"), tasks.names()))
+)
+def test_every_space_and_task_has_a_demo(space: str, dataset: str, task: str) -> None:
+    assert workers.recipe("demo", space=space, dataset=dataset, task=task).epochs <= 10
+
+
+def test_unknown_family_and_unknown_setting_say_what_there_is() -> None:
+    with pytest.raises(LookupError, match="demo, unnas"):
+        workers.recipe("fast", space="darts", dataset="cifar10", task="cls")
+    with pytest.raises(LookupError, match=r"darts or nasbench101 on cifar10 or imagenet"):
+        workers.recipe("unnas", space="chain", dataset="cifar10", task="cls")
+    assert names() == ["demo", "unnas"]
+
+
+def test_override_is_checked() -> None:
+    r = workers.recipe("demo", space="chain", dataset="photos", task="cls")
+    assert r.replace(epochs=7).epochs == 7
+    with pytest.raises(ValueError, match=r"no 'epoch'.*epochs"):
+        r.replace(epoch=7)
+    with pytest.raises(ValueError, match=r"epochs = 0"):
+        r.replace(epochs=0)
+    with pytest.raises(ValueError, match=r"epochs = '3'"):
+        r.replace(epochs="3")
+
+
+def test_id_follows_what_changes_numbers_and_ignores_the_label() -> None:
+    r = workers.recipe("unnas", space="darts", dataset="cifar10", task="cls")
+    assert r.replace(name="mine").id == r.id
+    for change in ({"epochs": 99}, {"lr": 0.2}, {"precision": "bf16"}, {"threads": 2}, {"precise_bn": 0}):
+        assert r.replace(**change).id != r.id
+
+
+def test_cosine_agrees_with_the_scheduler_of_the_framework() -> None:
+    r = workers.recipe("unnas", space="darts", dataset="cifar10", task="cls")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=r.lr)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, r.epochs)
+    for epoch in range(r.epochs):
+        assert learning_rate(r, epoch) == pytest.approx(scheduler.get_last_lr()[0], rel=1e-9)
+        optimizer.step()
+        scheduler.step()
+    assert learning_rate(r, r.epochs - 1) > 0

@@ -1,0 +1,203 @@
+"""The loop: what a training sees, what batch norm holds at an evaluation, what a row tells."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import spaces
+import workers
+from workers import checkpoint, tasks
+from workers.training import _prepare
+from workers.train import Training, precise_bn
+
+# What two runs of one trial must agree on, bit for bit: all but times, places and memory.
+SCIENCE = [
+    "trial_id",
+    "status",
+    "arch",
+    "score_best",
+    "score_final",
+    "best_epoch",
+    "epochs",
+    "train_loss",
+    "diverged",
+    "curve_train_loss",
+    "curve_test_score",
+    "params",
+    "macs",
+]
+
+
+def small(task: str = "cls", space: str = "chain", **more: Any) -> workers.Trial:
+    """A training of about a second."""
+    r = workers.recipe("demo", space=space, dataset="photos", task=task).replace(
+        epochs=more.pop("epochs", 2), width=4, precise_bn=64, test_batch=256, **more
+    )
+    arch = spaces.sample(spaces.get(space), 1, 0).archs[0]
+    return workers.Trial(space=space, arch=arch, dataset="photos", task=task, recipe=r)
+
+
+def science(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: row[k] for k in SCIENCE}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def training(t: workers.Trial, cache: Path) -> Training:
+    full = t.model_copy(update={"dataset_id": workers.datasets.identify("photos")})
+    return _prepare(full, torch.device("cpu"), None, cache)
+
+
+@pytest.mark.parametrize("task", tasks.names())
+def test_every_architecture_sees_the_same_batches(task: str, cache: Path) -> None:
+    one, other = (training(small(task, space), cache) for space in ("chain", "nasbench101"))
+    pairs = zip(one.batches("train", 3, 2), other.batches("train", 3, 2), strict=True)
+    assert all(torch.equal(x, u) and torch.equal(y, v) for (x, y), (u, v) in pairs)
+    pairs = zip(one.test_batches(), other.test_batches(), strict=True)
+    assert all(torch.equal(x, u) and torch.equal(y, v) for (x, y), (u, v) in pairs)
+
+
+@pytest.mark.parametrize("task", tasks.names())
+def test_batches_change_with_epoch_and_seed(task: str, cache: Path) -> None:
+    t = training(small(task), cache)
+    seeded = training(small(task).model_copy(update={"seed": 2}), cache)
+    first = [
+        next(iter(b))[0] for b in (t.batches("train", 0, 1), t.batches("train", 1, 1), seeded.batches("train", 0, 1))
+    ]
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first[0], first[2])
+
+
+def test_an_epoch_shows_every_image_at_most_once(cache: Path) -> None:
+    t = training(small("rot"), cache)
+    order = torch.cat([x for x, _ in t.batches("train", 0, t.steps)])
+    assert len(order) == 4 * t.steps * t.trial.recipe.batch
+
+
+def test_weights_depend_on_seed_and_not_on_what_ran_before(cache: Path) -> None:
+    one = training(small(), cache).net.state_dict()
+    torch.manual_seed(99)
+    torch.rand(7)
+    again = training(small(), cache).net.state_dict()
+    other = training(small().model_copy(update={"seed": 2}), cache).net.state_dict()
+    assert all(torch.equal(one[k], again[k]) for k in one)
+    assert any(not torch.equal(one[k], other[k]) for k in one)
+
+
+def test_precise_bn_holds_the_moments_of_its_batches(cache: Path) -> None:
+    """Against the moments of the activations themselves, caught on their way into the first norm."""
+    t = training(small(), cache)
+    norm = next(m for m in t.net.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    seen: list[torch.Tensor] = []
+    norm.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].double()))
+    momentum = norm.momentum
+    precise_bn(t, 0)
+    assert len(seen) == t.trial.recipe.precise_bn // t.trial.recipe.batch > 0
+    means = torch.stack([x.mean((0, 2, 3)) for x in seen])
+    variances = torch.stack([x.var((0, 2, 3), unbiased=True) for x in seen])
+    mean = means.mean(0)
+    torch.testing.assert_close(norm.running_mean.double(), mean, rtol=1e-5, atol=1e-6)
+    expected = (variances + means**2).mean(0) - mean**2
+    torch.testing.assert_close(norm.running_var.double(), expected, rtol=1e-4, atol=1e-6)
+    assert norm.momentum == momentum
+
+
+def test_a_training_learns_and_repeats_bit_for_bit(cache: Path) -> None:
+    t = small(epochs=6, lr=0.2)
+    row = workers.run(t, cache_dir=cache)
+    assert row["score_best"] > 2 / 8  # eight photographs: chance is 1/8
+    assert row["score_best"] == max(row["curve_test_score"])
+    assert row["curve_test_score"][row["best_epoch"] - 1] == row["score_best"]
+    assert row["epochs"] == len(row["curve_train_loss"]) == len(row["curve_seconds"]) == 6
+    assert science(workers.run(t, cache_dir=cache)) == science(row)
+
+
+@pytest.mark.parametrize("task", tasks.names())
+@pytest.mark.parametrize("space", spaces.names())
+def test_a_training_stopped_after_any_epoch_ends_in_the_same_row(
+    space: str, task: str, cache: Path, tmp_path: Path
+) -> None:
+    t = small(task, space, epochs=3 if space == "chain" else 2)
+    undisturbed = workers.run(t, cache_dir=cache)
+    url = str(tmp_path / "checkpoint.pt")
+    stops = 0
+    while True:
+        try:
+            row = workers.run(t, cache_dir=cache, checkpoint_url=url, stop=lambda: True)
+            break
+        except workers.Interrupted:
+            stops += 1
+    assert stops == t.recipe.epochs - 1
+    assert row["resumed"] == t.recipe.epochs - 1
+    assert science(row) == science(undisturbed)
+
+
+def test_a_checkpoint_of_no_use_is_left_aside(cache: Path, tmp_path: Path) -> None:
+    url = str(tmp_path / "checkpoint.pt")
+    t = small(epochs=2)
+    with pytest.raises(workers.Interrupted):
+        workers.run(t, cache_dir=cache, checkpoint_url=url, stop=lambda: True)
+    whole = Path(url).read_bytes()
+    Path(url).write_bytes(whole[: len(whole) // 2])
+    assert workers.run(t, cache_dir=cache, checkpoint_url=url)["resumed"] == 0
+    Path(url).write_bytes(whole)
+    other = small(epochs=2, lr=0.05)
+    assert workers.run(other, cache_dir=cache, checkpoint_url=url)["resumed"] == 0
+    assert checkpoint.load(url, t.model_copy(update={"dataset_id": "x"}), torch.device("cpu")) is None
+
+
+def test_divergence_is_a_result(cache: Path) -> None:
+    row = workers.run(small(epochs=4, lr=900.0, momentum=0.99), cache_dir=cache)
+    assert row["status"] == "ok"
+    assert row["diverged"]
+    assert row["epochs"] < 4 or not math.isfinite(row["curve_train_loss"][-1])
+    assert row["score_best"] == max((s for s in row["curve_test_score"] if math.isfinite(s)), default=row["score_best"])
+
+
+def test_other_data_than_planned_is_refused(cache: Path) -> None:
+    with pytest.raises(ValueError, match="photos-0000"):
+        workers.run(small().model_copy(update={"dataset_id": "photos-0000"}), cache_dir=cache)
+
+
+def test_a_batch_larger_than_the_split_is_refused(cache: Path) -> None:
+    with pytest.raises(ValueError, match=r"batch of 5000 images is more than the 1024"):
+        workers.run(small(batch=5000), cache_dir=cache)
+
+
+def test_an_attempt_turns_an_exception_into_a_row(cache: Path) -> None:
+    t = small(batch=5000).model_copy(update={"dataset_id": workers.datasets.identify("photos")})
+    row = workers.attempt(t, cache_dir=cache)
+    assert row["status"] == "failed"
+    assert row["error_class"] == "error"
+    assert "batch of 5000" in row["error_text"]
+    assert "Traceback" in row["traceback"]
+
+
+def test_bf16_is_another_experiment_and_tf32_needs_cuda(cache: Path) -> None:
+    full, half = (workers.run(small(precision=p), cache_dir=cache) for p in ("fp32", "bf16"))
+    assert half["precision"] == "bf16"
+    assert half["trial_id"] != full["trial_id"]
+    assert half["curve_train_loss"] != full["curve_train_loss"]
+    with pytest.raises(ValueError, match=r"tf32.*CUDA"):
+        workers.run(small(precision="tf32"), cache_dir=cache)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+@pytest.mark.parametrize("task", tasks.names())
+def test_a_gpu_sees_the_batches_of_the_cpu(task: str, cache: Path) -> None:
+    t = small(task)
+    full = t.model_copy(update={"dataset_id": workers.datasets.identify("photos")})
+    sides = [_prepare(full, torch.device(d), None, cache).batches("train", 0, 2) for d in ("cpu", "cuda")]
+    for (x, y), (u, v) in zip(*sides, strict=True):
+        torch.testing.assert_close(u.cpu(), x, rtol=1e-5, atol=1e-5)
+        assert torch.equal(v.cpu(), y)
+    row = workers.run(t, cache_dir=cache, device="cuda")
+    assert row["status"] == "ok"
+    assert row["peak_mem_bytes"] > 0
