@@ -36,7 +36,7 @@ def means(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
     table["mean"] = table["mean"].replace(-np.inf, np.nan)
     table["std"] = table["std"].where(table["mean"].notna())
     order = ["space", "dataset", "dataset_id", "task", "recipe", "recipe_id", "arch", "arch_id", "metric"]
-    return table[[*order, "mean", "std", "n_seeds", "complete"]]
+    return table[[*order, "mean", "std", "n_seeds", "complete"]].astype(dict.fromkeys(order, "str"))
 
 
 def gather(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:

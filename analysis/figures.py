@@ -139,12 +139,16 @@ def _figure(x: _Key, ys: list[_Key], spaces: list[_Space], numbers: dict[Any, Nu
             values = space.cells.values[space.cells.used((min(pair), max(pair)))][:, pair]
             scales = [scale(values[:, i], space.cells.labels["metric"].iloc[c]) for i, c in enumerate(pair)]
             draw(ax, values, scales, found, ys[k].task, trend)
-            ax.set_ylabel(names.short(space.labels[ys[k]], 30) + scales[1].brief, parse_math=False)
+            name = space.labels[ys[k]]
+            if ys[k].dataset_id == x.dataset_id:
+                name = name.removeprefix(names.dataset_name(space.cells.labels["dataset"].iloc[pair[1]]) + " ")
+            ax.set_ylabel(names.wrapped(name + scales[1].brief, 28), parse_math=False)
             if k == 0:
                 title = names.short(names.space_name(space.cells.space))
                 ax.set_title(title, loc="left", weight="bold", parse_math=False)
     label = spaces[0].labels[x]
-    figure.supxlabel(names.short(label, 60) + scales[0].unit, fontsize=7, parse_math=False)
+    room = int(figure.get_figwidth() * 17)  # characters
+    figure.supxlabel(names.wrapped(label + scales[0].unit, room), fontsize=7, parse_math=False)
     others = ", ".join(dict.fromkeys(next(s.labels[y] for s in spaces if y in s.index) for y in ys))
     return Scatter(_slug(x, ys, spaces), f"{label} against {others}", figure)
 

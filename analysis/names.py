@@ -1,5 +1,8 @@
 """How spaces, datasets, tasks and cells are called in figures and reports."""
 
+import math
+import textwrap
+
 import pandas as pd
 
 _SPACES = {"darts": "DARTS", "nasbench101": "NAS-Bench-101", "nasbench201": "NAS-Bench-201", "chain": "Chain"}
@@ -28,6 +31,11 @@ def short(text: str, width: int = 26) -> str:
         return text
     keep = (width - 1) // 2
     return f"{text[: width - 1 - keep]}…{text[-keep:]}"
+
+
+def wrapped(text: str, width: int) -> str:
+    """The text on at most two lines of `width` characters."""
+    return textwrap.fill(short(text, 2 * width - 4), width)
 
 
 def space_name(name: str) -> str:
@@ -61,3 +69,8 @@ def labels(cells: pd.DataFrame) -> list[str]:
 def _differ(names: list[str], extra: list[str], name: str) -> bool:
     """Whether several cells have this name and the extra word tells some of them apart."""
     return len({value for other, value in zip(names, extra, strict=True) if other == name}) > 1
+
+
+def fixed(value: float) -> str:
+    """Two digits, a real minus and no negative zero; a dash where there is no number."""
+    return "–" if math.isnan(value) else f"{value:z.2f}".replace("-", "−")

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from scipy import stats
 
+from analysis.names import fixed
+
 _COLOURS = {
     "cls": "#2F5D9B",
     "rot": "#C8503C",
@@ -21,8 +23,9 @@ _COLOURS = {
 FRACTIONS = {"top1": "accuracy", "top5": "top-5 accuracy", "miou": "mIoU"}
 _OTHERS = ("#1F8A9E", "#A8476F", "#6B7F2A", "#8C5A2B", "#4656B0", "#7A7A7A")
 _INK = "#222222"
-_TEXT = 0.58, 0.35  # of the panel: what the three lines of text take up
-_CROWD = 100  # from here on points are small and transparent
+_LINE = 0.105  # of the panel's height: one line of text
+# size, opacity and rim of the points, by how many there are at most
+_LOOKS = ((99, 17.0, 0.9, 0.5), (1500, 7.0, 0.5, 0.0), (math.inf, 2.0, 0.25, 0.0))
 _RASTER = 3000  # from here on a PDF holds the points as pixels, else it becomes slow to turn pages
 _FAR = 5.0  # interquartile ranges beyond the quartiles that the axes still follow
 
@@ -46,6 +49,21 @@ class Scale:
     brief: str  # the same on y, where there is less room
 
 
+@dataclass(frozen=True)
+class _Line:
+    """A line of text inside the panel."""
+
+    text: str
+    size: float
+    weight: str = "normal"
+
+    @property
+    def width(self) -> float:
+        """How much of the panel's width it takes, with the margin and the radius of a point."""
+        wide = 0.72 if self.weight == "bold" else 0.62
+        return len(self.text) * self.size * wide / 95 + 0.06  # a panel is about 95 points wide
+
+
 def colour(task: str) -> str:
     """The task's colour, the same in every figure."""
     return _COLOURS.get(task) or _OTHERS[zlib.crc32(task.encode()) % len(_OTHERS)]
@@ -65,16 +83,17 @@ def draw(ax: Axes, values: Any, scales: list[Scale], numbers: Numbers, task: str
     """Fills the axes with the points of values (n, 2), x first; -inf is drawn on the lower edge."""
     points = values * [s.factor for s in scales]
     limits = np.array([_limits(points[:, i]) for i in (0, 1)])
-    while (corner := _free_corner(points, limits)) is None:
+    lines = _lines(numbers)
+    while (corner := _free_corner(points, limits, lines)) is None:
         limits[1, 1] += 0.04 * (limits[1, 1] - limits[1, 0])  # headroom for the text, no more than it takes
     _points(ax, points, limits, colour(task))
     if trend:
         _trend(ax, points, limits)
-    _say(ax, numbers, corner)
+    _say(ax, lines, corner)
     ax.set_xlim(*limits[0])
     ax.set_ylim(*limits[1])
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
+        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], min_n_ticks=3))
         axis.set_major_formatter(ScalarFormatter(useOffset=False))
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(length=2.5, width=0.6, color=_INK)
@@ -85,8 +104,7 @@ def draw(ax: Axes, values: Any, scales: list[Scale], numbers: Numbers, task: str
 def _points(ax: Axes, points: Any, limits: Any, shade: str) -> None:
     """The points, those beyond the limits as hollow triangles on the edge."""
     inside = ((points >= limits[:, 0]) & (points <= limits[:, 1])).all(axis=1)
-    crowd = len(points) >= _CROWD
-    size, alpha, rim = (7, 0.5, 0.0) if crowd else (17, 0.9, 0.5)
+    size, alpha, rim = next(look for most, *look in _LOOKS if len(points) <= most)
     ax.scatter(
         points[inside, 0],
         points[inside, 1],
@@ -132,35 +150,41 @@ def _limits(values: Any) -> tuple[float, float]:
     return float(finite[0] - margin), float(finite[-1] + margin)
 
 
-def _free_corner(points: Any, limits: Any) -> tuple[int, int] | None:
+def _free_corner(points: Any, limits: Any, lines: list[_Line]) -> tuple[int, int] | None:
     """A corner (right?, top?) that has no point where the text would be; None if there is no such corner."""
     place = ((points - limits[:, 0]) / (limits[:, 1] - limits[:, 0])).clip(0, 1)
     for right, top in ((0, 1), (1, 0), (1, 1), (0, 0)):
-        across = place[:, 0] > 1 - _TEXT[0] if right else place[:, 0] < _TEXT[0]
-        up = place[:, 1] > 1 - _TEXT[1] if top else place[:, 1] < _TEXT[1]
-        if not (across & up).any():
+        inwards = 1 - place[:, 0] if right else place[:, 0]
+        down = 1 - place[:, 1] if top else place[:, 1]
+        if not any(
+            ((inwards < line.width) & (down < (k + 1) * _LINE + 0.05)).any()
+            for k, line in enumerate(lines if top else lines[::-1])
+        ):
             return right, top
     return None
 
 
-def _say(ax: Axes, numbers: Numbers, corner: tuple[int, int]) -> None:
-    """rho, interval and n into the corner."""
+def _lines(numbers: Numbers) -> list[_Line]:
+    """rho, interval and n."""
+    rho = "ρ not defined" if math.isnan(numbers.rho) else f"ρ = {fixed(numbers.rho)}"
+    interval = [] if math.isnan(numbers.low) else [_Line(f"[{fixed(numbers.low)}, {fixed(numbers.high)}]", 6.5)]
+    return [_Line(rho, 7.5, "bold"), *interval, _Line(f"n = {numbers.n}", 6.5)]
+
+
+def _say(ax: Axes, lines: list[_Line], corner: tuple[int, int]) -> None:
+    """The lines into the corner."""
     right, top = corner
-    rho = "ρ not defined" if math.isnan(numbers.rho) else f"ρ = {numbers.rho:.2f}"
-    interval = "" if math.isnan(numbers.low) else f"[{numbers.low:.2f}, {numbers.high:.2f}]"
-    count = f"n = {numbers.n}"
-    lines = [(rho, "bold", 7.5), *([(interval, "normal", 6.5)] if interval else []), (count, "normal", 6.5)]
-    for k, (text, weight, size) in enumerate(lines if top else lines[::-1]):
+    for k, line in enumerate(lines if top else lines[::-1]):
         ax.annotate(
-            text.replace("-", "−"),
+            line.text,
             (0.97 if right else 0.03, 0.98 if top else 0.03),
             xytext=(0, (-9.0 if top else 9.0) * k),
             xycoords="axes fraction",
             textcoords="offset points",
             ha="right" if right else "left",
             va="top" if top else "bottom",
-            fontsize=size,
-            weight=weight,
+            fontsize=line.size,
+            weight=line.weight,
             color=_INK,
             zorder=5,
         )

@@ -46,9 +46,9 @@ def correlations(table: pd.DataFrame) -> pd.DataFrame:
             "y": sides[1],
             "n": table["n"],
             "dropped": table["n_dropped"],
-            "ρ": table["rho"].map(fixed),
+            "ρ": table["rho"].map(names.fixed),
             "interval": [interval(*both) for both in zip(table["rho_low"], table["rho_high"], strict=True)],
-            "τ": table["tau"].map(fixed),
+            "τ": table["tau"].map(names.fixed),
             "p": table["p"].map(chance),
         }
     )
@@ -76,13 +76,8 @@ def spell(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def fixed(value: float) -> str:
-    """Two digits and a real minus; a dash where there is no number."""
-    return "–" if math.isnan(value) else f"{value:.2f}".replace("-", "−")
-
-
 def interval(low: float, high: float) -> str:
-    return "–" if math.isnan(low) else f"[{fixed(low)}, {fixed(high)}]"
+    return "–" if math.isnan(low) else f"[{names.fixed(low)}, {names.fixed(high)}]"
 
 
 def chance(p: float) -> str:

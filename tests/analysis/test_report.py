@@ -139,7 +139,7 @@ def test_a_panel_says_rho_and_n_and_shows_every_architecture(both: Path) -> None
     for ax, space in zip(within.axes, ("darts", "nasbench101"), strict=True):
         line = found.loc[(space, "cifar10", "rot", "cifar10", "cls")]
         said = " ".join(t.get_text() for t in ax.texts)
-        assert f"ρ = {line['rho']:.2f}" in said
+        assert f"ρ = {line['rho']:z.2f}".replace("-", "−") in said
         assert f"n = {line['n']}" in said
         points = np.concatenate([c.get_offsets() for c in ax.collections])
         assert len(points) == line["n"]
