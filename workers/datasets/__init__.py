@@ -7,10 +7,10 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import cast
 
-from workers.datasets._arrays import Arrays, Split, identify, prepare
+from workers.datasets._arrays import Arrays, Split, cache_folder, identify, prepare
 from workers.datasets._dataset import Dataset, Jigsaw
 
-__all__ = ["Arrays", "Dataset", "Jigsaw", "Split", "get", "identify", "names", "prepare"]
+__all__ = ["Arrays", "Dataset", "Jigsaw", "Split", "cache_folder", "get", "identify", "names", "prepare"]
 
 
 def names() -> list[str]:

@@ -60,7 +60,7 @@ def identify(name: str, data_root: Where = None, cache_dir: Where = None) -> str
         if dataset.published_id is None:
             raise
         return dataset.published_id
-    known = _known(_cache(cache_dir), _fingerprint(dataset, files))
+    known = _known(cache_folder(cache_dir), _fingerprint(dataset, files))
     return known or content_id(dataset.name, _decode(dataset, _path(data_root)))
 
 
@@ -72,7 +72,7 @@ def prepare(name: str, data_root: Where = None, cache_dir: Where = None, expect:
     ones are decoded again. ValueError naming both ids where the data is another than `expect`;
     FileNotFoundError where there is neither data nor a cached copy; OSError where the cache is not writable.
     """
-    dataset, cache, root = _dataset(name), _cache(cache_dir), _path(data_root)
+    dataset, cache, root = _dataset(name), cache_folder(cache_dir), _path(data_root)
     if expect is not None and (arrays := _open(cache, expect)):
         return arrays
     try:
@@ -109,7 +109,7 @@ def _path(folder: Where) -> Path | None:
     return None if folder is None else Path(folder).expanduser().absolute()
 
 
-def _cache(cache_dir: Where) -> Path:
+def cache_folder(cache_dir: Where = None) -> Path:
     """The cache's folder: as given, else `archsweep` below XDG_CACHE_HOME or ~/.cache."""
     given = _path(cache_dir)
     if given is not None:

@@ -1,0 +1,87 @@
+"""Studies of a second or two, and the command line as a user calls it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+TINY = """
+name = "tiny"
+path = "{path}"
+[[sweeps]]
+space = "chain"
+architectures = {{ sample = {archs}, seed = 0 }}
+dataset = "photos"
+tasks = {tasks}
+seeds = {seeds}
+recipe = "demo"
+override = {{ epochs = {epochs}, width = 4, precise_bn = 64 }}
+[execution]
+engine = "{engine}"
+{execution}
+"""
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One array cache for the session, never the user's own."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Write:
+    """Writes a small study file; its run lies beside it."""
+
+    def write(
+        archs: int = 2,
+        tasks: tuple[str, ...] = ("cls", "jig"),
+        seeds: tuple[int, ...] = (1,),
+        epochs: int = 1,
+        engine: str = "inline",
+        execution: str = "",
+        extra: str = "",
+    ) -> Path:
+        file = tmp_path / "tiny.toml"
+        text = TINY.format(
+            path=tmp_path / "run",
+            archs=archs,
+            tasks=list(tasks),
+            seeds=list(seeds),
+            epochs=epochs,
+            engine=engine,
+            execution=execution,
+        )
+        file.write_text(text.replace("'", '"') + extra)
+        return file
+
+    return write
+
+
+def start(*words: object, **options: object) -> subprocess.Popen[str]:
+    """`archsweep WORDS` as a process of its own, in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "from orchestrator.cli import main; main()", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "COLUMNS": "200", **{k: str(v) for k, v in options.items()}},
+    )
+
+
+class Ended:
+    """How a command ended."""
+
+    def __init__(self, process: subprocess.Popen[str], timeout: float = 240) -> None:
+        self.out, self.err = process.communicate(timeout=timeout)
+        self.code = process.returncode
+
+
+def cli(*words: object, **options: object) -> Ended:
+    """Run a command to its end."""
+    return Ended(start(*words, **options))

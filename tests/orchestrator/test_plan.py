@@ -1,0 +1,79 @@
+"""Plans: identities that hold when a study grows, and costs known before anything starts."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import spaces
+import workers
+from orchestrator import study as studies
+from orchestrator.plan import order_of_work, plan, trial_of
+
+from .conftest import Write
+
+
+def ids(file: Path) -> set[str]:
+    return set(plan(studies.load(str(file))).table["trial_id"].to_pylist())
+
+
+def test_a_grown_study_keeps_its_trials(study: Write) -> None:
+    small = ids(study(archs=2))
+    more_archs, more_seeds = ids(study(archs=5)), ids(study(archs=2, seeds=(1, 2)))
+    assert len(small) == 4
+    assert small < more_archs
+    assert small < more_seeds
+    assert len(more_archs) == 10
+
+
+def test_execution_is_no_part_of_identity(study: Write) -> None:
+    assert ids(study()) == ids(study(engine="tune", execution="cpus_per_trial = 2\ncheckpoint_s = 1"))
+
+
+def test_an_override_makes_other_trials(study: Write) -> None:
+    assert not ids(study(epochs=1)) & ids(study(epochs=2))
+
+
+def test_a_trial_named_by_two_sweeps_is_one(study: Write) -> None:
+    block = study().read_text().split("[[sweeps]]")[1].split("[execution]")[0]
+    once = ids(study())
+    assert ids(study(extra=f"\n[[sweeps]]{block}")) == once
+
+
+def test_plan_rows_hold_what_analysis_needs(study: Write) -> None:
+    table = plan(studies.load(str(study()))).table
+    for row in table.to_pylist():
+        trial = trial_of(row)
+        assert trial.id == row["trial_id"]
+        assert (row["params"], row["macs"]) == workers.cost(trial)
+        assert row["arch_id"] == spaces.get("chain").arch_id(row["arch"])
+        assert json.loads(row["graph"])["cells"]
+
+
+def test_work_goes_architecture_by_architecture_in_shuffled_order(study: Write) -> None:
+    rows = order_of_work(plan(studies.load(str(study(archs=6)))).table)
+    archs = [row["arch"] for row in rows]
+    assert [archs[i] for i in range(0, 12, 2)] == [archs[i] for i in range(1, 12, 2)]
+    assert len(set(archs)) == 6
+    assert rows == order_of_work(plan(studies.load(str(study(archs=6)))).table)
+
+
+def test_the_papers_cifar_study_needs_no_data() -> None:
+    """12,000 trials with the constants of the published set, on a machine that has none of it."""
+    cifar = studies.load("unnas-cifar10").model_copy(update={"data_root": None})
+    small = cifar.model_copy(update={"sweeps": cifar.sweeps[1:]})  # one space: half the time, the same statement
+    table = plan(small).table
+    assert table.num_rows == 500 * 4 * 3
+    assert set(table["dataset_id"].to_pylist()) == {workers.datasets.get("cifar10").published_id}
+    imagenet = studies.load("unnas-imagenet").model_copy(update={"data_root": None})
+    sweep = imagenet.sweeps[0]
+    few = sweep.model_copy(update={"architectures": sweep.architectures.model_copy(update={"sample": 5})})
+    assert plan(imagenet.model_copy(update={"sweeps": (few,)})).table.num_rows == 5 * 4
+
+
+def test_a_malformed_architecture_is_named(study: Write, tmp_path: Path) -> None:
+    (tmp_path / "archs.txt").write_text("c3_c5\nc3_c9\n")
+    file = study()
+    file.write_text(file.read_text().replace("sample = 2, seed = 0", 'file = "archs.txt"'))
+    with pytest.raises(ValueError, match="c9"):
+        plan(studies.load(str(file)))

@@ -1,0 +1,87 @@
+"""Study files: what they may say, and what they answer to mistakes."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator import study as studies
+
+GOOD = """
+name = "good"
+[[sweeps]]
+space = "chain"
+architectures = { sample = 3 }
+dataset = "photos"
+tasks = ["cls", "rot"]
+recipe = "demo"
+"""
+
+
+def parse(text: str) -> studies.Study:
+    return studies.parse(text, "study.toml")
+
+
+def test_defaults() -> None:
+    study = parse(GOOD)
+    assert study.path == "runs/good"
+    assert study.sweeps[0].seeds == (1,)
+    assert study.execution.engine == "tune"
+    assert study.sweeps[0].resolved("rot").name == "demo"
+
+
+@pytest.mark.parametrize("name", studies.presets())
+def test_every_preset_is_a_study_of_its_name(name: str) -> None:
+    assert studies.load(name).name == name
+
+
+def test_the_unnas_presets_draw_the_papers_samples() -> None:
+    for name in ("unnas-cifar10", "unnas-imagenet"):
+        for sweep in studies.load(name).sweeps:
+            assert sweep.architectures.sample == 500
+            assert sweep.architectures.min_params == {"darts": 684858, "nasbench101": 0}[sweep.space]
+            assert sweep.tasks == ("cls", "rot", "col", "jig")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("space =", "spaces ="), r"sweeps\[0\]\.spaces: unknown key; known here: space, arch"),
+        (('name = "good"', 'name = "good"\nuntil = 3'), "until: unknown key"),
+        (("tasks = [", "task = ["), r"sweeps\[0\]\.task"),
+        (('"chain"', '"chian"'), "no search space 'chian'.*chain"),
+        (('"photos"', '"foto"'), "no dataset 'foto'"),
+        (('"rot"', '"rotate"'), "no task 'rotate'"),
+        (('"demo"', '"quick"'), "no recipe 'quick'; have demo, unnas"),
+        (('"demo"', '"unnas"'), "recipe 'unnas' has no setting for space=chain"),
+        (("sample = 3", "sample = 0"), r"sweeps\[0\]\.architectures\.sample: .*given: 0"),
+        (("sample = 3", 'sample = "3"'), r"valid integer.*given: '3'"),
+        (("sample = 3", "seed = 3"), "give exactly one of sample, file, list; given: none"),
+        (("sample = 3", 'sample = 3, list = ["c3"]'), "given: sample, list"),
+        (('["cls", "rot"]', '["cls", "cls"]'), "names one twice"),
+        (('"demo"', '"demo"\nseeds = [-1]'), "seeds count from 0"),
+        (('"demo"', '"demo"\noverride = { epoch = 3 }'), "no 'epoch'.*epochs"),
+        (('"demo"', '"demo"\noverride = { epochs = 0 }'), "epochs = 0"),
+        (('"demo"', '"demo"\n[execution]\nengine = "slurm"'), "execution.engine: .*'slurm'"),
+        (('"demo"', '"demo"\n[execution]\ngpu = 1'), r"execution\.gpu: unknown key; known here: engine, gpus_per_trial"),
+        (('"demo"', '"demo"\n[execution]\ngpus_per_trial = 1.5'), "whole number"),
+        (('name = "good"', 'name = "a/b"'), "name: "),
+        (("[[sweeps]]", "[[sweeps"), "not valid TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(change: tuple[str, str], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse(GOOD.replace(*change))
+
+
+def test_architectures_of_a_file_lie_beside_the_study(tmp_path: Path) -> None:
+    (tmp_path / "archs.txt").write_text("c3_c5\n# a comment\nmp_c3  # another\n")
+    file = tmp_path / "good.toml"
+    file.write_text(GOOD.replace("sample = 3", 'file = "archs.txt"'))
+    from orchestrator.plan import architectures
+
+    assert architectures(studies.load(str(file)).sweeps[0])[0] == ["c3_c5", "mp_c3"]
+
+
+def test_a_name_that_is_neither_file_nor_preset() -> None:
+    with pytest.raises(FileNotFoundError, match="presets are demo"):
+        studies.load("unnas")
