@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import failed, population, row, write_run
+from scipy import stats
 
 import analysis
+from analysis import ranks
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -217,6 +219,21 @@ def test_the_interval_follows_the_seed_and_nothing_else() -> None:
     assert not first[bounds].equals(other[bounds])
     wide, narrow = one(df, confidence=0.99), one(df, confidence=0.5)
     assert wide["rho_low"] < narrow["rho_low"] < narrow["rho"] < narrow["rho_high"] < wide["rho_high"]
+
+
+def test_the_interval_is_that_of_ranking_every_resample_anew() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.integers(0, 12, 30).astype(float)  # many ties
+    y = x + rng.normal(0, 4, 30)
+    y[:3] = np.nan
+    ranked = np.where(np.isnan(y), -np.inf, y)
+    picks = (rng.integers(0, 30, 30) for _ in range(4000))
+    drawn = [stats.spearmanr(x[p], stats.rankdata(ranked[p]))[0] for p in picks]
+    some = rng.integers(0, 30, (50, 30))
+    anew = [stats.spearmanr(x[p], stats.rankdata(ranked[p]))[0] for p in some]
+    assert ranks.resampled(np.stack([x, ranked], 1), [(0, 1)], some)[0] == pytest.approx(np.array(anew))
+    got = one(frame({"cls": list(x), "rot": list(y)}), resamples=4000, confidence=0.9)
+    assert got[["rho_low", "rho_high"]].tolist() == pytest.approx(np.quantile(drawn, [0.05, 0.95]), abs=0.015)
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
