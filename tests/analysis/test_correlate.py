@@ -233,7 +233,7 @@ def test_the_interval_is_that_of_ranking_every_resample_anew() -> None:
     anew = [stats.spearmanr(x[p], stats.rankdata(ranked[p]))[0] for p in some]
     assert ranks.resampled(np.stack([x, ranked], 1), [(0, 1)], some)[0] == pytest.approx(np.array(anew))
     got = one(frame({"cls": list(x), "rot": list(y)}), resamples=4000, confidence=0.9)
-    assert got[["rho_low", "rho_high"]].tolist() == pytest.approx(np.quantile(drawn, [0.05, 0.95]), abs=0.015)
+    assert got[["rho_low", "rho_high"]].tolist() == pytest.approx(np.quantile(drawn, [0.05, 0.95]), abs=0.03)
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
