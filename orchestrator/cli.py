@@ -227,7 +227,7 @@ cli_catalogue.add_to(app, out)
 def main() -> None:
     """Run the command line; what a user did wrong is one message and exit code 2."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="archsweep", standalone_mode=False)
     except lease.Held as held:
         err.print(f"refused: {held}", markup=False)
         code = 3

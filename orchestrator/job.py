@@ -2,6 +2,8 @@
 
 import faulthandler
 import logging
+import os
+import platform
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -94,8 +96,11 @@ class _TrialLog(logging.Handler):
 
 
 def _device(gpus: float) -> str:
-    """The device of a job.  A scheduler shows it exactly the GPUs it may use."""
-    return "cuda" if gpus > 0 else "cpu"
+    """The device of a job.  A scheduler shows it exactly the GPUs it may use.
+
+    ARCHSWEEP_DEVICE=cpu tries the placement of a study out on a machine whose GPUs are only declared to Ray.
+    """
+    return os.environ.get("ARCHSWEEP_DEVICE") or ("cuda" if gpus > 0 else "cpu")
 
 
 def _publish(store: RunStore, row: dict[str, Any]) -> None:
@@ -116,6 +121,9 @@ def perform(job: Job) -> Outcome:
     import workers
 
     settings, store = job.settings, RunStore(job.settings.run_url)
+    if store.exists(STOP):
+        return Outcome(job.trial_id, "interrupted")  # it was handed out just before the stop
+    device = _device(settings.gpus)
     trial = Trial.model_validate_json(job.trial_json)
     handler = _TrialLog(store, job.trial_id, settings.checkpoint_s)
     logger = logging.getLogger("workers")
@@ -126,11 +134,19 @@ def perform(job: Job) -> Outcome:
     if settings.timeout_s is not None:
         # A C thread of the interpreter: it fires even when Python hangs in native code.
         faulthandler.dump_traceback_later(settings.timeout_s, exit=True, file=2)
+    logger.info(
+        "trial %s, attempt %d, on %s as %s; CUDA_VISIBLE_DEVICES=%r",
+        job.trial_id,
+        job.attempt,
+        platform.node(),
+        device,
+        os.environ.get("CUDA_VISIBLE_DEVICES"),
+    )
     try:
         row = workers.attempt(
             trial,
             settings.data_roots.get(trial.dataset),
-            _device(settings.gpus),
+            device,
             cache_dir=settings.cache_dir,
             checkpoint_url=store.at("trials", job.trial_id, "checkpoint.pt"),
             checkpoint_every_s=settings.checkpoint_s,

@@ -145,6 +145,8 @@ def cluster(execution: Execution) -> Iterator[None]:
     options: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
     if not os.environ.get("RAY_ADDRESS"):
         options |= {"address": "local", "object_store_memory": 128 * 2**20}
+        if declared := os.environ.get("ARCHSWEEP_LOCAL_GPUS"):
+            options["num_gpus"] = int(declared)  # to try placement out where there are fewer or none
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     started_here = not ray.is_initialized()
     if started_here:

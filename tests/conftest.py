@@ -1,11 +1,18 @@
-"""Shared fixtures."""
+"""Shared fixtures: real data where it lies, one torch thread, the same examples every time."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# The same examples every time, and no limit on their time: machines under test are busy.
+settings.register_profile("archsweep", derandomize=True, deadline=None)
+settings.load_profile("archsweep")
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +23,17 @@ def data() -> Path:
         pytest.skip(f"no real data at {folder}; set ARCHSWEEP_TEST_DATA to a folder that holds it")
     return folder
 
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One array cache for the session, never the user's own."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks here are small: more threads than one only get in each other's way."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,12 +25,6 @@ engine = "{engine}"
 """
 
 Write = Callable[..., Path]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """One array cache for the session, never the user's own."""
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture
@@ -62,9 +56,23 @@ def study(tmp_path: Path) -> Write:
     return write
 
 
+_STARTED: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_process_stays() -> Iterator[None]:
+    """A test that fails leaves no driver behind to disturb the others."""
+    yield
+    while _STARTED:
+        process = _STARTED.pop()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
 def start(*words: object, **options: object) -> subprocess.Popen[str]:
     """`archsweep WORDS` as a process of its own, in a process group of its own."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", "from orchestrator.cli import main; main()", *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -72,6 +80,8 @@ def start(*words: object, **options: object) -> subprocess.Popen[str]:
         start_new_session=True,
         env={**os.environ, "COLUMNS": "200", **{k: str(v) for k, v in options.items()}},
     )
+    _STARTED.append(process)
+    return process
 
 
 class Ended:

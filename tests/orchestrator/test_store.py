@@ -16,7 +16,9 @@ from workers.row import SCHEMA
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def row(trial: str, attempt: int = 1, status: str = "ok", launch: str = "a", at: int = 0, **more: Any) -> dict[str, Any]:
+def row(
+    trial: str, attempt: int = 1, status: str = "ok", launch: str = "a", at: int = 0, **more: Any
+) -> dict[str, Any]:
     return {
         "trial_id": trial,
         "launch": launch,

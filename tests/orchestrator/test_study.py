@@ -62,7 +62,10 @@ def test_the_unnas_presets_draw_the_papers_samples() -> None:
         (('"demo"', '"demo"\noverride = { epoch = 3 }'), "no 'epoch'.*epochs"),
         (('"demo"', '"demo"\noverride = { epochs = 0 }'), "epochs = 0"),
         (('"demo"', '"demo"\n[execution]\nengine = "slurm"'), "execution.engine: .*'slurm'"),
-        (('"demo"', '"demo"\n[execution]\ngpu = 1'), r"execution\.gpu: unknown key; known here: engine, gpus_per_trial"),
+        (
+            ('"demo"', '"demo"\n[execution]\ngpu = 1'),
+            r"execution\.gpu: unknown key; known here: engine, gpus_per_trial",
+        ),
         (('"demo"', '"demo"\n[execution]\ngpus_per_trial = 1.5'), "whole number"),
         (('name = "good"', 'name = "a/b"'), "name: "),
         (("[[sweeps]]", "[[sweeps"), "not valid TOML"),

@@ -10,8 +10,8 @@ import torch
 import spaces
 import workers
 from workers import checkpoint, tasks
-from workers.training import _prepare
 from workers.train import Training, precise_bn
+from workers.training import _prepare
 
 # What two runs of one trial must agree on, bit for bit: all but times, places and memory.
 SCIENCE = [
@@ -166,7 +166,7 @@ def test_other_data_than_planned_is_refused(cache: Path) -> None:
 
 
 def test_a_batch_larger_than_the_split_is_refused(cache: Path) -> None:
-    with pytest.raises(ValueError, match=r"batch of 5000 images is more than the 1024"):
+    with pytest.raises(ValueError, match=r"batch of 5000 images is more than the 768"):
         workers.run(small(batch=5000), cache_dir=cache)
 
 

@@ -1,0 +1,231 @@
+"""The command line: answers, exit codes, and one clear message for every mistake."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from orchestrator import cli as module
+
+from .conftest import Write
+
+VERBS = [
+    "plan",
+    "run",
+    "status",
+    "stop",
+    "retry",
+    "correlate",
+    "report",
+    "query",
+    "export",
+    "list",
+    "show",
+    "prepare",
+    "doctor",
+]
+
+
+class Said:
+    """What a command printed, and its exit code."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, " ".join(out.split()), " ".join(err.split())
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Run a command in this process, at 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*words: object) -> Said:
+        capsys.readouterr()
+        monkeypatch.setattr("sys.argv", ["archsweep", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            module.main()
+        code = ended.value.code
+        return Said(int(code or 0), *capsys.readouterr())
+
+    return run
+
+
+def test_help_fits_a_screen_and_names_every_verb(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.argv", ["archsweep", "--help"])
+    with pytest.raises(SystemExit):
+        module.main()
+    text = capsys.readouterr().out
+    assert len(text.splitlines()) <= 45
+    assert max(map(len, text.splitlines())) <= 80
+    for verb in VERBS:
+        assert f"│ {verb} " in text
+
+
+def test_a_study_from_plan_to_export(study: Write, say, tmp_path: Path) -> None:
+    file, run = study(archs=4), tmp_path / "run"
+    planned = say("plan", file)
+    assert planned.code == 0
+    assert "8 trials, 0 done, 8 left" in planned.out
+    assert not run.exists()
+    assert say("run", file, "--limit", 3).code == 3
+    assert say("status", file).out.count("3 of 8 trials done") == 1
+    ended = say("run", file)
+    assert ended.code == 0
+    assert "8 of 8 trials done (5 trained now)" in ended.out
+    again = say("run", file)
+    assert again.code == 0
+    assert "(0 trained now)" in again.out
+    assert json.loads(say("status", run, "--json").out)["done"] == 8
+    assert len(pd.read_parquet(run / "rows")) == 8
+    assert "3 architectures" not in say("correlate", run).out
+    asked = say("query", run, "select task, count(*) as n from rows group by task order by task")
+    assert "cls 4 jig 4" in asked.out
+    for ending in ("csv", "parquet", "json"):
+        assert say("export", run, tmp_path / f"rows.{ending}").code == 0
+    assert len(pd.read_csv(tmp_path / "rows.csv")) == 8
+    report = say("report", run)
+    assert report.code == 0
+    assert (run / "report" / "report.html").stat().st_size > 10_000
+    assert not (run / "lease.json").exists()
+
+
+def test_only_selects_and_the_study_grows(study: Write, say) -> None:
+    assert say("run", study(archs=2), "--only", "task=jig").code == 0
+    assert "2 of 4 trials done" in say("status", study(archs=2)).out
+    ended = say("run", study(archs=3, seeds=(1, 2)))
+    assert ended.code == 0
+    assert "12 of 12 trials done (10 trained now)" in ended.out
+
+
+def test_rows_no_longer_planned_are_left_out_and_kept(study: Write, say, tmp_path: Path) -> None:
+    assert say("run", study(archs=2)).code == 0
+    assert say("run", study(archs=1)).code == 0
+    assert json.loads(say("status", tmp_path / "run", "--json").out)["total"] == 2
+    assert len(pd.read_parquet(tmp_path / "run" / "rows")) == 4
+
+
+def test_failures_are_quarantined_listed_and_retried(study: Write, say, tmp_path: Path) -> None:
+    file = study(archs=1, tasks=("cls",))
+    good = file.read_text()
+    file.write_text(good.replace("epochs = 1", "epochs = 1, batch = 5000"))
+    ended = say("run", file)
+    assert ended.code == 1
+    assert "batch of 5000 images" in ended.out
+    rows = pd.read_parquet(tmp_path / "run" / "rows")
+    assert rows["attempt"].tolist() == [1, 2]
+    assert set(rows["status"]) == {"failed"}
+    found = say("status", file)
+    assert "1 x error: ValueError: a batch of 5000" in found.out
+    assert say("run", file).code == 1
+    assert len(pd.read_parquet(tmp_path / "run" / "rows")) == 2
+    trial = rows["trial_id"][0]
+    assert (tmp_path / "run" / "trials" / trial / "log.txt").read_text().count("Traceback") == 1
+    assert say("retry", file, "--trial", trial).code == 1
+    assert pd.read_parquet(tmp_path / "run" / "rows")["attempt"].tolist() == [1, 2, 3, 4]
+    assert say("retry", file, "--class", "oom").out == "no failed trial matches: nothing to retry"
+
+
+MISTAKES = [
+    (["run", "nope"], r"no study 'nope'.*presets are demo"),
+    (["status", "nope"], "no study 'nope'"),
+    (["plan"], "Missing argument"),
+    (["list", "archs"], "give one of spaces"),
+    (["show", "c3_c9"], "c9"),
+    (["show", "c3_c5", "--space", "dart"], "no .*space 'dart'"),
+    (["prepare", "cifar"], "no dataset 'cifar'; have cifar10"),
+    (["prepare", "cifar10"], "cifar10"),
+    (["prepare", "imagenet", "--data-root", "."], "[Rr]eader"),
+    (["retry", "demo"], "--failed, --class CLASS or --trial ID"),
+]
+
+
+@pytest.mark.parametrize(("words", "says"), MISTAKES, ids=[" ".join(m[0]) for m in MISTAKES])
+def test_a_mistake_is_one_message_and_exit_code_2(
+    words: list[str], says: str, say, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = say(*words)
+    assert said.code == 2
+    import re
+
+    assert re.search(says, said.err), said.err
+    assert "Traceback" not in said.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_mistakes_in_options_of_a_study(study: Write, say, tmp_path: Path) -> None:
+    file = study()
+    for words, says in [
+        (["run", file, "--engine", "slurm"], "give tune or inline"),
+        (["run", file, "--only", "colour=red"], "with a key of space, arch"),
+        (["run", file, "--limit", "0"], "--limit"),
+        (["export", file, "rows.xls"], ".csv, .parquet, .json"),
+        (["report", file], "run"),
+        (["query", "select 1"], "at least one run"),
+    ]:
+        said = say(*words)
+        assert said.code == 2, words
+        assert says in said.err, said.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_key_of_the_study_is_refused(study: Write, say) -> None:
+    file = study(execution="gpus = 1")
+    said = say("run", file)
+    assert said.code == 2
+    assert "execution.gpus: unknown key" in said.err
+
+
+def test_missing_data_is_told_before_anything_starts(study: Write, say, tmp_path: Path) -> None:
+    file = study()
+    file.write_text(
+        file.read_text().replace('"photos"', '"cifar10"').replace("[[sweeps]]", 'data_root = "none"\n[[sweeps]]')
+    )
+    assert "4 left" in say("plan", file).out
+    said = say("run", file)
+    assert said.code == 2
+    assert "cifar10" in said.err
+    assert not list((tmp_path / "run").glob("attempts/*"))
+    assert not (tmp_path / "run" / "lease.json").exists()
+
+
+def test_the_run_of_another_study_is_refused(study: Write, say, tmp_path: Path) -> None:
+    assert say("run", study(archs=1, tasks=("jig",))).code == 0
+    before = (tmp_path / "run" / "study.toml").read_text()
+    file = study()
+    file.write_text(file.read_text().replace('name = "tiny"', 'name = "other"'))
+    said = say("run", file)
+    assert said.code == 2
+    assert "is the run of study 'tiny', not of 'other'" in said.err
+    assert (tmp_path / "run" / "study.toml").read_text() == before
+
+
+def test_an_unwritable_run_folder_is_told(study: Write, say, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file where the folder should be")
+    said = say("run", study())
+    assert said.code == 2
+    assert str(tmp_path / "run") in said.err
+
+
+@pytest.mark.parametrize("what", ["spaces", "datasets", "tasks", "recipes", "presets"])
+def test_lists_answer(what: str, say) -> None:
+    said = say("list", what)
+    assert said.code == 0
+    assert {"spaces": "nasbench101", "datasets": "photos", "tasks": "jig", "recipes": "unnas", "presets": "demo"}[
+        what
+    ] in said.out
+
+
+def test_show_finds_the_space_and_counts(say) -> None:
+    said = say("show", "c3.0_c3.1_c1.02_out.23")
+    assert said.code == 0
+    assert "nasbench101" in said.out
+    assert "MACs" in said.out
+
+
+def test_doctor_finds_this_machine_sound(say, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = say("doctor")
+    assert said.code == 0, said.out
+    assert "python" in said.out
