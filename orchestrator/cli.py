@@ -16,9 +16,8 @@ from rich.table import Table
 
 from orchestrator import cli_catalogue, cli_results, lease
 from orchestrator import study as studies
-from orchestrator.job import STOP
 from orchestrator.ledger import Ledger
-from orchestrator.store import RunStore
+from orchestrator.store import STOP, RunStore
 
 app = typer.Typer(
     name="archsweep",
@@ -159,10 +158,7 @@ def status(
 
     store = store_of(run)
     if not store.exists("plan.parquet"):
-        # A study that was never run has no files to read: its plan is what is left.
-        from orchestrator import preview
-
-        preview.show(preview.preview(study_of(run)), out)
+        out.print(f"nothing was run yet at {store.url}; `archsweep plan {run}` shows what there is to do")
         return
     found = read(store)
     if as_json:

@@ -8,11 +8,10 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from orchestrator.store import RunStore
+from orchestrator.store import STOP, RunStore
 from workers.trial import Trial
 
 log = logging.getLogger(__name__)
-STOP = "stop"  # the file that asks a run to stop
 _PUBLISH_TRIES = 5
 
 

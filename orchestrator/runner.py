@@ -17,10 +17,10 @@ import pyarrow as pa
 import tomli_w
 
 from orchestrator import inline, lease
-from orchestrator.job import STOP, Settings
+from orchestrator.job import Settings
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Plan, order_of_work, plan
-from orchestrator.store import RunStore
+from orchestrator.store import STOP, RunStore
 from orchestrator.study import Study, parse
 from orchestrator.work import Work
 from workers import datasets
@@ -243,7 +243,7 @@ def _start_engine(study: Study, stack: contextlib.ExitStack, note: Callable[[str
     from orchestrator import tune  # imports ray, which takes seconds: only where it is used
 
     stack.enter_context(tune.cluster(study.execution))
-    return tune.gpus_per_trial(study.execution)
+    return tune.gpus_of_a_trial(study.execution)
 
 
 def _summary(ledger: Ledger, ids: list[str], trained: int, *, stopped: bool) -> Summary:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator import lease
-from orchestrator.job import STOP
 from orchestrator.ledger import Ledger
-from orchestrator.store import RunStore
+from orchestrator.store import STOP, RunStore
 
 CELL = ("space", "dataset", "task", "recipe")
 STATES = ("done", "left", "failed", "quarantined")

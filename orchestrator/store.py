@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from workers import files
 from workers.row import SCHEMA, parquet_bytes
 
+STOP = "stop"  # the file that asks a run to stop
 KEY = ("trial_id", "launch", "attempt")
 
 

@@ -158,21 +158,19 @@ def cluster(execution: Execution) -> Iterator[None]:
             ray.shutdown()
 
 
-def gpus_per_trial(execution: Execution) -> float:
+def gpus_of_a_trial(execution: Execution) -> float:
     """What a trial holds of a GPU on the connected cluster; ResourcesError where that can never be had."""
-    there = ray.cluster_resources().get("GPU", 0.0)
+    there = ray.cluster_resources()
+    gpus, cpus = there.get("GPU", 0.0), there.get("CPU", 0.0)
     wish = execution.gpus_per_trial
     if wish is None:
-        return 1.0 if there else 0.0
-    if wish > there:
+        wish = 1.0 if gpus else 0.0
+    if wish > gpus:
         raise ResourcesError(
-            f"gpus_per_trial = {wish:g}, but the cluster has {there:g} GPUs; set gpus_per_trial = 0 to train on CPUs"
+            f"gpus_per_trial = {wish:g}, but the cluster has {gpus:g} GPUs; set gpus_per_trial = 0 to train on CPUs"
         )
-    if execution.cpus_per_trial > ray.cluster_resources().get("CPU", 0.0):
-        raise ResourcesError(
-            f"cpus_per_trial = {execution.cpus_per_trial:g}, but the cluster has "
-            f"{ray.cluster_resources().get('CPU', 0.0):g} CPU cores"
-        )
+    if execution.cpus_per_trial > cpus:
+        raise ResourcesError(f"cpus_per_trial = {execution.cpus_per_trial:g}, but the cluster has {cpus:g} CPU cores")
     return wish
 
 

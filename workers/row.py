@@ -46,7 +46,6 @@ SCHEMA = pa.schema(
         ("train_s", pa.float64()),  # all epochs, also those before a resume
         ("wall_s", pa.float64()),  # this attempt, from its start to its row
         ("peak_mem_bytes", pa.int64()),
-        ("resumed", pa.int32()),  # epochs taken over from a checkpoint
         # Where and when.
         ("device", pa.string()),
         ("gpu_share", pa.float64()),
@@ -65,6 +64,7 @@ SCHEMA = pa.schema(
         ("ray_version", pa.string()),
         ("python_version", pa.string()),
         ("precision", pa.string()),
+        ("resumed", pa.int32()),  # epochs taken over from a checkpoint
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )

@@ -190,6 +190,42 @@ def test_missing_data_is_told_before_anything_starts(study: Write, say, tmp_path
     assert not (tmp_path / "run" / "lease.json").exists()
 
 
+def test_a_truncated_image_is_named_with_its_file_and_row(study: Write, say, tmp_path: Path) -> None:
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    folder = tmp_path / "cifar10"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    pictures = []
+    for pixels in noise:
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        pictures.append(buffer.getvalue())
+    for split in ("train", "test"):
+        pd.DataFrame({"image": pictures, "label": range(4)}).to_parquet(folder / f"{split}.parquet")
+    pictures[2] = pictures[2][: len(pictures[2]) // 2]
+    pd.DataFrame({"image": pictures, "label": range(4)}).to_parquet(folder / "test.parquet")
+    file = study()
+    text = (
+        file.read_text().replace('"photos"', '"cifar10"').replace("[[sweeps]]", f'data_root = "{tmp_path}"\n[[sweeps]]')
+    )
+    file.write_text(text)
+    said = say("run", file)
+    assert said.code == 2
+    assert "test.parquet" in said.err
+    assert "2" in said.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_status_of_what_was_never_run(study: Write, say) -> None:
+    said = say("status", study())
+    assert said.code == 0
+    assert "nothing was run yet" in said.out
+
+
 def test_the_run_of_another_study_is_refused(study: Write, say, tmp_path: Path) -> None:
     assert say("run", study(archs=1, tasks=("jig",))).code == 0
     before = (tmp_path / "run" / "study.toml").read_text()

@@ -3,12 +3,15 @@
 Shapes: n images drawn for, B images of a batch, H, W pixels, C channels of a trunk's last map, K classes.
 """
 
-from typing import Protocol
+from __future__ import annotations
 
-from torch import Generator, Tensor, nn
+from typing import TYPE_CHECKING, Protocol
 
-from spaces import Cost
-from workers.datasets import Dataset
+if TYPE_CHECKING:  # the protocol alone needs no torch: reading a run's status stays quick
+    from torch import Generator, Tensor, nn
+
+    from spaces import Cost
+    from workers.datasets import Dataset
 
 
 class Task(Protocol):
