@@ -136,14 +136,16 @@ def _train(study: studies.Study, wanted: dict[str, set[str]], limit: int | None)
     )
     out.print(
         f"{study.name}: {ended.done:,} of {ended.total:,} trials done ({ended.trained:,} trained now), "
-        f"{ended.left:,} left, {len(ended.quarantined):,} quarantined. Rows: {study.path}/rows"
+        f"{ended.left:,} left, {len(ended.quarantined):,} quarantined"
     )
+    out.print(f"rows: {study.path}/rows", soft_wrap=True)
     if ended.quarantined:
         ledger = Ledger.of(RunStore(study.path))
         for trial_id in ended.quarantined[:10]:
             failure = ledger.counting(trial_id)[-1]
-            out.print(f"  {trial_id}  {failure.kind}: {failure.text.splitlines()[0]}", markup=False)
-        out.print(f"They wait for `archsweep retry {study.path} --failed`; logs: {study.path}/trials/<id>/log.txt")
+            out.print(f"  {trial_id}  {failure.kind}: {failure.text.splitlines()[0]}", markup=False, soft_wrap=True)
+        out.print(f"they wait for `archsweep retry {study.path} --failed`", soft_wrap=True)
+        out.print(f"logs: {study.path}/trials/<id>/log.txt", soft_wrap=True, markup=False)
     return ended.exit_code
 
 
@@ -225,7 +227,7 @@ def main() -> None:
     try:
         code = app(prog_name="archsweep", standalone_mode=False)
     except lease.Held as held:
-        err.print(f"refused: {held}", markup=False)
+        err.print(f"refused: {held}", markup=False, soft_wrap=True)
         code = 3
     except KeyboardInterrupt:
         code = 130
@@ -245,5 +247,5 @@ def _explain(error: Exception) -> int:
     users = isinstance(error, ValueError | OSError) or type(error) is LookupError
     if not users or os.environ.get("ARCHSWEEP_TRACEBACK"):
         raise error
-    err.print(f"error: {error}", style="red", markup=False)
+    err.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
     return 2

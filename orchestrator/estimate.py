@@ -10,8 +10,10 @@ from workers import datasets, tasks
 from workers.recipes import Recipe
 
 # Multiply-adds a second that a training of these networks reaches, for a first guess: one core of a current server
-# CPU, and one H200-class GPU that runs the launch-bound eager loop.  Rows of the same study replace it.
-GUESS = {"cpu": 25e9, "gpu": 6e12}
+# CPU, and one H200-class GPU in fp32.  A step's hundreds of small kernels take a GPU some time whatever their size.
+# Rows of the same study replace the guess.
+GUESS = {"cpu": 25e9, "gpu": 15e12}
+LEAST_STEP_S = {"cpu": 0.0, "gpu": 0.010}
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,12 @@ def multiply_adds(row: Mapping[str, Any], recipe: Recipe) -> float:
     dataset, task = datasets.get(row["dataset"]), tasks.get(row["task"])
     a_step = 3 * dataset.train_images + recipe.precise_bn + dataset.test_images
     return float(row["macs"]) * task.views * a_step * recipe.epochs
+
+
+def _guess(row: Mapping[str, Any], recipe: Recipe, device: str) -> float:
+    """Seconds of a training that nothing is known of but its size."""
+    steps = recipe.epochs * datasets.get(row["dataset"]).train_images // recipe.batch
+    return max(multiply_adds(row, recipe) / GUESS[device], steps * LEAST_STEP_S[device])
 
 
 def rate_of(store: RunStore) -> dict[tuple[str, str], float]:
@@ -52,7 +60,7 @@ def estimate(rows: Iterable[Mapping[str, Any]], rates: Mapping[tuple[str, str], 
         rate = rates.get((row["space"], row["task"]))
         count += 1
         measured += rate is not None
-        total += multiply_adds(row, recipe) * (rate if rate is not None else 1 / GUESS[device])
+        total += _guess(row, recipe, device) if rate is None else multiply_adds(row, recipe) * rate
     if count and measured == count:
         basis = "from this study's finished trials"
     elif measured:

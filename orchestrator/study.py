@@ -75,10 +75,15 @@ class Sweep(_Part):
     def _known(self) -> Self:
         """Names are looked up here, so that a typing error shows before anything is drawn."""
         try:
-            spaces.get(self.space)
-            datasets.get(self.dataset.name)
+            # Only a name that is not there is looked up in earnest: the others would import torch, which takes seconds.
+            for registry, name in (
+                (spaces, self.space),
+                (datasets, self.dataset.name),
+                *((tasks, t) for t in self.tasks),
+            ):
+                if name not in registry.names():
+                    registry.get(name)
             for task in self.tasks:
-                tasks.get(task)
                 self.resolved(task)
         except LookupError as error:
             raise ValueError(str(error)) from None

@@ -158,16 +158,26 @@ def cluster(execution: Execution) -> Iterator[None]:
             ray.shutdown()
 
 
+def _reachable() -> dict[str, float]:
+    """What the connected cluster has, or can scale to where an autoscaler told it so."""
+    from ray._private.state import state
+
+    there = dict(ray.cluster_resources())
+    for name, most in (state.get_max_resources_from_cluster_config() or {}).items():
+        there[name] = max(there.get(name, 0.0), float(most))
+    return there
+
+
 def gpus_of_a_trial(execution: Execution) -> float:
     """What a trial holds of a GPU on the connected cluster; ResourcesError where that can never be had."""
-    there = ray.cluster_resources()
+    there = _reachable()
     gpus, cpus = there.get("GPU", 0.0), there.get("CPU", 0.0)
     wish = execution.gpus_per_trial
     if wish is None:
         wish = 1.0 if gpus else 0.0
     if wish > gpus:
         raise ResourcesError(
-            f"gpus_per_trial = {wish:g}, but the cluster has {gpus:g} GPUs; set gpus_per_trial = 0 to train on CPUs"
+            f"gpus_per_trial = {wish:g}, but the cluster has {gpus:g} GPUs and cannot grow more; set gpus_per_trial = 0 to train on CPUs"
         )
     if execution.cpus_per_trial > cpus:
         raise ResourcesError(f"cpus_per_trial = {execution.cpus_per_trial:g}, but the cluster has {cpus:g} CPU cores")

@@ -174,7 +174,7 @@ def test_declared_gpus_are_shared_and_never_exceed_the_wish(study: Write, tmp_pa
 def test_gpus_wished_but_impossible_and_cpu_trials_that_see_none(study: Write, tmp_path: Path) -> None:
     refused = cli("run", study(engine="tune", execution="gpus_per_trial = 1"), ARCHSWEEP_LOCAL_GPUS=0)
     assert refused.code == 2
-    assert "gpus_per_trial = 1, but the cluster has 0 GPUs" in refused.err
+    assert "gpus_per_trial = 1, but the cluster has 0 GPUs and cannot" in refused.err
     file = study(archs=1, tasks=("jig",), engine="tune", execution="gpus_per_trial = 0\nkeep_checkpoints = true")
     assert cli("run", file, ARCHSWEEP_LOCAL_GPUS=2).code == 0
     (text,) = [p.read_text() for p in (tmp_path / "run").glob("trials/*/log.txt")]

@@ -45,12 +45,11 @@ class Cifar10:
             return _read_pickles(files, split)
         return read_images(files, split, self.size, self.classes)
 
+    def download(self, root: Path) -> None:
+        """Fetch the original archive into `root/cifar10`, check it, unpack it; nothing else uses a network."""
+        from torchvision.datasets import CIFAR10
 
-def download(root: Path) -> None:
-    """Fetches the original archive into `root/cifar10` and unpacks it; nothing else here uses a network."""
-    from torchvision.datasets import CIFAR10
-
-    CIFAR10(str(Path(root).expanduser() / "cifar10"), download=True)
+        CIFAR10(str(root.expanduser() / "cifar10"), download=True)
 
 
 def _locate(root: Path | None) -> dict[SplitName, list[Path]]:
@@ -74,7 +73,7 @@ def _locate(root: Path | None) -> dict[SplitName, list[Path]]:
     raise FileNotFoundError(
         f"no cifar10 at {root} or {root / 'cifar10'}: neither {PICKLES}/ nor train*.parquet and "
         f"test*.parquet (here or in {' or '.join(LAYOUTS[1:])}). "
-        "`workers.datasets.cifar10.download(root)` fetches it"
+        "`archsweep prepare cifar10 --data-root FOLDER --download` fetches it"
     )
 
 
