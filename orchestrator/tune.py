@@ -20,7 +20,7 @@ os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the other reporter prints even when it is told not to
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # CPU trials hide the GPUs themselves
 
 import ray
 import ray.exceptions
@@ -147,7 +147,6 @@ def cluster(execution: Execution) -> Iterator[None]:
         options |= {"address": "local", "object_store_memory": 128 * 2**20}
         if declared := os.environ.get("ARCHSWEEP_LOCAL_GPUS"):
             options["num_gpus"] = int(declared)  # to try placement out where there are fewer or none
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     started_here = not ray.is_initialized()
     if started_here:
         ray.init(**options)
