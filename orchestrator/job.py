@@ -21,7 +21,7 @@ class Settings:
 
     run_url: str
     launch: str
-    data_roots: dict[str, str | None]  # by dataset name
+    data_roots: dict[str, str | None]  # by dataset_id
     cache_dir: str | None
     gpus: float
     checkpoint_s: float
@@ -144,7 +144,7 @@ def perform(job: Job) -> Outcome:
     try:
         row = workers.attempt(
             trial,
-            settings.data_roots.get(trial.dataset),
+            settings.data_roots.get(str(trial.dataset_id)),
             device,
             cache_dir=settings.cache_dir,
             checkpoint_url=store.at("trials", job.trial_id, "checkpoint.pt"),

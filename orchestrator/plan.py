@@ -42,6 +42,7 @@ class Plan:
 
     table: pa.Table
     samples: dict[str, spaces.Sample]  # by the sweep's label, drawn ones only
+    roots: dict[str, Path | None]  # where the data of each dataset_id lies
 
 
 def _listed(sweep: Sweep) -> list[str]:
@@ -118,16 +119,17 @@ def _trials(study: Study, sweep: Sweep, dataset_id: str, archs: list[str]) -> It
 def plan(study: Study) -> Plan:
     """All trials of a study.  A trial that two sweeps name is one trial.  Reads data only to learn its identity."""
     rows: dict[str, dict[str, Any]] = {}
-    samples = {}
+    samples, roots = {}, {}
     for number, sweep in enumerate(study.sweeps):
         root = study.root_of(sweep.dataset)
         dataset_id = datasets.identify(sweep.dataset.name, root, study.execution.cache_dir)
+        roots[dataset_id] = root
         archs, drawn = architectures(sweep)
         if drawn is not None:
             samples[f"sweep {number + 1} ({sweep.space})"] = drawn
         for row in _trials(study, sweep, dataset_id, archs):
             rows.setdefault(row["trial_id"], row)
-    return Plan(pa.Table.from_pylist(list(rows.values()), schema=SCHEMA), samples)
+    return Plan(pa.Table.from_pylist(list(rows.values()), schema=SCHEMA), samples, roots)
 
 
 def order_of_work(table: pa.Table) -> list[dict[str, Any]]:

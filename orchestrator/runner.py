@@ -1,33 +1,29 @@
 """`run`: from a study to its rows, as often as it is called, until nothing is left."""
 
 import contextlib
-import logging
 import os
-import signal
-import threading
 import time
+import tomllib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import pyarrow as pa
 import tomli_w
 
 from orchestrator import inline, lease
 from orchestrator.job import Settings
 from orchestrator.ledger import Ledger
-from orchestrator.plan import Plan, order_of_work, plan
+from orchestrator.plan import Plan, architectures, order_of_work, plan
+from orchestrator.pulse import Pulse, signals
 from orchestrator.store import STOP, RunStore
-from orchestrator.study import Study, parse
+from orchestrator.study import Study
 from orchestrator.work import Work
 from workers import datasets
 
-log = logging.getLogger(__name__)
-_PULSE_S = 0.5
-_COMPACT_AT = 200  # loose attempts
+Select = Callable[[dict[str, Any]], bool]
+Watch = Callable[[Work], contextlib.AbstractContextManager[object]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ def open_run(study: Study) -> RunStore:
     store = RunStore(study.path)
     there = store.read("study.toml")
     if there is not None:
-        name = parse(there.decode(), store.at("study.toml")).name
+        name = tomllib.loads(there.decode()).get("name")
         if name != study.name:
             raise ValueError(
                 f"{study.path} is the run of study {name!r}, not of {study.name!r}; "
@@ -63,9 +59,20 @@ def open_run(study: Study) -> RunStore:
     return store
 
 
+def _resolved(study: Study) -> dict[str, Any]:
+    """The study as plain values that mean the same anywhere: files of architectures written out, data by full path."""
+    values = study.model_dump(exclude_none=True, exclude_defaults=True, mode="json") | {"path": study.path}
+    if study.data_root:
+        values["data_root"] = _absolute(study.data_root)
+    for sweep, plain in zip(study.sweeps, values["sweeps"], strict=True):
+        if sweep.architectures.file is not None:
+            plain["architectures"] = {"list": architectures(sweep)[0]}
+    return values
+
+
 def freeze(study: Study, store: RunStore, planned: Plan) -> None:
     """Put study and plan into the run's folder, each replaced at once and only if it changed."""
-    text = tomli_w.dumps(study.model_dump(exclude_none=True, exclude_defaults=True, mode="json") | {"path": study.path})
+    text = tomli_w.dumps(_resolved(study))
     if store.read("study.toml") != text.encode():
         store.write(text.encode(), "study.toml")
     there = store.plan()
@@ -88,13 +95,13 @@ def _absolute(path: str | Path | None) -> str | None:
     return None if path is None else str(Path(path).expanduser().absolute())
 
 
-def _settings(study: Study, store: RunStore, launch: str, gpus: float) -> Settings:
+def _settings(study: Study, store: RunStore, roots: Mapping[str, Path | None], launch: str, gpus: float) -> Settings:
     execution = study.execution
     url = store.url if "://" in store.url else str(_absolute(store.url))
     return Settings(
         run_url=url,
         launch=launch,
-        data_roots={s.dataset.name: _absolute(study.root_of(s.dataset)) for s in study.sweeps},
+        data_roots={dataset_id: _absolute(root) for dataset_id, root in roots.items()},
         cache_dir=_absolute(execution.cache_dir),
         gpus=gpus,
         checkpoint_s=execution.checkpoint_s,
@@ -103,71 +110,12 @@ def _settings(study: Study, store: RunStore, launch: str, gpus: float) -> Settin
     )
 
 
-def _prepare_data(study: Study, rows: list[dict[str, Any]]) -> None:
+def _prepare_data(study: Study, roots: Mapping[str, Path | None], rows: list[dict[str, Any]]) -> None:
     """Decode what the trials need before any starts, so that missing data is one clear error."""
     if os.environ.get("RAY_ADDRESS"):
         return  # the data lies on the nodes of the cluster; every node prepares its own
     for dataset, dataset_id in sorted({(r["dataset"], r["dataset_id"]) for r in rows}):
-        choice = next(s.dataset for s in study.sweeps if s.dataset.name == dataset)
-        datasets.prepare(dataset, study.root_of(choice), study.execution.cache_dir, expect=dataset_id)
-
-
-class _Pulse(threading.Thread):
-    """The driver's heartbeat: renews the lease, sees a stop request, folds rows when many lie loose."""
-
-    def __init__(self, store: RunStore, launch: str, work: Work) -> None:
-        super().__init__(daemon=True, name="pulse")
-        self._store, self._launch, self._work = store, launch, work
-        self._end = threading.Event()
-        self._folded = 0
-
-    def run(self) -> None:
-        renewed = time.monotonic()
-        while not self._end.wait(_PULSE_S):
-            try:
-                if self._store.exists(STOP):
-                    self._work.stopping.set()
-                elif self._work.stopping.is_set():
-                    self._store.write(b"", STOP)  # tells the workers: end after this epoch
-                if time.monotonic() - renewed >= lease.LIFE_S / 4:
-                    renewed = time.monotonic()
-                    if not lease.renew(self._store, self._launch):
-                        log.error("the run was taken over by another driver: stopping")
-                        self._work.stopping.set()
-                finished = self._work.counts.trained + self._work.counts.failed
-                if finished - self._folded >= _COMPACT_AT:
-                    self._folded = finished
-                    self._store.compact()
-            except OSError as error:
-                log.warning("the run's folder does not answer (%s); asking again", error)
-
-    def end(self) -> None:
-        """Stop beating; returns when the last beat is over."""
-        self._end.set()
-        self.join()
-
-
-@contextlib.contextmanager
-def _signals(work: Work) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM drains, the second ends at once with 130."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def heard(number: int, frame: FrameType | None) -> None:
-        if work.stopping.is_set() and number == signal.SIGINT:
-            os._exit(130)  # the lease names a process that is gone, so the next driver takes over at once
-        work.stopping.set()
-
-    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-Select = Callable[[dict[str, Any]], bool]
+        datasets.prepare(dataset, roots[dataset_id], study.execution.cache_dir, expect=dataset_id)
 
 
 def run(
@@ -175,7 +123,7 @@ def run(
     *,
     select: Select = lambda row: True,
     limit: int | None = None,
-    watch: Callable[[Work], contextlib.AbstractContextManager[object]] = lambda work: contextlib.nullcontext(),
+    watch: Watch = lambda work: contextlib.nullcontext(),
     note: Callable[[str], None] = lambda text: None,
 ) -> Summary:
     """Train what a study has left; `select` chooses among plan rows, `limit` bounds the trials of this launch.
@@ -192,7 +140,7 @@ def run(
         freeze(study, store, planned)
         store.remove(STOP)
         store.compact()
-        return _launch(study, store, planned.table, launch, select, limit, watch, note)
+        return _launch(study, store, planned, launch, select, limit, watch, note)
     finally:
         store.remove(STOP)
         lease.release(store, launch)
@@ -201,30 +149,30 @@ def run(
 def _launch(
     study: Study,
     store: RunStore,
-    table: pa.Table,
+    planned: Plan,
     launch: str,
     select: Select,
     limit: int | None,
-    watch: Callable[[Work], contextlib.AbstractContextManager[object]],
+    watch: Watch,
     note: Callable[[str], None],
 ) -> Summary:
     """Train with the lease held."""
-    ledger = Ledger.of(store)
+    ledger, table = Ledger.of(store), planned.table
     chosen = [row for row in order_of_work(table) if select(row)]
     ids = [row["trial_id"] for row in chosen]
     todo = [row for row in chosen if ledger.state(row["trial_id"]) in ("left", "failed")][:limit]
     if not todo:
         return _summary(ledger, ids, 0, stopped=False)
-    _prepare_data(study, todo)
+    _prepare_data(study, planned.roots, todo)
     with contextlib.ExitStack() as stack:
         gpus = _start_engine(study, stack, note)
-        work = Work(store, todo, ledger, _settings(study, store, launch, gpus), len(table))
+        work = Work(store, todo, ledger, _settings(study, store, planned.roots, launch, gpus), len(table))
         work.counts.done = sum(t in ledger.done for t in table["trial_id"].to_pylist())
-        pulse = _Pulse(store, launch, work)
+        pulse = Pulse(store, launch, work)
         pulse.start()
         stack.callback(store.compact)
         stack.callback(pulse.end)
-        stack.enter_context(_signals(work))
+        stack.enter_context(signals(work))
         stack.enter_context(watch(work))
         if study.execution.engine == "inline":
             inline.run(work)

@@ -176,7 +176,8 @@ def gpus_of_a_trial(execution: Execution) -> float:
         wish = 1.0 if gpus else 0.0
     if wish > gpus:
         raise ResourcesError(
-            f"gpus_per_trial = {wish:g}, but the cluster has {gpus:g} GPUs and cannot grow more; set gpus_per_trial = 0 to train on CPUs"
+            f"gpus_per_trial = {wish:g}, but the cluster has {gpus:g} GPUs and cannot grow more; "
+            "set gpus_per_trial = 0 to train on CPUs"
         )
     if execution.cpus_per_trial > cpus:
         raise ResourcesError(f"cpus_per_trial = {execution.cpus_per_trial:g}, but the cluster has {cpus:g} CPU cores")

@@ -1,10 +1,14 @@
 """The command line: answers, exit codes, and one clear message for every mistake."""
 
+import io
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from orchestrator import cli as module
 
@@ -25,6 +29,16 @@ VERBS = [
     "prepare",
     "doctor",
 ]
+
+
+def noise_pictures(seed: int) -> list[bytes]:
+    """Forty PNG files of noise."""
+    files = []
+    for pixels in np.random.default_rng(seed).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        files.append(buffer.getvalue())
+    return files
 
 
 class Said:
@@ -98,6 +112,37 @@ def test_only_selects_and_the_study_grows(study: Write, say) -> None:
     assert "12 of 12 trials done (10 trained now)" in ended.out
 
 
+def test_two_contents_of_one_dataset_are_two_cells_with_their_own_folders(study: Write, say, tmp_path: Path) -> None:
+    for name, seed in (("one", 0), ("two", 1)):
+        pictures = noise_pictures(seed)
+        (tmp_path / name).mkdir()
+        for split in ("train", "test"):
+            frame = pd.DataFrame({"image": pictures, "label": [k % 10 for k in range(40)]})
+            frame.to_parquet(tmp_path / name / f"{split}.parquet")
+    text = study(archs=1, tasks=("cls",)).read_text()
+    sweep = text.split("[[sweeps]]")[1].split("[execution]")[0].replace("width = 4", "width = 4, batch = 8")
+    blocks = [
+        sweep.replace('"photos"', f'{{ name = "cifar10", path = "{tmp_path / name}" }}') for name in ("one", "two")
+    ]
+    file = study(archs=1, tasks=("cls",))
+    file.write_text(text.replace(text.split("[[sweeps]]")[1].split("[execution]")[0], "[[sweeps]]".join(blocks)))
+    ended = say("run", file)
+    assert ended.code == 0, ended.out + ended.err
+    rows = pd.read_parquet(tmp_path / "run" / "rows")
+    assert rows["dataset_id"].nunique() == rows["trial_id"].nunique() == 2
+
+
+def test_a_run_means_the_same_without_the_file_of_architectures(study: Write, say, tmp_path: Path) -> None:
+    (tmp_path / "archs.txt").write_text("c3_c5\nmp_c3\n")
+    file = study(tasks=("cls",))
+    file.write_text(file.read_text().replace("sample = 2, seed = 0", 'file = "archs.txt"'))
+    assert say("run", file, "--limit", 1).code == 3
+    (tmp_path / "archs.txt").unlink()
+    ended = say("run", tmp_path / "run")
+    assert ended.code == 0
+    assert "2 of 2 trials done (1 trained now)" in ended.out
+
+
 def test_rows_no_longer_planned_are_left_out_and_kept(study: Write, say, tmp_path: Path) -> None:
     assert say("run", study(archs=2)).code == 0
     assert say("run", study(archs=1)).code == 0
@@ -147,8 +192,6 @@ def test_a_mistake_is_one_message_and_exit_code_2(
     monkeypatch.chdir(tmp_path)
     said = say(*words)
     assert said.code == 2
-    import re
-
     assert re.search(says, said.err), said.err
     assert "Traceback" not in said.err
     assert not list(tmp_path.iterdir())
@@ -191,19 +234,9 @@ def test_missing_data_is_told_before_anything_starts(study: Write, say, tmp_path
 
 
 def test_a_truncated_image_is_named_with_its_file_and_row(study: Write, say, tmp_path: Path) -> None:
-    import io
-
-    import numpy as np
-    from PIL import Image
-
     folder = tmp_path / "cifar10"
     folder.mkdir()
-    noise = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
-    pictures = []
-    for pixels in noise:
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "PNG")
-        pictures.append(buffer.getvalue())
+    pictures = noise_pictures(0)[:4]
     for split in ("train", "test"):
         pd.DataFrame({"image": pictures, "label": range(4)}).to_parquet(folder / f"{split}.parquet")
     pictures[2] = pictures[2][: len(pictures[2]) // 2]
