@@ -41,15 +41,15 @@ def cells(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
                 "dataset": names.dataset_name(str(tried["dataset"].iloc[0])),
                 "task": names.task_name(str(key[2])),
                 "recipe": str(tried["recipe"].iloc[0]),
-                "architectures": tried["arch"].nunique(),
-                "all seeds": int(table["complete"][same].sum()),
+                "archs": tried["arch"].nunique(),
+                "complete": int(table["complete"][same].sum()),
                 "seeds": tried["seed"].nunique(),
                 "ok": len(done),
                 "failed": len(asked) - len(done.drop_duplicates(["arch", "seed"])),
                 "no score": int(np.isneginf(done["value"]).sum()),
                 "median": f"{found.median():.2f}{unit}" if found.notna().any() else "–",
                 "best": f"{found.max():.2f}{unit}" if found.notna().any() else "–",
-                "train hours": f"{hours[of_cell].sum():.2f}",
+                "hours": f"{hours[of_cell].sum():.2f}",
             }
         )
     return pd.DataFrame(lines)

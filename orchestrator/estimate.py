@@ -1,7 +1,9 @@
 """How long and how large a study will be, before and while it runs."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 from typing import Any
 
@@ -24,6 +26,16 @@ class Estimate:
     basis: str
 
 
+def recipe_of(row: Mapping[str, Any]) -> Recipe:
+    """The recipe of a plan row or a result."""
+    return _recipe(row["recipe_json"])
+
+
+@lru_cache(maxsize=1024)
+def _recipe(text: str) -> Recipe:
+    return Recipe(name="", **json.loads(text))
+
+
 def multiply_adds(row: Mapping[str, Any], recipe: Recipe) -> float:
     """Of a whole training: forward and backward over the training split, statistics, and the evaluations."""
     dataset, task = datasets.get(row["dataset"]), tasks.get(row["task"])
@@ -44,19 +56,16 @@ def rate_of(store: RunStore) -> dict[tuple[str, str], float]:
     for row in store.attempts(columns).to_pylist():
         if row["status"] != "ok" or row["diverged"] or not row["train_s"]:
             continue
-        recipe = Recipe.model_validate_json('{"name":"",' + row["recipe_json"].removeprefix("{"))
-        work = multiply_adds(row, recipe)
+        work = multiply_adds(row, recipe_of(row))
         found.setdefault((row["space"], row["task"]), []).append(row["train_s"] / work)
     return {cell: median(values) for cell, values in found.items()}
 
 
 def estimate(rows: Iterable[Mapping[str, Any]], rates: Mapping[tuple[str, str], float], device: str) -> Estimate:
     """Device seconds for these plan rows; `device` is cpu or gpu."""
-    recipes: dict[str, Recipe] = {}
     total, measured, count = 0.0, 0, 0
     for row in rows:
-        text = row["recipe_json"]
-        recipe = recipes.setdefault(text, Recipe.model_validate_json('{"name":"",' + text.removeprefix("{")))
+        recipe = recipe_of(row)
         rate = rates.get((row["space"], row["task"]))
         count += 1
         measured += rate is not None

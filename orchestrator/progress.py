@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.estimate import duration
+from orchestrator.estimate import duration, multiply_adds, recipe_of
 from orchestrator.job import Outcome
 from orchestrator.work import Work
 
@@ -30,7 +30,8 @@ class Progress:
         self._errors: Counter[str] = Counter()
         for trial_id in work.waiting():
             self._total[self._cell(trial_id)] += 1
-        self._left_at_start = sum(self._macs(t) for t in work.waiting()) or 1.0
+        self._size = {t: multiply_adds(row, recipe_of(row)) for t in work.waiting() if (row := work.row_of(t))}
+        self._left_at_start = sum(self._size.values()) or 1.0
         self._settled = 0.0
         self._next_line = self._began + 10
         self._lock = threading.Lock()
@@ -40,15 +41,12 @@ class Progress:
         row = self._work.row_of(trial_id)
         return tuple(row[k] for k in _CELL)
 
-    def _macs(self, trial_id: str) -> float:
-        return float(self._work.row_of(trial_id)["macs"])
-
     def _hear(self, outcome: Outcome) -> None:
         with self._lock:
             cell = self._cell(outcome.trial_id)
             if outcome.status == "ok":
                 self._ok[cell] += 1
-                self._settled += self._macs(outcome.trial_id)
+                self._settled += self._size[outcome.trial_id]
             elif outcome.status == "failed":
                 self._failed[cell] += 1
                 text = f"{outcome.error_class}: {(outcome.error_text or '').splitlines()[0][:160]}"
