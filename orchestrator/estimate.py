@@ -70,7 +70,9 @@ def estimate(rows: Iterable[Mapping[str, Any]], rates: Mapping[tuple[str, str], 
         count += 1
         measured += rate is not None
         total += _guess(row, recipe, device) if rate is None else multiply_adds(row, recipe) * rate
-    if count and measured == count:
+    if not count:
+        basis = "nothing is left"
+    elif measured == count:
         basis = "from this study's finished trials"
     elif measured:
         basis = f"{measured} of {count} from finished trials, the rest guessed from multiply-adds"

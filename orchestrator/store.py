@@ -75,25 +75,19 @@ class RunStore:
     def attempts(self, columns: list[str] | None = None) -> pa.Table:
         """Every attempt known now, each once, compacted or not, in the newest schema."""
         # Loose files first: one that vanishes meanwhile has become part of a part, which is read later.
-        loose, _ = self._tables("attempts")
-        parts, complete = self._tables("rows")
-        while not complete:  # a compaction replaced a part between its listing and its reading
-            parts, complete = self._tables("rows")
-        table = _distinct(pa.concat_tables([SCHEMA.empty_table(), *parts, *loose]))
+        tables = list(self._tables("attempts", self.listing("attempts")).values())
+        parts: dict[str, pa.Table] = {}
+        # One listing may miss a part that is just being replaced and its successor too: the last brings nothing new.
+        while new := [name for name in self.listing("rows") if name not in parts]:
+            parts |= self._tables("rows", new)
+        table = _distinct(pa.concat_tables([SCHEMA.empty_table(), *parts.values(), *tables]))
         return table.select(columns) if columns else table
 
-    def _tables(self, folder: str) -> tuple[list[pa.Table], bool]:
-        """The tables of a folder, and whether every listed one could still be read."""
+    def _tables(self, folder: str, names: list[str]) -> dict[str, pa.Table]:
+        """The tables of these files by name; those that are gone by now are left out."""
         with ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(lambda name: self.read(folder, name), self.listing(folder)))
-        tables = [conform(pq.read_table(io.BytesIO(data))) for data in found if data is not None]
-        return tables, len(tables) == len(found)
-
-    def _bytes(self, folder: str, name: str) -> bytes:
-        data = self.read(folder, name)
-        if data is None:
-            raise FileNotFoundError(f"{self.at(folder, name)} vanished: does another driver write this run?")
-        return data
+            found = zip(names, pool.map(lambda name: self.read(folder, name), names), strict=True)
+            return {name: conform(pq.read_table(io.BytesIO(data))) for name, data in found if data is not None}
 
     def compact(self, kill: Callable[[str], None] = lambda step: None) -> int:
         """Fold loose attempts and all parts into one part; gives the number of rows in it.
@@ -103,13 +97,13 @@ class RunStore:
         `kill` is called with the name of each step before it is taken.
         """
         loose, parts = self.listing("attempts"), self.listing("rows")
-        rows = [conform(pq.read_table(io.BytesIO(self._bytes("rows", name)))) for name in parts]
+        # Only what is listed now is folded and removed: an attempt published meanwhile waits for the next time.
+        tables = [self._tables("rows", parts), self._tables("attempts", loose)]
+        if [len(t) for t in tables] != [len(parts), len(loose)]:
+            raise FileNotFoundError(f"files of {self.url} vanished: does another driver write this run?")
+        rows = [table for found in tables for table in found.values()]
         if not loose and len(parts) <= 1:
             return sum(t.num_rows for t in rows)
-        # Only what is listed now is folded and removed: an attempt published meanwhile waits for the next time.
-        with ThreadPoolExecutor(8) as pool:
-            data = pool.map(lambda name: self._bytes("attempts", name), loose)
-            rows += [conform(pq.read_table(io.BytesIO(d))) for d in data]
         table, superseded = _first_ok(_distinct(pa.concat_tables([SCHEMA.empty_table(), *rows])))
         number = 1 + max((int(p.split("-")[1].split(".")[0]) for p in parts), default=0)
         kill("superseded")
