@@ -24,6 +24,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # CPU trials h
 
 import ray
 import ray.exceptions
+import torch
 from ray import tune
 from ray.tune.search import Searcher
 
@@ -45,8 +46,12 @@ class SweepTrial(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         self._job = Job.from_json(config["job"])
-        if not self._job.settings.gpus:
+        share = self._job.settings.gpus
+        if not share:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves it unset, and a CPU trial would see every GPU
+        elif share < 1 and torch.cuda.is_available():
+            # Ray keeps the books, nothing more: a trial that outgrows its share fails alone, not its neighbours.
+            torch.cuda.set_per_process_memory_fraction(share)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._job = Job.from_json(new_config["job"])

@@ -45,3 +45,6 @@ def attempt(trial: Trial, data_root: str | Path | None = None, device: str = "cp
             "finished_at": datetime.now(UTC),
             "wall_s": time.perf_counter() - clock,
         }
+    finally:
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()  # a process that trains many trials gives each one's memory back to its neighbours
