@@ -1,5 +1,6 @@
 """Verbs about what there is: list, show, prepare, doctor."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -88,9 +89,9 @@ def _table(*columns: str) -> Table:
 
 
 def _about(thing: object) -> str:
-    """The first sentence of a docstring."""
-    text = " ".join((type(thing).__doc__ or "").split())
-    return text.split(". ")[0].rstrip(".")
+    """The first sentence about a plug-in: that of the file it is defined in."""
+    text = " ".join((import_module(type(thing).__module__).__doc__ or "").split())
+    return text.split(". ")[0].split(" (")[0].rstrip(".")
 
 
 def _spaces() -> Table:
@@ -128,8 +129,6 @@ def _tasks() -> Table:
 
 
 def _recipes() -> Table:
-    from importlib import import_module
-
     view = _table("recipe", "space", "dataset", "task", "epochs", "lr", "batch", "width", "depth")
     for name in recipe_names():
         module = import_module(f"workers.recipes.{name}")

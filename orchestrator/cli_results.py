@@ -1,5 +1,6 @@
 """Verbs that read rows: correlate, report, query, export.  They hand over to `analysis`."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -81,6 +82,11 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
         out.print(f"{len(rows):,} rows: {file}", markup=False, soft_wrap=True)
 
 
+def _signed(value: float) -> str:
+    """A coefficient; a dash where too few architectures say nothing."""
+    return "-" if math.isnan(value) else f"{value:+.3f}"
+
+
 def _show_correlations(table: Any, out: Console) -> None:
     """The correlations at most 80 columns wide; datasets are named where there are several."""
     if table.empty:
@@ -94,7 +100,8 @@ def _show_correlations(table: Any, out: Console) -> None:
         view.add_column(name, justify="right", no_wrap=True)
     for line in table.itertuples():
         x, y = ((f"{d} {t}" if many else t) for d, t in ((line.x_dataset, line.x_task), (line.y_dataset, line.y_task)))
-        interval = f"{line.rho_low:+.2f} .. {line.rho_high:+.2f}"
+        interval = "-" if math.isnan(line.rho_low) else f"{line.rho_low:+.2f} .. {line.rho_high:+.2f}"
+        numbers = (str(line.n), str(line.n_dropped), _signed(line.rho), interval, _signed(line.tau))
         view.add_row(
             line.space, x, y, str(line.n), str(line.n_dropped), f"{line.rho:+.3f}", interval, f"{line.tau:+.3f}"
         )
