@@ -99,10 +99,9 @@ def _show_correlations(table: Any, out: Console) -> None:
     for name in ("n", "dropped", "rho", "95 % interval", "tau"):
         view.add_column(name, justify="right", no_wrap=True)
     for line in table.itertuples():
-        x, y = ((f"{d} {t}" if many else t) for d, t in ((line.x_dataset, line.x_task), (line.y_dataset, line.y_task)))
+        sides = ((line.x_dataset, line.x_task), (line.y_dataset, line.y_task))
+        x, y = (f"{dataset} {task}" if many else task for dataset, task in sides)
         interval = "-" if math.isnan(line.rho_low) else f"{line.rho_low:+.2f} .. {line.rho_high:+.2f}"
         numbers = (str(line.n), str(line.n_dropped), _signed(line.rho), interval, _signed(line.tau))
-        view.add_row(
-            line.space, x, y, str(line.n), str(line.n_dropped), f"{line.rho:+.3f}", interval, f"{line.tau:+.3f}"
-        )
+        view.add_row(line.space, x, y, *numbers)
     out.print(view)
