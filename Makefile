@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TESTS  ?= tests
 
-.PHONY: demo test check format env clean
+.PHONY: demo test check format bench env clean
 
 demo: $(READY)
 	$(BIN)/archsweep run demo
@@ -23,6 +23,11 @@ check: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# One thread, some twenty minutes; `archsweep bench --help` says how to ask for less.
+bench: $(READY)
+	$(BIN)/archsweep bench data
+	$(BIN)/archsweep bench step
 
 env: $(READY)
 

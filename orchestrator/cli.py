@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator import cli_catalogue, cli_results, lease
+from orchestrator import cli_bench, cli_catalogue, cli_results, lease
 from orchestrator import study as studies
 from orchestrator.ledger import Ledger
 from orchestrator.store import STOP, RunStore
@@ -220,6 +220,7 @@ def retry(
 
 cli_results.add_to(app, store_of, out)
 cli_catalogue.add_to(app, out)
+cli_bench.add_to(app, out)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 import spaces
 from workers import checkpoint, datasets, provenance, tasks
@@ -70,6 +71,13 @@ def _prepare(
             f"a batch of {recipe.batch} images is more than the {len(arrays.train.images)} training images of "
             f"{trial.dataset_id}; override batch with a smaller one"
         )
+    net, optimizer = learner(trial, device)
+    return Training(trial, net, optimizer, Images.of(arrays.train, device), Images.of(arrays.test, device), device)
+
+
+def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """The network of a trial with its initial weights, on the device, and the optimiser that trains it."""
+    recipe = trial.recipe
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of("weights", trial.space, trial.arch, trial.seed))
         net = build_network(trial)  # on the CPU: the same weights whatever the device
@@ -83,7 +91,7 @@ def _prepare(
         weight_decay=recipe.weight_decay,
         fused=True,
     )
-    return Training(trial, net, optimizer, Images.of(arrays.train, device), Images.of(arrays.test, device), device)
+    return net, optimizer
 
 
 def _epoch(t: Training, progress: Progress) -> None:

@@ -27,6 +27,7 @@ VERBS = [
     "list",
     "show",
     "prepare",
+    "bench",
     "doctor",
 ]
 

@@ -1,0 +1,177 @@
+"""Bench: both sides compute the same thing, a difference is noticed, and what is written has the documented keys."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from orchestrator import cli
+from workers.bench import GateFailed, data, step
+from workers.bench.baseline_step import Library, Plain, topk_errors
+from workers.bench.timing import Ceiling, Paired
+
+CPU = torch.device("cpu")
+TASKS = ["cls", "rot", "col", "jig"]
+CONDITIONS = {"date", "device", "cores", "threads", "load", "python", "torch", "git_revision", "archsweep"}
+TIMES = {
+    "rounds",
+    "ours_s_per_image",
+    "baseline_s_per_image",
+    "ours_images_per_s",
+    "baseline_images_per_s",
+    "ratio",
+    "ratio_min",
+    "ratio_max",
+    "gate",
+    "task",
+    "batch",
+}
+STEP = {
+    "space",
+    "quantile",
+    "baseline",
+    "arch",
+    "steps",
+    "width",
+    "depth",
+    "params",
+    "macs",
+    "ours_gflops",
+    "baseline_gflops",
+    "ceiling_gflops",
+    "ours_share",
+    "baseline_share",
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_equal_draws_give_equal_batches(task: str) -> None:
+    t = data.training(task, 96, 16, CPU)
+    found = data.gate(t, data.plain(t))
+    assert found["images"] == 96
+    assert found["labels_equal"]
+    assert found["max_abs_dx"] <= data.TOLERANCE
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_wrong_batch_fails_the_gate(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    t = data.training(task, 16, 16, CPU)
+    baseline = data.plain(t)
+    baseline.images[3, :, 20, 9] += 40
+    with pytest.raises(GateFailed, match=f"data, {task}.*differ"):
+        data.gate(t, baseline)
+
+
+def test_a_wrong_label_fails_the_gate() -> None:
+    t = data.training("cls", 16, 16, CPU)
+    baseline = data.plain(t)
+    baseline.labels = np.roll(baseline.labels, 1)
+    with pytest.raises(GateFailed, match="labels differ"):
+        data.gate(t, baseline)
+
+
+def all_cells() -> list[step.Cell]:
+    return step.cells(TASKS, list(step.SPACES), list(step.QUANTILES), 2, small=True)
+
+
+@pytest.mark.parametrize("cell", all_cells(), ids=str)
+def test_equal_weights_give_equal_steps(cell: step.Cell) -> None:
+    found = step.gate(*step.sides(cell, CPU, torch.float64), str(cell))
+    assert max(found["outputs"], found["gradients"], found["weights"]) <= step.TOLERANCE
+    assert found["loss"] <= 1e-6
+
+
+@pytest.mark.parametrize("rival", [Plain, Library])
+def test_a_wrong_weight_fails_the_gate(rival: type[Plain] | type[Library]) -> None:
+    cell = next(c for c in all_cells() if c.rival is rival and c.trial.space == "nasbench101")
+    t, other = step.sides(cell, CPU, torch.float64)
+    with torch.no_grad():
+        other.parameters()[0].view(-1)[0] += 1e-6
+    with pytest.raises(GateFailed, match="gradients by"):
+        step.gate(t, other, "step")
+
+
+def test_a_wrong_optimiser_fails_the_gate() -> None:
+    t, other = step.sides(all_cells()[0], CPU, torch.float64)
+    other.optimizer.param_groups[0]["nesterov"] = False
+    with pytest.raises(GateFailed, match="weights by"):
+        step.gate(t, other, "step")
+
+
+def test_architectures_are_those_of_the_quantiles() -> None:
+    macs = [step.workers.cost(c.trial)[1] for c in step.cells(["cls"], ["darts"], list(step.QUANTILES), 1, small=False)]
+    assert macs == sorted(macs)
+    assert len(set(macs)) == 3
+    assert 100e6 < macs[0] < 150e6  # published: 107.7 .. 147.9 M
+
+
+def test_sorted_errors() -> None:
+    scores = torch.tensor([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [1.0, 3.0, 2.0]])
+    assert [e.item() for e in topk_errors(scores, torch.tensor([0, 2, 2]), (1, 2))] == pytest.approx([100 / 3, 0])
+    pixels, classes = torch.randn(2, 5, 3, 3), torch.randint(5, (2, 3, 3))
+    wrong = (pixels.argmax(1) != classes).float().mean() * 100
+    assert topk_errors(pixels, classes, (1,))[0].item() == pytest.approx(wrong.item(), abs=1e-4)
+
+
+def test_a_ratio_is_the_median_of_pairs() -> None:
+    found = Paired((1.0, 2.0, 4.0), (3.0, 4.0, 20.0)).as_json()
+    assert (found["ratio"], found["ratio_min"], found["ratio_max"]) == (3.0, 2.0, 5.0)
+    assert found["ours_images_per_s"] == 0.5
+
+
+def test_the_ceiling_counts_its_operations() -> None:
+    assert Ceiling(CPU, batch=2, channels=4, size=8).flop == 3 * 2 * (2 * 4 * 4 * 9 * 64)
+
+
+def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: object) -> tuple[int, str, str]:
+    """Exit code, output and messages of `archsweep bench`."""
+    monkeypatch.setattr("sys.argv", ["archsweep", "bench", *map(str, words)])
+    monkeypatch.setenv("COLUMNS", "80")
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    return int(ended.value.code or 0), said.out, said.err
+
+
+@pytest.mark.parametrize("what", ["data", "step"])
+def test_smoke_writes_the_documented_keys(what: str, tmp_path: Path, capsys, monkeypatch) -> None:
+    file = tmp_path / "deep" / "bench.json"
+    code, out, _ = bench(capsys, monkeypatch, what, "--smoke", "--rounds", 2, "--json", file)
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    found = json.loads(file.read_text())
+    assert set(found) == {"bench", "conditions", "load_after", "cells"}
+    assert set(found["conditions"]) >= CONDITIONS
+    assert found["conditions"]["threads"] == 1
+    assert {cell["task"] for cell in found["cells"]} == set(TASKS)
+    assert len(found["cells"]) == (4 if what == "data" else 3 * (2 * 4 + 1))
+    for cell in found["cells"]:
+        assert set(cell) == TIMES | (STEP if what == "step" else set())
+        assert len(cell["ours_s_per_image"]) == len(cell["baseline_s_per_image"]) == cell["rounds"] == 2
+        assert cell["ratio_min"] <= cell["ratio"] <= cell["ratio_max"]
+
+
+def test_filters(capsys, monkeypatch, tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    words = ["step", "--smoke", "--rounds", 1, "--task", "jig", "--space", "darts", "--size", "p10", "--json", file]
+    assert bench(capsys, monkeypatch, *words)[0] == 0
+    assert [(c["space"], c["task"], c["quantile"]) for c in json.loads(file.read_text())["cells"]] == [
+        ("darts", "jig", "p10")
+    ]
+    code, _, err = bench(capsys, monkeypatch, "step", "--task", "seg")
+    assert code == 2
+    assert "bench knows cls, rot, col, jig" in err
+
+
+@pytest.mark.parametrize("what", ["data", "step"])
+def test_a_failed_gate_prints_no_ratio(what: str, tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(f"workers.bench.{what}.TOLERANCE", -1.0)
+    file = tmp_path / "bench.json"
+    code, out, err = bench(capsys, monkeypatch, what, "--smoke", "--task", "cls", "--json", file)
+    assert code == 1
+    assert out == ""
+    assert "no ratio" in err
+    assert not file.exists()

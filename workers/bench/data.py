@@ -1,0 +1,126 @@
+"""`bench data`: augmented batches of CIFAR-sized images a second, against the plain per-image data path."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+
+import workers
+from workers import datasets, tasks
+from workers.bench import GateFailed, baseline_data
+from workers.bench.timing import Paired, conditions, cpu_seconds, interleaved, wall_seconds
+from workers.tasks._lab import centres
+from workers.train import Images, Training
+
+TOLERANCE = 1e-5  # of the inputs, which have a deviation of about 1
+DATASET = "cifar10"
+Draws = dict[str, Tensor]
+Note = Callable[[str], None]
+
+
+def photographs(count: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np.dtype[np.int64]]]:
+    """`count` natural patches uint8 (N, 32, 32, 3) with labels, the same everywhere: those of `photos`, repeated."""
+    images, labels = datasets.get("photos").read("train", None)
+    chosen = np.arange(count) % len(images)
+    return images[chosen], labels[chosen]
+
+
+def training(task: str, count: int, batch: int | None, device: torch.device) -> Training:
+    """A training on these patches as if they were CIFAR-10, at UnNAS's batch unless told otherwise; no network."""
+    recipe = workers.recipe("unnas", space="darts", dataset=DATASET, task=task)
+    recipe = recipe if batch is None else recipe.replace(batch=batch)
+    # Any architecture will do: batches do not depend on it.
+    cell = "_".join(["sk.0+sk.1"] * 4)
+    trial = workers.Trial(
+        space="darts", arch=f"{cell}:{cell}", dataset=DATASET, task=task, recipe=recipe, dataset_id="bench"
+    )
+    images, labels = photographs(count)
+    split = Images(torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device))
+    net = nn.Linear(1, 1)
+    return Training(trial, net, torch.optim.SGD(net.parameters(), lr=0.1), split, split, device)
+
+
+def plain(t: Training) -> baseline_data.Images:
+    """The plain data path over the images of a training."""
+    dataset = datasets.get(t.trial.dataset)
+    how = baseline_data.transforms(dataset.mean, dataset.std, centres())
+    return baseline_data.Images(t.train.pixels.cpu().numpy(), t.train.labels.cpu().numpy(), t.trial.task, how)
+
+
+def gate(t: Training, baseline: baseline_data.Images, count: int = 128) -> dict[str, Any]:
+    """Both data paths on the same images with the same draws; GateFailed unless they agree."""
+    task, dataset = tasks.get(t.trial.task), datasets.get(t.trial.dataset)
+    count = min(count, len(baseline))
+    draws = task.draw(count, dataset, torch.Generator().manual_seed(1), train=True)
+    moved = {name: drawn.to(t.device) for name, drawn in draws.items()}
+    inputs, targets = task.batch(t.train.pixels[:count], t.train.labels[:count], moved, dataset)
+    items = [baseline.item(i, {name: _plain(drawn[i]) for name, drawn in draws.items()}) for i in range(count)]
+    expected, wanted = baseline_data.flattened(task.name, *default_collate(items))
+    found = {
+        "images": count,
+        "labels_equal": bool(torch.equal(targets.cpu(), wanted)),
+        "max_abs_dx": float((inputs.cpu() - expected).abs().max()) if inputs.shape == expected.shape else np.inf,
+    }
+    if not found["labels_equal"] or not found["max_abs_dx"] <= TOLERANCE:
+        raise GateFailed(
+            f"data, {task.name}: labels {'equal' if found['labels_equal'] else 'differ'}, inputs differ by "
+            f"{found['max_abs_dx']:.1e} for equal draws; right is equal labels and at most {TOLERANCE:.0e}"
+        )
+    return found
+
+
+def _plain(drawn: Tensor) -> Any:
+    """One image's draw as plain Python."""
+    return drawn.tolist()
+
+
+def measure(t: Training, baseline: baseline_data.Images, rounds: int, shares: tuple[int, int]) -> Paired:
+    """Seconds an image of both data paths; `shares` are the images of a round on our side and on theirs.
+
+    On the CPU seconds of the CPU; where the images are on a GPU, on the clock, as the plain path works on the CPU.
+    """
+    batch = t.trial.recipe.batch
+    ours, theirs = (max(1, share // batch) for share in shares)
+    epochs = iter(range(1, 10**9))
+
+    def batched() -> None:
+        for _ in t.batches("bench", next(epochs), ours):
+            pass
+
+    def one_by_one() -> None:
+        batches: Iterator[Any] = iter(baseline_data.loader(baseline, batch))
+        for _ in range(theirs):
+            inputs, targets = baseline_data.flattened(baseline.task, *next(batches))
+            inputs.to(t.device), targets.to(t.device)
+
+    clock = cpu_seconds if t.device.type == "cpu" else wall_seconds
+    seconds = interleaved((batched, one_by_one), rounds, clock)
+    return Paired(
+        tuple(s / (ours * batch) for s in seconds[0]),
+        tuple(s / (theirs * batch) for s in seconds[1]),
+    )
+
+
+def run(
+    names: list[str], rounds: int, device: torch.device, note: Note, batch: int | None = None, small: bool = False
+) -> dict[str, Any]:
+    """All gates, then all measurements, as JSON can hold them; GateFailed before any time is taken."""
+    count = 256 if small else 12_288
+    before = conditions(device)
+    pairs = {}
+    for name in names:
+        t = training(name, count, min(batch or 32, 32) if small else batch, device)
+        baseline = plain(t)
+        note(f"data, {name}: comparing the batches")
+        pairs[name] = t, baseline, gate(t, baseline)
+    cells = []
+    for name, (t, baseline, passed) in pairs.items():
+        note(f"data, {name}: {rounds} rounds")
+        # So many images that a round takes some tenths of a second on either side.
+        theirs = 64 if small else {"col": 512}.get(name, 4096)
+        paired = measure(t, baseline, rounds, (count, theirs))
+        cells.append({"task": name, "batch": t.trial.recipe.batch, "gate": passed, **paired.as_json()})
+    return {"bench": "data", "conditions": before, "load_after": conditions(device)["load"], "cells": cells}

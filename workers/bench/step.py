@@ -1,0 +1,206 @@
+"""`bench step`: training steps a second, against plain modules and loops.
+
+Both sides get the same batches, made beforehand; timed is all that a loop does with them.
+"""
+
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import spaces
+import workers
+from workers import tasks
+from workers.bench import GateFailed
+from workers.bench.baseline_step import Library, Plain
+from workers.bench.data import DATASET, training
+from workers.bench.timing import Ceiling, Paired, conditions, cpu_seconds, cuda_seconds, interleaved
+from workers.recipes import Recipe
+from workers.train import Training, train_epoch
+from workers.training import learner
+
+TOLERANCE = 1e-9  # of outputs and gradients in float64, relative to the largest
+SPACES = ("darts", "nasbench101")
+QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}  # of the multiply-adds in a sample of a space
+SAMPLE = 100
+# The published DARTS sample holds no smaller network (at CIFAR-10 classification size).
+MIN_PARAMS = {"darts": 684_858}
+Baseline = Plain | Library
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Ready(Training):
+    """A training whose batches lie ready: what is left of its epoch are the steps."""
+
+    ready: tuple[Batch, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        return len(self.ready)
+
+    def batches(self, purpose: str, epoch: int, steps: int) -> Iterator[Batch]:
+        return iter(self.ready[:steps])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One line of the table: a trial, which part of its space it stands for, and whom it is compared with."""
+
+    trial: workers.Trial
+    quantile: str
+    rival: type[Plain] | type[Library]
+    steps: int
+
+    def __str__(self) -> str:
+        return f"step, {self.trial.space} {self.trial.task} {self.quantile} against {self.rival.name}"
+
+
+def recipe_of(space: str, task: str, small: bool) -> Recipe:
+    """UnNAS's widths and depths with a batch of 32 network inputs (rot: of 8 images in four turns)."""
+    recipe = workers.recipe("unnas", space=space, dataset=DATASET, task=task)
+    recipe = recipe.replace(batch=8 if task == "rot" else 32)
+    if not small:
+        return recipe
+    width, depth = {"darts": (4, 3), "nasbench101": (8, 1)}[space]
+    return recipe.replace(batch=4, width=width, depth=depth)
+
+
+def cells(names: list[str], of_spaces: list[str], quantiles: list[str], steps: int, small: bool) -> list[Cell]:
+    """Every cell, architectures found by arithmetic in a fixed sample of each space."""
+    found = []
+    for name in of_spaces:
+        sample = spaces.sample(spaces.get(name), SAMPLE, seed=0, min_params=MIN_PARAMS.get(name, 0))
+        for task in names:
+            recipe = recipe_of(name, task, small)
+            trials = [
+                workers.Trial(space=name, arch=a, dataset=DATASET, task=task, recipe=recipe, dataset_id="bench")
+                for a in sample.archs
+            ]
+            trials.sort(key=lambda trial: workers.cost(trial)[1])
+            rivals = (Plain, Library) if (name, task) == ("nasbench101", "cls") else (Plain,)
+            for quantile in quantiles:
+                trial = trials[round(QUANTILES[quantile] * (SAMPLE - 1))]
+                found += [Cell(trial, quantile, rival, steps) for rival in rivals]
+    return found
+
+
+def sides(cell: Cell, device: torch.device, dtype: torch.dtype, batch: int | None = None) -> tuple[Ready, Baseline]:
+    """Our training and the baseline's, with the same weights and the same batches."""
+    recipe = cell.trial.recipe if batch is None else cell.trial.recipe.replace(batch=batch)
+    trial = cell.trial.model_copy(update={"recipe": recipe})
+    source = training(trial.task, recipe.batch * cell.steps, recipe.batch, device)
+    ready = tuple((inputs.to(dtype), targets) for inputs, targets in source.batches("train", 0, cell.steps))
+    net, optimizer = learner(trial, device)
+    net.to(dtype)
+    rival = cell.rival(trial, device)
+    rival.net.to(dtype)
+    with torch.no_grad():
+        for mine, theirs in zip(net.parameters(), rival.parameters(), strict=True):
+            theirs.copy_(mine)
+    return Ready(trial, net, optimizer, source.train, source.test, device, ready), rival
+
+
+def differences(t: Ready, rival: Baseline) -> dict[str, float]:
+    """Outputs before, gradients in and weights after the last of the steps: largest difference over largest value."""
+    inputs, _ = t.ready[0]
+    t.net.train(), rival.net.train()
+    with torch.no_grad():
+        outputs = _apart([t.net(inputs)], [rival.net(inputs)])
+    losses = [float(train_epoch(t, 0)), rival.epoch(t.ready)]
+    mine, theirs = list(t.net.parameters()), rival.parameters()
+    # A layer that nothing depends on may be left out by one side and be given zeros by the other.
+    gradients = [[torch.zeros_like(p) if p.grad is None else p.grad for p in side] for side in (mine, theirs)]
+    return {
+        "outputs": outputs,
+        "gradients": _apart(*gradients),
+        "weights": _apart([p.detach() for p in mine], [p.detach() for p in theirs]),
+        "loss": abs(losses[0] - losses[1]) / abs(losses[1]),
+    }
+
+
+def _apart(ours: list[Tensor], theirs: list[Tensor]) -> float:
+    """Largest difference of any two entries over the largest entry; infinite for other shapes or no numbers."""
+    if any(a.shape != b.shape for a, b in zip(ours, theirs, strict=True)):
+        return float("inf")
+    largest = max(float(b.abs().max()) for b in theirs)
+    apart = max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True)) / largest
+    return apart if apart == apart else float("inf")
+
+
+def gate(t: Ready, rival: Baseline, what: str) -> dict[str, float]:
+    """The differences of two sides in float64; GateFailed unless they are rounding."""
+    found = differences(t, rival)
+    if not all(found[key] <= TOLERANCE for key in ("outputs", "gradients", "weights")):
+        said = ", ".join(f"{key} by {found[key]:.1e}" for key in ("outputs", "gradients", "weights"))
+        raise GateFailed(f"{what}: in float64 the sides differ, {said} of the largest; right is {TOLERANCE:.0e}")
+    return found
+
+
+def measure(cell: Cell, device: torch.device, rounds: int, small: bool = False) -> dict[str, Any]:
+    """Times of both sides and of the ceiling, and what follows from them."""
+    t, rival = sides(cell, device, torch.float32)
+    # fp32 means fp32 on both sides; our loop sees to it by itself.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    ceiling = Ceiling(device, channels=32) if small else Ceiling(device)
+    clock = cpu_seconds if device.type == "cpu" else cuda_seconds
+    ours, theirs, dense = interleaved((lambda: train_epoch(t, 0), lambda: rival.epoch(t.ready), ceiling), rounds, clock)
+    images = t.trial.recipe.batch * t.steps
+    paired = Paired(tuple(s / images for s in ours), tuple(s / images for s in theirs)).as_json()
+    params, macs = workers.cost(t.trial)
+    # A backward pass is twice a forward pass; a multiply-add is two operations.
+    flop = 3 * 2 * macs * tasks.get(t.trial.task).views
+    gflops = {side: paired[f"{side}_images_per_s"] * flop / 1e9 for side in ("ours", "baseline")}
+    top = ceiling.flop / statistics.median(dense) / 1e9
+    return {
+        **paired,
+        "params": params,
+        "macs": macs,
+        "ours_gflops": gflops["ours"],
+        "baseline_gflops": gflops["baseline"],
+        "ceiling_gflops": top,
+        "ours_share": gflops["ours"] / top,
+        "baseline_share": gflops["baseline"] / top,
+    }
+
+
+def run(
+    names: list[str],
+    of_spaces: list[str],
+    quantiles: list[str],
+    rounds: int,
+    device: torch.device,
+    note: Callable[[str], None],
+    steps: int = 1,
+    small: bool = False,
+) -> dict[str, Any]:
+    """All gates, then all measurements, as JSON can hold them; GateFailed before any time is taken."""
+    before = conditions(device)
+    todo = cells(names, of_spaces, quantiles, steps, small)
+    passed = []
+    for cell in todo:
+        note(f"{cell}: comparing outputs and gradients")
+        passed.append(gate(*sides(cell, device, torch.float64, batch=4), str(cell)))
+    found = []
+    for cell, differ in zip(todo, passed, strict=True):
+        note(f"{cell}: {rounds} rounds")
+        trial = cell.trial
+        found.append(
+            {
+                "space": trial.space,
+                "task": trial.task,
+                "quantile": cell.quantile,
+                "baseline": cell.rival.name,
+                "arch": trial.arch,
+                "batch": trial.recipe.batch,
+                "steps": cell.steps,
+                "width": trial.recipe.width,
+                "depth": trial.recipe.depth,
+                "gate": differ,
+                **measure(cell, device, rounds, small),
+            }
+        )
+    return {"bench": "step", "conditions": before, "load_after": conditions(device)["load"], "cells": found}
