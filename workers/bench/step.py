@@ -112,12 +112,14 @@ def differences(t: Ready, rival: Baseline) -> dict[str, float]:
         outputs = _apart([t.net(inputs)], [rival.net(inputs)])
     losses = [float(train_epoch(t, 0)), rival.epoch(t.ready)]
     mine, theirs = list(t.net.parameters()), rival.parameters()
-    # A layer that nothing depends on may be left out by one side and be given zeros by the other.
+    # Layers that only a `none` reads have no influence: the plain network gives them gradients of zero, and their
+    # weights decay; ours leaves them alone.
+    used = [i for i, p in enumerate(mine) if p.grad is not None]
     gradients = [[torch.zeros_like(p) if p.grad is None else p.grad for p in side] for side in (mine, theirs)]
     return {
         "outputs": outputs,
         "gradients": _apart(*gradients),
-        "weights": _apart([p.detach() for p in mine], [p.detach() for p in theirs]),
+        "weights": _apart(*([side[i].detach() for i in used] for side in (mine, theirs))),
         "loss": abs(losses[0] - losses[1]) / abs(losses[1]),
     }
 

@@ -84,7 +84,7 @@ def interleaved(works: tuple[Work, ...], rounds: int, clock: Callable[[Work], fl
 class Ceiling:
     """A large dense 3x3 convolution, forward and backward in fp32: what this device can do for a network at most."""
 
-    def __init__(self, device: torch.device, batch: int = 8, channels: int = 256, size: int = 32) -> None:
+    def __init__(self, device: torch.device, batch: int = 32, channels: int = 256, size: int = 16) -> None:
         layout = torch.channels_last
         self._conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False).to(device).to(memory_format=layout)
         shape = (batch, channels, size, size)
