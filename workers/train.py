@@ -65,7 +65,7 @@ class Training:
             part = slice(start, start + size)
             chosen = order[part]
             yield task.batch(
-                self.train.pixels[chosen],
+                self.train.pixels.index_select(0, chosen),  # copies whole images, which indexing does not
                 self.train.labels[chosen],
                 {name: drawn[part] for name, drawn in draws.items()},
                 dataset,

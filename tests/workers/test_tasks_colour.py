@@ -9,6 +9,7 @@ import torch
 from scipy.spatial import cKDTree
 from skimage.color import rgb2lab
 
+from workers.tasks import _lab
 from workers.tasks._lab import CLASSES, centres, lightness_and_class
 
 PUBLISHED = "e74b520cf1929e90ad9f051db10931e8ac5d1534c6cedabd7bfeba7a78a96c89"
@@ -39,3 +40,16 @@ def test_every_colour_there_is() -> None:
         seen[np.unique(classes.numpy())] = True
     # 52 classes are no colour's nearest centre and never occur as a label.
     assert int((~seen).sum()) == 52
+
+
+def test_the_table_holds_what_the_rule_says_bit_for_bit() -> None:
+    """Also where the rule gets them image by image, as before the table is made."""
+    table = _lab._Table(torch.device("cpu"))
+    colours = torch.randperm(_lab.COLOURS, generator=torch.Generator().manual_seed(3)).to(torch.int32).view(-1, 32, 32)
+    assert table.look_up(colours[: len(colours) - 1]) is None
+    found = table.look_up(colours[-1:])
+    assert found is not None
+    assert table.columns is not None
+    rule = [_lab.by_rule(part) for part in colours[:4096].split(8)]
+    for column, values in zip(table.columns, zip(*rule, strict=True), strict=True):
+        assert torch.equal(column[colours[:4096].long()], torch.cat(values).to(column.dtype))

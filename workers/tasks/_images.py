@@ -21,10 +21,21 @@ def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=device)
 
 
-def normalise(images: Tensor, dataset: Dataset) -> Tensor:
-    """(..., 3) of 0..255 -> float32 (..., 3), less the dataset's mean, over its standard deviation."""
-    mean, std = constant(dataset.mean, images.device), constant(dataset.std, images.device)
-    return images.to(torch.float32).div_(255).sub_(mean).div_(std)
+def planes(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Where rows (B, ..., h) and columns (B, ..., w) of uint8 (B, S, S, 3) cross -> uint8 (B, ..., 3, h * w).
+
+    The one pass over the pixels that is not in the order of memory; everything after it is.
+    """
+    channels = torch.arange(3, device=images.device)[:, None]
+    starts = (rows * (3 * images.shape[2]))[..., None, :] + channels  # (B, ..., 3, h)
+    at = starts[..., None] + (columns * 3)[..., None, None, :]
+    return images.flatten(1).gather(1, at.flatten(1)).view(*at.shape[:-2], -1)
+
+
+def normalise(pixels: Tensor, dataset: Dataset) -> Tensor:
+    """(..., 3, P) of 0..255 -> float32, less the dataset's mean, over its standard deviation."""
+    mean, std = constant(dataset.mean, pixels.device), constant(dataset.std, pixels.device)
+    return pixels.to(torch.float32).div_(255).sub_(mean[:, None]).div_(std[:, None])
 
 
 def draw_flip(n: int, generator: Generator) -> Tensor:
@@ -56,16 +67,14 @@ def augmented(images: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Ten
 
     Without draws only normalised. Zeros are put around normalised images, so the border is the mean colour.
     """
-    if not draws:
-        return normalise(images, dataset).permute(0, 3, 1, 2).contiguous()
     side, device = images.shape[1], images.device
+    if not draws:
+        return normalise(images.permute(0, 3, 1, 2).contiguous().flatten(2), dataset).view(-1, 3, side, side)
     steps = torch.arange(side, device=device) - PAD
     rows, columns = (steps + draws["crop"][:, axis, None] for axis in (0, 1))  # (B, S), -4 .. S + 3
-    inside_rows, inside_columns = ((at >= 0) & (at < side) for at in (rows, columns))
-    inside = inside_rows[:, :, None] & inside_columns[:, None, :]
-    rows = rows.clamp(0, side - 1)
-    columns = mirrored(columns, draws["flip"], side).clamp(0, side - 1)
-    which = torch.arange(len(images), device=device)
-    cut = images[which[:, None, None], rows[:, :, None], columns[:, None, :]]
-    padded = normalise(cut, dataset).masked_fill_(~inside[..., None], 0.0)
-    return padded.permute(0, 3, 1, 2).contiguous()
+    inside_rows, inside_columns = (((at >= 0) & (at < side)).to(torch.float32) for at in (rows, columns))
+    rows = rows.clamp_(0, side - 1)
+    columns = mirrored(columns, draws["flip"], side).clamp_(0, side - 1)
+    cut = normalise(planes(images, rows, columns), dataset)
+    inside = inside_rows[:, :, None] * inside_columns[:, None, :]
+    return cut.mul_(inside.flatten(1)[:, None]).view(-1, 3, side, side)

@@ -9,7 +9,7 @@ from spaces import Cost
 from workers.datasets import Dataset
 from workers.tasks._heads import Dense
 from workers.tasks._images import check, draw_flip, mirrored
-from workers.tasks._lab import CLASSES, lightness_and_class
+from workers.tasks._lab import CLASSES, of_colours, packed
 from workers.tasks._slices import correct, cross_entropy
 from workers.tasks._task import Task
 from workers.tasks._top1 import Top1
@@ -50,12 +50,12 @@ class Colorization(Top1):
         Classes are (B, S, S).
         """
         check(images, self.side(dataset), self.name, dataset)
+        colours = packed(images)
         if draws:
-            places = torch.arange(dataset.size, device=images.device)
-            which = torch.arange(len(images), device=images.device)
-            columns = mirrored(places[None], draws["flip"], dataset.size)
-            images = images[which[:, None, None], places[:, None], columns[:, None, :]]
-        lightness, classes = lightness_and_class(images)
+            places = torch.arange(dataset.size, device=images.device)[None]
+            columns = mirrored(places, draws["flip"], dataset.size)
+            colours = colours.gather(2, columns[:, None].expand(colours.shape))
+        lightness, classes = of_colours(colours)
         mean, std = sum(dataset.mean) / 3, sum(dataset.std) / 3
         return lightness.div_(100).sub_(mean).div_(std)[:, None], classes
 

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from spaces import Cost
 from workers.datasets import Dataset
 from workers.tasks._heads import Tiled
-from workers.tasks._images import check, constant, draw_flip, mirrored, normalise
+from workers.tasks._images import check, draw_flip, mirrored, normalise, planes
 from workers.tasks._permutations import orders
 from workers.tasks._task import Task
 from workers.tasks._top1 import Top1
@@ -74,13 +74,15 @@ class Jigsaw(Top1):
         target = draws["permutation"].to(torch.int64)
         tiles = _cut(images, target, draws, dataset).to(torch.float32)
         if "grey" in draws:
-            grey = (tiles * constant(LUMINANCE, tiles.device)).sum(dim=-1, keepdim=True)
-            tiles = torch.where(draws["grey"][:, None, None, None, None], grey, tiles)
-        tiles = normalise(tiles, dataset)
-        inner = (2, 3, 4)
-        std, mean = torch.std_mean(tiles, dim=inner, correction=0, keepdim=True)
-        tiles = tiles.sub_(mean).div_(std.clamp_min(FLAT))
-        return tiles.permute(0, 1, 4, 2, 3).contiguous(), target
+            red, green, blue = tiles.unbind(2)
+            grey = (red * LUMINANCE[0]).add_(green, alpha=LUMINANCE[1]).add_(blue, alpha=LUMINANCE[2])
+            # Exactly one of the two: a weight of 0 or 1 leaves no rounding, and is faster than a choice.
+            tiles = tiles.lerp(grey[:, :, None], draws["grey"].to(torch.float32)[:, None, None, None])
+        tiles = normalise(tiles, dataset).flatten(2)
+        tiles -= tiles.mean(dim=2, keepdim=True)
+        deviation = tiles.square().mean(dim=2, keepdim=True).sqrt_()
+        tiles /= deviation.clamp_min_(FLAT)
+        return tiles.view(len(images), -1, 3, dataset.jigsaw.tile, dataset.jigsaw.tile), target
 
     def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
         """Tiles through one trunk, their features in slot order into a linear layer."""
@@ -102,7 +104,7 @@ def _sources(slots: int, count: int, device: torch.device) -> Tensor:
 
 
 def _cut(images: Tensor, target: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
-    """Tiles uint8 (B, T, t, t, 3) in slot order."""
+    """Tiles uint8 (B, T, 3, t * t) in slot order."""
     cut, device = dataset.jigsaw, images.device
     source = _sources(cut.slots, cut.permutations, device)[target]  # (B, T) grid positions
     offset = draws["offset"].to(torch.int64).gather(1, source[..., None].expand(-1, -1, 2))
@@ -111,8 +113,7 @@ def _cut(images: Tensor, target: Tensor, draws: dict[str, Tensor], dataset: Data
     columns = (source % cut.grid * cut.patch + offset[..., 1])[..., None] + steps
     if "flip" in draws:
         columns = mirrored(columns.flatten(1), draws["flip"], cut.side).view_as(columns)
-    which = torch.arange(len(images), device=device)
-    return images[which[:, None, None, None], rows[..., None], columns[:, :, None, :]]
+    return planes(images, rows, columns)
 
 
 TASK: Task = Jigsaw()
