@@ -13,19 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from skimage.color import rgb2lab
+from skimage.color import rgb2gray, rgb2lab
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[Any]  # float32; of a grey image float64
 Draws = Mapping[str, Any]  # of one image: flip, grey: bool; crop: (2,); permutation: int; offset: (4, 2)
 Item = tuple[Floats, Any]
 
 SIDE, PAD, OFFSETS = 32, 4, 8
 GRID, PATCH, TILE = 2, 16, 12
 ORDERS = list(permutations(range(GRID**2)))
-LUMINANCE = np.array([0.2125, 0.7154, 0.0721], dtype=np.float32)
 GREY = 0.3
 
 
@@ -39,7 +38,7 @@ class Transforms:
 
     def cls(self, image: Floats, label: int, draws: Draws) -> Item:
         """Normalised, mirrored, padded with zeros and cropped: (3, 32, 32)."""
-        image = self._normalised(image / np.float32(255))
+        image = self._normalised(image / 255.0)
         if draws["flip"]:
             image = image[:, :, ::-1]
         image = np.pad(image, ((0, 0), (PAD, PAD), (PAD, PAD)), mode="constant")
@@ -57,29 +56,32 @@ class Transforms:
             image = image[:, :, ::-1]
         lab = rgb2lab(image.transpose(1, 2, 0).astype(np.uint8))
         nearest = self.colours.kneighbors(lab[:, :, 1:].reshape(-1, 2), return_distance=False)
-        lightness = (lab[:, :, 0] / 100 - np.mean(self.mean)) / np.mean(self.std)
-        return lightness[None].astype(np.float32), nearest.reshape(SIDE, SIDE)
+        lightness = lab[:, :, :1].transpose(2, 0, 1).astype(np.float32) / 100.0
+        lightness = (lightness - np.mean(self.mean)) / np.mean(self.std)
+        return lightness, nearest.reshape(SIDE, SIDE)
 
     def jig(self, image: Floats, label: int, draws: Draws) -> Item:
         """Tiles in the drawn order, each normalised by itself, (4, 3, 12, 12), and which order it is."""
         if draws["flip"]:
             image = image[:, :, ::-1]
         if draws["grey"]:
-            image = np.repeat(np.tensordot(LUMINANCE, image, axes=1)[None], 3, axis=0)
-        image = self._normalised(image / np.float32(255))
+            grey = rgb2gray(image.transpose(1, 2, 0).astype(np.uint8)) * 255.0
+            image = np.tile(grey, (3, 1, 1))
+        image = self._normalised(image / 255.0)
         tiles = np.empty((GRID**2, 3, TILE, TILE), dtype=np.float32)
         order = ORDERS[draws["permutation"]]
         for position, (down, right) in enumerate(draws["offset"]):
             top, left = PATCH * (position // GRID) + down, PATCH * (position % GRID) + right
             tile = image[:, top : top + TILE, left : left + TILE]
-            tiles[order[position]] = (tile - tile.mean()) / tile.std()
+            mean, deviation = np.mean(tile), np.std(tile)
+            tiles[order[position]] = (tile - mean) / deviation
         return tiles, draws["permutation"]
 
-    def _normalised(self, image: Floats) -> Floats:
-        """In place, a channel at a time; the image is a copy of the caller's."""
+    def _normalised(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A channel at a time; the image is a copy of the caller's."""
         for channel in range(3):
-            image[channel] -= self.mean[channel]
-            image[channel] /= self.std[channel]
+            image[channel] = image[channel] - self.mean[channel]
+            image[channel] = image[channel] / self.std[channel]
         return image
 
 
@@ -105,9 +107,9 @@ class Images(Dataset[Item]):
         return self.item(index, self.draw())
 
     def item(self, index: int, draws: Draws) -> Item:
-        """One image after its transform, contiguous for the collation."""
-        inputs, target = self.transform(self.images[index].copy(), self.labels[index], draws)
-        return np.ascontiguousarray(inputs), target
+        """One image after its transform."""
+        item: Item = self.transform(self.images[index].copy(), self.labels[index], draws)
+        return item
 
     def draw(self) -> Draws:
         """What chance decides about a training image of this task, and nothing that the task does not need."""

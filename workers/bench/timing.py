@@ -73,10 +73,13 @@ def wall_seconds(work: Work) -> float:
     return time.perf_counter() - start
 
 
-def interleaved(works: tuple[Work, ...], rounds: int, clock: Callable[[Work], float]) -> list[list[float]]:
-    """Seconds of each work in each round, (works, rounds); all are run once before, unmeasured."""
-    for work in works:
-        work()
+def interleaved(
+    works: tuple[Work, ...], rounds: int, clock: Callable[[Work], float], warm_up: int = 1
+) -> list[list[float]]:
+    """Seconds of each work in each round, (works, rounds), after `warm_up` rounds that are not measured."""
+    for _ in range(warm_up):
+        for work in works:
+            work()
     readings = [[clock(work) for work in works] for _ in range(rounds)]
     return [list(column) for column in zip(*readings, strict=True)]
 
