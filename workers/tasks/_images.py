@@ -26,10 +26,14 @@ def planes(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
     The one pass over the pixels that is not in the order of memory; everything after it is.
     """
-    channels = torch.arange(3, device=images.device)[:, None]
-    starts = (rows * (3 * images.shape[2]))[..., None, :] + channels  # (B, ..., 3, h)
-    at = starts[..., None] + (columns * 3)[..., None, None, :]
-    return images.flatten(1).gather(1, at.flatten(1)).view(*at.shape[:-2], -1)
+    device, line = images.device, 3 * images.shape[2]
+    # Half as many bytes of positions as int64, which is much of the work; a batch of 2 GB is the exception.
+    kind = torch.int32 if images.numel() < 2**31 else torch.int64
+    first = torch.arange(len(images), dtype=kind, device=device) * (line * images.shape[1])
+    lines = (rows.to(kind) * line).add_(first.view(-1, *[1] * (rows.dim() - 1)))
+    starts = lines[..., None, :] + torch.arange(3, dtype=kind, device=device)[:, None]  # (B, ..., 3, h)
+    at = starts[..., None] + (columns.to(kind) * 3)[..., None, None, :]
+    return images.flatten().index_select(0, at.flatten()).view(*at.shape[:-2], -1)
 
 
 def normalise(pixels: Tensor, dataset: Dataset) -> Tensor:
@@ -70,7 +74,7 @@ def augmented(images: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Ten
     side, device = images.shape[1], images.device
     if not draws:
         return normalise(images.permute(0, 3, 1, 2).contiguous().flatten(2), dataset).view(-1, 3, side, side)
-    steps = torch.arange(side, device=device) - PAD
+    steps = torch.arange(-PAD, side - PAD, dtype=torch.int32, device=device)
     rows, columns = (steps + draws["crop"][:, axis, None] for axis in (0, 1))  # (B, S), -4 .. S + 3
     inside_rows, inside_columns = (((at >= 0) & (at < side)).to(torch.float32) for at in (rows, columns))
     rows = rows.clamp_(0, side - 1)

@@ -47,10 +47,9 @@ class Rotation(Top1):
         """(4B, 3, S, S): each image's four turns counter-clockwise, one after the other; turns (4B,)."""
         check(images, self.side(dataset), self.name, dataset)
         upright = augmented(images, draws, dataset)
-        # Copies in the order of memory, but for one transposition: a turn is a mirrored transpose.
-        lying = upright.transpose(2, 3).contiguous()
-        turns = [upright, lying.flip(2), upright.flip((2, 3)), lying.flip(3)]
-        turned = torch.stack(turns, dim=1)
+        # One copy against the order of memory: a quarter turn is a mirrored transpose, the others are mirrored twice.
+        quarter = upright.transpose(2, 3).contiguous().flip(2)
+        turned = torch.stack([upright, quarter, upright.flip((2, 3)), quarter.flip((2, 3))], dim=1)
         return turned.flatten(0, 1), torch.arange(TURNS, device=images.device).repeat(len(images))
 
     def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
