@@ -32,9 +32,7 @@ from orchestrator.job import Job, perform
 from orchestrator.study import Execution
 from orchestrator.work import Work
 
-log = logging.getLogger(__name__)
 WINDOW = 1000  # trials a Tuner
-_POLL_S = 0.2
 
 
 class ResourcesError(ValueError):

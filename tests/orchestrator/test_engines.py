@@ -158,6 +158,19 @@ def test_a_trial_that_takes_too_long_is_ended(study: Write, tmp_path: Path) -> N
     assert "timeout" in ended.out
 
 
+def test_a_study_larger_than_a_window_goes_on_in_the_next(
+    study: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from orchestrator import runner, tune
+    from orchestrator.study import load
+
+    monkeypatch.setattr(tune, "WINDOW", 3)
+    file = study(archs=5, tasks=("jig",), engine="tune")
+    ended = runner.run(load(str(file)))
+    assert ended.exit_code == 0
+    assert len(rows(tmp_path / "run")) == 5
+
+
 def test_declared_gpus_are_shared_and_never_exceed_the_wish(study: Write, tmp_path: Path) -> None:
     """Two GPUs declared to Ray, half a one for a trial: placement as on a GPU machine, trained on the CPU."""
     execution = "gpus_per_trial = 0.5\ncpus_per_trial = 0.5\nkeep_checkpoints = true"
