@@ -1,4 +1,4 @@
-"""The verb bench: how fast this machine makes batches and trains, side by side with a plain implementation."""
+"""The verb bench: how fast this machine makes batches, trains and sweeps, side by side with a plain implementation."""
 
 import json
 from importlib.util import find_spec
@@ -32,7 +32,10 @@ def add_to(app: typer.Typer, out: Console) -> None:
 
     @app.command(rich_help_panel="Catalogue")
     def bench(
-        what: Annotated[Literal["data", "step"], typer.Argument(help="the data path, or the training step")],
+        what: Annotated[
+            Literal["data", "step", "sweep"],
+            typer.Argument(help="the data path, the training step, or trials through Ray"),
+        ],
         task: Annotated[list[str] | None, typer.Option(help="only this task (may be given often)")] = None,
         space: Annotated[list[str] | None, typer.Option(help="step: only this space (may be given often)")] = None,
         size: Annotated[
@@ -52,14 +55,17 @@ def add_to(app: typer.Typer, out: Console) -> None:
         progress = Console(stderr=True, highlight=False)
         try:
             with progress.status("") as status:
-                found = _measure(what, chosen, rounds, device, smoke, status.update)
+                if what == "sweep":
+                    found = _sweep(rounds, smoke, status.update)
+                else:
+                    found = _measure(what, chosen, rounds, device, smoke, status.update)
         except GateFailed as failure:
             progress.print(f"no ratio: {failure}", style="red", markup=False, soft_wrap=True)
             raise typer.Exit(1) from None
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(found, indent=1) + "\n")
-        _show(found, out)
+        (_show_sweep if what == "sweep" else _show)(found, out)
 
 
 def _chosen(option: str, given: list[str] | None, known: tuple[str, ...] | None) -> list[str]:
@@ -92,6 +98,34 @@ def _measure(
         return step.run(*chosen, rounds, where, note, small=smoke)
     finally:
         torch.set_num_threads(threads)
+
+
+def _sweep(rounds: int, smoke: bool, note: Any) -> dict[str, Any]:
+    """Run the sweep bench on every core, or for seconds on one."""
+    import os
+
+    from orchestrator import bench_sweep
+
+    if smoke:
+        return bench_sweep.run(1, 1, 1, note, epochs=1)
+    return bench_sweep.run(rounds, len(os.sched_getaffinity(0)), 6, note)
+
+
+def _show_sweep(found: dict[str, Any], out: Console) -> None:
+    """The sweep's figures, a line each."""
+    here = found["conditions"]
+    ratio = f"{found['ratio']:.1%} ({found['ratio_min']:.1%}..{found['ratio_max']:.1%})"
+    for name, value in [
+        ("throughput through Ray, of bare processes'", ratio),
+        (f"seconds for {found['trials']} trials, {found['at_once']} at a time", f"{found['seconds']:.1f}"),
+        ("the same in bare processes", f"{found['bare_seconds']:.1f}"),
+        ("start-up to the first trial, seconds", f"{found['start_up_s']:.1f}"),
+        ("besides training, seconds a trial", f"{found['besides_training_s']:.3f}"),
+    ]:
+        out.print(f"{name:<45} {value:>24}")
+    out.print(
+        f"{here['device']}, torch {here['torch']}, load {here['load'][0]}; median of {len(found['rounds'])} rounds"
+    )
 
 
 def _show(found: dict[str, Any], out: Console) -> None:

@@ -1,0 +1,24 @@
+"""`bench sweep`: the figures it promises are there; how large they are is no test's business."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import cli
+
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+
+
+def test_smoke_writes_the_documented_keys(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.json"
+    ended = cli("bench", "sweep", "--smoke", "--json", file)
+    assert ended.code == 0, ended.err
+    assert "through Ray" in ended.out
+    found = json.loads(file.read_text())
+    assert found["bench"] == "sweep"
+    assert found["trials"] == found["at_once"] == 1
+    (reading,) = found["rounds"]
+    assert reading["trained"] == 1
+    assert found["ratio"] == reading["ratio"] == reading["bare_seconds"] / reading["seconds"]
+    assert all(found[key] > 0 for key in ("seconds", "bare_seconds", "start_up_s", "besides_training_s"))
