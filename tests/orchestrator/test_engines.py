@@ -192,3 +192,27 @@ def test_gpus_wished_but_impossible_and_cpu_trials_that_see_none(study: Write, t
     assert cli("run", file, ARCHSWEEP_LOCAL_GPUS=2).code == 0
     (text,) = [p.read_text() for p in (tmp_path / "run").glob("trials/*/log.txt")]
     assert "CUDA_VISIBLE_DEVICES=''" in text
+
+
+def test_a_cluster_that_is_already_there_is_joined_and_left_running(study: Write, tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20},
+    )
+    try:
+        file = study(archs=1, tasks=("jig",), engine="tune")
+        ended = cli("run", file, RAY_ADDRESS=cluster.address)
+        assert ended.code == 0, ended.err
+        assert f"connecting to {cluster.address}" in ended.out
+        assert len(rows(tmp_path / "run")) == 1
+        refused = cli(
+            "run",
+            study(archs=2, tasks=("jig",), engine="tune", execution="cpus_per_trial = 8"),
+            RAY_ADDRESS=cluster.address,
+        )
+        assert refused.code == 2
+        assert "cpus_per_trial = 8, but the cluster has 1 CPU cores" in refused.err
+    finally:
+        cluster.shutdown()
