@@ -28,6 +28,7 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/archsweep bench data
 	$(BIN)/archsweep bench step
+	$(BIN)/archsweep bench sweep
 
 env: $(READY)
 
