@@ -57,9 +57,6 @@ class Outcome:
     error_class: str | None = None
     error_text: str | None = None
     traceback: str | None = None
-    diverged: bool = False
-    score_best: float | None = None
-    train_s: float = 0.0
 
     def columns(self) -> dict[str, Any]:
         """The columns of a row that the ledger reads."""
@@ -175,7 +172,4 @@ def perform(job: Job) -> Outcome:
         row.get("error_class"),
         row.get("error_text"),
         row.get("traceback"),
-        bool(row.get("diverged")),
-        row.get("score_best"),
-        row.get("train_s") or 0.0,
     )

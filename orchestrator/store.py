@@ -69,8 +69,12 @@ class RunStore:
 
     def publish_attempt(self, row: dict[str, Any]) -> None:
         """Publish the row of one attempt: from here on it is safe whatever dies."""
-        name = f"{row['trial_id']}.{row['launch']}.{row['attempt']}.parquet"
-        self.write(parquet_bytes([row]), "attempts", name)
+        self.write(parquet_bytes([row]), "attempts", _attempt_name(row["trial_id"], row["launch"], row["attempt"]))
+
+    def attempt(self, trial_id: str, launch: str, attempt: int) -> dict[str, Any] | None:
+        """The row of one attempt as it was published, None where there is none (any more) among the loose ones."""
+        found = self._tables("attempts", [_attempt_name(trial_id, launch, attempt)])
+        return next((table.to_pylist()[0] for table in found.values()), None)
 
     def attempts(self, columns: list[str] | None = None) -> pa.Table:
         """Every attempt known now, each once, compacted or not, in the newest schema."""
@@ -131,6 +135,10 @@ class RunStore:
         buffer = io.BytesIO()
         pq.write_table(plan, buffer, compression="zstd")
         self.write(buffer.getvalue(), "plan.parquet")
+
+
+def _attempt_name(trial_id: str, launch: str, attempt: int) -> str:
+    return f"{trial_id}.{launch}.{attempt}.parquet"
 
 
 def conform(table: pa.Table) -> pa.Table:

@@ -21,7 +21,6 @@ class Counts:
     done: int = 0  # with an ok row, earlier launches included
     trained: int = 0  # ok rows of this launch
     failed: int = 0  # failed attempts of this launch
-    diverged: int = 0
 
 
 class Work:
@@ -40,7 +39,6 @@ class Work:
         self.running: dict[str, Job] = {}
         self.counts = Counts(total)
         self.stopping = threading.Event()
-        self.last_error: str | None = None
         self.listeners: list[Any] = []
 
     @property
@@ -88,10 +86,19 @@ class Work:
         self._tell(outcome)
 
     def lost(self, trial_id: str, kind: str, text: str) -> None:
-        """A job's worker died with it; its failed row is published here, since the worker cannot."""
+        """A job's worker died with it; its failed row is published here, since the worker cannot.
+
+        A worker may die after it has published its row: that row stands, it is not written over.
+        """
         with self._lock:
             job = self.running.pop(trial_id, None)
         if job is None:
+            return
+        published = self._store.attempt(trial_id, self._settings.launch, job.attempt)
+        if published is not None:
+            with self._lock:
+                self._settle(published)
+            self._tell(Outcome(**{name: published[name] for name in Outcome.__dataclass_fields__}))
             return
         now = datetime.now(UTC)
         row = {
@@ -116,10 +123,8 @@ class Work:
         if row["status"] == "ok":
             self.counts.done += 1
             self.counts.trained += 1
-            self.counts.diverged += bool(row.get("diverged"))
             return
         self.counts.failed += 1
-        self.last_error = row.get("error_text")
         if not self._ledger.waits(trial_id):
             self._queue.append(trial_id)
 
