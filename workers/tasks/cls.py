@@ -2,40 +2,25 @@
 
 from dataclasses import dataclass
 
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from spaces import Cost
 from workers.datasets import Dataset
 from workers.tasks._heads import Pooled
-from workers.tasks._images import augmented, check, draw_crop, draw_flip
+from workers.tasks._images import augmented, check
 from workers.tasks._task import Task
-from workers.tasks._top1 import Top1
+from workers.tasks._upright import Upright
 
 
 @dataclass(frozen=True)
-class Classification(Top1):
+class Classification(Upright):
     """The supervised task. UnNAS's CIFAR pipeline: mirror, pad by 4, crop; nothing at test time."""
 
     name: str = "cls"
-    in_channels: int = 3
 
     def classes(self, dataset: Dataset) -> int:
         """The dataset's own."""
         return dataset.classes
-
-    def side(self, dataset: Dataset) -> int:
-        """The native side."""
-        return dataset.size
-
-    def element(self, dataset: Dataset) -> tuple[int, ...]:
-        """One image."""
-        return (3, dataset.size, dataset.size)
-
-    def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
-        """`flip` (n,) and `crop` (n, 2); nothing at test time."""
-        if not train:
-            return {}
-        return {"flip": draw_flip(n, generator), "crop": draw_crop(n, generator)}
 
     def batch(
         self, images: Tensor, labels: Tensor, draws: dict[str, Tensor], dataset: Dataset

@@ -3,43 +3,28 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from spaces import Cost
 from workers.datasets import Dataset
 from workers.tasks._heads import Pooled
-from workers.tasks._images import augmented, check, draw_crop, draw_flip
+from workers.tasks._images import augmented, check
 from workers.tasks._task import Task
-from workers.tasks._top1 import Top1
+from workers.tasks._upright import Upright
 
 TURNS = 4
 
 
 @dataclass(frozen=True)
-class Rotation(Top1):
+class Rotation(Upright):
     """Every image is augmented once and seen in all four turns, in training and at test time (UnNAS)."""
 
     name: str = "rot"
-    in_channels: int = 3
     views: int = TURNS
 
     def classes(self, dataset: Dataset) -> int:
         """The four turns."""
         return TURNS
-
-    def side(self, dataset: Dataset) -> int:
-        """The native side."""
-        return dataset.size
-
-    def element(self, dataset: Dataset) -> tuple[int, ...]:
-        """One turned image."""
-        return (3, dataset.size, dataset.size)
-
-    def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
-        """`flip` (n,) and `crop` (n, 2); nothing at test time."""
-        if not train:
-            return {}
-        return {"flip": draw_flip(n, generator), "crop": draw_crop(n, generator)}
 
     def batch(
         self, images: Tensor, labels: Tensor, draws: dict[str, Tensor], dataset: Dataset
