@@ -115,7 +115,9 @@ def test_a_killed_worker_costs_one_attempt(study: Write, tmp_path: Path) -> None
     file, run = study(archs=2, epochs=12, engine="tune", execution="max_concurrent = 1"), tmp_path / "run"
     driver = start("run", file)
     wait_for_rows(run, 1)
-    workers = _workers_of(driver.pid)
+    end = time.monotonic() + 30
+    while not (workers := _workers_of(driver.pid)) and time.monotonic() < end:
+        time.sleep(0.05)  # between two trials nobody trains for a moment
     assert workers
     for pid in workers:
         os.kill(pid, signal.SIGKILL)
