@@ -52,6 +52,7 @@ SCHEMA = pa.schema(
         ("python_version", pa.string()),
         ("precision", pa.string()),
         ("resumed", pa.int32()),
+        ("step_mode", pa.string()),
     ]
 )
 CURVES = tuple(field.name for field in SCHEMA if field.name.startswith("curve_"))

@@ -25,6 +25,7 @@ class Settings:
     cache_dir: str | None
     gpus: float
     checkpoint_s: float
+    cuda_graphs: bool
     keep: bool
     timeout_s: float | None  # ends the whole process: only for processes that belong to one trial at a time
 
@@ -146,6 +147,7 @@ def perform(job: Job) -> Outcome:
             cache_dir=settings.cache_dir,
             checkpoint_url=store.at("trials", job.trial_id, "checkpoint.pt"),
             checkpoint_every_s=settings.checkpoint_s,
+            cuda_graphs=settings.cuda_graphs,
             stop=lambda: store.exists(STOP),
         )
     except workers.Interrupted as stopped:

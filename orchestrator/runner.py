@@ -105,6 +105,7 @@ def _settings(study: Study, store: RunStore, roots: Mapping[str, Path | None], l
         cache_dir=_absolute(execution.cache_dir),
         gpus=gpus,
         checkpoint_s=execution.checkpoint_s,
+        cuda_graphs=execution.cuda_graphs,
         keep=execution.keep_checkpoints,
         timeout_s=execution.trial_timeout_s if execution.engine == "tune" else None,
     )

@@ -114,6 +114,9 @@ class Execution(_Part):
     )
     checkpoint_s: float = Field(60, ge=0, description="seconds between checkpoints of one training")
     cache_dir: str | None = Field(None, description="arrays prepared once a node; default ~/.cache/archsweep")
+    cuda_graphs: bool = Field(
+        True, description="replay training steps on GPUs as CUDA graphs; same numbers, less waiting"
+    )
     keep_checkpoints: bool = Field(False, description="keep each trial's folder (log, checkpoint) after success")
 
     @field_validator("gpus_per_trial")

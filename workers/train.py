@@ -1,8 +1,10 @@
 """The loop: one epoch of training, the statistics of batch norm, one evaluation.
 
 It never asks which task it is.  All random draws of an epoch are made at once, before it begins, and sliced by the
-step; nothing here reads a number back from the device, so an epoch is one uninterrupted queue of work.
+step; nothing here reads a number back from the device, so an epoch is one uninterrupted queue of work, and a GPU can
+record a step, from the choice of its images to the optimiser, and replay it (workers/captured.py).
 
+A *part* is what one step is made of: `image`, positions in the split, int64 (B,), and the task's draws for them.
 Shapes: N images of a split, B images of a batch, H, W pixels.
 """
 
@@ -10,11 +12,13 @@ import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from workers import datasets, tasks
+from workers.captured import Captured, Part, Recorder
 from workers.datasets import Split
 from workers.recipes import Recipe
 from workers.seeds import stream
@@ -44,46 +48,117 @@ class Training:
     train: Images
     test: Images
     device: torch.device
+    record: Recorder | None = None  # how steps are captured; None: every operation is queued by itself
 
     @property
     def steps(self) -> int:
         """Steps an epoch; the last partial batch is dropped."""
         return len(self.train.pixels) // self.trial.recipe.batch
 
+    @cached_property
+    def learning(self) -> "Repeated":
+        """The training step; `sums` is the sum of its losses since it was last zeroed."""
+        return _learning(self)
+
+    @cached_property
+    def judging(self) -> "Repeated":
+        """The evaluation of a part of the test split; `sums`: targets met, all targets, the sum of all scores."""
+        return _judging(self)
+
     def _stream(self, purpose: str, epoch: int) -> torch.Generator:
         t = self.trial
         return stream(t.dataset_id, t.task, t.seed, purpose, epoch)
 
+    def parts(self, purpose: str, epoch: int, steps: int) -> Iterator[Part]:
+        """`steps` parts of the training split, in the order of the (purpose, epoch) stream."""
+        size, generator = self.trial.recipe.batch, self._stream(purpose, epoch)
+        order = torch.randperm(len(self.train.pixels), generator=generator)[: steps * size]
+        return self._parts(order, generator, size, train=True)
+
+    def test_parts(self) -> Iterator[Part]:
+        """The whole test split in order, the same parts at every evaluation of every architecture."""
+        order = torch.arange(len(self.test.pixels))
+        return self._parts(order, self._stream("test", 0), self.trial.recipe.test_batch, train=False)
+
+    def _parts(self, order: Tensor, generator: torch.Generator, size: int, train: bool) -> Iterator[Part]:
+        task, dataset = tasks.get(self.trial.task), datasets.get(self.trial.dataset)
+        drawn = {"image": order, **task.draw(len(order), dataset, generator, train=train)}
+        drawn = {name: values.to(self.device) for name, values in drawn.items()}
+        for start in range(0, len(order), size):
+            yield {name: values[start : start + size] for name, values in drawn.items()}
+
+    def batch(self, split: Images, part: Part) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of a part."""
+        task, dataset = tasks.get(self.trial.task), datasets.get(self.trial.dataset)
+        draws = {name: values for name, values in part.items() if name != "image"}
+        # index_select copies whole images, which indexing does not.
+        return task.batch(split.pixels.index_select(0, part["image"]), split.labels[part["image"]], draws, dataset)
+
     def batches(self, purpose: str, epoch: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
         """`steps` augmented batches of the training split, in the order of the (purpose, epoch) stream."""
-        task, dataset = tasks.get(self.trial.task), datasets.get(self.trial.dataset)
-        size, generator = self.trial.recipe.batch, self._stream(purpose, epoch)
-        order = torch.randperm(len(self.train.pixels), generator=generator)[: steps * size].to(self.device)
-        draws = task.draw(len(order), dataset, generator, train=True)
-        draws = {name: drawn.to(self.device) for name, drawn in draws.items()}
-        for start in range(0, len(order), size):
-            part = slice(start, start + size)
-            chosen = order[part]
-            yield task.batch(
-                self.train.pixels.index_select(0, chosen),  # copies whole images, which indexing does not
-                self.train.labels[chosen],
-                {name: drawn[part] for name, drawn in draws.items()},
-                dataset,
-            )
+        return (self.batch(self.train, part) for part in self.parts(purpose, epoch, steps))
 
     def test_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The whole test split, the same batches at every evaluation of every architecture."""
-        task, dataset = tasks.get(self.trial.task), datasets.get(self.trial.dataset)
-        draws = task.draw(len(self.test.pixels), dataset, self._stream("test", 0), train=False)
-        draws = {name: drawn.to(self.device) for name, drawn in draws.items()}
-        for start in range(0, len(self.test.pixels), self.trial.recipe.test_batch):
-            part = slice(start, start + self.trial.recipe.test_batch)
-            yield task.batch(
-                self.test.pixels[part],
-                self.test.labels[part],
-                {name: drawn[part] for name, drawn in draws.items()},
-                dataset,
-            )
+        return (self.batch(self.test, part) for part in self.test_parts())
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Work that is done part by part, and what it adds up on the device."""
+
+    work: Captured
+    sums: tuple[Tensor, ...]
+
+    def over(self, parts: Iterator[Part]) -> tuple[Tensor, ...]:
+        """Do the work on all parts; the sums from zero."""
+        for total in self.sums:
+            total.zero_()
+        for part in parts:
+            self.work(part)
+        return self.sums
+
+
+def _learning(t: Training) -> Repeated:
+    task, recipe = tasks.get(t.trial.task), t.trial.recipe
+    total = torch.zeros((), dtype=torch.float64, device=t.device)
+
+    def work(part: Part) -> None:
+        inputs, targets = t.batch(t.train, part)
+        t.optimizer.zero_grad(set_to_none=True)
+        with arithmetic(recipe, t.device):
+            loss = task.training_loss(t.net, inputs, targets)
+        loss.backward()
+        t.optimizer.step()
+        total.add_(loss.detach())
+
+    def state() -> list[Tensor]:
+        # Momentum is there from the start, as zeros, so that the step which is recorded is like any other.
+        momenta = [
+            t.optimizer.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+            for p in t.net.parameters()
+            if recipe.momentum
+        ]
+        return [*t.net.parameters(), *t.net.buffers(), *momenta, total]
+
+    return Repeated(Captured(work, state, t.device, t.record), (total,))
+
+
+def _judging(t: Training) -> Repeated:
+    task, recipe = tasks.get(t.trial.task), t.trial.recipe
+    correct, count = (torch.zeros((), dtype=torch.int64, device=t.device) for _ in range(2))
+    health = torch.zeros((), dtype=torch.float64, device=t.device)
+
+    def work(part: Part) -> None:
+        inputs, targets = t.batch(t.test, part)
+        with torch.no_grad(), arithmetic(recipe, t.device):
+            met, total = task.judge(t.net, inputs, targets)
+        correct.add_(met)
+        count.add_(targets.numel())
+        health.add_(total)  # one NaN or infinity anywhere stays in the sum
+
+    sums = (correct, count, health)
+    return Repeated(Captured(work, lambda: list(sums), t.device, t.record), sums)
 
 
 def arithmetic(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
@@ -101,20 +176,22 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
     return 0.5 * recipe.lr * (1 + math.cos(math.pi * epoch / recipe.epochs))
 
 
+def _set_rate(t: Training, rate: float) -> None:
+    """A captured step reads the rate from the device: there it is a tensor, and stays the same one."""
+    for group in t.optimizer.param_groups:
+        if t.device.type == "cpu" and t.record is None:
+            group["lr"] = rate
+        elif isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = torch.tensor(rate, device=t.device)
+
+
 def train_epoch(t: Training, epoch: int) -> Tensor:
     """One pass over the training split (epoch counts from 0); the mean loss as a float64 scalar on the device."""
-    task, recipe = tasks.get(t.trial.task), t.trial.recipe
-    for group in t.optimizer.param_groups:
-        group["lr"] = learning_rate(recipe, epoch)
+    _set_rate(t, learning_rate(t.trial.recipe, epoch))
     t.net.train()
-    total = torch.zeros((), dtype=torch.float64, device=t.device)
-    for inputs, targets in t.batches("train", epoch, t.steps):
-        with arithmetic(recipe, t.device):
-            loss = task.training_loss(t.net, inputs, targets)
-        t.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        t.optimizer.step()
-        total += loss.detach()
+    (total,) = t.learning.over(t.parts("train", epoch, t.steps))
     return total / t.steps
 
 
@@ -161,18 +238,8 @@ def _running(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     return norm.running_mean, norm.running_var
 
 
-@torch.no_grad()
 def evaluate(t: Training) -> tuple[float, bool]:
     """Top-1 over the whole test split as a fraction in [0, 1], and whether all outputs were finite."""
-    task, recipe = tasks.get(t.trial.task), t.trial.recipe
     t.net.eval()
-    correct = torch.zeros((), dtype=torch.int64, device=t.device)
-    health = torch.zeros((), dtype=torch.float64, device=t.device)
-    count = 0
-    for inputs, targets in t.test_batches():
-        with arithmetic(recipe, t.device):
-            met, total = task.judge(t.net, inputs, targets)
-        correct += met
-        health += total  # one NaN or infinity anywhere stays in the sum
-        count += targets.numel()
-    return correct.item() / count, math.isfinite(health.item())
+    correct, count, health = t.judging.over(t.test_parts())
+    return correct.item() / count.item(), math.isfinite(health.item())

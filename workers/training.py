@@ -14,6 +14,7 @@ from torch import nn
 
 import spaces
 from workers import checkpoint, datasets, provenance, tasks
+from workers.captured import Recorder, cuda_graph
 from workers.network import build_network, cost
 from workers.seeds import seed_of
 from workers.train import Images, Training, evaluate, precise_bn, train_epoch
@@ -61,7 +62,11 @@ class Progress:
 
 
 def _prepare(
-    trial: Trial, device: torch.device, data_root: str | Path | None, cache_dir: str | Path | None
+    trial: Trial,
+    device: torch.device,
+    data_root: str | Path | None,
+    cache_dir: str | Path | None,
+    record: Recorder | None = None,
 ) -> Training:
     """Network, optimiser and images of a trial, as they are before the first epoch."""
     arrays = datasets.prepare(trial.dataset, data_root, cache_dir, expect=trial.dataset_id)
@@ -72,7 +77,8 @@ def _prepare(
             f"{trial.dataset_id}; override batch with a smaller one"
         )
     net, optimizer = learner(trial, device)
-    return Training(trial, net, optimizer, Images.of(arrays.train, device), Images.of(arrays.test, device), device)
+    train, test = (Images.of(split, device) for split in (arrays.train, arrays.test))
+    return Training(trial, net, optimizer, train, test, device, record)
 
 
 def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -157,6 +163,7 @@ def run(
     checkpoint_url: str | None = None,
     checkpoint_every_s: float = 60.0,
     stop: Callable[[], bool] | None = None,
+    cuda_graphs: bool = True,
 ) -> dict[str, Any]:
     """Train a trial and give its row (`workers.row.SCHEMA`, as a dict); scores are fractions of the test split.
 
@@ -164,6 +171,9 @@ def run(
     `checkpoint_every_s` seconds, and a killed training goes on from it: on the CPU the row is bit for bit that of
     an undisturbed one, times aside.  `stop` is asked between epochs; when it says so, the state is saved and
     Interrupted raised.  A diverged training is a row with `diverged=True`.  What else goes wrong is raised.
+
+    On a CUDA device steps are replayed as graphs; where that is impossible, or not wanted (`cuda_graphs=False`),
+    they are queued one operation after the other, and the row's `step_mode` says so.
     """
     began, clock = datetime.now(UTC), time.perf_counter()
     where = torch.device(device)
@@ -174,7 +184,8 @@ def run(
         torch.set_num_threads(trial.recipe.threads)
     try:
         provenance.forget_peak_memory(where)
-        t = _prepare(trial, where, data_root, cache_dir)
+        record = cuda_graph if cuda_graphs and where.type == "cuda" else None
+        t = _prepare(trial, where, data_root, cache_dir, record)
         progress = _resume(t, checkpoint_url)
         resumed = progress.epochs
         _train(t, progress, checkpoint_url, checkpoint_every_s, stop)
@@ -188,6 +199,7 @@ def run(
         "attempt": 1,
         "peak_mem_bytes": peak,
         "resumed": resumed,
+        "step_mode": t.learning.work.mode,
         "device": provenance.device_name(where),
         "gpu_share": 0.0 if where.type == "cpu" else 1.0,
         "started_at": began,

@@ -18,8 +18,9 @@ from workers.bench import GateFailed
 from workers.bench.baseline_step import Library, Plain
 from workers.bench.data import DATASET, training
 from workers.bench.timing import Ceiling, Paired, conditions, cpu_seconds, cuda_seconds, interleaved
+from workers.captured import Part, cuda_graph
 from workers.recipes import Recipe
-from workers.train import Training, train_epoch
+from workers.train import Images, Training, train_epoch
 from workers.training import learner
 
 TOLERANCE = 1e-9  # of outputs and gradients in float64, relative to the largest
@@ -42,8 +43,11 @@ class Ready(Training):
     def steps(self) -> int:
         return len(self.ready)
 
-    def batches(self, purpose: str, epoch: int, steps: int) -> Iterator[Batch]:
-        return iter(self.ready[:steps])
+    def parts(self, purpose: str, epoch: int, steps: int) -> Iterator[Part]:
+        return ({"inputs": inputs, "targets": targets} for inputs, targets in self.ready[:steps])
+
+    def batch(self, split: Images, part: Part) -> Batch:
+        return part["inputs"], part["targets"]
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,8 @@ def sides(cell: Cell, device: torch.device, dtype: torch.dtype, batch: int | Non
     with torch.no_grad():
         for mine, theirs in zip(net.parameters(), rival.parameters(), strict=True):
             theirs.copy_(mine)
-    return Ready(trial, net, optimizer, source.train, source.test, device, ready), rival
+    record = cuda_graph if device.type == "cuda" else None  # as a training does it
+    return Ready(trial, net, optimizer, source.train, source.test, device, record, ready), rival
 
 
 def differences(t: Ready, rival: Baseline) -> dict[str, float]:

@@ -124,7 +124,8 @@ class _Table:
         """As `of_colours`; None where the table does not pay yet."""
         if self.columns is None:
             self.asked += colours.numel()
-            if self.asked < COLOURS:
+            # A GPU makes it in no time, and must have it before a step is recorded: what is recorded stays so.
+            if self.device.type == "cpu" and self.asked < COLOURS:
                 return None
             self.columns = self.make()
         lightness, classes = (column.index_select(0, colours.flatten()) for column in self.columns)
