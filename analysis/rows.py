@@ -52,6 +52,7 @@ SCHEMA = pa.schema(
         ("python_version", pa.string()),
         ("precision", pa.string()),
         ("resumed", pa.int32()),
+        ("device_mem_bytes", pa.int64()),
         ("step_mode", pa.string()),
     ]
 )

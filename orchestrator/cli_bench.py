@@ -86,6 +86,38 @@ def add_to(app: typer.Typer, out: Console) -> None:
         _show(_measured(measure, file), out)
 
     @bench.command()
+    def packing(
+        task: Task = None,
+        space: Annotated[list[str] | None, typer.Option(help="only this space (may be given often)")] = None,
+        size: Annotated[
+            list[str] | None, typer.Option(help="only p10, median or p90 of the MACs (may be given often)")
+        ] = None,
+        way: Annotated[
+            list[str] | None, typer.Option(help="only eager, processes, mps or streams (may be given often)")
+        ] = None,
+        at_once: Annotated[str, typer.Option(help="how many trainings at a time")] = "1,2,4,8",
+        seconds: Annotated[float, typer.Option(min=0.1, help="of each reading")] = 5.0,
+        device: Device = "cuda",
+        file: File = None,
+        smoke: Smoke = False,
+    ) -> None:
+        """Several trainings side by side on one device: which way, and how many?"""
+        from workers.bench.packing import WAYS
+        from workers.bench.step import SPACES
+
+        chosen = _chosen("task", task, TASKS), _chosen("space", space, SPACES), _chosen("size", size, QUANTILES)
+        where = _device(device)
+        known = WAYS if where.type == "cuda" else ("eager", "processes")  # a CPU has neither streams nor the service
+        ways, counts = _chosen("way", way, known), _counts(at_once)
+
+        def measure(note: Note) -> dict[str, Any]:
+            from workers.bench import packing
+
+            return packing.run(*chosen, ways, counts, where, note, seconds, small=smoke)
+
+        _show_packing(_measured(measure, file), out)
+
+    @bench.command()
     def sweep(rounds: Rounds = 5, file: File = None, smoke: Smoke = False) -> None:
         """Trials through Ray, against bare processes that train the same ones."""
         _show_sweep(_measured(lambda note: _sweep(rounds, smoke, note), file), out)
@@ -96,6 +128,17 @@ def _chosen(option: str, given: list[str] | None, known: tuple[str, ...]) -> lis
     if strange := sorted(set(given or []) - set(known)):
         raise LookupError(f"--{option} {', '.join(strange)}: bench knows {', '.join(known)}")
     return [name for name in known if not given or name in given]
+
+
+def _counts(text: str) -> list[int]:
+    """Numbers of trainings at a time, as `1,2,4`."""
+    try:
+        counts = [int(word) for word in text.split(",")]
+    except ValueError:
+        counts = []
+    if not counts or min(counts) < 1:
+        raise ValueError(f"--at-once {text!r}; right are numbers from 1 on with commas between, as 1,2,4")
+    return counts
 
 
 def _device(name: str) -> Any:
@@ -187,3 +230,35 @@ def _show(found: dict[str, Any], out: Console) -> None:
         out.print("* against nasbench_pytorch's own network and trainer")
     if step:
         out.print("ceiling: share of a large dense convolution's speed, measured between the rounds")
+
+
+def _show_packing(found: dict[str, Any], out: Console) -> None:
+    """Steps a second of all trainings together, a line each; then the hours of a study."""
+    view = Table(box=None, pad_edge=False)
+    for place, name in enumerate(("space", "task", "MACs", "way", "at once", "steps/s", "x eager", "GB each")):
+        view.add_column(name, justify="left" if place < 4 else "right", no_wrap=True)
+    eager = {
+        (line["space"], line["task"], line["quantile"]): line["steps_per_s"]
+        for line in found["lines"]
+        if line["way"] == "eager" and "error" not in line
+    }
+    for line in found["lines"]:
+        cell = (line["space"], line["task"], line["quantile"])
+        if "error" in line:
+            view.add_row(*cell, line["way"], str(line["k"]), "-", "-", "-")
+            continue
+        ratio = f"{line['steps_per_s'] / eager[cell]:.2f}" if cell in eager else ""
+        figures = f"{line['steps_per_s']:.2f}", ratio, f"{line['peak_mem_bytes'] / 1e9:.2f}"
+        view.add_row(*cell, line["way"], str(line["k"]), *figures)
+    out.print(view)
+    for problem in sorted({f"{line['way']}: {line['error']}" for line in found["lines"] if "error" in line}):
+        out.print(f"- {problem}", markup=False)
+    if found["study"]:
+        hours = Table(box=None, pad_edge=False, title="device hours of 500 architectures, 100 epochs of CIFAR-10")
+        for place, name in enumerate(("space", "task", "way", "at once", "hours")):
+            hours.add_column(name, justify="left" if place < 3 else "right", no_wrap=True)
+        for line in found["study"]:
+            hours.add_row(line["space"], line["task"], line["way"], str(line["k"]), f"{line['hours']:,.1f}")
+        out.print(hours)
+    here = found["conditions"]
+    out.print(f"{here['device']}, torch {here['torch']}, {found['seconds']:g} s a reading, one reading each")

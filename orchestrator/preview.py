@@ -11,6 +11,7 @@ from rich.table import Table
 import spaces
 from orchestrator.estimate import Estimate, duration, estimate, rate_of
 from orchestrator.ledger import Ledger
+from orchestrator.packing import Room, room
 from orchestrator.plan import plan
 from orchestrator.runner import open_run
 from orchestrator.status import CELL
@@ -41,6 +42,7 @@ class Preview:
     left: Estimate
     device: str
     checkpoint_bytes: int  # of the largest network
+    room: Room | None  # on a GPU, where trials are left to train on one
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for `--json`."""
@@ -53,6 +55,8 @@ class Preview:
             "device": self.device,
             "device_seconds_left": self.left.seconds,
             "basis": self.left.basis,
+            "gpu_bytes_a_trial": self.room and self.room.trial,
+            "gpus_per_trial_with_room": self.room and self.room.share,
             "samples": {
                 k: {"kept": len(s.archs), "drawn": s.drawn, "rejected": s.rejected} for k, s in self.samples.items()
             },
@@ -75,7 +79,8 @@ def preview(study: Study) -> Preview:
     planned = plan(study)
     store = open_run(study)
     ledger, rates = Ledger.of(store), rate_of(store)
-    device = "cpu" if study.execution.gpus_per_trial == 0 or _embedded(study) else "gpu"
+    wish = study.execution.gpus_per_trial
+    device = "gpu" if wish or (wish is None and not _embedded(study)) else "cpu"
     rows = planned.table.drop_columns(["graph"]).to_pylist()
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
@@ -93,6 +98,7 @@ def preview(study: Study) -> Preview:
             estimate(missing, rates, device),
         )
     largest = max((r["params"] for r in rows), default=0)
+    most_work = [max(members, key=lambda r: r["macs"]) for members in groups.values()]
     return Preview(
         study,
         cells,
@@ -101,6 +107,7 @@ def preview(study: Study) -> Preview:
         estimate(left, rates, device),
         device,
         largest * 4 * _STATE_COPIES,
+        room(store, most_work) if device == "gpu" and left else None,
     )
 
 
@@ -146,6 +153,8 @@ def show(found: Preview, console: Console) -> None:
         why = ", ".join(f"{n:,} {reason}" for reason, n in sample.rejected.items() if n) or "none rejected"
         console.print(f"{label}: {len(sample.archs):,} of {sample.drawn:,} drawn architectures kept ({why})")
     console.print(f"time left: about {duration(found.left.seconds)} of one {found.device} ({found.left.basis})")
+    if found.room is not None:
+        console.print(found.room.text())
     at_once = found.study.execution.max_concurrent
     console.print(
         f"disk: rows about {total * _ROW_BYTES / 1e6:,.1f} MB; checkpoints at most "

@@ -59,6 +59,11 @@ def device_name(device: torch.device) -> str:
     return _processor()
 
 
+def device_memory(device: torch.device) -> int | None:
+    """Bytes that a GPU has in all; nothing for a CPU."""
+    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
+
+
 @cache
 def _processor() -> str:
     try:

@@ -65,6 +65,7 @@ SCHEMA = pa.schema(
         ("python_version", pa.string()),
         ("precision", pa.string()),
         ("resumed", pa.int32()),  # epochs taken over from a checkpoint
+        ("device_mem_bytes", pa.int64()),  # of a GPU; null on a CPU
         ("step_mode", pa.string()),  # graph | eager | eager: why no graph could be captured
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},

@@ -201,6 +201,7 @@ def run(
         "resumed": resumed,
         "step_mode": t.learning.work.mode,
         "device": provenance.device_name(where),
+        "device_mem_bytes": provenance.device_memory(where),
         "gpu_share": 0.0 if where.type == "cpu" else 1.0,
         "started_at": began,
         "finished_at": datetime.now(UTC),

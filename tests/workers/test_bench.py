@@ -1,6 +1,7 @@
 """Bench: both sides compute the same thing, a difference is noticed, and what is written has the documented keys."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from orchestrator import cli
-from workers.bench import GateFailed, data, step
+from workers.bench import GateFailed, data, packing, step
 from workers.bench.baseline_step import Library, Plain, topk_errors
 from workers.bench.timing import Ceiling, Paired
 
@@ -182,3 +183,32 @@ def test_a_failed_gate_prints_no_ratio(what: str, tmp_path: Path, capsys, monkey
     assert out == ""
     assert "no ratio" in err
     assert not file.exists()
+
+
+def test_packing_measures_processes_side_by_side(tmp_path: Path, capsys, monkeypatch) -> None:
+    file = tmp_path / "bench.json"
+    words = ["packing", "--smoke", "--device", "cpu", "--seconds", 0.2, "--at-once", "2", "--json", file]
+    chosen = ["--way", "processes", "--task", "jig", "--space", "nasbench101", "--size", "p10"]
+    code, out, err = bench(capsys, monkeypatch, *words, *chosen)
+    assert code == 0, err
+    assert max(map(len, out.splitlines())) <= 80
+    lines = json.loads(file.read_text())["lines"]
+    assert [(line["way"], line["k"]) for line in lines] == [("processes", 2)]
+    assert all(line["steps_per_s"] > 0 and line["mode"] == "eager" and line["peak_mem_bytes"] > 0 for line in lines)
+    code, _, err = bench(capsys, monkeypatch, "packing", "--device", "cpu", "--at-once", "1;2")
+    assert code == 2
+    assert "as 1,2,4" in err
+
+
+def test_a_process_that_fails_is_said() -> None:
+    cell = packing.cells(["cls"], ["nasbench101"], ["p10"], 1, small=True)[0]
+    trial = cell.trial.model_copy(update={"recipe": cell.trial.recipe.replace(batch=4096)})
+    line = packing.measure(replace(cell, trial=trial), "processes", 1, "cpu", 0.1)
+    assert "steps_per_s" not in line
+    assert "batch of 4096" in line["error"]
+
+
+def test_hours_of_a_study_follow_from_the_paces() -> None:
+    line = {"batch": 500, "steps_per_s": 10.0, "test_images_per_s": 1000.0}
+    # 100 steps and 10,000 test images an epoch: 20 s; 100 epochs of 500 architectures.
+    assert packing.hours([line, line]) == pytest.approx(500 * 100 * 20 / 3600)

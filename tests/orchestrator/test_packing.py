@@ -1,0 +1,83 @@
+"""Room on a GPU: what `plan` says about gpus_per_trial."""
+
+import pandas as pd
+import pytest
+import torch
+
+import workers
+from orchestrator import packing
+from orchestrator.preview import preview
+from orchestrator.store import RunStore
+from orchestrator.study import load
+from tests.orchestrator.conftest import Write, cli
+from workers.memory import saved_bytes, training_bytes
+
+
+def trial(**more: object) -> workers.Trial:
+    recipe = workers.recipe("unnas", space="nasbench101", dataset="cifar10", task="cls").replace(**more)
+    arch = "c3.0_c1.01_mp.02_out.23"
+    return workers.Trial(space="nasbench101", arch=arch, dataset="cifar10", task="cls", recipe=recipe)
+
+
+def test_memory_is_that_of_the_tensors_a_real_step_keeps() -> None:
+    """The count of the meta device against real tensors, whose storages tell what shares memory."""
+    t = trial(batch=4, width=8, depth=1)
+    net, kept = workers.build_network(t), {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = (storage.nbytes(), tensor)
+        return tensor
+
+    images = torch.randn(4, 3, 32, 32)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        out = net(images)
+    own = {p.untyped_storage().data_ptr() for p in net.parameters()}
+    real = sum(size for place, (size, _) in kept.items() if place not in own) + out.numel() * 4
+    with torch.device("meta"):
+        counted = saved_bytes(workers.build_network(t), torch.empty(4, 3, 32, 32))
+    assert counted == pytest.approx(real, rel=0.05)
+
+
+def test_a_larger_batch_or_network_needs_more() -> None:
+    sizes = [training_bytes(trial(batch=b, width=w)) for b, w in ((32, 64), (64, 64), (64, 128))]
+    assert sizes == sorted(set(sizes))
+
+
+@pytest.mark.parametrize(("trial_gb", "gpu_gb", "most"), [(1.0, 141, 8), (7.0, 80, 8), (7.0, 24, 2), (30.0, 24, 1)])
+def test_so_many_trials_have_room(trial_gb: float, gpu_gb: float, most: int) -> None:
+    share = packing.share(int(trial_gb * 1e9), int(gpu_gb * 1e9))
+    assert int(1 / share) == most
+    assert most * share <= 1
+    if most > 1:
+        assert most * trial_gb < gpu_gb
+
+
+def test_plan_tells_before_any_row_and_finished_trials_tell_better(study: Write, tmp_path) -> None:
+    text = study().read_text().replace('"photos"', '"cifar10"')
+    file = tmp_path / "gpu.toml"
+    file.write_text(text + "gpus_per_trial = 1\n")
+    said = cli("plan", file)
+    assert said.code == 0, said.err
+    assert "reckoned from the largest network" in said.out
+    guessed = preview(load(str(file))).room
+    assert guessed is not None
+    assert not guessed.measured
+    planned = preview(load(str(file)))
+    store = RunStore(planned.study.path)
+    row = {
+        "trial_id": "0" * 16,
+        "launch": "a",
+        "attempt": 1,
+        "status": "ok",
+        "gpu_share": 1.0,
+        "peak_mem_bytes": 9 * 10**9,
+        "device_mem_bytes": 80 * 10**9,
+        "finished_at": pd.Timestamp("2026-01-01", tz="UTC"),
+    }
+    store.publish_attempt(row)
+    found = preview(load(str(file))).room
+    assert found is not None
+    assert found.measured
+    assert found.trial == 9 * 10**9
+    assert "room on GPUs of 80 GB" in found.text()
