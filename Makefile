@@ -24,7 +24,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# One thread, some twenty minutes; `archsweep bench --help` says how to ask for less.
+# One thread, some twenty minutes; `archsweep bench step --help` says how to ask for less.
 bench: $(READY)
 	$(BIN)/archsweep bench data
 	$(BIN)/archsweep bench step

@@ -1,9 +1,10 @@
 """The verb bench: how fast this machine makes batches, trains and sweeps, side by side with a plain implementation."""
 
 import json
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.table import Table
 
 TASKS = ("cls", "rot", "col", "jig")
 QUANTILES = ("p10", "median", "p90")
+Note = Callable[[str], None]
 # (what the table calls it, key of a cell, how it is written)
 Column = tuple[str, str, str]
 _RATIO: list[Column] = [
@@ -26,81 +28,110 @@ _STEP: list[Column] = [
     *((name.replace("plain", "other"), key, ".1f" if "im/s" in name else form) for name, key, form in _RATIO),
 ]
 
+File = Annotated[Path | None, typer.Option("--json", help="also write every reading here")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="tiny networks, seconds: is everything there?")]
+Task = Annotated[list[str] | None, typer.Option(help="only this task (may be given often)")]
+Rounds = Annotated[int, typer.Option(min=1, help="how often both sides take turns")]
+Device = Annotated[str, typer.Option(help="cpu, or cuda")]
+
 
 def add_to(app: typer.Typer, out: Console) -> None:
-    """Add the verb to the command line."""
+    """Add the verb to the command line: a command for each kind of bench."""
+    bench = typer.Typer(no_args_is_help=True)
+    app.add_typer(
+        bench,
+        name="bench",
+        help="Measure speed against a plain implementation.",
+        rich_help_panel="Catalogue",
+    )
 
-    @app.command(rich_help_panel="Catalogue")
-    def bench(
-        what: Annotated[
-            Literal["data", "step", "sweep"],
-            typer.Argument(help="the data path, the training step, or trials through Ray"),
-        ],
-        task: Annotated[list[str] | None, typer.Option(help="only this task (may be given often)")] = None,
-        space: Annotated[list[str] | None, typer.Option(help="step: only this space (may be given often)")] = None,
-        size: Annotated[
-            list[str] | None, typer.Option(help="step: only p10, median or p90 of the MACs (may be given often)")
-        ] = None,
-        rounds: Annotated[int, typer.Option(min=1, help="how often both sides take turns")] = 5,
-        device: Annotated[str, typer.Option(help="cpu, or cuda")] = "cpu",
-        file: Annotated[Path | None, typer.Option("--json", help="also write every reading here")] = None,
-        smoke: Annotated[bool, typer.Option("--smoke", help="tiny networks, seconds: is everything there?")] = False,
+    @bench.command()
+    def data(
+        task: Task = None, rounds: Rounds = 5, device: Device = "cpu", file: File = None, smoke: Smoke = False
     ) -> None:
-        """Measure speed against a plain implementation."""
-        if what == "data" and find_spec("sklearn") is None:
+        """The data path: batches a second, against images made one by one."""
+        if find_spec("sklearn") is None:
             raise ValueError("bench data compares with scikit-learn, which is not installed: install archsweep[bench]")
-        from workers.bench import GateFailed
+        chosen = _chosen("task", task, TASKS)
 
-        chosen = _chosen("task", task, TASKS), _chosen("space", space, None), _chosen("size", size, QUANTILES)
-        progress = Console(stderr=True, highlight=False)
-        try:
-            with progress.status("") as status:
-                if what == "sweep":
-                    found = _sweep(rounds, smoke, status.update)
-                else:
-                    found = _measure(what, chosen, rounds, device, smoke, status.update)
-        except GateFailed as failure:
-            progress.print(f"no ratio: {failure}", style="red", markup=False, soft_wrap=True)
-            raise typer.Exit(1) from None
-        if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(found, indent=1) + "\n")
-        (_show_sweep if what == "sweep" else _show)(found, out)
+        def measure(note: Note) -> dict[str, Any]:
+            from workers.bench import data
 
+            return data.run(chosen, rounds, _device(device), note, small=smoke)
 
-def _chosen(option: str, given: list[str] | None, known: tuple[str, ...] | None) -> list[str]:
-    """What was asked for, in the order of what there is; all of it where nothing was."""
-    if known is None:
+        _show(_measured(measure, file), out)
+
+    @bench.command()
+    def step(
+        task: Task = None,
+        space: Annotated[list[str] | None, typer.Option(help="only this space (may be given often)")] = None,
+        size: Annotated[
+            list[str] | None, typer.Option(help="only p10, median or p90 of the MACs (may be given often)")
+        ] = None,
+        rounds: Rounds = 5,
+        device: Device = "cpu",
+        file: File = None,
+        smoke: Smoke = False,
+    ) -> None:
+        """The training step: images a second, against plain modules and loops."""
         from workers.bench.step import SPACES
 
-        known = SPACES
+        chosen = _chosen("task", task, TASKS), _chosen("space", space, SPACES), _chosen("size", size, QUANTILES)
+
+        def measure(note: Note) -> dict[str, Any]:
+            from workers.bench import step
+
+            return step.run(*chosen, rounds, _device(device), note, small=smoke)
+
+        _show(_measured(measure, file), out)
+
+    @bench.command()
+    def sweep(rounds: Rounds = 5, file: File = None, smoke: Smoke = False) -> None:
+        """Trials through Ray, against bare processes that train the same ones."""
+        _show_sweep(_measured(lambda note: _sweep(rounds, smoke, note), file), out)
+
+
+def _chosen(option: str, given: list[str] | None, known: tuple[str, ...]) -> list[str]:
+    """What was asked for, in the order of what there is; all of it where nothing was."""
     if strange := sorted(set(given or []) - set(known)):
         raise LookupError(f"--{option} {', '.join(strange)}: bench knows {', '.join(known)}")
     return [name for name in known if not given or name in given]
 
 
-def _measure(
-    what: str, chosen: tuple[list[str], list[str], list[str]], rounds: int, device: str, smoke: bool, note: Any
-) -> dict[str, Any]:
-    """Run one bench with one torch thread."""
+def _device(name: str) -> Any:
+    """The torch device of that name; ValueError where there is none."""
     import torch
 
-    from workers.bench import data, step
-
-    where = torch.device(device)
+    where = torch.device(name)
     if where.type == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch finds no CUDA device here")
+    return where
+
+
+def _measured(measure: Callable[[Note], dict[str, Any]], file: Path | None) -> dict[str, Any]:
+    """What a bench found with one torch thread, also written to the file; exit 1 where the two sides differ."""
+    import torch
+
+    from workers.bench import GateFailed
+
+    progress = Console(stderr=True, highlight=False)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        if what == "data":
-            return data.run(chosen[0], rounds, where, note, small=smoke)
-        return step.run(*chosen, rounds, where, note, small=smoke)
+        with progress.status("") as status:
+            found = measure(status.update)
+    except GateFailed as failure:
+        progress.print(f"no ratio: {failure}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
     finally:
         torch.set_num_threads(threads)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found, indent=1) + "\n")
+    return found
 
 
-def _sweep(rounds: int, smoke: bool, note: Any) -> dict[str, Any]:
+def _sweep(rounds: int, smoke: bool, note: Note) -> dict[str, Any]:
     """Run the sweep bench on every core, or for seconds on one."""
     import os
 

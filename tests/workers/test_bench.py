@@ -166,6 +166,13 @@ def test_filters(capsys, monkeypatch, tmp_path: Path) -> None:
     assert "bench knows cls, rot, col, jig" in err
 
 
+@pytest.mark.parametrize("words", [["data", "--size", "p10"], ["sweep", "--device", "cpu"], ["steps"]])
+def test_an_option_of_another_bench_is_refused(words: list[str], capsys, monkeypatch) -> None:
+    code, _, err = bench(capsys, monkeypatch, *words)
+    assert code == 2
+    assert words[-2 if len(words) > 1 else 0] in err
+
+
 @pytest.mark.parametrize("what", ["data", "step"])
 def test_a_failed_gate_prints_no_ratio(what: str, tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.setattr(f"workers.bench.{what}.TOLERANCE", -1.0)
