@@ -20,7 +20,7 @@ _RATIO: list[Column] = [
     ("plain im/s", "baseline_images_per_s", ",.0f"),
     ("ratio", "ratio", ".2f"),
 ]
-_DATA: list[Column] = [("task", "task", ""), ("batch", "batch", ""), *_RATIO]
+_DATA: list[Column] = [("task", "task", ""), ("batch", "batch", ""), ("workers", "workers", ""), *_RATIO]
 _STEP: list[Column] = [
     ("space", "space", ""),
     ("task", "task", ""),
@@ -47,7 +47,14 @@ def add_to(app: typer.Typer, out: Console) -> None:
 
     @bench.command()
     def data(
-        task: Task = None, rounds: Rounds = 5, device: Device = "cpu", file: File = None, smoke: Smoke = False
+        task: Task = None,
+        workers: Annotated[
+            int, typer.Option(min=0, help="also against a DataLoader with so many worker processes, on the clock")
+        ] = 0,
+        rounds: Rounds = 5,
+        device: Device = "cpu",
+        file: File = None,
+        smoke: Smoke = False,
     ) -> None:
         """The data path: batches a second, against images made one by one."""
         if find_spec("sklearn") is None:
@@ -57,7 +64,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
         def measure(note: Note) -> dict[str, Any]:
             from workers.bench import data
 
-            return data.run(chosen, rounds, _device(device), note, small=smoke)
+            return data.run(chosen, rounds, _device(device), note, workers=workers, small=smoke)
 
         _show(_measured(measure, file), out)
 
@@ -226,6 +233,8 @@ def _show(found: dict[str, Any], out: Console) -> None:
         f"{here['device']}, {here['threads']} thread, torch {here['torch']}, load {here['load'][0]}; "
         f"median of {found['cells'][0]['rounds']} rounds in turns"
     )
+    if any(cell.get("workers") for cell in found["cells"]):
+        out.print("with workers: seconds on the clock; ours makes its batches in one process")
     if any(cell.get("baseline") == "nasbench_pytorch" for cell in found["cells"]):
         out.print("* against nasbench_pytorch's own network and trainer")
     if step:

@@ -87,6 +87,10 @@ def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of("weights", trial.space, trial.arch, trial.seed))
         net = build_network(trial)  # on the CPU: the same weights whatever the device
+    for norm in net.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            # Nothing reads the counter where there is a momentum, and to count is an operation a norm and step.
+            norm.num_batches_tracked = None
     # Images lie as (H, W, 3) in memory, so channels-last is the layout that needs no copy.
     net = net.to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
@@ -132,6 +136,8 @@ def _resume(t: Training, url: str | None) -> Progress:
     state = checkpoint.load(url, t.trial, t.device) if url else None
     if state is None:
         return Progress()
+    for key in [key for key in state["net"] if key.endswith("num_batches_tracked")]:
+        del state["net"][key]  # checkpoints had the counters of batch norm once
     t.net.load_state_dict(state["net"])
     t.optimizer.load_state_dict(state["optimizer"])
     log.info("going on after epoch %d", len(state["progress"]["train_loss"]))

@@ -150,9 +150,24 @@ def test_smoke_writes_the_documented_keys(what: str, tmp_path: Path, capsys, mon
     assert {cell["task"] for cell in found["cells"]} == set(TASKS)
     assert len(found["cells"]) == (4 if what == "data" else 3 * (2 * 4 + 1))
     for cell in found["cells"]:
-        assert set(cell) == TIMES | (STEP if what == "step" else set())
+        assert set(cell) == TIMES | (STEP if what == "step" else {"workers"})
         assert len(cell["ours_s_per_image"]) == len(cell["baseline_s_per_image"]) == cell["rounds"] == 2
         assert cell["ratio_min"] <= cell["ratio"] <= cell["ratio_max"]
+
+
+def test_a_plain_path_with_workers_is_measured_beside_the_one_without(tmp_path: Path, capsys, monkeypatch) -> None:
+    file = tmp_path / "bench.json"
+    words = ["data", "--smoke", "--task", "rot", "--workers", 2, "--rounds", 1, "--json", file]
+    assert bench(capsys, monkeypatch, *words)[0] == 0
+    assert [(c["task"], c["workers"]) for c in json.loads(file.read_text())["cells"]] == [("rot", 0), ("rot", 2)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_plain_path_makes_as_many_batches_as_asked_for_in_every_round(workers: int) -> None:
+    t = data.training("rot", 96, 16, CPU)
+    loader = data.baseline_data.loader(data.plain(t), 16, 3, workers)
+    for _ in range(2):
+        assert [inputs.shape for inputs, _ in loader] == [(16, 4, 3, 32, 32)] * 3
 
 
 def test_filters(capsys, monkeypatch, tmp_path: Path) -> None:

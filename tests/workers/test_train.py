@@ -152,6 +152,23 @@ def test_a_checkpoint_of_no_use_is_left_aside(cache: Path, tmp_path: Path) -> No
     assert checkpoint.load(url, t.model_copy(update={"dataset_id": "x"}), torch.device("cpu")) is None
 
 
+def test_a_checkpoint_that_counts_the_batches_of_norms_is_gone_on_from(cache: Path, tmp_path: Path) -> None:
+    """As they did up to 2026-11: a training that is under way survives an update."""
+    url = str(tmp_path / "checkpoint.pt")
+    t = small(epochs=2)
+    with pytest.raises(workers.Interrupted):
+        workers.run(t, cache_dir=cache, checkpoint_url=url, stop=lambda: True)
+    saved = torch.load(url, weights_only=True)
+    net = saved["state"]["net"]
+    norms = [key.removesuffix("running_mean") for key in net if key.endswith("running_mean")]
+    net.update({f"{norm}num_batches_tracked": torch.tensor(7) for norm in norms})
+    torch.save(saved, url)
+    row = workers.run(t, cache_dir=cache, checkpoint_url=url)
+    assert norms
+    assert row["resumed"] == 1
+    assert science(row) == science(workers.run(t, cache_dir=cache))
+
+
 def test_divergence_is_a_result(cache: Path) -> None:
     row = workers.run(small(epochs=4, lr=900.0, momentum=0.99), cache_dir=cache)
     assert row["status"] == "ok"

@@ -16,7 +16,7 @@ import torch
 from skimage.color import rgb2gray, rgb2lab
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 Floats = npt.NDArray[Any]  # float32; of a grey image float64
 Draws = Mapping[str, Any]  # of one image: flip, grey: bool; crop: (2,); permutation: int; offset: (4, 2)
@@ -123,9 +123,13 @@ class Images(Dataset[Item]):
         return draws
 
 
-def loader(images: Images, batch: int, workers: int = 0) -> "DataLoader[Item]":
-    """Shuffled batches; without workers everything happens in this process, on this core."""
-    return DataLoader(images, batch_size=batch, shuffle=True, drop_last=True, num_workers=workers)
+def loader(images: Images, batch: int, steps: int, workers: int = 0) -> "DataLoader[Item]":
+    """`steps` shuffled batches; without workers everything happens in this process, on this core.
+
+    Workers are processes that live until the loader is gone, and make up to two batches each beforehand.
+    """
+    sampler = RandomSampler(images, num_samples=steps * batch)
+    return DataLoader(images, batch, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
 
 
 def flattened(task: str, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
 """`bench data`: augmented batches of CIFAR-sized images a second, against the plain per-image data path."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -77,27 +77,30 @@ def _plain(drawn: Tensor) -> Any:
     return drawn.tolist()
 
 
-def measure(t: Training, baseline: baseline_data.Images, rounds: int, shares: tuple[int, int]) -> Paired:
+def measure(
+    t: Training, baseline: baseline_data.Images, rounds: int, shares: tuple[int, int], workers: int = 0
+) -> Paired:
     """Seconds an image of both data paths; `shares` are the images of a round on our side and on theirs.
 
-    On the CPU seconds of the CPU; where the images are on a GPU, on the clock, as the plain path works on the CPU.
+    Seconds of the CPU; on the clock where that would leave out work: images on a GPU, or a plain path that makes them
+    in `workers` processes of its own. Ours makes them in this one either way.
     """
     batch = t.trial.recipe.batch
     ours, theirs = (max(1, share // batch) for share in shares)
     epochs = iter(range(1, 10**9))
+    loader = baseline_data.loader(baseline, batch, theirs, workers)
 
     def batched() -> None:
         for _ in t.batches("bench", next(epochs), ours):
             pass
 
     def one_by_one() -> None:
-        batches: Iterator[Any] = iter(baseline_data.loader(baseline, batch))
-        for _ in range(theirs):
-            inputs, targets = baseline_data.flattened(baseline.task, *next(batches))
+        for collated in loader:
+            inputs, targets = baseline_data.flattened(baseline.task, *collated)
             inputs.to(t.device), targets.to(t.device)
 
-    clock = cpu_seconds if t.device.type == "cpu" else wall_seconds
-    # Two rounds to warm up: after them the table of colours is made, which is part of no ratio.
+    clock = cpu_seconds if t.device.type == "cpu" and not workers else wall_seconds
+    # Two rounds to warm up: after them workers run and the table of colours is made, which is part of no ratio.
     seconds = interleaved((batched, one_by_one), rounds, clock, warm_up=2)
     return Paired(
         tuple(s / (ours * batch) for s in seconds[0]),
@@ -106,9 +109,18 @@ def measure(t: Training, baseline: baseline_data.Images, rounds: int, shares: tu
 
 
 def run(
-    names: list[str], rounds: int, device: torch.device, note: Note, batch: int | None = None, small: bool = False
+    names: list[str],
+    rounds: int,
+    device: torch.device,
+    note: Note,
+    batch: int | None = None,
+    workers: int = 0,
+    small: bool = False,
 ) -> dict[str, Any]:
-    """All gates, then all measurements, as JSON can hold them; GateFailed before any time is taken."""
+    """All gates, then all measurements, as JSON can hold them; GateFailed before any time is taken.
+
+    With `workers`, every task also against a plain path with so many worker processes.
+    """
     count = 256 if small else 12_288
     before = conditions(device)
     pairs = {}
@@ -119,9 +131,11 @@ def run(
         pairs[name] = t, baseline, gate(t, baseline)
     cells = []
     for name, (t, baseline, passed) in pairs.items():
-        note(f"data, {name}: {rounds} rounds")
         # So many images that a round takes some tenths of a second on either side.
         theirs = 64 if small else {"col": 512}.get(name, 4096)
-        paired = measure(t, baseline, rounds, (count, theirs))
-        cells.append({"task": name, "batch": t.trial.recipe.batch, "gate": passed, **paired.as_json()})
+        for processes in sorted({0, workers}):
+            note(f"data, {name}, {processes} workers: {rounds} rounds")
+            paired = measure(t, baseline, rounds, (count, theirs * max(1, processes)), processes)
+            about = {"task": name, "batch": t.trial.recipe.batch, "workers": processes, "gate": passed}
+            cells.append({**about, **paired.as_json()})
     return {"bench": "data", "conditions": before, "load_after": conditions(device)["load"], "cells": cells}

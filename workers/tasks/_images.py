@@ -71,14 +71,38 @@ def augmented(images: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Ten
 
     Without draws only normalised. Zeros are put around normalised images, so the border is the mean colour.
     """
-    side, device = images.shape[1], images.device
+    side = images.shape[1]
     if not draws:
         return normalise(images.permute(0, 3, 1, 2).contiguous().flatten(2), dataset).view(-1, 3, side, side)
-    steps = torch.arange(-PAD, side - PAD, dtype=torch.int32, device=device)
-    rows, columns = (steps + draws["crop"][:, axis, None] for axis in (0, 1))  # (B, S), -4 .. S + 3
-    inside_rows, inside_columns = (((at >= 0) & (at < side)).to(torch.float32) for at in (rows, columns))
-    rows = rows.clamp_(0, side - 1)
-    columns = mirrored(columns, draws["flip"], side).clamp_(0, side - 1)
-    cut = normalise(planes(images, rows, columns), dataset)
-    inside = inside_rows[:, :, None] * inside_columns[:, None, :]
-    return cut.mul_(inside.flatten(1)[:, None]).view(-1, 3, side, side)
+    crop = draws["crop"].to(torch.int64)
+    cut = normalise(_shifted(images, crop, draws["flip"]).view(-1, 3, side * side), dataset)
+    inside = _inside(side, images.device).index_select(0, crop[:, 0] * OFFSETS + crop[:, 1])
+    return cut.mul_(inside[:, None]).view(-1, 3, side, side)
+
+
+def _shifted(images: Tensor, crop: Tensor, flip: Tensor) -> Tensor:
+    """uint8 (B, S, S, 3) -> uint8 (B, 3 * S * S), planar, mirrored and moved to its crop.
+
+    In memory a plane is one long row, so a crop is a copy that begins elsewhere, and whole images are copied instead
+    of pixels gathered. What is past the border is another pixel: of the next row, plane or image.
+    """
+    count, side = len(images), images.shape[1]
+    size = 3 * side * side
+    # Images as they are, then mirrored ones, and one of zeros at either end for crops that begin or end outside.
+    both = images.new_empty(2 * count + 2, 3, side, side)
+    both[0] = both[-1] = 0
+    both[1 : count + 1] = images.permute(0, 3, 1, 2)
+    both[count + 1 : -1] = both[1 : count + 1].flip(3)
+    corner = crop[:, 0] * side + crop[:, 1] - PAD * (side + 1)
+    first = torch.arange(size, (count + 1) * size, size, device=images.device)
+    start = first + flip * (count * size) + corner
+    return both.as_strided((both.numel() - size + 1, size), (1, 1)).index_select(0, start)
+
+
+@lru_cache(maxsize=8)
+def _inside(side: int, device: torch.device) -> Tensor:
+    """For each of the OFFSETS ** 2 crops 1 where its pixels are the image's and 0 on the border: (., S * S)."""
+    with torch.inference_mode(False):
+        at = torch.arange(OFFSETS, device=device)[:, None] + torch.arange(-PAD, side - PAD, device=device)
+        inside = ((at >= 0) & (at < side)).to(torch.float32)  # (OFFSETS, S)
+        return (inside[:, None, :, None] * inside[None, :, None, :]).view(OFFSETS**2, -1)

@@ -32,10 +32,15 @@ class Rotation(Upright):
         """(4B, 3, S, S): each image's four turns counter-clockwise, one after the other; turns (4B,)."""
         check(images, self.side(dataset), self.name, dataset)
         upright = augmented(images, draws, dataset)
-        # One copy against the order of memory: a quarter turn is a mirrored transpose, the others are mirrored twice.
-        quarter = upright.transpose(2, 3).contiguous().flip(2)
-        turned = torch.stack([upright, quarter, upright.flip((2, 3)), quarter.flip((2, 3))], dim=1)
-        return turned.flatten(0, 1), torch.arange(TURNS, device=images.device).repeat(len(images))
+        # One copy against the order of memory: a quarter turn is a mirrored transpose.
+        quarter = upright.transpose(2, 3).contiguous()
+        turned = upright.new_empty(len(images), TURNS, *upright.shape[1:])
+        turned[:, 0] = upright
+        turned[:, 1] = quarter.flip(2)
+        turned[:, 2] = upright.flip((2, 3))
+        turned[:, 3] = quarter.flip(3)
+        turns = torch.arange(TURNS, device=images.device).expand(len(images), TURNS)
+        return turned.flatten(0, 1), turns.flatten()
 
     def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
         """Global average pool and a linear layer."""
