@@ -3,10 +3,11 @@
 from analysis import figures
 from analysis.cells import means
 from analysis.correlation import correlate
+from analysis.fidelity import fidelity
 from analysis.page import report
 from analysis.runs import load
 from analysis.sql import query
 from analysis.tables import from_table
 from analysis.text import markdown
 
-__all__ = ["correlate", "figures", "from_table", "load", "markdown", "means", "query", "report"]
+__all__ = ["correlate", "fidelity", "figures", "from_table", "load", "markdown", "means", "query", "report"]

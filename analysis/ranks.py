@@ -18,7 +18,7 @@ Pairs = Sequence[tuple[int, int]]
 
 _DIGITS = 12  # beyond are rounding errors, which would put a rho of 1 outside its interval
 _FEWEST = 3  # two architectures always agree or disagree completely
-_FEWEST_RESAMPLED = 5
+FEWEST_RESAMPLED = 5
 _BATCH = 2_000_000  # ranks held at once while resampling: 16 MB, near the cache
 _EXACT = 7  # up to here the p-value enumerates all n! pairings (5040)
 
@@ -111,7 +111,7 @@ def interval(values: Array, pairs: Pairs, *, resamples: int, confidence: float, 
     low, high = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
     n, usable = len(values), _ranks(values)[1]
     good = [k for k, (a, b) in enumerate(pairs) if usable[a] and usable[b]]
-    if n < _FEWEST_RESAMPLED or not good or resamples == 0:
+    if n < FEWEST_RESAMPLED or not good or resamples == 0:
         return low, high
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # constant resamples are counted below
@@ -125,9 +125,15 @@ def interval(values: Array, pairs: Pairs, *, resamples: int, confidence: float, 
             vectorized=True,
             rng=np.random.default_rng(seed),
         ).bootstrap_distribution
-    tail = (1 - confidence) / 2
     for k, rho in zip(good, drawn, strict=True):
-        rho = rho[np.isfinite(rho)]
-        if len(rho) >= 0.95 * resamples:
-            low[k], high[k] = np.quantile(rho, [tail, 1 - tail]).round(_DIGITS)
+        low[k], high[k] = bounds(rho, confidence)
     return low, high
+
+
+def bounds(drawn: Array, confidence: float) -> tuple[float, float]:
+    """The percentiles that leave (1 - confidence) / 2 out on either side; NaN where over 1 in 20 is not finite."""
+    finite, tail = drawn[np.isfinite(drawn)], (1 - confidence) / 2
+    if not len(finite) or len(finite) < 0.95 * len(drawn):
+        return np.nan, np.nan
+    low, high = np.quantile(finite, [tail, 1 - tail]).round(_DIGITS)
+    return float(low), float(high)

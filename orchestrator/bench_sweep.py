@@ -4,6 +4,7 @@ What a sweep adds to training is scheduling, rows, checkpoints' clocks and a dri
 """
 
 import multiprocessing
+import os
 import statistics
 import tempfile
 import time
@@ -16,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from rich.console import Console
 
 import spaces
 import workers
@@ -121,3 +123,27 @@ def run(rounds: int, at_once: int, each: int, note: Callable[[str], None], epoch
             for key in ("seconds", "bare_seconds", "start_up_s", "besides_training_s")
         },
     }
+
+
+def on_this_machine(rounds: int, note: Callable[[str], None], *, small: bool) -> dict[str, Any]:
+    """Run the bench on every core, or for seconds on one."""
+    if small:
+        return run(1, 1, 1, note, epochs=1)
+    return run(rounds, len(os.sched_getaffinity(0)), 6, note)
+
+
+def show(found: dict[str, Any], out: Console) -> None:
+    """The sweep's figures, a line each."""
+    here = found["conditions"]
+    ratio = f"{found['ratio']:.1%} ({found['ratio_min']:.1%}..{found['ratio_max']:.1%})"
+    for name, value in [
+        ("throughput through Ray, of bare processes'", ratio),
+        (f"seconds for {found['trials']} trials, {found['at_once']} at a time", f"{found['seconds']:.1f}"),
+        ("the same in bare processes", f"{found['bare_seconds']:.1f}"),
+        ("start-up to the first trial, seconds", f"{found['start_up_s']:.1f}"),
+        ("besides training, seconds a trial", f"{found['besides_training_s']:.3f}"),
+    ]:
+        out.print(f"{name:<45} {value:>24}")
+    out.print(
+        f"{here['device']}, torch {here['torch']}, load {here['load'][0]}; median of {len(found['rounds'])} rounds"
+    )

@@ -1,9 +1,12 @@
-"""The verb bench: how fast this machine makes batches, trains and sweeps, side by side with a plain implementation."""
+"""The verb bench: how fast this machine makes batches, trains and sweeps, side by side with a plain implementation,
+and whether a fast mode still ranks architectures alike.
+"""
 
 import json
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -41,7 +44,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
     app.add_typer(
         bench,
         name="bench",
-        help="Measure speed against a plain implementation.",
+        help="Measure speed against a plain implementation, or fast modes.",
         rich_help_panel="Catalogue",
     )
 
@@ -127,7 +130,53 @@ def add_to(app: typer.Typer, out: Console) -> None:
     @bench.command()
     def sweep(rounds: Rounds = 5, file: File = None, smoke: Smoke = False) -> None:
         """Trials through Ray, against bare processes that train the same ones."""
-        _show_sweep(_measured(lambda note: _sweep(rounds, smoke, note), file), out)
+        from orchestrator import bench_sweep
+
+        bench_sweep.show(_measured(lambda note: bench_sweep.on_this_machine(rounds, note, small=smoke), file), out)
+
+    @bench.command()
+    def fidelity(
+        modes: Annotated[str, typer.Option(help="precisions; the first is the one to be replaced")] = "fp32,bf16",
+        space: Annotated[str, typer.Option(help="whose architectures")] = "nasbench101",
+        task: Annotated[str, typer.Option(help="what they are trained for")] = "cls",
+        dataset: Annotated[str, typer.Option(help="what they are trained on")] = "photos",
+        data_root: Annotated[str | None, typer.Option(help="the folder that holds the dataset")] = None,
+        recipe: Annotated[str, typer.Option(help="how they are trained")] = "demo",
+        epochs: Annotated[int | None, typer.Option(min=1, help="instead of the recipe's")] = None,
+        archs: Annotated[int, typer.Option(min=3, help="number of architectures")] = 16,
+        seeds: Annotated[int, typer.Option(min=2, help="number of seeds")] = 2,
+        into: Annotated[str | None, typer.Option(metavar="RUN", help="keep the rows there, and resume")] = None,
+        device: Device = "cpu",
+        file: File = None,
+        smoke: Smoke = False,
+    ) -> None:
+        """Rankings of fast modes against those of seeds: dozens of trainings."""
+        from orchestrator import bench_fidelity, progress
+
+        messages = Console(stderr=True, highlight=False)
+        where = _device(device)
+        with TemporaryDirectory(prefix="archsweep-bench-") as folder:
+            chosen = bench_fidelity.study(
+                into or f"{folder}/run",
+                modes.split(","),
+                space=space,
+                task=task,
+                dataset=dataset,
+                data_root=data_root,
+                recipe=recipe,
+                epochs=epochs,
+                archs=archs,
+                seeds=seeds,
+                device=where,
+                small=smoke,
+            )
+            try:
+                found = bench_fidelity.run(chosen, where, lambda work: progress.watch(work, messages))
+            except bench_fidelity.Unfinished as unfinished:
+                messages.print(str(unfinished), style="red", markup=False, soft_wrap=True)
+                raise typer.Exit(unfinished.exit_code) from None
+        _write(found, file)
+        bench_fidelity.show(found, out)
 
 
 def _chosen(option: str, given: list[str] | None, known: tuple[str, ...]) -> list[str]:
@@ -152,6 +201,8 @@ def _device(name: str) -> Any:
     """The torch device of that name; ValueError where there is none."""
     import torch
 
+    if name.partition(":")[0] not in ("cpu", "cuda"):
+        raise ValueError(f"--device {name}: give cpu or cuda")
     where = torch.device(name)
     if where.type == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch finds no CUDA device here")
@@ -175,38 +226,15 @@ def _measured(measure: Callable[[Note], dict[str, Any]], file: Path | None) -> d
         raise typer.Exit(1) from None
     finally:
         torch.set_num_threads(threads)
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(found, indent=1) + "\n")
+    _write(found, file)
     return found
 
 
-def _sweep(rounds: int, smoke: bool, note: Note) -> dict[str, Any]:
-    """Run the sweep bench on every core, or for seconds on one."""
-    import os
-
-    from orchestrator import bench_sweep
-
-    if smoke:
-        return bench_sweep.run(1, 1, 1, note, epochs=1)
-    return bench_sweep.run(rounds, len(os.sched_getaffinity(0)), 6, note)
-
-
-def _show_sweep(found: dict[str, Any], out: Console) -> None:
-    """The sweep's figures, a line each."""
-    here = found["conditions"]
-    ratio = f"{found['ratio']:.1%} ({found['ratio_min']:.1%}..{found['ratio_max']:.1%})"
-    for name, value in [
-        ("throughput through Ray, of bare processes'", ratio),
-        (f"seconds for {found['trials']} trials, {found['at_once']} at a time", f"{found['seconds']:.1f}"),
-        ("the same in bare processes", f"{found['bare_seconds']:.1f}"),
-        ("start-up to the first trial, seconds", f"{found['start_up_s']:.1f}"),
-        ("besides training, seconds a trial", f"{found['besides_training_s']:.3f}"),
-    ]:
-        out.print(f"{name:<45} {value:>24}")
-    out.print(
-        f"{here['device']}, torch {here['torch']}, load {here['load'][0]}; median of {len(found['rounds'])} rounds"
-    )
+def _write(found: dict[str, Any], file: Path | None) -> None:
+    """Keep what was found, where a file was named."""
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
 
 
 def _show(found: dict[str, Any], out: Console) -> None:
