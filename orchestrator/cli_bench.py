@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.terminal import Terminal
+
 TASKS = ("cls", "rot", "col", "jig")
 QUANTILES = ("p10", "median", "p90")
 # (what the table calls it, key of a cell, how it is written)
@@ -52,7 +54,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
         from workers.bench import GateFailed
 
         chosen = _chosen("task", task, TASKS), _chosen("space", space, None), _chosen("size", size, QUANTILES)
-        progress = Console(stderr=True, highlight=False)
+        progress = Terminal(stderr=True)
         try:
             with progress.status("") as status:
                 if what == "sweep":
@@ -60,7 +62,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
                 else:
                     found = _measure(what, chosen, rounds, device, smoke, status.update)
         except GateFailed as failure:
-            progress.print(f"no ratio: {failure}", style="red", markup=False, soft_wrap=True)
+            progress.print(f"no ratio: {failure}", style="red", soft_wrap=True)
             raise typer.Exit(1) from None
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
