@@ -22,6 +22,7 @@ STOP = "stop"  # the file that asks a run to stop
 FOLDERS = ("rows", "attempts", "trials")  # what a run keeps, and nobody else writes
 FILES = ("study.toml", "plan.parquet", "lease.json", "forgiven.json", STOP)
 KEY = ("trial_id", "launch", "attempt")
+_WILD = "*?["
 _PART = re.compile(r"part-(\d{1,18})\.parquet")
 _UNREADABLE = (pa.ArrowException, KeyError, OSError)  # what a file that is no table of ours makes Arrow raise
 
@@ -33,6 +34,9 @@ class RunStore:
         self.url = url.rstrip("/")
         if not self.url:
             raise ValueError(f"{url!r} is no folder for a run: name one below it")
+        if "://" in self.url and any(c in self.url for c in _WILD):
+            # Object stores take them for patterns, when they remove a folder too.
+            raise ValueError(f"{url!r} is no folder for a run: a URL holds none of {' '.join(_WILD)}")
         self._fs, self._root = files.filesystem(self.url)
 
     def at(self, *names: str) -> str:
@@ -171,7 +175,7 @@ class RunStore:
 def _inside(names: tuple[str, ...]) -> tuple[str, ...]:
     """The names themselves if each is that of one file or folder: no id leads out of the run's folder."""
     for name in names:
-        if name in ("", ".", "..") or any(c in name for c in "/\\\0"):
+        if name in ("", ".", "..") or any(c in name for c in f"/\\\0{_WILD}"):
             raise ValueError(f"{name!r} is no name inside a run's folder")
     return names
 
