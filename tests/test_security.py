@@ -154,13 +154,6 @@ def test_a_run_lies_in_one_folder(url: str) -> None:
         RunStore(url)
 
 
-def test_a_folder_is_removed_as_it_is_called_not_as_a_pattern() -> None:
-    for name in ("a1", "a2"):
-        RunStore(f"memory://wild/{name}").write(b"x", "trials", "t", "log.txt")
-    RunStore("memory://wild/a1").remove_folder("trials", "t")
-    assert RunStore("memory://wild/a2").read("trials", "t", "log.txt") == b"x"
-
-
 def test_logins_belong_in_the_environment() -> None:
     text = STUDY.format(path="s3://AKIA:hunter2secret@bucket/x", top="", archs="sample = 1", dataset="photos")
     with pytest.raises(ValueError, match="holds no login") as refused:

@@ -1,13 +1,15 @@
 # ruff: noqa: PT017  (an input that is accepted is as right as one that is refused)
 """Fuzzing that is led by coverage, run by hand: what hypothesis draws at random, atheris finds its way to.
 
-    pip install atheris
+    pip install 'archsweep[fuzz]'
     python tests/fuzz/by_coverage.py study -max_total_time=600      # or: arch, name
 
 Whatever is no ValueError or LookupError stops it, with the input that did it.
 """
 
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import atheris
 
@@ -64,5 +66,11 @@ if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in targets:
         sys.exit(f"say which: {', '.join(targets)}")
     target = targets[sys.argv.pop(1)]
-    atheris.Setup(sys.argv, target)
-    atheris.Fuzz()
+    with TemporaryDirectory() as seeds:
+        # From nothing it would hardly ever write an architecture that is accepted, nor a study.
+        good = [a for known in spaces.names() for a in spaces.sample(spaces.get(known), 20, 0).archs]
+        good += [file.read_text() for file in studies.PRESETS.iterdir() if file.name.endswith(".toml")]
+        for number, text in enumerate(good):
+            Path(seeds, str(number)).write_text(text)
+        atheris.Setup([*sys.argv, seeds], target)
+        atheris.Fuzz()
