@@ -4,7 +4,9 @@
 Drawn with matplotlib's Figure alone: no pyplot, no global state, no display.
 """
 
+import hashlib
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,4 +181,10 @@ def _slug(x: _Key, ys: list[_Key], spaces: list[_Space]) -> str:
     plain = list(called.values())
     used = [d if plain.count(called[d]) > 1 else called[d] for d in dict.fromkeys([x.dataset_id, ys[0].dataset_id])]
     words = ["within" if len(used) == 1 else "across", *used]
-    return "-".join("".join(ch if ch.isalnum() or ch in "._" else "_" for ch in word)[:60] for word in words)
+    return "-".join(map(_plain, words))
+
+
+def _plain(word: str) -> str:
+    """The word as part of a file's name; one that had to be changed gets a digest, so that two stay two."""
+    plain = re.sub(r"[^A-Za-z0-9._]", "_", word)[:60]
+    return plain if plain == word else f"{plain}_{hashlib.sha256(word.encode(errors='replace')).hexdigest()[:6]}"

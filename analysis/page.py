@@ -5,6 +5,7 @@ import html
 from collections.abc import Sequence
 from importlib.resources import files
 from os import PathLike, fspath
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +92,10 @@ _RULES = {
 
 def _folder(sources: Any, out: str | PathLike[str] | None) -> Path:
     if out is not None:
-        return Path(out).expanduser()
+        return Path(expanduser(out))
     if isinstance(sources, pd.DataFrame) or "://" in fspath(sources[0]):
         return Path("report")
-    return Path(sources[0]).expanduser() / "report"
+    return Path(expanduser(sources[0])) / "report"
 
 
 def _lead(df: pd.DataFrame, runs: Sequence[Run]) -> str:

@@ -70,6 +70,8 @@ def study(run: Run) -> dict[str, Any]:
         return tomllib.loads(fs.cat_file(f"{root}/study.toml").decode())
     except FileNotFoundError:
         return {}
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{root}/study.toml is no study: {error}") from None
 
 
 def _one_run(fs: Any, root: str, name: str, columns: list[str] | None, planned: bool) -> pa.Table:
@@ -111,8 +113,18 @@ def _rows(fs: Any, root: str, columns: list[str] | None) -> pa.Table:
     for found in tables:
         alike.setdefault(found.schema.remove_metadata(), []).append(found)
     # Brought into the row schema in groups, as that costs more than reading a file of one row.
-    groups = [conform(pa.concat_tables(group), schema) for group in alike.values() if group]
+    groups = [_conformed(pa.concat_tables(group), schema, f"{root}: rows") for group in alike.values() if group]
     return pa.concat_tables([schema.empty_table(), *groups], promote_options="permissive").combine_chunks()
+
+
+def _conformed(found: pa.Table, schema: pa.Schema, what: str) -> pa.Table:
+    """The table in the schema, and its text text; ValueError where it cannot be brought there."""
+    try:
+        found = conform(found, schema)
+        found.validate(full=True)
+    except (pa.ArrowException, KeyError) as error:
+        raise ValueError(f"{what} do not fit the schema of results: {error}") from error
+    return found
 
 
 def _read(pool: ThreadPoolExecutor, fs: Any, paths: list[str], columns: list[str] | None) -> list[Any]:
@@ -128,7 +140,7 @@ def _parquet(fs: Any, path: str, columns: list[str] | None) -> pa.Table | None:
         return None
     try:
         return pq.ParquetFile(pa.BufferReader(content)).read(columns=columns, use_threads=False)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ValueError(
             f"{path} ({len(content)} bytes) is no readable Parquet file: {error}; "
             "remove it and `run` the study again, which trains what is then missing"
@@ -137,7 +149,10 @@ def _parquet(fs: Any, path: str, columns: list[str] | None) -> pa.Table | None:
 
 def _plan(fs: Any, root: str, columns: list[str] | None = None) -> pa.Table | None:
     found = _parquet(fs, f"{root}/plan.parquet", columns)
-    return found if found is None or columns is not None else conform(found, PLAN)
+    if found is None:
+        return None
+    schema = PLAN if columns is None else pa.schema([PLAN.field(c) for c in columns])
+    return _conformed(found, schema, f"{root}: the plan's trials")
 
 
 def _files(fs: Any, folder: str) -> list[str]:

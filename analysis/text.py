@@ -90,4 +90,5 @@ def _number(value: Any) -> bool:
 
 
 def _flat(value: Any) -> str:
-    return " ".join(str(value).split()).replace("|", "\\|")
+    # Markdown lets HTML through, so what could begin a tag is spelled as an entity.
+    return html.escape(" ".join(str(value).split()), quote=False).replace("|", "\\|")

@@ -7,17 +7,18 @@ import json
 import logging
 import os
 import sys
-from pathlib import Path
+import traceback
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from orchestrator import cli_bench, cli_catalogue, cli_results, lease
 from orchestrator import study as studies
 from orchestrator.ledger import Ledger
 from orchestrator.store import STOP, RunStore
+from orchestrator.terminal import LogLines, Terminal, printable
+from spaces import quoted
 
 app = typer.Typer(
     name="archsweep",
@@ -31,8 +32,8 @@ app = typer.Typer(
 )
 # Typer's own click, or the click package under older typers: the class above all mistakes in arguments.
 _UsageError = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Terminal()
+err = Terminal(stderr=True)
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="a study file, or a preset's name")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's folder (or URL), a study file, or a preset")]
@@ -53,7 +54,9 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    lines = logging.StreamHandler()
+    lines.setFormatter(LogLines("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[lines])
 
 
 def store_of(run: str) -> RunStore:
@@ -61,14 +64,14 @@ def store_of(run: str) -> RunStore:
     store = RunStore(run)
     if "://" in run or store.exists("plan.parquet") or store.exists("study.toml"):
         return store
-    if Path(run).expanduser().is_dir():
+    if os.path.isdir(os.path.expanduser(run)):
         raise FileNotFoundError(f"{run} is no run: it holds neither plan.parquet nor study.toml")
     return RunStore(studies.load(run).path)
 
 
 def study_of(name: str) -> studies.Study:
     """The study that STUDY names; the folder of a run counts as its study, wherever it was moved to."""
-    if "://" in name or (Path(name).expanduser() / "study.toml").is_file():
+    if "://" in name or os.path.isfile(os.path.join(os.path.expanduser(name), "study.toml")):
         text = RunStore(name).read("study.toml")
         if text is None:
             raise FileNotFoundError(f"{name} is no run: it holds no study.toml")
@@ -83,7 +86,7 @@ def _selection(only: str) -> dict[str, set[str]]:
     for part in filter(None, (p.strip() for p in only.split(","))):
         key, equals, value = part.partition("=")
         if not equals or key not in known:
-            raise ValueError(f"--only {part!r}: give KEY=VALUE with a key of {', '.join(known)}")
+            raise ValueError(f"--only {quoted(part)}: give KEY=VALUE with a key of {', '.join(known)}")
         wanted.setdefault(key, set()).add(value)
     return wanted
 
@@ -102,7 +105,7 @@ def plan(
 
     found = preview.preview(study_of(study))
     if as_json:
-        out.print_json(json.dumps(found.as_json()))
+        out.print_json(json.dumps(found.as_json()), ensure_ascii=True)
     else:
         preview.show(found, out)
 
@@ -143,9 +146,9 @@ def _train(study: studies.Study, wanted: dict[str, set[str]], limit: int | None)
         ledger = Ledger.of(RunStore(study.path))
         for trial_id in ended.quarantined[:10]:
             failure = ledger.counting(trial_id)[-1]
-            out.print(f"  {trial_id}  {failure.kind}: {failure.text.splitlines()[0]}", markup=False, soft_wrap=True)
+            out.print(f"  {trial_id}  {failure.kind}: {(failure.text.splitlines() or [''])[0]}", soft_wrap=True)
         out.print(f"they wait for `archsweep retry {study.path} --failed`", soft_wrap=True)
-        out.print(f"logs: {study.path}/trials/<id>/log.txt", soft_wrap=True, markup=False)
+        out.print(f"logs: {study.path}/trials/<id>/log.txt", soft_wrap=True)
     return ended.exit_code
 
 
@@ -164,7 +167,7 @@ def status(
         return
     found = read(store)
     if as_json:
-        out.print_json(json.dumps(found.as_json()))
+        out.print_json(json.dumps(found.as_json()), ensure_ascii=True)
         return
     table = Table(box=None, pad_edge=False)
     for name in CELL:
@@ -177,7 +180,7 @@ def status(
     who = f"driven by {found.holder}" if found.holder else "no driver at work"
     out.print(f"{found.count('done'):,} of {found.count():,} trials done; {who}{'; stopping' * found.stopping}")
     for text, trial_ids in sorted(found.failures.items(), key=lambda item: -len(item[1])):
-        out.print(f"{len(trial_ids):,} x {text}  (e.g. {trial_ids[0]})", style="red", markup=False)
+        out.print(f"{len(trial_ids):,} x {text}  (e.g. {trial_ids[0]})", style="red")
 
 
 @app.command(rich_help_panel="Sweeps")
@@ -228,7 +231,7 @@ def main() -> None:
     try:
         code = app(prog_name="archsweep", standalone_mode=False)
     except lease.Held as held:
-        err.print(f"refused: {held}", markup=False, soft_wrap=True)
+        err.print(f"refused: {held}", soft_wrap=True)
         code = 3
     except KeyboardInterrupt:
         code = 130
@@ -247,6 +250,8 @@ def _explain(error: Exception) -> int:
         return 130
     users = isinstance(error, ValueError | OSError) or type(error) is LookupError
     if not users or os.environ.get("ARCHSWEEP_TRACEBACK"):
-        raise error
-    err.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        # As Python itself would show it, but for secrets and control characters.
+        err.print(printable("".join(traceback.format_exception(error)), most=None).rstrip(), soft_wrap=True)
+        return 1
+    err.print(f"error: {printable(str(error))}", style="red", soft_wrap=True)
     return 2

@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.terminal import Terminal
+
 TASKS = ("cls", "rot", "col", "jig")
 QUANTILES = ("p10", "median", "p90")
 Note = Callable[[str], None]
@@ -153,7 +155,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
         """Rankings of fast modes against those of seeds: dozens of trainings."""
         from orchestrator import bench_fidelity, progress
 
-        messages = Console(stderr=True, highlight=False)
+        messages = Terminal(stderr=True)
         where = _device(device)
         with TemporaryDirectory(prefix="archsweep-bench-") as folder:
             chosen = bench_fidelity.study(
@@ -173,7 +175,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
             try:
                 found = bench_fidelity.run(chosen, where, lambda work: progress.watch(work, messages))
             except bench_fidelity.Unfinished as unfinished:
-                messages.print(str(unfinished), style="red", markup=False, soft_wrap=True)
+                messages.print(str(unfinished), style="red", soft_wrap=True)
                 raise typer.Exit(unfinished.exit_code) from None
         _write(found, file)
         bench_fidelity.show(found, out)
@@ -215,14 +217,14 @@ def _measured(measure: Callable[[Note], dict[str, Any]], file: Path | None) -> d
 
     from workers.bench import GateFailed
 
-    progress = Console(stderr=True, highlight=False)
+    progress = Terminal(stderr=True)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with progress.status("") as status:
             found = measure(status.update)
     except GateFailed as failure:
-        progress.print(f"no ratio: {failure}", style="red", markup=False, soft_wrap=True)
+        progress.print(f"no ratio: {failure}", style="red", soft_wrap=True)
         raise typer.Exit(1) from None
     finally:
         torch.set_num_threads(threads)
@@ -289,7 +291,7 @@ def _show_packing(found: dict[str, Any], out: Console) -> None:
         view.add_row(*cell, line["way"], str(line["k"]), *figures)
     out.print(view)
     for problem in sorted({f"{line['way']}: {line['error']}" for line in found["lines"] if "error" in line}):
-        out.print(f"- {problem}", markup=False)
+        out.print(f"- {problem}")
     if found["study"]:
         hours = Table(box=None, pad_edge=False, title="device hours of 500 architectures, 100 epochs of CIFAR-10")
         for place, name in enumerate(("space", "task", "way", "at once", "hours")):

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import spaces
+from spaces import quoted
 from workers import datasets, tasks
 from workers.recipes import names as recipe_names
 
@@ -66,7 +68,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
         found = list(checks(data_root))
         colours = {"ok": "green", "note": "yellow", "wrong": "red"}
         for check in found:
-            view.add_row(f"[{colours[check.state]}]{check.state}[/]", check.what, check.text)
+            view.add_row(Text(check.state, colours[check.state]), check.what, check.text)
         out.print(view)
         if any(check.state == "wrong" for check in found):
             raise typer.Exit(2)
@@ -161,7 +163,7 @@ def _space_of(arch: str, space: str) -> str:
             objections.append(f"  {name}: {error}")
         else:
             return name
-    raise ValueError(f"{arch!r} is no architecture of any space:\n" + "\n".join(objections))
+    raise ValueError(f"{quoted(arch)} is no architecture of any space:\n" + "\n".join(objections))
 
 
 def _show(arch: str, name: str, out: Console) -> None:

@@ -1,6 +1,7 @@
 """Verbs that read rows: correlate, report, query, export.  They hand over to `analysis`."""
 
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.store import RunStore
+from orchestrator.store import FILES, FOLDERS, RunStore
 
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="runs' folders (or URLs), studies or presets")]
 
@@ -35,6 +36,8 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
 
         table = analysis.correlate(loaded(runs), common=common)
         if csv:
+            for run in runs:
+                _outside(csv, store_of(run).url)
             table.to_csv(csv, index=False)
         _show_correlations(table, out)
 
@@ -47,7 +50,7 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
         import analysis
 
         path = analysis.report([store_of(r).url for r in runs], out=to)
-        out.print(f"report: {path}", markup=False, soft_wrap=True)
+        out.print(f"report: {path}", soft_wrap=True)
 
     @app.command(rich_help_panel="Results")
     def query(
@@ -62,7 +65,7 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
         if not runs:
             raise ValueError("give at least one run, then the SQL text: archsweep query runs/demo 'select ...'")
         table = analysis.query([store_of(r).url for r in runs], sql)
-        out.print(table.to_string(index=False), markup=False, soft_wrap=True)
+        out.print(table.to_string(index=False), soft_wrap=True)
 
     @app.command(rich_help_panel="Results")
     def export(
@@ -77,9 +80,18 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
         options: dict[str, Any] = {"index": False}
         if file.suffix == ".json":
             options = {"orient": "records", "lines": True, "date_format": "iso"}
+        _outside(file, store_of(run).url)
         file.parent.mkdir(parents=True, exist_ok=True)
         getattr(rows, writers[file.suffix])(file, **options)
-        out.print(f"{len(rows):,} rows: {file}", markup=False, soft_wrap=True)
+        out.print(f"{len(rows):,} rows: {file}", soft_wrap=True)
+
+
+def _outside(file: Path, run: str) -> None:
+    """Refuse to write a file where a run keeps its own."""
+    home = Path(os.path.expanduser(run)).resolve()
+    inside = file.resolve().relative_to(home).parts if file.resolve().is_relative_to(home) else ()
+    if inside and inside[0] in (*FOLDERS, *FILES):
+        raise ValueError(f"{file} lies among the files of the run itself; name a file outside {', '.join(FOLDERS)}")
 
 
 def _signed(value: float) -> str:

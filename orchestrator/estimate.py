@@ -1,6 +1,5 @@
 """How long and how large a study will be, before and while it runs."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,12 +27,12 @@ class Estimate:
 
 def recipe_of(row: Mapping[str, Any]) -> Recipe:
     """The recipe of a plan row or a result."""
-    return _recipe(row["recipe_json"])
+    return _recipe(row["recipe_json"] or "")
 
 
 @lru_cache(maxsize=1024)
 def _recipe(text: str) -> Recipe:
-    return Recipe(name="", **json.loads(text))
+    return Recipe.read("", text)
 
 
 def multiply_adds(row: Mapping[str, Any], recipe: Recipe) -> float:
@@ -54,9 +53,12 @@ def rate_of(store: RunStore) -> dict[tuple[str, str], float]:
     columns = ["trial_id", "status", "space", "task", "dataset", "macs", "train_s", "recipe_json", "diverged"]
     found: dict[tuple[str, str], list[float]] = {}
     for row in store.attempts(columns).to_pylist():
-        if row["status"] != "ok" or row["diverged"] or not row["train_s"]:
+        if row["status"] != "ok" or row["diverged"] or not row["train_s"] or not row["macs"]:
             continue
-        work = multiply_adds(row, recipe_of(row))
+        try:
+            work = multiply_adds(row, recipe_of(row))
+        except (ValueError, LookupError):
+            continue  # of a dataset or recipe that this version does not know: says nothing about what is left
         found.setdefault((row["space"], row["task"]), []).append(row["train_s"] / work)
     return {cell: median(values) for cell, values in found.items()}
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.store import STOP, RunStore
+from workers.secrets import scrub
 from workers.trial import Trial
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,9 @@ class _TrialLog(logging.Handler):
     def publish(self) -> None:
         """Write what has been said so far to the trial's folder."""
         self._published = time.monotonic()
-        self._store.write(("\n".join(self._lines) + "\n").encode(), "trials", self._trial_id, "log.txt")
+        self._store.write(
+            scrub("\n".join(self._lines) + "\n").encode(errors="backslashreplace"), "trials", self._trial_id, "log.txt"
+        )
 
 
 def _device(gpus: float) -> str:

@@ -11,6 +11,9 @@ import platform
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
 
 from orchestrator.store import RunStore
 from workers import files
@@ -32,7 +35,7 @@ class Lease:
     boot: str
     pid: int
     process_start: str
-    expires: float
+    expires: Annotated[float, Field(allow_inf_nan=False)]
 
     @classmethod
     def mine(cls, launch: str) -> "Lease":
@@ -49,6 +52,9 @@ class Lease:
         if self.host == platform.node() and self.boot == _boot():
             return _start(self.pid) == self.process_start != ""
         return time.time() < self.expires
+
+
+_READER = TypeAdapter(Lease)
 
 
 def _boot() -> str:
@@ -85,8 +91,8 @@ def current(store: RunStore) -> Lease | None:
     if not data:
         return None
     try:
-        return Lease(**json.loads(data))
-    except (ValueError, TypeError):
+        return _READER.validate_json(data)
+    except ValueError:
         return None  # half a file of a crashed host: nobody can hold by it
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from orchestrator.store import RunStore
 
 COLUMNS = ["trial_id", "attempt", "status", "error_class", "error_text", "traceback", "finished_at"]
@@ -55,7 +57,7 @@ class Ledger:
     @classmethod
     def of(cls, store: RunStore) -> "Ledger":
         """Read from a run's folder."""
-        ledger = cls(forgiven=json.loads(store.read("forgiven.json") or b"{}"))
+        ledger = cls(forgiven=_forgiven(store))
         for row in store.attempts(COLUMNS).to_pylist():
             ledger.add(row)
         return ledger
@@ -94,3 +96,13 @@ class Ledger:
         for trial_id in trial_ids:
             self.forgiven[trial_id] = self.next_attempt(trial_id) - 1
         store.write(json.dumps(self.forgiven, indent=0, sort_keys=True).encode(), "forgiven.json")
+
+
+def _forgiven(store: RunStore) -> dict[str, int]:
+    """What `retry` noted in the run's folder."""
+    try:
+        return TypeAdapter(dict[str, int]).validate_json(store.read("forgiven.json") or b"{}", strict=True)
+    except ValidationError:
+        raise ValueError(
+            f"{store.at('forgiven.json')} is not what `retry` writes, numbers by trial_id; remove it, and `retry` again"
+        ) from None

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,6 +36,9 @@ SCHEMA = pa.schema(
     ]
 )
 
+_LIKE_AN_ARCHITECTURE = re.compile(r"[A-Za-z0-9._+:|~()\[\]{}<>-]{0,1000}")  # short, no spaces, commas, quotes
+_MOST = 10_000_000  # trials of a study
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -52,14 +56,25 @@ def _listed(sweep: Sweep) -> list[str]:
         path = Path(chosen.file).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"architectures of a sweep: there is no file {path}")
-        lines = [line.partition("#")[0].strip() for line in path.read_text().splitlines()]
-        texts = [line for line in lines if line]
-        if not texts:
-            raise ValueError(f"architectures of a sweep: {path} names none")
+        texts = _read(path)
     else:
         texts = list(chosen.list or ())
     space = spaces.get(sweep.space)
     return list(dict.fromkeys(space.normal(text) for text in texts))
+
+
+def _read(path: Path) -> list[str]:
+    """The architectures that a file names.  What cannot be one is not quoted: the file may be another than meant."""
+    try:
+        lines = [line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError:
+        raise ValueError(f"architectures of a sweep: {path} is no text in UTF-8") from None
+    for number, line in enumerate(lines, start=1):
+        if not _LIKE_AN_ARCHITECTURE.fullmatch(line):
+            raise ValueError(f"architectures of a sweep: line {number} of {path} is no architecture of any space")
+    if not any(lines):
+        raise ValueError(f"architectures of a sweep: {path} names none")
+    return [line for line in lines if line]
 
 
 @lru_cache(maxsize=32)
@@ -124,6 +139,9 @@ def plan(study: Study) -> Plan:
         root = study.root_of(sweep.dataset)
         dataset_id = datasets.identify(sweep.dataset.name, root, study.execution.cache_dir)
         roots[dataset_id] = root
+        asked = (sweep.architectures.sample or 1) * len(sweep.tasks) * len(sweep.seeds)
+        if asked > _MOST:
+            raise ValueError(f"sweep {number + 1} asks for {asked:,} trials; a study may have {_MOST:,}")
         archs, drawn = architectures(sweep)
         if drawn is not None:
             samples[f"sweep {number + 1} ({sweep.space})"] = drawn
@@ -149,13 +167,12 @@ def order_of_work(table: pa.Table) -> list[dict[str, Any]]:
 
 def trial_of(row: dict[str, Any]) -> workers.Trial:
     """The trial that a plan row names."""
-    facts = json.loads(row["recipe_json"])
     return workers.Trial(
         space=row["space"],
         arch=row["arch"],
         dataset=row["dataset"],
         task=row["task"],
         seed=row["seed"],
-        recipe=Recipe(name=row["recipe"], **facts),
+        recipe=Recipe.read(row["recipe"], row["recipe_json"]),
         dataset_id=row["dataset_id"],
     )

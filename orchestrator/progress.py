@@ -49,16 +49,14 @@ class Progress:
                 self._settled += self._size[outcome.trial_id]
             elif outcome.status == "failed":
                 self._failed[cell] += 1
-                text = f"{outcome.error_class}: {(outcome.error_text or '').splitlines()[0][:160]}"
+                text = f"{outcome.error_class}: {''.join((outcome.error_text or '').splitlines()[:1])[:160]}"
                 self._errors[text] += 1
                 if self._errors[text] == 1:
-                    self._console.print(
-                        f"failed: trial {outcome.trial_id} ({' '.join(cell)}): {text}", style="red", markup=False
-                    )
+                    self._console.print(f"failed: trial {outcome.trial_id} ({' '.join(cell)}): {text}", style="red")
         if not self._console.is_terminal and time.monotonic() >= self._next_line:
             elapsed = time.monotonic() - self._began
             self._next_line = time.monotonic() + min(30 + elapsed / 10, 600)  # ever fewer lines
-            self._console.print(self.line(), markup=False)
+            self._console.print(self.line())
 
     def _left_s(self) -> float | None:
         """Seconds to the end if the rest goes as fast, by multiply-adds."""

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import time
-import tomllib
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,8 +17,9 @@ from orchestrator.ledger import Ledger
 from orchestrator.plan import Plan, architectures, order_of_work, plan
 from orchestrator.pulse import Pulse, signals
 from orchestrator.store import STOP, RunStore
-from orchestrator.study import Study
+from orchestrator.study import Study, tables
 from orchestrator.work import Work
+from spaces import quoted
 from workers import datasets
 
 Select = Callable[[dict[str, Any]], bool]
@@ -50,10 +50,10 @@ def open_run(study: Study) -> RunStore:
     store = RunStore(study.path)
     there = store.read("study.toml")
     if there is not None:
-        name = tomllib.loads(there.decode()).get("name")
+        name = tables(there.decode(), store.at("study.toml")).get("name")
         if name != study.name:
             raise ValueError(
-                f"{study.path} is the run of study {name!r}, not of {study.name!r}; "
+                f"{study.path} is the run of study {quoted(name)}, not of {study.name!r}; "
                 "give this study another path, or its name back"
             )
     return store
@@ -84,7 +84,7 @@ def _check_writable(store: RunStore) -> None:
     try:
         store.write(b"", "_probe")
         store.remove("_probe")
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:
         raise PermissionError(
             f"the run's folder {store.url} cannot be written: {error}; choose another `path` in the study"
         ) from None

@@ -6,6 +6,7 @@ whatever instant a compaction dies at, nothing is lost and nothing counts twice.
 """
 
 import io
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,7 +19,12 @@ from workers import files
 from workers.row import SCHEMA, parquet_bytes
 
 STOP = "stop"  # the file that asks a run to stop
+FOLDERS = ("rows", "attempts", "trials")  # what a run keeps, and nobody else writes
+FILES = ("study.toml", "plan.parquet", "lease.json", "forgiven.json", STOP)
 KEY = ("trial_id", "launch", "attempt")
+_WILD = "*?["
+_PART = re.compile(r"part-(\d{1,18})\.parquet")
+_UNREADABLE = (pa.ArrowException, KeyError, OSError)  # what a file that is no table of ours makes Arrow raise
 
 
 class RunStore:
@@ -26,11 +32,16 @@ class RunStore:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
+        if not self.url:
+            raise ValueError(f"{url!r} is no folder for a run: name one below it")
+        if "://" in self.url and any(c in self.url for c in _WILD):
+            # Object stores take them for patterns, when they remove a folder too.
+            raise ValueError(f"{url!r} is no folder for a run: a URL holds none of {' '.join(_WILD)}")
         self._fs, self._root = files.filesystem(self.url)
 
     def at(self, *names: str) -> str:
         """The URL of something in the run's folder."""
-        return "/".join((self.url, *names))
+        return "/".join((self.url, *_inside(names)))
 
     def read(self, *names: str) -> bytes | None:
         """The content of a file of the run, None where there is none."""
@@ -46,14 +57,14 @@ class RunStore:
 
     def remove_folder(self, *names: str) -> None:
         """Take a folder of the run away with all it holds, if it is there."""
-        path = "/".join((self._root, *names))
+        path = "/".join((self._root, *_inside(names)))
         if self._fs.exists(path):
             self._fs.rm(path, recursive=True)
 
     def exists(self, *names: str) -> bool:
         """Whether the run has this file."""
         self._fs.invalidate_cache()
-        return bool(self._fs.exists("/".join((self._root, *names))))
+        return bool(self._fs.exists("/".join((self._root, *_inside(names)))))
 
     def listing(self, folder: str) -> list[str]:
         """Names of the Parquet files of a folder of the run; those that begin with `_` are no data."""
@@ -91,7 +102,20 @@ class RunStore:
         """The tables of these files by name; those that are gone by now are left out."""
         with ThreadPoolExecutor(8) as pool:
             found = zip(names, pool.map(lambda name: self.read(folder, name), names), strict=True)
-            return {name: conform(pq.read_table(io.BytesIO(data))) for name, data in found if data is not None}
+            return {name: self._rows(folder, name, data) for name, data in found if data is not None}
+
+    def _rows(self, folder: str, name: str, data: bytes) -> pa.Table:
+        """The rows of one file; ValueError naming it where they are none."""
+        try:
+            table = conform(pq.read_table(io.BytesIO(data)))
+            table.validate(full=True)
+        except _UNREADABLE as error:
+            raise ValueError(
+                f"{self.at(folder, name)} holds no rows of ours ({error}); remove it, and `run` trains what is missing"
+            ) from error
+        if nulls := [c for c in (*KEY, "status") if table[c].null_count]:
+            raise ValueError(f"{self.at(folder, name)} has rows without {', '.join(nulls)}; remove it and `run` again")
+        return table
 
     def compact(self, kill: Callable[[str], None] = lambda step: None) -> int:
         """Fold loose attempts and all parts into one part; gives the number of rows in it.
@@ -109,7 +133,7 @@ class RunStore:
         if not loose and len(parts) <= 1:
             return sum(t.num_rows for t in rows)
         table, superseded = _first_ok(_distinct(pa.concat_tables([SCHEMA.empty_table(), *rows])))
-        number = 1 + max((int(p.split("-")[1].split(".")[0]) for p in parts), default=0)
+        number = 1 + max((int(m[1]) for p in parts if (m := _PART.fullmatch(p))), default=0)
         kill("superseded")
         if superseded.num_rows:
             self.write(parquet_bytes(superseded), "rows", f"_superseded-{number:06d}.parquet")
@@ -128,13 +152,32 @@ class RunStore:
     def plan(self, columns: list[str] | None = None) -> pa.Table | None:
         """The planned trials, None before the first `run`."""
         data = self.read("plan.parquet")
-        return None if data is None else pq.read_table(io.BytesIO(data), columns=columns)
+        if data is None:
+            return None
+        try:
+            table = pq.read_table(io.BytesIO(data), columns=columns)
+            kinds = [SCHEMA.field(f.name) if f.name in SCHEMA.names else f for f in table.schema]
+            table = table.cast(pa.schema(kinds))
+            table.validate(full=True)
+        except _UNREADABLE as error:
+            raise ValueError(
+                f"{self.at('plan.parquet')} is no plan of ours ({error}); remove it, and `run` writes it anew"
+            ) from error
+        return table
 
     def write_plan(self, plan: pa.Table) -> None:
         """Replace the plan at once."""
         buffer = io.BytesIO()
         pq.write_table(plan, buffer, compression="zstd")
         self.write(buffer.getvalue(), "plan.parquet")
+
+
+def _inside(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names themselves if each is that of one file or folder: no id leads out of the run's folder."""
+    for name in names:
+        if name in ("", ".", "..") or any(c in name for c in f"/\\\0{_WILD}"):
+            raise ValueError(f"{name!r} is no name inside a run's folder")
+    return names
 
 
 def _attempt_name(trial_id: str, launch: str, attempt: int) -> str:

@@ -5,30 +5,53 @@ import re
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 import spaces
+from spaces import quoted
 from workers import datasets, tasks
 from workers.recipes import Recipe, recipe
+from workers.secrets import LOGIN, scrub
 
 PRESETS = files("orchestrator") / "presets"
+_MISTAKES = 20  # told at once
+# Python's reader takes time with the square of a dotted key's length, and no key of a study has more than three parts.
+_PART = r"""(?:(?<![\w-])[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{20}}")
+
+
+def _place(path: str) -> str:
+    """A path or URL that can be opened as it stands."""
+    if "\0" in path:
+        raise ValueError("a path holds no NUL character")
+    if path.startswith("~") and os.path.expanduser(path).startswith("~"):
+        raise ValueError("there is no such user's home folder")
+    if LOGIN.search(path):
+        raise ValueError("a path holds no login: give that in the environment, where no file of the run keeps it")
+    return path
+
+
+Place = Annotated[str, AfterValidator(_place)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Architectures(_Part):
     """Which architectures: `sample` of them drawn from the space, a `file` with one a line, or a `list`."""
 
-    sample: int | None = Field(None, ge=1, description="number of distinct architectures to draw")
-    seed: int = Field(0, ge=0, description="of the draw; the first n of a longer draw are the same n")
+    sample: int | None = Field(None, ge=1, le=1_000_000, description="number of distinct architectures to draw")
+    seed: int = Field(0, ge=0, lt=2**63, description="of the draw; the first n of a longer draw are the same n")
     min_params: int = Field(
-        0, ge=0, description="draw only networks with at least so many parameters (CIFAR-10 classification size)"
+        0,
+        ge=0,
+        lt=2**63,
+        description="draw only networks with at least so many parameters (CIFAR-10 classification size)",
     )
-    file: str | None = Field(None, description="a text file, one architecture a line; # begins a comment")
+    file: Place | None = Field(None, description="a text file, one architecture a line; # begins a comment")
     list: tuple[str, ...] | None = Field(None, strict=False, min_length=1)
 
     @model_validator(mode="after")
@@ -45,7 +68,7 @@ class DatasetChoice(_Part):
     """A dataset by name, and the folder it lies in where that is not under the study's data_root."""
 
     name: str
-    path: str | None = None
+    path: Place | None = None
 
 
 class Sweep(_Part):
@@ -67,8 +90,8 @@ class Sweep(_Part):
     @field_validator("seeds")
     @classmethod
     def _real_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if min(seeds) < 0:
-            raise ValueError(f"seeds count from 0; given {min(seeds)}")
+        if min(seeds) < 0 or max(seeds) >= 2**63:
+            raise ValueError(f"seeds count from 0 and fit 63 bits; given {quoted(min(seeds))} to {quoted(max(seeds))}")
         return seeds
 
     @model_validator(mode="after")
@@ -90,7 +113,7 @@ class Sweep(_Part):
         for key in ("tasks", "seeds"):
             values = getattr(self, key)
             if len(set(values)) < len(values):
-                raise ValueError(f"{key} = {list(values)} names one twice")
+                raise ValueError(f"{key} = {quoted(list(values))} names one twice")
         return self
 
     def resolved(self, task: str) -> Recipe:
@@ -108,12 +131,17 @@ class Execution(_Part):
         None, ge=0, description="GPUs a trial holds, a fraction shares one; default 1 where there are GPUs, else 0"
     )
     cpus_per_trial: float = Field(1, gt=0, description="CPU cores a trial holds")
-    max_concurrent: int | None = Field(None, ge=1, description="trials at a time; default: what resources allow")
+    max_concurrent: int | None = Field(
+        None, ge=1, le=1_000_000, description="trials at a time; default: what resources allow"
+    )
     trial_timeout_s: float = Field(
-        86_400, gt=0, description="seconds after which an attempt is ended and counted as timed out (engine tune)"
+        86_400,
+        gt=0,
+        le=366 * 86_400,
+        description="seconds after which an attempt is ended and counted as timed out (engine tune)",
     )
     checkpoint_s: float = Field(60, ge=0, description="seconds between checkpoints of one training")
-    cache_dir: str | None = Field(None, description="arrays prepared once a node; default ~/.cache/archsweep")
+    cache_dir: Place | None = Field(None, description="arrays prepared once a node; default ~/.cache/archsweep")
     cuda_graphs: bool = Field(
         True, description="replay training steps on GPUs as CUDA graphs; same numbers, less waiting"
     )
@@ -130,9 +158,11 @@ class Execution(_Part):
 class Study(_Part):
     """A study: a name, where its rows lie, and its sweeps."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="letters, digits, dot, dash, underscore")
-    path: str = ""
-    data_root: str | None = None
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="letters, digits, dot, dash, underscore"
+    )
+    path: Place = ""
+    data_root: Place | None = None
     sweeps: tuple[Sweep, ...] = Field(strict=False, min_length=1)
     execution: Execution = Execution()
 
@@ -158,23 +188,41 @@ def load(name: str) -> Study:
     """A study from a TOML file or by a preset's name; ValueError says where and what is wrong."""
     if name in presets():
         return parse((PRESETS / f"{name}.toml").read_text(), f"preset {name}")
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if path.is_dir():
         path = path / "study.toml"
     if not path.is_file():
-        raise FileNotFoundError(f"no study {name!r}: there is no such file, and the presets are {', '.join(presets())}")
-    return parse(path.read_text(), str(path), folder=path.parent)
+        raise FileNotFoundError(
+            f"no study {quoted(name)}: there is no such file, and the presets are {', '.join(presets())}"
+        )
+    return parse(_text(path), str(path), folder=path.parent)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no study: TOML is UTF-8 text, and {error}") from None
+
+
+def tables(text: str, where: str) -> dict[str, Any]:
+    """TOML as plain values; ValueError naming `where` for anything that cannot be read."""
+    if found := _LONG_KEY.search(text):
+        raise ValueError(f"{where} is not valid TOML for a study: a key of more than 20 parts, {quoted(found[0])}")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(f"{where} is not valid TOML for a study: its values are nested too deep") from None
+    except ValueError as error:  # TOMLDecodeError, and integers longer than Python reads
+        raise ValueError(f"{where} is not valid TOML: {error}") from None
 
 
 def parse(text: str, where: str, folder: Path | None = None) -> Study:
     """A study from the text of a TOML file; `where` names it in errors, `file =` entries are relative to `folder`."""
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{where} is not valid TOML: {error}") from None
+    values = tables(text, where)
     for sweep in values.get("sweeps", []) if isinstance(values.get("sweeps"), list) else []:
         named = sweep.get("architectures", {}) if isinstance(sweep, dict) else {}
-        if folder and isinstance(named, dict) and isinstance(named.get("file"), str):
+        if folder and isinstance(named, dict) and isinstance(named.get("file"), str) and "\0" not in named["file"]:
             named["file"] = str(folder / os.path.expanduser(named["file"]))
     try:
         return Study.model_validate(values)
@@ -185,14 +233,21 @@ def parse(text: str, where: str, folder: Path | None = None) -> Study:
 def explain(error: ValidationError) -> str:
     """One line a mistake: the path to the key, what is wrong, what was seen."""
     lines = []
-    for mistake in error.errors():
-        where = re.sub(r"\.(\d+)", r"[\1]", ".".join(map(str, mistake["loc"])))
+    mistakes = error.errors(include_url=False)
+    inner = {m["loc"][:k] for m in mistakes for k in range(len(m["loc"]))}
+    # A list whose items are wrong is also said to be too short.
+    mistakes = [m for m in mistakes if m["type"] != "too_short" or m["loc"] not in inner]
+    for mistake in mistakes[:_MISTAKES]:
+        where = re.sub(r"\.(\d+)", r"[\1]", ".".join(quoted(str(k))[1:-1] for k in mistake["loc"]))
         text = mistake["msg"].removeprefix("Value error, ")
         if mistake["type"] == "extra_forbidden":
             text = f"unknown key; known here: {', '.join(_known_keys(mistake['loc']))}"
         elif mistake["type"] != "missing" and not isinstance(mistake["input"], dict):
-            text += f" (given: {mistake['input']!r})"
+            given = mistake["input"]
+            text += f" (given: {quoted(scrub(given) if isinstance(given, str) else given)})"
         lines.append(f"  {where or 'study'}: {text}")
+    if len(mistakes) > _MISTAKES:
+        lines.append(f"  and {len(mistakes) - _MISTAKES:,} more")
     return "\n".join(lines)
 
 

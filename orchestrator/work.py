@@ -11,6 +11,7 @@ from orchestrator.job import Job, Outcome, Settings, trial_columns
 from orchestrator.ledger import Ledger
 from orchestrator.plan import trial_of
 from orchestrator.store import RunStore
+from workers.secrets import scrub
 
 
 @dataclass
@@ -94,6 +95,7 @@ class Work:
             job = self.running.pop(trial_id, None)
         if job is None:
             return
+        text = scrub(text)
         published = self._store.attempt(trial_id, self._settings.launch, job.attempt)
         if published is not None:
             with self._lock:

@@ -9,8 +9,9 @@ from pkgutil import iter_modules
 
 from spaces._sample import Sample, sample
 from spaces._space import Cost, Space, Stem
+from spaces._text import quoted
 
-__all__ = ["Cost", "Sample", "Space", "Stem", "get", "names", "sample"]
+__all__ = ["Cost", "Sample", "Space", "Stem", "get", "names", "quoted", "sample"]
 
 
 def names() -> list[str]:
@@ -21,6 +22,6 @@ def names() -> list[str]:
 def get(name: str) -> Space:
     """The space of that name. LookupError, naming the spaces there are, if there is none."""
     if name not in names():
-        raise LookupError(f"no search space {name!r}; have {', '.join(names())}")
+        raise LookupError(f"no search space {quoted(name)}; have {', '.join(names())}")
     space: Space = import_module(f"{__name__}.{name}").SPACE
     return space

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from spaces._space import Cost, Size, Stem
+from spaces._text import quoted
 
 OPS = {"c3": "conv3x3", "c5": "conv5x5", "mp": "maxpool3x3", "id": "identity"}
 
@@ -75,10 +76,11 @@ class Chain:
         return Cost(params, macs, width, size)
 
     def _layers(self, arch: str) -> list[str]:
-        layers = arch.split("_")
+        layers = arch.split("_", self.length)  # one more than allowed is enough to know
         if len(layers) > self.length or any(op not in OPS for op in layers):
             raise ValueError(
-                f"{arch!r} is no chain; right are 1 to {self.length} of {' '.join(OPS)} joined by `_`, like `c3_c5_id`"
+                f"{quoted(arch)} is no chain; right are 1 to {self.length} of {' '.join(OPS)} joined by `_`, "
+                "like `c3_c5_id`"
             )
         return layers
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from workers.secrets import scrub
 from workers.training import Interrupted, columns, run
 from workers.trial import Trial
 
@@ -37,8 +38,8 @@ def attempt(trial: Trial, data_root: str | Path | None = None, device: str = "cp
             "status": "failed",
             "attempt": 1,
             "error_class": error_class(error),
-            "error_text": f"{type(error).__name__}: {error}",
-            "traceback": traceback.format_exc(),
+            "error_text": scrub(f"{type(error).__name__}: {error}"),
+            "traceback": scrub(traceback.format_exc()),
             "diverged": False,
             "device": device,
             "started_at": began,

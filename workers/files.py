@@ -13,7 +13,12 @@ import fsspec
 
 def filesystem(url: str) -> tuple[Any, str]:
     """The file system of a URL and the path inside it; local paths become absolute."""
-    fs, path = fsspec.core.url_to_fs(os.path.expanduser(url))
+    if "::" in url:
+        raise ValueError(f"{url}: a chain of file systems (::) may cache or wrap what others write; name one place")
+    try:
+        fs, path = fsspec.core.url_to_fs(os.path.expanduser(url))
+    except (ImportError, TypeError) as error:
+        raise ValueError(f"{url}: its file system cannot be used here ({error})") from error
     return fs, path
 
 

@@ -8,6 +8,8 @@ Nodes 0 and 1 are the outputs of the last but one and of the last cell.
 
 from typing import NamedTuple
 
+from spaces._text import quoted
+
 OPS = {
     "no": "none",
     "mp": "max_pool_3x3",
@@ -38,20 +40,22 @@ def parse(arch: str) -> Genotype:
     """Text to cells, everything in the order written. ValueError if the text is no pair of DARTS cells."""
     cells = arch.split(":")
     if len(cells) != 2:
-        raise ValueError(f"a DARTS architecture is two cells, `normal:reduction`; {arch!r} has {len(cells)}")
+        raise ValueError(f"a DARTS architecture is two cells, `normal:reduction`; {quoted(arch)} has {len(cells)}")
     return Genotype(_parse_cell(cells[0], "normal", arch), _parse_cell(cells[1], "reduction", arch))
 
 
 def _parse_cell(text: str, kind: str, arch: str) -> Cell:
     nodes = text.split("_")
     if len(nodes) != NODES:
-        raise ValueError(f"a DARTS cell has {NODES} nodes joined by `_`; the {kind} cell of {arch!r} has {len(nodes)}")
+        raise ValueError(
+            f"a DARTS cell has {NODES} nodes joined by `_`; the {kind} cell of {quoted(arch)} has {len(nodes)}"
+        )
     cell = []
     for k, node in enumerate(nodes, start=2):
         edges = node.split("+")
         if len(edges) != 2:
             raise ValueError(
-                f"node {k} of the {kind} cell of {arch!r} is {node!r}, not two operations like `s3.0+sk.1`"
+                f"node {k} of the {kind} cell of {quoted(arch)} is {quoted(node)}, not two operations like `s3.0+sk.1`"
             )
         cell.append((_parse_edge(edges[0], k, kind, arch), _parse_edge(edges[1], k, kind, arch)))
     return tuple(cell)
@@ -62,7 +66,7 @@ def _parse_edge(text: str, node: int, kind: str, arch: str) -> Edge:
     # Compared as text: int() would also take "+0", " 0" and digits of other scripts.
     if code not in OPS or not dot or source not in [str(k) for k in range(node)]:
         raise ValueError(
-            f"node {node} of the {kind} cell of {arch!r} holds {text!r}; right is one of {' '.join(OPS)}, "
+            f"node {node} of the {kind} cell of {quoted(arch)} holds {quoted(text)}; right is one of {' '.join(OPS)}, "
             f"a dot and a node from 0 to {node - 1}"
         )
     return code, int(source)

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from nasbench_pytorch.model import ModelSpec, graph_util
 
+from spaces._text import quoted
+
 OPS = {"c3": "conv3x3-bn-relu", "c1": "conv1x1-bn-relu", "mp": "maxpool3x3"}
 """Code and name of the interior vertices' operations, in the order that is part of the graph hash."""
 CODES = {name: code for code, name in OPS.items()}
@@ -51,16 +53,16 @@ def parse(arch: str) -> Module:
     """Text to module, as written. ValueError if the text describes no graph from an input to an output."""
     tokens = arch.split("_")
     if len(tokens) >= MAX_DIGIT:
-        raise ValueError(f"{arch!r} has {len(tokens) + 1} vertices; the text can name at most {MAX_DIGIT}")
+        raise ValueError(f"{quoted(arch)} has {len(tokens) + 1} vertices; the text can name at most {MAX_DIGIT}")
     ops, feeds = [], []
     for k, token in enumerate(tokens, start=1):
         expected = "out" if k == len(tokens) else "|".join(OPS)
         example = expected.split("|")[0]
-        match = re.fullmatch(rf"({expected})\.([0-9]*)", token)
+        match = re.fullmatch(rf"({expected})\.([0-9]{{0,{MAX_DIGIT}}})", token)
         sources = tuple(int(digit) for digit in match[2]) if match else ()
         if match is None or any(s >= k for s in sources) or list(sources) != sorted(set(sources)):
             raise ValueError(
-                f"vertex {k} of the NAS-Bench-101 module {arch!r} is {token!r}; right is "
+                f"vertex {k} of the NAS-Bench-101 module {quoted(arch)} is {quoted(token)}; right is "
                 f"{expected.replace('|', ' or ')}, a dot and ascending vertices below {k}, like `{example}.0`"
             )
         ops.append(match[1])

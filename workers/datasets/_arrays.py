@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +26,8 @@ from workers.datasets._dataset import SPLITS, Dataset, Images, Labels, SplitName
 
 log = logging.getLogger(__name__)
 Where = str | os.PathLike[str] | None
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # one plain name, whatever a note or a plan says
 
 # Arrays this process has verified: folder -> what `stat` said of its files then.
 _verified: dict[Path, tuple[tuple[int, int, int], ...]] = {}
@@ -106,7 +109,7 @@ def _dataset(name: str) -> Dataset:
 
 
 def _path(folder: Where) -> Path | None:
-    return None if folder is None else Path(folder).expanduser().absolute()
+    return None if folder is None else Path(os.path.expanduser(folder)).absolute()
 
 
 def cache_folder(cache_dir: Where = None) -> Path:
@@ -115,7 +118,7 @@ def cache_folder(cache_dir: Where = None) -> Path:
     if given is not None:
         return given
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser().absolute() / "archsweep"
+    return Path(os.path.expanduser(home)).absolute() / "archsweep"
 
 
 def _fingerprint(dataset: Dataset, files: Sequence[Path]) -> str:
@@ -130,9 +133,10 @@ def _known(cache: Path, fingerprint: str) -> str | None:
     """The id that files of this fingerprint had when they were decoded, None where they never were."""
     try:
         text = (cache / "sources" / f"{fingerprint}.json").read_text(encoding="utf-8")
-        return str(json.loads(text)["dataset_id"])
-    except (OSError, ValueError, KeyError):
+        known = json.loads(text)["dataset_id"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+    return known if isinstance(known, str) and _ID.fullmatch(known) else None
 
 
 def _remembered(cache: Path, fingerprint: str) -> Arrays | None:
@@ -147,6 +151,8 @@ def _decode(dataset: Dataset, root: Path | None) -> list[tuple[SplitName, Images
 
 def _open(cache: Path, dataset_id: str) -> Arrays | None:
     """Cached arrays of that id, verified; None where they are absent, incomplete or damaged."""
+    if not _ID.fullmatch(dataset_id):
+        return None  # names no folder of the cache, perhaps one elsewhere
     folder = cache / "arrays" / dataset_id
     paths = [folder / f"{split}-{part}.npy" for split in SPLITS for part in ("images", "labels")]
     try:
@@ -225,7 +231,7 @@ def _writing(cache: Path) -> Iterator[None]:
 @contextmanager
 def _lock(folder: Path, name: str) -> Iterator[None]:
     """One process of this machine at a time; gone with the process that held it."""
-    with (folder / f".{name}.lock").open("wb") as file:
+    with (folder / f".{name}.lock").open("ab") as file:
         # Some file systems have no locks: then two processes decode the same files, which harms nobody.
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)

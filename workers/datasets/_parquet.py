@@ -14,6 +14,7 @@ from PIL import Image
 from workers.datasets._dataset import Images, Labels, SplitName
 
 IMAGE_COLUMNS = ("image", "img")
+FORMATS = ("PNG", "WEBP", "JPEG", "BMP", "TIFF")  # not all that Pillow opens: its EPS reader starts another program
 _SHARD = re.compile(r"-(\d+)-of-(\d+)$")
 
 
@@ -24,6 +25,8 @@ def shards(folder: Path, split: SplitName) -> list[Path]:
     is missing, since the rest would pass for a smaller dataset.
     """
     files = sorted(folder.glob(f"{split}*.parquet"))
+    if strange := [file for file in files if not file.is_file()]:
+        raise FileNotFoundError(f"{strange[0]} is no regular file; a pipe or a folder holds no images")
     numbered = [match for file in files if (match := _SHARD.search(file.stem))]
     if numbered:
         have = {int(match[1]) for match in numbered}
@@ -48,10 +51,18 @@ def read_images(files: Sequence[Path], split: SplitName, size: int, classes: int
     for file in files:
         for row, (data, label) in enumerate(_rows(file, split)):
             place = f"{file}, row {row} ({split})"
+            if at == total:
+                raise ValueError(f"{place}: the files hold more than the {total} images they promise")
             images[at] = _pixels(data, size, place)
             labels[at] = _label(label, classes, place)
             at += 1
+    if at != total:
+        raise ValueError(f"{files[0].parent} ({split}) promises {total} images and holds {at}: a file is damaged")
     return images, labels
+
+
+class _Unfit(ValueError):
+    """An image that can be decoded, and is not what the dataset holds."""
 
 
 def _open(file: Path, split: SplitName) -> Any:
@@ -85,14 +96,16 @@ def _pixels(data: Any, size: int, place: str) -> Images:
     if not isinstance(data, bytes):
         raise ValueError(f"{place}: the image is {type(data).__name__}; right are the bytes of an image file")
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-    except (OSError, SyntaxError, ValueError) as error:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            # Known from the header alone: a picture that would fill the memory is never decoded.
+            if image.mode != "RGB" or image.size != (size, size):
+                seen = f"{image.width}x{image.height} {image.mode}"
+                raise _Unfit(f"{place}: image is {seen}; right is {size}x{size} RGB")
+            return np.array(image)
+    except _Unfit:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{place}: image of {len(data)} bytes cannot be decoded: {error}") from error
-    if image.mode != "RGB" or image.size != (size, size):
-        seen = f"{image.width}x{image.height} {image.mode}"
-        raise ValueError(f"{place}: image is {seen}; right is {size}x{size} RGB")
-    return np.asarray(image)
 
 
 def _label(label: Any, classes: int, place: str) -> int:

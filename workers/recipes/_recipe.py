@@ -4,9 +4,14 @@ import hashlib
 import json
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from spaces import quoted
 
 Precision = Literal["fp32", "tf32", "bf16"]
+_IMAGES = 2**31 - 1  # more than any split holds; with the limits of width and depth, every cost fits 64 bits
+
+_FACTS = TypeAdapter(dict[str, Any])
 
 
 class Recipe(BaseModel):
@@ -16,23 +21,28 @@ class Recipe(BaseModel):
     no warm-up, no clipping, no label smoothing; weight decay on every parameter (Liu et al. 2020, release).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: str = Field(description="family of the recipe; a label, no part of a trial's identity")
     epochs: int = Field(ge=1, le=100_000, description="passes over the training split")
     lr: float = Field(gt=0, lt=1e3, description="peak learning rate, a step of SGD on the mean loss of a batch")
-    batch: int = Field(ge=2, description="training images a step (rot: 4 samples each; jig: all tiles of each)")
-    test_batch: int = Field(ge=1, description="test images a step; changes nothing but speed and memory")
+    batch: int = Field(
+        ge=2, le=_IMAGES, description="training images a step (rot: 4 samples each; jig: all tiles of each)"
+    )
+    test_batch: int = Field(ge=1, le=_IMAGES, description="test images a step; changes nothing but speed and memory")
     weight_decay: float = Field(ge=0, lt=1, description="L2 penalty of every parameter, BN and biases included")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD; dampening is 0")
     nesterov: bool = Field(True, description="Nesterov's momentum")
     precise_bn: int = Field(
         1024,
         ge=0,
+        le=_IMAGES,
         description="training images whose batches give the BN statistics of an evaluation; 0: running averages",
     )
-    width: int = Field(ge=1, description="channels of the first cell (darts) or of the first stack (nasbench101)")
-    depth: int = Field(ge=1, description="cells (darts) or modules a stack (nasbench101)")
+    width: int = Field(
+        ge=1, le=16_384, description="channels of the first cell (darts) or of the first stack (nasbench101)"
+    )
+    depth: int = Field(ge=1, le=1_000, description="cells (darts) or modules a stack (nasbench101)")
     precision: Precision = Field(
         "fp32",
         description="arithmetic of convolutions and matrix products. The studies' protocol is fp32: these "
@@ -55,15 +65,20 @@ class Recipe(BaseModel):
         """Twelve hex digits that name the resolved recipe."""
         return hashlib.sha256(self.json_text.encode()).hexdigest()[:12]
 
-    def replace(self, **changes: Any) -> Self:
+    @classmethod
+    def read(cls, name: str, json_text: str) -> Self:
+        """The recipe of a name and the JSON of its facts; ValueError where that is none."""
+        return cls.model_validate({"name": name} | _FACTS.validate_json(json_text))
+
+    def replace(self, /, **changes: Any) -> Self:
         """A checked copy with other values; ValueError names the key, what was given and what is known."""
         unknown = sorted(set(changes) - set(type(self).model_fields))
         if unknown:
             known = ", ".join(k for k in type(self).model_fields if k != "name")
-            raise ValueError(f"a recipe has no {', '.join(map(repr, unknown))}; it has {known}")
+            raise ValueError(f"a recipe has no {', '.join(map(quoted, unknown[:5]))}; it has {known}")
         try:
             return type(self).model_validate(self.model_dump() | changes)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise ValueError(f"recipe {where} = {first['input']!r}: {first['msg']}") from None
+            raise ValueError(f"recipe {where} = {quoted(first['input'])}: {first['msg']}") from None

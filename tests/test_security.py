@@ -1,0 +1,511 @@
+"""What an attacker may put into a study, a run or a dataset, and what must not come of it."""
+
+import io
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+import analysis
+import workers
+from orchestrator import cli, lease, runner, status, terminal
+from orchestrator import plan as plans
+from orchestrator import study as studies
+from orchestrator.estimate import rate_of
+from orchestrator.job import Settings
+from orchestrator.ledger import Ledger
+from orchestrator.store import RunStore
+from orchestrator.work import Work
+from workers import checkpoint, datasets
+from workers.datasets import _arrays
+from workers.row import parquet_bytes
+from workers.secrets import scrub
+
+STUDY = """
+name = "x"
+path = "{path}"
+{top}
+[[sweeps]]
+space = "chain"
+architectures = {{ {archs} }}
+dataset = "{dataset}"
+tasks = ["cls"]
+recipe = "demo"
+override = {{ epochs = 1, width = 4 }}
+[execution]
+engine = "inline"
+"""
+TOKEN = "c0ffee5ecret/and+more"
+ESCAPES = "\x1b]0;owned\x07\x1b[2J\u202e\r"
+Say = Callable[..., tuple[int, str]]
+
+
+class Bomb:
+    """A pickle that leaves a mark when it is opened."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.mark),)
+
+
+def study(folder: Path, *, path: str = "", top: str = "", archs: str = "sample = 1", dataset: str = "photos") -> Path:
+    file = folder / "study.toml"
+    file.write_text(STUDY.format(path=path or folder / "run", top=top, archs=archs, dataset=dataset))
+    return file
+
+
+def trial() -> workers.Trial:
+    recipe = workers.recipe("demo", space="chain", dataset="cifar10", task="cls")
+    return workers.Trial(
+        space="chain", arch="c3", dataset="cifar10", task="cls", recipe=recipe, dataset_id="cifar10-" + "0" * 16
+    )
+
+
+def parquet(path: Path, **columns: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def planned(folder: Path) -> RunStore:
+    """A run with one planned trial."""
+    names = ("trial_id", "space", "dataset", "task", "recipe")
+    parquet(folder / "plan.parquet", **{name: ["t"] for name in names})
+    return RunStore(str(folder))
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Say:
+    """Exit code, and all that a command prints."""
+
+    def run(*words: object) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["archsweep", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return int(ended.value.code or 0), "".join(capsys.readouterr())
+
+    return run
+
+
+# --- SQL ---
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from read_text('{file}')",
+        "select * from read_csv('{file}')",
+        "select * from glob('{folder}/*')",
+        "select * from '{file}'",
+        "copy rows to '{folder}/out.csv'",
+        "export database '{folder}/out'",
+        "attach '{folder}/out.db' as other",
+        "load '{folder}/evil.duckdb_extension'",
+        "set enable_external_access = true; select * from read_text('{file}')",
+        "reset lock_configuration; select * from read_text('{file}')",
+        "select 1; copy rows to '{folder}/out.csv'",
+    ],
+)
+def test_sql_reads_and_writes_nothing_but_the_views(sql: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret.csv"
+    file.write_text("secret\n1\n")
+    rows = pd.DataFrame({"a": [1, 2]})
+    with pytest.raises(ValueError, match="query failed"):
+        analysis.query(rows, sql.format(file=file, folder=tmp_path))
+    assert [p.name for p in tmp_path.iterdir()] == ["secret.csv"]
+    assert analysis.query(rows, "select sum(a) as n from rows")["n"].tolist() == [3]
+    assert duckdb.sql(f"select * from read_csv('{file}')").fetchall() == [(1,)]  # that process may, this query may not
+
+
+# --- names and places ---
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../victim", "a/b", "/etc", "a\0b", "a\\b", "*", "[a-z]"])
+def test_no_name_leads_out_of_the_runs_folder(name: str, tmp_path: Path) -> None:
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "run" / "trials" / "one").mkdir(parents=True)
+    store = RunStore(str(tmp_path / "run"))
+    for act in (store.remove_folder, store.remove, store.read, store.exists, store.at):
+        with pytest.raises(ValueError, match="no name inside"):
+            act("trials", name)
+    row = {"trial_id": name, "launch": "../../l", "attempt": 1}
+    with pytest.raises(ValueError, match="no name inside"):
+        store.publish_attempt(row)
+    assert (tmp_path / "victim").is_dir()
+    assert (tmp_path / "run" / "trials" / "one").is_dir()
+
+
+@pytest.mark.parametrize("url", ["/", "", "//", "memory://a*", "memory://[ab]", "gs://no/such/package", "zip://a::b"])
+def test_a_run_lies_in_one_folder(url: str) -> None:
+    with pytest.raises(ValueError, match=r"no folder for a run|file system"):
+        RunStore(url)
+
+
+def test_logins_belong_in_the_environment() -> None:
+    text = STUDY.format(path="s3://AKIA:hunter2secret@bucket/x", top="", archs="sample = 1", dataset="photos")
+    with pytest.raises(ValueError, match="holds no login") as refused:
+        studies.parse(text, "study")
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["path", "data_root"])
+def test_the_home_of_nobody_is_one_message(key: str, say: Say, tmp_path: Path) -> None:
+    top, path = ('data_root = "~no-such-user/x"', "") if key == "data_root" else ("", "~no-such-user/x")
+    code, said = say("plan", study(tmp_path, path=path, top=top))
+    assert (code, "Traceback" in said) == (2, False)
+    assert "home folder" in said
+    assert say("status", "~no-such-user/x")[0] == 2
+
+
+def test_a_file_that_holds_no_architectures_is_not_quoted(say: Say, tmp_path: Path) -> None:
+    for content in (b"root:hunter2 secret:0:0\n", b"KEY=hunter2\0HOME=/\n", b"hunter2" * 1000, b"hunter2\xff"):
+        (tmp_path / "other").write_bytes(content)
+        code, said = say("plan", study(tmp_path, archs=f'file = "{tmp_path / "other"}"'))
+        assert code == 2
+        assert "hunter2" not in said
+
+
+def test_an_export_never_replaces_files_of_a_run(say: Say, tmp_path: Path) -> None:
+    file, run = study(tmp_path), tmp_path / "run"
+    assert say("run", file)[0] == 0
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    (tmp_path / "link").symlink_to(run / "rows")
+    for target in (run / "rows" / "all.parquet", run / "plan.parquet", run / "x" / ".." / "rows" / "a.csv"):
+        assert say("export", run, target)[0] == 2
+    assert say("export", run, tmp_path / "link" / "all.parquet")[0] == 2
+    assert say("correlate", run, "--csv", run / "plan.parquet")[0] == 2
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
+    assert say("export", run, run / "report" / "all.csv")[0] == 0
+
+
+# --- terminals ---
+
+
+def test_text_from_outside_cannot_steer_a_terminal(say: Say, tmp_path: Path) -> None:
+    store = planned(tmp_path / "run")
+    failed = {"trial_id": "t", "launch": "l", "attempt": 1, "status": "failed", "error_class": ESCAPES}
+    store.write(
+        parquet_bytes([{**failed, "error_text": ESCAPES, "traceback": f"[/red] {ESCAPES}"}]), "rows", "a.parquet"
+    )
+    mine = lease.Lease.mine(ESCAPES)
+    store.write(json.dumps(mine.__dict__).encode(), "lease.json")
+    for words in (
+        ("status", store.url),
+        ("status", store.url, "--json"),
+        ("query", store.url, "select error_text, traceback from rows"),
+        ("show", ESCAPES),
+        ("retry", store.url, "--trial", ESCAPES),
+    ):
+        said = say(*words)[1]
+        assert all(c.isprintable() or c == "\n" for c in said), words
+        assert "Traceback" not in said
+    assert "[/red]" in say("status", store.url)[1]
+
+
+@pytest.mark.parametrize("path", ["[/red]", "[bold]x", ":smile:", "a\\u001b[2J"])
+def test_a_path_is_printed_as_it_is_spelled(path: str, say: Say, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, said = say("status", study(tmp_path, path=path))
+    assert code == 0
+    assert path.replace("\\u001b", "\\x1b") in said
+
+
+def test_lone_surrogates_and_endless_messages_are_printable() -> None:
+    assert terminal.printable("\udcff\n\tx").encode() == b"\\udcff\n\tx"
+    assert len(terminal.printable("a" * 10**7)) < 30_000
+
+
+# --- secrets ---
+
+
+def test_no_secret_comes_into_a_row_a_log_or_a_message(say: Say, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "/" + TOKEN[::-1])
+    for secret in (TOKEN, "/" + TOKEN[::-1]):
+        row = workers.attempt(trial(), data_root=f"/nowhere/{secret}")
+        assert row["status"] == "failed"
+        assert "no cifar10 at" in row["error_text"]
+        assert secret not in str(row)
+        code, said = say("run", study(tmp_path, top=f'data_root = "/nowhere/{secret}"', dataset="cifar10"))
+        assert code == 2
+        assert "no cifar10 at" in " ".join(said.split())
+        assert secret not in "".join(said.split())
+
+
+def test_the_row_of_a_lost_worker_holds_no_secret(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    planned_rows = plans.plan(studies.load(str(study(tmp_path)))).table.to_pylist()
+    store = RunStore(str(tmp_path / "run"))
+    settings = Settings(store.url, "launch", {}, None, 0.0, 60.0, False, None)
+    work = Work(store, planned_rows, Ledger(), settings, 1)
+    job = work.take()
+    assert job is not None
+    work.lost(job.trial_id, "worker_died", f"GET http://user:{TOKEN}@head failed: token {TOKEN}")
+    (row,) = store.attempts().to_pylist()
+    assert "GET http" in row["error_text"]
+    assert TOKEN not in str(row)
+
+
+def test_a_token_in_a_file_and_an_encoded_one_are_secrets_too(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    assert scrub(f"bad token {TOKEN}!") == "bad token <RAY_AUTH_TOKEN>!"
+    assert scrub("?t=c0ffee5ecret%2Fand%2Bmore") == "?t=<RAY_AUTH_TOKEN>"
+    assert scrub(f"s3://id:{'k' * 9}@bucket/run") == "s3://<login>@bucket/run"
+    assert scrub(f"plain text, {tmp_path / 'token'}, me@example.org") == (
+        f"plain text, {tmp_path / 'token'}, me@example.org"
+    )
+
+
+# --- pickles and pictures ---
+
+
+def test_a_checkpoint_that_is_a_pickle_is_not_run(tmp_path: Path) -> None:
+    for write in (
+        lambda f, o: torch.save({"trial_id": trial().id, "state": o}, f),
+        lambda f, o: pickle.dump(o, f, protocol=2),
+    ):
+        with (tmp_path / "checkpoint.pt").open("wb") as file:
+            write(file, Bomb(tmp_path / "mark"))
+        assert checkpoint.load(str(tmp_path / "checkpoint.pt"), trial(), torch.device("cpu")) is None
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_pickle_of_cifar10_with_another_checksum_is_not_run(tmp_path: Path) -> None:
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    for name in ("batches.meta", "test_batch", *(f"data_batch_{k}" for k in range(1, 6))):
+        (folder / name).write_bytes(pickle.dumps(Bomb(tmp_path / "mark")))
+    with pytest.raises(ValueError, match="is not the original"):
+        datasets.prepare("cifar10", tmp_path, tmp_path / "cache")
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_cached_array_that_is_a_pickle_is_not_run(tmp_path: Path) -> None:
+    wanted = "cifar10-" + "0" * 16
+    folder = tmp_path / "arrays" / wanted
+    folder.mkdir(parents=True)
+    for split in ("train", "test"):
+        for part in ("images", "labels"):
+            np.save(folder / f"{split}-{part}.npy", np.array([Bomb(tmp_path / "mark")], object), allow_pickle=True)
+    with pytest.raises(FileNotFoundError):
+        datasets.prepare("cifar10", tmp_path / "none", tmp_path, expect=wanted)
+    assert not (tmp_path / "mark").exists()
+
+
+def pictures(folder: Path, data: bytes, n: int = 2) -> Path:
+    for split in ("train", "test"):
+        parquet(folder / f"{split}.parquet", image=[data] * n, label=[0] * n)
+    return folder
+
+
+def test_a_picture_that_would_fill_the_memory_is_not_decoded(tmp_path: Path) -> None:
+    for side in (1_000, 60_000):
+        header = io.BytesIO()
+        Image.new("RGB", (1, 1)).save(header, "BMP")
+        data = bytearray(header.getvalue())
+        data[18:26] = side.to_bytes(4, "little") * 2  # width and height, nothing behind them
+        with pytest.raises(ValueError, match=rf"row 0 .*({side}x{side}|bomb)"):
+            datasets.prepare("cifar10", pictures(tmp_path, bytes(data)), tmp_path / "cache")
+
+
+def test_no_picture_starts_another_program(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "gs").write_text(f"#!/bin/sh\nmkdir {tmp_path / 'mark'}\n")
+    (tmp_path / "bin" / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\nshowpage\n%%EOF\n"
+    with pytest.raises(ValueError, match="row 0"):
+        datasets.prepare("cifar10", pictures(tmp_path, eps), tmp_path / "cache")
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_pipe_in_place_of_a_dataset_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "train.parquet")
+    os.mkfifo(tmp_path / "test.parquet")
+    with pytest.raises(FileNotFoundError, match="no regular file"):
+        datasets.prepare("cifar10", tmp_path, tmp_path / "cache")
+
+
+def test_a_note_in_the_cache_names_nothing_outside_it(tmp_path: Path) -> None:
+    png = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(png, "PNG")
+    root, cache = pictures(tmp_path / "cifar10", png.getvalue()), tmp_path / "cache"
+    honest = datasets.identify("cifar10", root, cache)
+    files = datasets.get("cifar10").files(root)
+    note = cache / "sources" / f"{_arrays._fingerprint(datasets.get('cifar10'), files)}.json"
+    note.parent.mkdir(parents=True)
+    for lie in ('{"dataset_id": "../../cifar10-0"}', '{"dataset_id": 3}', "[]", "[" * 10**5, '{"dataset_id": ""}'):
+        note.write_text(lie)
+        assert datasets.identify("cifar10", root, cache) == honest
+
+
+def test_a_lock_that_is_a_link_empties_no_file(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / ".name.lock").symlink_to(tmp_path / "victim")
+    with _arrays._lock(tmp_path, "name"):
+        pass
+    assert (tmp_path / "victim").read_text() == "mine"
+
+
+# --- files of a run ---
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '"x"', '{"t": "x"}', '{"t": 1e999}', "[" * 10**5, "\xff", "{"])
+def test_a_strange_forgiven_json_is_one_message(text: str, tmp_path: Path) -> None:
+    (tmp_path / "forgiven.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match=r"forgiven\.json is not what `retry` writes"):
+        Ledger.of(RunStore(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "change", [{"pid": "../.."}, {"expires": "x"}, {"expires": None}, {"expires": float("inf")}, {"host": 3}, {"x": []}]
+)
+def test_a_strange_lease_holds_nothing(change: dict[str, Any], tmp_path: Path) -> None:
+    store = RunStore(str(tmp_path))
+    fields = lease.Lease("l", "elsewhere", "b", 1, "1", 9e18).__dict__
+    for text in (json.dumps(fields | change), "[" * 10**5, "[]", "3"):
+        (tmp_path / "lease.json").write_text(text)
+        found = lease.current(store)
+        assert found is None or "x" in change
+    assert lease.acquire(store, "mine").launch == "mine"
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"trial_id": [[1]]},
+        {"trial_id": ["t"], "launch": ["l"], "attempt": ["x"], "status": ["failed"]},
+        {"trial_id": ["t"], "launch": ["l"], "attempt": pa.nulls(1), "status": ["failed"]},
+        {"trial_id": ["t"], "launch": ["l"], "attempt": [1], "status": ["ok"], "finished_at": ["yesterday"]},
+        {"x": [1]},
+    ],
+)
+def test_strange_rows_are_one_message_with_their_file(columns: dict[str, Any], tmp_path: Path) -> None:
+    store = planned(tmp_path)
+    parquet(tmp_path / "rows" / "x.parquet", **columns)
+    parquet(tmp_path / "rows" / "y.parquet", **columns)
+    for act in (status.status, RunStore.compact, Ledger.of):
+        with pytest.raises(ValueError, match=r"rows/[xy]\.parquet"):
+            act(store)
+
+
+def test_analysis_refuses_rows_of_other_types_and_text_that_is_none(tmp_path: Path) -> None:
+    planned(tmp_path)
+    broken = pa.Array.from_buffers(
+        pa.string(), 1, [None, pa.py_buffer(np.array([0, 2], np.int32)), pa.py_buffer(b"\xff\xfe")]
+    )
+    for column in (pa.array([[1]]), broken):
+        parquet(tmp_path / "rows" / "x.parquet", trial_id=column)
+        with pytest.raises(ValueError, match="do not fit the schema"):
+            analysis.load(tmp_path)
+        parquet(tmp_path / "plan.parquet", trial_id=column)
+        with pytest.raises(ValueError, match=r"plan\.parquet is no plan|no rows of ours"):
+            status.status(RunStore(str(tmp_path)))
+
+
+def test_a_part_of_any_name_can_be_folded(tmp_path: Path) -> None:
+    store = RunStore(str(tmp_path))
+    for name in ("all", "part-x", "part-000007"):
+        row = {"trial_id": name, "launch": "l", "attempt": 1, "status": "ok"}
+        store.write(parquet_bytes([row]), "rows", f"{name}.parquet")
+    assert store.compact() == 3
+    assert store.listing("rows") == ["part-000008.parquet"]
+
+
+def test_a_tampered_study_in_a_run_is_one_message(tmp_path: Path) -> None:
+    chosen = studies.load(str(study(tmp_path)))
+    planned(tmp_path / "run")
+    for text in ("a = " + "[" * 10**5, "a = " + "9" * 5000, "\xff"):
+        (tmp_path / "run" / "study.toml").write_text(text, encoding="latin-1")
+        for act in (lambda: runner.open_run(chosen), lambda: analysis.report(tmp_path / "run")):
+            with pytest.raises(ValueError, match=r"study|utf-8|report"):
+                act()
+
+
+def test_rows_that_tell_nothing_of_speed_are_passed_over(tmp_path: Path) -> None:
+    store = RunStore(str(tmp_path))
+    good = {"trial_id": "t", "launch": "l", "attempt": 1, "status": "ok", "train_s": 1.0, "macs": 1}
+    good |= {"space": "chain", "dataset": "photos", "task": "cls", "recipe_json": trial().recipe.json_text}
+    bad: list[dict[str, Any]] = [{"recipe_json": "[" * 10**5}, {"recipe_json": '{"name": "x"}'}, {"recipe_json": None}]
+    bad += [{"dataset": "gone"}, {"macs": 0}, {"macs": None}]
+    rows = [{**good, **change, "attempt": k} for k, change in enumerate([{}, *bad])]
+    store.write(parquet_bytes(rows), "rows", "part-000001.parquet")
+    assert list(rate_of(store)) == [("chain", "cls")]
+
+
+def test_the_report_and_its_tables_show_markup_as_text(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    table = pd.DataFrame(
+        [
+            {"arch": f"{evil}{k}", "task": task, "v": k * 0.1, "dataset": f"{evil}$\\x^{{$"}
+            for k in range(6)
+            for task in ("cls", f"{evil}&'\"")
+        ]
+    )
+    df = analysis.from_table(table, space=evil, arch="arch", dataset="dataset", task="task", value="v", metric=evil)
+    failed = df.iloc[:1].assign(status="failed", error_class=evil, error_text=evil, trial_id="other", device=evil)
+    page = analysis.report(pd.concat([df, failed]), tmp_path, resamples=20)
+    for file in (page, tmp_path / "correlations.md"):
+        assert "<script" not in file.read_text()
+        assert "&lt;script" in file.read_text()
+    assert "<img" in page.read_text()
+
+
+def test_figures_of_datasets_with_like_names_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        [
+            {"arch": str(k), "task": task, "v": k * 0.1, "dataset": dataset}
+            for k in range(4)
+            for task in ("cls", "rot")
+            for dataset in ("a/b", "a:b")
+        ]
+    )
+    df = analysis.from_table(table, space="s", arch="arch", dataset="dataset", task="task", value="v")
+    analysis.report(df, tmp_path, resamples=20)
+    assert len(list((tmp_path / "figures").glob("within-*.png"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("sample = 1", "sample = 1000000000000"), "less than or equal to 1000000"),
+        (("sample = 1", "sample = 0x" + "f" * 10**5), "400,000 bits"),
+        (("sample = 1", "sample = " + "9" * 5000), "study is not valid TOML"),
+        (('"inline"', '"inline"\ngpus_per_trial = inf'), "finite"),
+        (('"inline"', '"inline"\ntrial_timeout_s = inf'), "finite"),
+        (("epochs = 1", "self = 1"), "no 'self'"),
+        (("width = 4", "width = 1000000000000"), "16384"),
+        (("epochs = 1", "epochs = [" + "1," * 10**5 + "]"), "epochs = "),
+        (('"chain"', '"' + "a" * 10**7 + '"'), "10,000,000 characters"),
+        (('name = "x"', "a." * 20_000 + "a = 1"), "more than 20 parts"),
+        (('name = "x"', "a = " + "[" * 10**5), "nested too deep"),
+        (('name = "x"', "[[sweeps]]\n" * 20_000), "and .* more"),
+        (('tasks = ["cls"]', f'tasks = ["cls"]\nseeds = [{2**63}]'), "63 bits"),
+    ],
+)
+def test_numbers_and_depths_beyond_measure_are_one_short_message(change: tuple[str, str], says: str) -> None:
+    text = STUDY.format(path="x", top="", archs="sample = 1", dataset="photos").replace(*change)
+    with pytest.raises(ValueError, match=says) as refused:
+        studies.parse(text, "study")
+    assert len(str(refused.value)) < 5_000
+
+
+def test_a_study_of_more_trials_than_can_be_planned_is_refused_before_any_is_drawn() -> None:
+    many = f"tasks = ['cls']\nseeds = {list(range(11))}"
+    text = STUDY.format(path="x", top="", archs="sample = 1000000", dataset="photos")
+    with pytest.raises(ValueError, match="11,000,000 trials"):
+        plans.plan(studies.parse(text.replace('tasks = ["cls"]', many), "study"))
