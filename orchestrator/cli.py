@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator import cli_bench, cli_catalogue, cli_results, lease
+from orchestrator import cli_bench, cli_catalogue, cli_results, environment, lease
 from orchestrator import study as studies
 from orchestrator.ledger import Ledger
 from orchestrator.store import STOP, RunStore
@@ -49,11 +49,14 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if context.invoked_subcommand != "doctor" and (foreign := environment.strangers()):
+        raise environment.RefusedError("\n".join(foreign))
 
 
 def store_of(run: str) -> RunStore:
