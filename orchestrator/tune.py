@@ -36,6 +36,7 @@ from ray.tune.search import Searcher
 
 from orchestrator import environment
 from orchestrator.job import Job, Outcome, perform
+from orchestrator.reach import autoscaled
 
 if TYPE_CHECKING:
     from orchestrator.study import Execution
@@ -186,7 +187,7 @@ def _reachable() -> dict[str, float]:
     from ray._private.state import state
 
     there = dict(ray.cluster_resources())
-    for name, most in (state.get_max_resources_from_cluster_config() or {}).items():
+    for name, most in {**(state.get_max_resources_from_cluster_config() or {}), **autoscaled()}.items():
         there[name] = max(there.get(name, 0.0), float(most))
     return there
 

@@ -183,7 +183,7 @@ def scenario(folder: Path) -> None:
     try:
         _up_and_train(say, laptop, machines, config, run)
     except BaseException:
-        for log in (folder / "head" / "tmp" / "ray" / "session_latest" / "logs").glob("monitor.*"):
+        for log in (folder / "head" / "tmp" / "ray").glob("session_2*/logs/monitor.*"):
             print(f"--- {log.name}", *log.read_text().splitlines()[-30:], sep="\n")
         raise
 
