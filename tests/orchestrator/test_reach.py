@@ -1,6 +1,9 @@
 """A cluster whose machines come with the work: what it can grow to counts, and it grows."""
 
+import contextlib
 import json
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,8 +74,18 @@ def growing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
         "env_vars": {"RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID},
     }
     cluster = Cluster(initialize_head=True, head_node_args=head)
+    address = cluster.address
     yield cluster
     cluster.shutdown()
+    _end_machines(address)
+
+
+def _end_machines(gcs_address: str) -> None:
+    """The autoscaler's machines would look for their cluster for another minute."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"address={gcs_address}".encode() in (process / "cmdline").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 @pytest.mark.ray
