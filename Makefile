@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TESTS  ?= tests
 
-.PHONY: demo test check format bench env clean
+.PHONY: demo test check cluster-test format bench env clean
 
 demo: $(READY)
 	$(BIN)/archsweep run demo
@@ -19,6 +19,10 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# A real `ray up` of three small machines on this one, one of them killed: as root on Linux, some five minutes.
+cluster-test: $(READY)
+	$(BIN)/python tests/cluster/run.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from orchestrator import cli_bench, cli_catalogue, cli_results, lease
+from orchestrator import cli_bench, cli_catalogue, cli_results, environment, lease
 from orchestrator import study as studies
 from orchestrator.ledger import Ledger
 from orchestrator.store import STOP, RunStore
@@ -50,6 +50,7 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -57,6 +58,8 @@ def _root(
     lines = logging.StreamHandler()
     lines.setFormatter(LogLines("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[lines])
+    if context.invoked_subcommand != "doctor" and (foreign := environment.strangers()):
+        raise environment.RefusedError("\n".join(foreign))
 
 
 def store_of(run: str) -> RunStore:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Literal
 
-_PACKAGES = ("orchestrator", "workers", "spaces", "analysis")
+from orchestrator.environment import strangers
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,9 @@ def checks(data_root: Path | None = None) -> Iterator[Check]:
 
 def _own_packages() -> Iterator[Check]:
     """Another distribution that installs a top-level `spaces` would be imported silently in place of ours."""
-    from importlib.util import find_spec
-
+    for stranger in strangers():
+        yield Check("wrong", "packages", stranger)
     home = Path(__file__).resolve().parents[1]
-    for name in _PACKAGES:
-        spec = find_spec(name)
-        origin = Path(spec.origin).resolve() if spec and spec.origin else None
-        if origin is None or origin.parents[1] != home:
-            yield Check(
-                "wrong",
-                f"package {name}",
-                f"comes from {origin}, not from archsweep at {home}: another distribution installs the same name; "
-                "remove that one and install archsweep again",
-            )
     try:
         yield Check("ok", "archsweep", f"{distribution('archsweep').version} at {home}")
     except PackageNotFoundError:

@@ -3,7 +3,12 @@
 Tune places trials, holds their resources and notices dead workers; it remembers nothing for us.  A searcher hands
 out what is still to do, workers publish their rows themselves, and every window of trials is a fresh Tuner whose
 state, about 10 KB a trial and rewritten whole at each snapshot, is thrown away.
+
+Workers import this module to find `SweepTrial`: it loads no more than a trial needs, so that a machine with foreign
+packages comes as far as saying so.
 """
+
+from __future__ import annotations
 
 import contextlib
 import logging
@@ -11,7 +16,8 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 # Read by Tune when it is imported or when a run begins.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # its per-trial files cost more than a row
@@ -28,9 +34,13 @@ import torch
 from ray import tune
 from ray.tune.search import Searcher
 
-from orchestrator.job import Job, perform
-from orchestrator.study import Execution
-from orchestrator.work import Work
+from orchestrator import environment
+from orchestrator.job import Job, Outcome, perform
+from orchestrator.reach import autoscaled
+
+if TYPE_CHECKING:
+    from orchestrator.study import Execution
+    from orchestrator.work import Work
 
 WINDOW = 1000  # trials a Tuner
 
@@ -44,6 +54,7 @@ class SweepTrial(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         self._job = Job.from_json(config["job"])
+        self._refusal = environment.refusal(environment.Environment(**config["driver"]))
         share = self._job.settings.gpus
         if not share:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves it unset, and a CPU trial would see every GPU
@@ -56,6 +67,8 @@ class SweepTrial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
+        if self._refusal:
+            return {"done": True, "refusal": self._refusal, "outcome": Outcome(self._job.trial_id, "interrupted")}
         outcome = perform(self._job)
         return {"done": True, "outcome": outcome}
 
@@ -83,6 +96,7 @@ class _Feeder(_Here, Searcher):
         super().__init__()
         self._work = work
         self._given = 0
+        self._driver = asdict(environment.here())
 
     def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
         return True  # there is nothing to search for
@@ -94,7 +108,7 @@ class _Feeder(_Here, Searcher):
         if job is None:
             return None  # what runs now may fail and come back
         self._given += 1
-        return {"job": job.to_json()}
+        return {"job": job.to_json(), "driver": self._driver}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         return None  # the callback knows the job
@@ -112,12 +126,16 @@ class _Reporter(_Here, tune.Callback):
     def __init__(self, work: Work, timeout_s: float) -> None:
         self._work, self._timeout_s = work, timeout_s
         self._began: dict[str, float] = {}
+        self.refusal: str | None = None  # of a machine that joined with another environment while we ran
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         self._began[trial.config["job"]["trial_id"]] = time.monotonic()
 
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
         # Booked here, before Tune asks the searcher again: a window ends only when all its jobs are settled.
+        if "refusal" in result:
+            self.refusal = result["refusal"]
+            self._work.stopping.set()  # the scheduler would go on sending trials there
         if "outcome" in result:
             self._began.pop(result["outcome"].trial_id, None)
             self._work.finish(result["outcome"])
@@ -143,7 +161,10 @@ def _cause(error: Any, seconds: float, timeout_s: float) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def cluster(execution: Execution) -> Iterator[None]:
-    """A connection to the cluster that RAY_ADDRESS names, else a Ray of this machine's own that ends with us."""
+    """A connection to the cluster that RAY_ADDRESS names, else a Ray of this machine's own that ends with us.
+
+    RefusedError where machines of it hold another archsweep or torch than this process.
+    """
     logging.getLogger("ray").setLevel(logging.ERROR)
     options: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
     if not os.environ.get("RAY_ADDRESS"):
@@ -154,6 +175,7 @@ def cluster(execution: Execution) -> Iterator[None]:
     if started_here:
         ray.init(**options)
     try:
+        environment.check_nodes()
         yield
     finally:
         if started_here:
@@ -165,7 +187,7 @@ def _reachable() -> dict[str, float]:
     from ray._private.state import state
 
     there = dict(ray.cluster_resources())
-    for name, most in (state.get_max_resources_from_cluster_config() or {}).items():
+    for name, most in {**(state.get_max_resources_from_cluster_config() or {}), **autoscaled()}.items():
         there[name] = max(there.get(name, 0.0), float(most))
     return there
 
@@ -191,6 +213,7 @@ def run(work: Work, execution: Execution, gpus: float) -> None:
     """Every job of `work`, on the connected cluster."""
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     resources = {"cpu": execution.cpus_per_trial} | ({"gpu": gpus} if gpus else {})
+    reporter = _Reporter(work, execution.trial_timeout_s)
     with tempfile.TemporaryDirectory(prefix="archsweep-tune-") as scratch:
         window = 0
         while not work.exhausted:
@@ -208,7 +231,11 @@ def run(work: Work, execution: Execution, gpus: float) -> None:
                     storage_path=scratch,
                     failure_config=tune.FailureConfig(max_failures=0),
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                    callbacks=[_Reporter(work, execution.trial_timeout_s)],
+                    callbacks=[reporter],
                     verbose=0,
                 ),
             ).fit()
+    if reporter.refusal:
+        raise environment.RefusedError(
+            environment.explain("a machine that joined while the run was at work", f"  {reporter.refusal}")
+        )

@@ -1,9 +1,11 @@
 """The house itself: what is shipped is valid, what README says exists, importing stays light."""
 
+import copy
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -17,12 +19,36 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def test_cluster_yaml_is_one_that_ray_accepts() -> None:
+def _cluster(file: str) -> dict[str, Any]:
+    """A shipped cluster file, accepted by the checks that `ray up` makes first."""
     from ray.autoscaler._private.util import prepare_config, validate_config
 
-    config = yaml.safe_load((ROOT / "cluster.yaml").read_text())
-    validate_config(prepare_config(config))
-    assert config["available_node_types"][config["head_node_type"]]["resources"]["CPU"] == 0
+    config: dict[str, Any] = yaml.safe_load((ROOT / file).read_text())
+    validate_config(prepare_config(copy.deepcopy(config)))
+    return config
+
+
+@pytest.mark.parametrize("file", ["cluster.yaml", "docs/cluster-local.yaml"])
+def test_cluster_files_are_what_ray_accepts_and_closed_to_strangers(file: str) -> None:
+    config = _cluster(file)
+    starts = [config[f"{kind}_start_ray_commands"][-1] for kind in ("head", "worker")]
+    assert all("RAY_AUTH_MODE=token" in start for start in starts)
+    assert "--dashboard-host=127.0.0.1" in starts[0]
+    assert "--num-cpus=0" in starts[0]
+    assert "~/.ray/auth_token" in config["file_mounts"]
+    assert "constraints.txt" in " ".join(config["setup_commands"])
+
+
+def test_the_aws_cluster_trains_on_spot_machines_above_a_floor_that_stays() -> None:
+    types = _cluster("cluster.yaml")["available_node_types"]
+    spot = {name for name, kind in types.items() if "InstanceMarketOptions" in kind["node_config"]}
+    floor = {name for name, kind in types.items() if kind.get("min_workers")}
+    trains = {name for name, kind in types.items() if kind["resources"]["CPU"]}
+    assert spot
+    assert floor
+    assert spot | floor == trains
+    assert not spot & floor
+    assert all("IamInstanceProfile" in kind["node_config"] for kind in types.values())
 
 
 def test_analysis_declares_the_rows_that_workers_write() -> None:

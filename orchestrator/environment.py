@@ -1,0 +1,147 @@
+"""Whether a machine of the cluster would give the numbers that the driver asks for.
+
+A worker imports what is installed on its machine, whatever the driver runs.  An older wheel, another torch, or another
+distribution that also installs a top-level `spaces` would train something else under the same trial id.  This module
+imports only the standard library, so that it answers even there.
+"""
+
+import hashlib
+import platform
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGES = ("orchestrator", "workers", "spaces", "analysis")
+_HOME = Path(__file__).resolve().parents[1]
+_ANSWER_S = 120  # a machine that answers later is busy, not wrong; its workers check themselves
+
+
+class RefusedError(ValueError):
+    """Machines of the cluster would not train what the driver planned."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a process would train with."""
+
+    host: str
+    archsweep: str  # version and protocol, for people
+    code: str  # 12 hex digits over the sources of `spaces` and `workers`
+    torch: str | None
+    strangers: tuple[str, ...]  # what is imported in place of our packages, one sentence each
+
+
+def strangers() -> tuple[str, ...]:
+    """Our packages that another distribution's would be imported for, one sentence each; normally none."""
+    found = []
+    for name in PACKAGES:
+        spec = find_spec(name)
+        places = [spec.origin, *(spec.submodule_search_locations or ())] if spec else []
+        place = next((Path(p).resolve() for p in places if p), None)
+        if place not in (_HOME / name / "__init__.py", _HOME / name):
+            found.append(
+                f"package {name} comes from {place}, not from archsweep at {_HOME}: "
+                "another distribution installs the same name; remove that one and install archsweep again"
+            )
+    return tuple(found)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _code() -> str:
+    """A digest of the files whose code decides numbers; two wheels of one version may differ."""
+    digest = hashlib.sha256()
+    for file in sorted(f for name in ("spaces", "workers") for f in (_HOME / name).rglob("*.py")):
+        digest.update(f"{file.relative_to(_HOME)}\0".encode() + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+@cache
+def here() -> Environment:
+    """The environment of this process."""
+    foreign = strangers()
+    protocol = "?"
+    if not foreign:
+        from workers.trial import PROTOCOL
+
+        protocol = str(PROTOCOL)
+    torch = _version("torch")
+    return Environment(
+        host=platform.node(),
+        archsweep=f"{_version('archsweep') or 'not installed'}, protocol {protocol}",
+        code=_code(),
+        torch=torch and torch.partition("+")[0],  # a head without a GPU may hold the CPU build of the same release
+        strangers=foreign,
+    )
+
+
+def _answer() -> Environment:
+    return here()  # Ray sends plain functions only
+
+
+def differences(there: Environment, driver: Environment) -> list[str]:
+    """What about `there` changes numbers, one sentence each; nothing: its rows are as good as the driver's own."""
+    found = list(there.strangers)
+    if not found and there.code != driver.code:
+        found.append(
+            f"archsweep {there.archsweep}, code {there.code} there; {driver.archsweep}, code {driver.code} here"
+        )
+    if there.torch != driver.torch:
+        found.append(f"torch {there.torch} there, {driver.torch} here")
+    return found
+
+
+def refusal(driver: Environment) -> str | None:
+    """Why this process must not train for `driver`; None where it may."""
+    found = differences(here(), driver)
+    return f"{here().host}: {'; '.join(found)}" if found else None
+
+
+def check_nodes() -> None:
+    """Ask every machine of the connected cluster that takes trials; RefusedError names the wrong ones and what differs.
+
+    One wrong machine is enough: a scheduler would go on sending trials there.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = {n["NodeID"]: n["NodeManagerHostname"] for n in ray.nodes() if n["Alive"] and _takes_trials(n["Resources"])}
+    ask = ray.remote(num_cpus=0, max_retries=0)(_answer)
+    asked = {
+        ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote(): host
+        for node_id, host in nodes.items()
+    }
+    answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_ANSWER_S) if asked else ([], [])
+    wrong = []
+    for answer in answered:
+        try:
+            found = differences(ray.get(answer), here())
+        except ray.exceptions.RayTaskError as error:  # not even this module could be imported or run there
+            found = [
+                f"no archsweep like the driver's is installed there ({str(error.cause or error).splitlines()[-1]})"
+            ]
+        except ray.exceptions.RayError:
+            continue  # the machine went away meanwhile
+        if found:
+            wrong.append(f"  {asked[answer]}: {'; '.join(found)}")
+    if wrong:
+        raise RefusedError(explain(f"{len(wrong)} of {len(nodes)} machines of the cluster", "\n".join(sorted(wrong))))
+
+
+def explain(who: str, what: str) -> str:
+    """The message for a person whose cluster is refused."""
+    return (
+        f"{who} would not give the numbers of this driver (on {platform.node()}):\n{what}\n"
+        "install the driver's archsweep and torch there, or take the machine out of the cluster; then run again"
+    )
+
+
+def _takes_trials(resources: dict[str, float]) -> bool:
+    return bool(resources.get("CPU") or resources.get("GPU"))

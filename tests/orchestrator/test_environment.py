@@ -1,0 +1,120 @@
+"""A machine that holds another archsweep, or another distribution's `spaces`, trains nothing."""
+
+import dataclasses
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from ray.cluster_utils import Cluster
+
+from orchestrator import environment
+
+from .conftest import Ended, Write, cli, start
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = environment.here()
+
+
+def test_builds_of_one_torch_agree_and_releases_do_not() -> None:
+    assert environment.differences(HERE, HERE) == []
+    assert "+" not in (HERE.torch or "")
+    older = dataclasses.replace(HERE, torch="2.0.1")
+    assert environment.differences(older, HERE) == [f"torch 2.0.1 there, {HERE.torch} here"]
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """A folder with a top-level `spaces` of another distribution."""
+    package = tmp_path / "foreign" / "spaces"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("GPU = lambda function: function\n")
+    return package.parent
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Path:
+    """A folder with archsweep of another protocol."""
+    for name in environment.PACKAGES:
+        shutil.copytree(ROOT / name, tmp_path / "changed" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    file = tmp_path / "changed" / "workers" / "trial.py"
+    file.write_text(file.read_text().replace("\nPROTOCOL = ", "\nPROTOCOL = 9"))
+    return tmp_path / "changed"
+
+
+def test_a_shadowed_driver_is_refused_before_anything(
+    study: Write, foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the folder a command is called from comes before PYTHONPATH
+    ended = cli("run", study(), PYTHONPATH=foreign)
+    assert ended.code == 2, ended.err
+    assert f"package spaces comes from {foreign}" in ended.err
+    assert not (tmp_path / "run").exists()
+    assert "another distribution" in cli("doctor", PYTHONPATH=foreign).out
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A head that takes no trial; the test adds machines."""
+    monkeypatch.chdir(tmp_path)
+    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 100 * 2**20}
+    found = Cluster(initialize_head=True, head_node_args=head)
+    yield found
+    found.shutdown()
+
+
+def add(cluster: Cluster, path: Path | None = None) -> object:
+    """A machine with one core, whose Python finds the packages of `path` first."""
+    return cluster.add_node(
+        num_cpus=1, object_store_memory=100 * 2**20, env_vars={"PYTHONPATH": str(path)} if path else {}
+    )
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("ray")
+def test_machines_with_other_packages_are_refused_by_name(
+    study: Write, cluster: Cluster, foreign: Path, changed: Path, tmp_path: Path
+) -> None:
+    shadowed = add(cluster, foreign)
+    file = study(archs=1, tasks=("jig",), engine="tune")
+    ended = cli("run", file, RAY_ADDRESS=cluster.address)
+    assert ended.code == 2, ended.err
+    assert "1 of 1 machines" in ended.err
+    assert f"{platform.node()}: package spaces comes from {foreign}" in ended.err
+    assert "Traceback" not in ended.err
+    cluster.remove_node(shadowed)
+
+    add(cluster)
+    other = add(cluster, changed)
+    ended = cli("run", file, RAY_ADDRESS=cluster.address)
+    assert ended.code == 2, ended.err
+    assert "1 of 2 machines" in ended.err
+    assert "protocol 91, code" in ended.err
+    assert not list((tmp_path / "run").glob("attempts/*"))
+    cluster.remove_node(other)
+    assert cli("run", file, RAY_ADDRESS=cluster.address).code == 0
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("ray")
+def test_a_wrong_machine_that_joins_later_ends_the_run_and_spoils_no_row(
+    study: Write, cluster: Cluster, foreign: Path, tmp_path: Path
+) -> None:
+    add(cluster)
+    file, run = study(archs=20, epochs=4, engine="tune"), tmp_path / "run"
+    driver = start("run", file, RAY_ADDRESS=cluster.address)
+    end = time.monotonic() + 60
+    while not list(run.glob("attempts/*")) and time.monotonic() < end:
+        time.sleep(0.1)
+    wrong = add(cluster, foreign)
+    ended = Ended(driver)
+    assert ended.code == 2, ended.err
+    assert f"package spaces comes from {foreign}" in ended.err
+    rows = pd.read_parquet(run / "rows")
+    assert (rows["status"] == "ok").all()
+    assert 0 < len(rows) < 40
+    cluster.remove_node(wrong)
+    assert "(1 trained now)" in cli("run", file, "--limit", 1, RAY_ADDRESS=cluster.address).out
