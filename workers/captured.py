@@ -82,7 +82,7 @@ class Captured:
             raise  # eager would need as much: this is the placement's concern
         except RuntimeError as error:
             self._record = None
-            self.mode = f"eager: {str(error).splitlines()[0][:200]}"
+            self.mode = f"eager: {(str(error).splitlines() or [type(error).__name__])[0][:200]}"
             log.warning("this work cannot be captured, so every step is queued by itself (%s)", error)
         with torch.no_grad():
             for tensor, value in zip(state, before, strict=True):
@@ -97,6 +97,8 @@ def _beside(device: torch.device) -> Iterator[None]:
         return
     side, main = torch.cuda.Stream(device), torch.cuda.current_stream(device)
     side.wait_stream(main)
-    with torch.cuda.stream(side):
-        yield
-    main.wait_stream(side)
+    try:
+        with torch.cuda.stream(side):
+            yield
+    finally:
+        main.wait_stream(side)
