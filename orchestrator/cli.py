@@ -182,13 +182,11 @@ def status(
     out.print(f"{found.count('done'):,} of {found.count():,} trials done; {who}{'; stopping' * found.stopping}")
     for kind, groups in groupby(found.failures, key=lambda group: group.error_class):
         alike = list(groups)
-        out.print(f"{kind}: {sum(len(g.trial_ids) for g in alike):,} trials", style="red", markup=False)
+        n = sum(len(group.trial_ids) for group in alike)
+        out.print(f"{kind}: {n:,} trial{'s' * (n > 1)}", style="red", markup=False)
         for group in alike:
-            # One line a group: what a terminal has no room for is in --json and in the logs.
-            head, tail = f"  {len(group.trial_ids):,} x ", f"  {group.trial_ids[0]}"
-            room = max(out.width - len(head) - len(tail), 20)
-            line = group.line if len(group.line) <= room else group.line[: room - 1] + "…"
-            out.print(head + line + tail, markup=False, soft_wrap=True)
+            line = group.line if len(group.line) <= 200 else group.line[:199] + "…"
+            out.print(f"  {len(group.trial_ids):,} x {line}  (e.g. {group.trial_ids[0]})", markup=False)
 
 
 @app.command(rich_help_panel="Sweeps")
@@ -233,7 +231,7 @@ def retry(
         out.print("no failed trial matches: nothing to retry")
         return
     ledger.forgive(store, chosen)
-    out.print(f"retrying {len(chosen):,} trials")
+    out.print(f"retrying {len(chosen):,} trial{'s' * (len(chosen) > 1)}")
     raise typer.Exit(_train(study_of(store.url), {"trial_id": chosen}, None))
 
 

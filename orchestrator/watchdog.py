@@ -22,6 +22,7 @@ from typing import IO, Any
 
 _DUMP_S = 1.0  # for the stack to be written after the deadline
 _PUBLISH_S = 120.0  # a store that does not answer for so long does not keep a hung worker alive
+_HEAD = "Timeout ("  # how the interpreter begins the stack
 _LOOK_S = 1.0  # between two looks at whether the worker lives
 
 _process: "subprocess.Popen[bytes] | None" = None
@@ -83,8 +84,9 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)  # a stop is for the driver; this process ends with its worker
     parent, said, task, deadline = int(sys.argv[1]), b"", None, float("inf")
-    while os.getppid() == parent:
-        wait = max(0.0, min(_LOOK_S, deadline - time.monotonic()))
+    while True:
+        alive = os.getppid() == parent
+        wait = max(0.0, min(_LOOK_S, deadline - time.monotonic())) if alive else 0.0
         if select.select([0], [], [], wait)[0]:
             new = os.read(0, 1 << 20)
             if not new:
@@ -93,6 +95,8 @@ def main() -> None:
             for line in lines:
                 task = json.loads(line)
                 deadline = time.monotonic() + task["seconds"] + _DUMP_S if task else float("inf")
+        elif not alive:
+            break  # its children may hold the pipe open
         elif task and time.monotonic() >= deadline:
             _end(parent, task)
             return
@@ -120,11 +124,9 @@ def _book(task: dict[str, Any]) -> None:
     store, row = RunStore(task["run_url"]), task["row"]
     text = f"the attempt did not end in {task['seconds']:g} s"
     with open(task["log"], encoding="utf-8", errors="replace") as file:
-        stack = file.read().rpartition("Timeout (")[2]
+        _, found, stack = file.read().rpartition(_HEAD)
     with open(task["log"], "a", encoding="utf-8") as file:
-        file.write(
-            f"{text}: its process was killed\n" if stack else f"{text}, and its process did not answer: killed\n"
-        )
+        file.write(f"{text}: killed{'' if found else ', without a stack, as nothing in the process answered'}\n")
     now, began = datetime.now(UTC), datetime.fromisoformat(row["started_at"])
     if store.attempt(row["trial_id"], row["launch"], row["attempt"]) is None:
         trial_log.publish(store, row["trial_id"], task["log"])
@@ -134,7 +136,7 @@ def _book(task: dict[str, Any]) -> None:
                 "status": "failed",
                 "error_class": "timeout",
                 "error_text": text,
-                "traceback": f"{stack and 'Timeout (' + stack}\n{text}",
+                "traceback": f"{found + stack}\n{text}" if found else text,
                 "diverged": False,
                 "started_at": began,
                 "finished_at": now,
