@@ -33,13 +33,13 @@ def teach_tune() -> None:
     if getattr(told, "knows_killed", False):
         return
 
-    def task_failed(self: Any, task: Any, exception: Exception) -> None:
+    def task_failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
         known = ray.exceptions.RayActorError, ray.exceptions.RayTaskError
         if isinstance(exception, ray.exceptions.RayError) and not isinstance(exception, known):
-            live = self._live_actors_to_ray_actors_resources.get(task._tracked_actor)
+            live = self._live_actors_to_ray_actors_resources.get(tracked_actor_task._tracked_actor)
             actor_id = live[0]._actor_id.hex() if live else ""
             exception = Killed(actor_id, type(exception).__name__, str(exception))
-        told(self, task, exception)
+        told(self, tracked_actor_task, exception)
 
     task_failed.knows_killed = True  # type: ignore[attr-defined]
     RayActorManager._actor_task_failed = task_failed
