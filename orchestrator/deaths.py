@@ -1,5 +1,6 @@
 """Of what a worker died, told from what Ray says: the trial's own fault, its machine's, or somebody else's."""
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import ray.cloudpickle as cloudpickle
 import ray.exceptions
 from ray.air.execution._internal.actor_manager import RayActorManager
 
+log = logging.getLogger(__name__)
 _GB = r"actual memory used=([\d.]+)GB"
 
 
@@ -43,6 +45,18 @@ def teach_tune() -> None:
 
     task_failed.knows_killed = True  # type: ignore[attr-defined]
     RayActorManager._actor_task_failed = task_failed
+
+
+def hush_ray() -> None:
+    """Keep Ray from printing a paragraph for every dead worker: what it says is in the row."""
+    import ray._private.worker as driver
+
+    if driver.print_to_stdstream is not _logged:
+        driver.print_to_stdstream = _logged
+
+
+def _logged(data: dict[str, Any], *_: Any, **__: Any) -> None:
+    log.info("ray: %s", " ".join(data.get("lines", ())))
 
 
 def error_of(trial: Any) -> Any:

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import math
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -152,6 +153,28 @@ def _room(job: Job, cpus: float) -> dict[str, float]:
 
 
 @contextlib.contextmanager
+def _deaf_to_sigterm() -> Iterator[None]:
+    """Processes started in the block never hear a SIGTERM.
+
+    Slurm, a container's end or a terminal send it to every process of a job at once.  The driver drains; a Ray of its
+    own that heard it too would be gone before the first trial is at the end of its epoch.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_at_once() -> None:
+    """Let the shutdown of our own Ray not ask its deaf processes first, a second each."""
+    node = ray._private.worker._global_node
+    for running in (node.all_processes if node else {}).values():
+        for info in running:
+            info.process.terminate = info.process.kill
+
+
+@contextlib.contextmanager
 def cluster(execution: Execution) -> Iterator[None]:
     """A connection to the cluster that RAY_ADDRESS names, else a Ray of this machine's own that ends with us."""
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -162,11 +185,14 @@ def cluster(execution: Execution) -> Iterator[None]:
             options["num_gpus"] = int(declared)  # to try placement out where there are fewer or none
     started_here = not ray.is_initialized()
     if started_here:
-        ray.init(**options)
+        deaths.hush_ray()
+        with _deaf_to_sigterm():
+            ray.init(**options)
     try:
         yield
     finally:
         if started_here:
+            _end_at_once()
             ray.shutdown()
 
 
