@@ -5,7 +5,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,13 @@ class Summary:
     left: int
     quarantined: list[str] = field(default_factory=list)
     stopped: bool = False
+    broken: str | None = None  # why the launch stopped itself
 
     @property
     def exit_code(self) -> int:
-        """0 nothing left, 1 trials wait for `retry`, 3 stopped with work left."""
+        """0 nothing left, 1 trials wait for `retry` or the launch stopped itself, 3 stopped with work left."""
+        if self.broken:
+            return 1
         if self.stopped and self.left:
             return 3
         return 1 if self.quarantined else 0
@@ -180,8 +183,9 @@ def _launch(
         else:
             from orchestrator import tune
 
-            tune.run(work, study.execution, gpus)
-    return _summary(ledger, ids, work.counts.trained, stopped=work.stopping.is_set() or limit is not None)
+            tune.run(work, study.execution)
+    ended = _summary(ledger, ids, work.counts.trained, stopped=work.stopping.is_set() or limit is not None)
+    return replace(ended, broken=work.broken)
 
 
 def _start_engine(study: Study, stack: contextlib.ExitStack, note: Callable[[str], None]) -> float:

@@ -162,7 +162,11 @@ def test_failures_are_quarantined_listed_and_retried(study: Write, say, tmp_path
     assert rows["attempt"].tolist() == [1, 2]
     assert set(rows["status"]) == {"failed"}
     found = say("status", file)
-    assert "1 x error: ValueError: a batch of 5000" in found.out
+    assert "error: 1 trial 1 x ValueError: a batch of 5000 images is more than the 768" in found.out
+    assert f"(e.g. {rows['trial_id'][0]})" in found.out
+    (group,) = json.loads(say("status", file, "--json").out)["failures"]
+    assert (group["error_class"], group["count"], group["trial_ids"]) == ("error", 1, [rows["trial_id"][0]])
+    assert group["line"].startswith("ValueError: a batch of 5000")
     assert say("run", file).code == 1
     assert len(pd.read_parquet(tmp_path / "run" / "rows")) == 2
     trial = rows["trial_id"][0]
@@ -170,6 +174,74 @@ def test_failures_are_quarantined_listed_and_retried(study: Write, say, tmp_path
     assert say("retry", file, "--trial", trial).code == 1
     assert pd.read_parquet(tmp_path / "run" / "rows")["attempt"].tolist() == [1, 2, 3, 4]
     assert say("retry", file, "--class", "oom").out == "no failed trial matches: nothing to retry"
+
+
+def a_failed_run(study: Write, tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """A run whose trials failed of something that has passed by now; their ids by class."""
+    from datetime import UTC, datetime
+
+    from orchestrator import runner
+    from orchestrator import study as studies
+    from orchestrator.plan import plan
+
+    file = study(archs=4, tasks=("jig",))
+    loaded = studies.load(str(file))
+    store, planned = runner.open_run(loaded), plan(loaded)
+    runner.freeze(loaded, store, planned)
+    kinds = {"error": 2, "oom_cuda": 2, "timeout": 1, "worker_died": 3}
+    ids = dict(zip(kinds, planned.table["trial_id"].to_pylist(), strict=True))
+    for kind, times in kinds.items():
+        for attempt in range(1, times + 1):
+            row = {"status": "failed", "error_class": kind, "error_text": "it broke", "traceback": "it broke"}
+            key = {"trial_id": ids[kind], "launch": "l", "attempt": attempt, "finished_at": datetime.now(UTC)}
+            store.publish_attempt(row | key)
+    return file, ids
+
+
+@pytest.mark.parametrize(
+    ("words", "again"),
+    [
+        (["--class", "oom"], ["oom_cuda"]),
+        (["--class", "timeout"], ["timeout"]),
+        (["--class", "error"], ["error"]),
+        (["--failed"], ["error", "oom_cuda", "timeout", "worker_died"]),
+        (["--failed", "--class", "worker_died"], ["worker_died"]),
+        (["--trial", "{error}", "--trial", "{timeout}"], ["error", "timeout"]),
+        (["--trial", "{error}", "--class", "oom"], []),
+    ],
+    ids=" ".join,
+)
+def test_retry_trains_what_it_is_asked_for(
+    words: list[str], again: list[str], study: Write, say, tmp_path: Path
+) -> None:
+    file, ids = a_failed_run(study, tmp_path)
+    said = say("retry", file, *(word.format(**ids) for word in words))
+    assert said.code == 0, said.err
+    assert (f"retrying {len(again)} trial" if again else "nothing to retry") in said.out
+    after = pd.concat(map(pd.read_parquet, (tmp_path / "run").glob("[ar]*/*.parquet")))
+    done = after[after["status"] == "ok"].set_index("trial_id")["attempt"].to_dict()
+    tries = {"error": 3, "oom_cuda": 3, "timeout": 2, "worker_died": 4}
+    assert done == {ids[kind]: tries[kind] for kind in again}
+    assert (after["status"] == "failed").sum() == 8
+
+
+def test_retry_of_what_is_not_there_or_at_work(study: Write, say, tmp_path: Path) -> None:
+    from orchestrator import lease
+    from orchestrator.store import RunStore
+
+    file, ids = a_failed_run(study, tmp_path)
+    assert "no failed trial nope; failed are" in say("retry", file, "--trial", "nope").err
+    assert "--class 'oops': classes are error, node_died, oom_cuda" in say("retry", file, "--class", "oops").err
+    store = RunStore(str(tmp_path / "run"))
+    lease.acquire(store, "another")
+    refused = say("retry", file, "--failed")
+    assert refused.code == 3
+    assert "launch another" in refused.err
+    assert not store.exists("forgiven.json")
+    lease.release(store, "another")
+    file.write_text(file.read_text().replace("sample = 4", "sample = 1"))  # the others are no longer planned
+    assert say("run", file).code in (0, 1)
+    assert say("retry", file, "--trial", list(ids.values())[-1]).code == 2
 
 
 MISTAKES = [

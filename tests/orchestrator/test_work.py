@@ -1,9 +1,12 @@
-"""What the driver books when a worker dies: never over a row that the worker had published."""
+"""What the driver hands out and books: never over a published row, more room where it was short, an end to ruin."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from orchestrator import study as studies
+from orchestrator import work as module
 from orchestrator.job import Outcome, Settings
 from orchestrator.ledger import Ledger
 from orchestrator.plan import order_of_work, plan
@@ -13,13 +16,29 @@ from orchestrator.work import Work
 from .conftest import Write
 
 
-def work(study: Write, tmp_path: Path) -> tuple[Work, RunStore, list[Outcome]]:
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BACK_OFF_S", 0.0)
+
+
+def work(
+    study: Write,
+    tmp_path: Path,
+    archs: int = 1,
+    gpus: float = 0.0,
+    ledger: Ledger | None = None,
+    tasks: tuple[str, ...] = ("cls",),
+) -> tuple[Work, RunStore, list[Outcome]]:
     store = RunStore(str(tmp_path / "run"))
-    rows = order_of_work(plan(studies.load(str(study(archs=1, tasks=("cls",))))).table)
-    settings = Settings(store.url, "now", {}, None, 0.0, 60.0, False, None)
-    made, heard = Work(store, rows, Ledger(), settings, len(rows)), list[Outcome]()
+    rows = order_of_work(plan(studies.load(str(study(archs=archs, tasks=tasks)))).table)
+    settings = Settings(store.url, "now", {}, None, gpus, 60.0, False, 100.0)
+    made, heard = Work(store, rows, ledger or Ledger(), settings, len(rows)), list[Outcome]()
     made.listeners.append(heard.append)
     return made, store, heard
+
+
+def failed(trial_id: str, kind: str, text: str = "boom") -> Outcome:
+    return Outcome(trial_id, "failed", kind, text, f"Traceback\nRuntimeError: {text}")
 
 
 def test_a_row_published_just_before_its_worker_died_stands(study: Write, tmp_path: Path) -> None:
@@ -54,3 +73,129 @@ def test_a_worker_that_died_without_a_row_gets_one_and_its_trial_another_try(stu
     assert again is not None
     assert (again.trial_id, again.attempt) == (job.trial_id, 2)
     assert [o.status for o in heard] == ["failed"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "tries"),
+    [("oom_cuda", 2), ("oom_host", 3), ("worker_died", 3), ("timeout", 2), ("node_died", 20), ("oom_victim", 20)],
+)
+def test_each_class_of_failure_has_its_number_of_tries(kind: str, tries: int, study: Write, tmp_path: Path) -> None:
+    driver, _, _ = work(study, tmp_path)
+    attempts = []
+    while (job := driver.take()) is not None:
+        attempts.append(job.attempt)
+        driver.finish(failed(job.trial_id, kind))
+    assert attempts == list(range(1, tries + 1))
+    assert driver.exhausted
+    assert driver.broken is None
+
+
+def test_a_retry_gets_the_room_and_the_time_that_were_short(study: Write, tmp_path: Path) -> None:
+    for kind, gpus, seconds, alone in [
+        ("oom_cuda", 1.0, 100.0, False),
+        ("oom_host", 0.25, 100.0, True),
+        ("oom_victim", 0.25, 100.0, True),
+        ("worker_died", 0.25, 100.0, False),
+        ("timeout", 0.25, 200.0, False),
+        ("error", 0.25, 100.0, False),
+    ]:
+        driver, _, _ = work(study, tmp_path, gpus=0.25)
+        first = driver.take()
+        assert first is not None
+        assert (first.settings.gpus, first.settings.timeout_s, first.alone) == (0.25, 100.0, False)
+        driver.finish(failed(first.trial_id, kind))
+        again = driver.take()
+        assert again is not None
+        assert (again.settings.gpus, again.settings.timeout_s, again.alone) == (gpus, seconds, alone), kind
+
+
+def test_a_trial_that_outgrew_its_share_keeps_the_whole_gpu_after_retry(study: Write, tmp_path: Path) -> None:
+    driver, store, _ = work(study, tmp_path, gpus=0.25)
+    ledger = driver._ledger
+    while (job := driver.take()) is not None:
+        driver.finish(failed(job.trial_id, "oom_cuda"))
+    ledger.forgive(store, ledger.failures)
+    job = work(study, tmp_path, gpus=0.25, ledger=ledger)[0].take()
+    assert job is not None
+    assert (job.attempt, job.settings.gpus) == (3, 1.0)
+
+
+def test_what_failed_waits_until_everything_else_was_tried(study: Write, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "BACK_OFF_S", 3600.0)
+    driver, _, _ = work(study, tmp_path, archs=4)
+    first = driver.take()
+    assert first is not None
+    driver.finish(failed(first.trial_id, "error"))
+    second = driver.take()
+    assert second is not None
+    driver.finish(failed(second.trial_id, "worker_died"))
+    order = [job.trial_id for _ in range(4) if (job := driver.take()) is not None]
+    assert len(order) == 3  # the two others and the error; the dead one's time has not come
+    assert order[-1] == first.trial_id
+    assert not driver.exhausted
+
+
+def test_deaths_while_the_launch_stops_are_not_held_against_a_trial(study: Write, tmp_path: Path) -> None:
+    driver, store, heard = work(study, tmp_path)
+    job = driver.take()
+    assert job is not None
+    driver.stopping.set()
+    driver.lost(job.trial_id, "worker_died", "killed")
+    assert store.attempts().num_rows == 0
+    assert driver.left == 1
+    assert [o.status for o in heard] == ["interrupted"]
+
+
+def test_a_store_that_cannot_be_written_stops_the_launch_and_is_not_the_trial_s_fault(
+    study: Write, tmp_path: Path, monkeypatch
+) -> None:
+    def refuse(row: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for kind, text in [("publish", "OSError: [Errno 28] No space left on device"), ("worker_died", "killed")]:
+        driver, store, _ = work(study, tmp_path, archs=2)
+        monkeypatch.setattr(store, "publish_attempt", refuse)
+        job = driver.take()
+        assert job is not None
+        driver.lost(job.trial_id, kind, text)
+        assert driver.broken is not None
+        assert f"the row of trial {job.trial_id} could not be written: OSError: [Errno 28] No space" in driver.broken
+        assert driver.take() is None
+        assert (driver.left, driver.counts.failed) == (2, 0)
+
+
+def test_twenty_failures_at_the_start_stop_the_launch(study: Write, tmp_path: Path) -> None:
+    driver, _, _ = work(study, tmp_path, archs=30)
+    n = 0
+    while (job := driver.take()) is not None:
+        n += 1
+        driver.finish(failed(job.trial_id, "error", "no such file" if n % 4 else f"text {n}"))
+    assert n == 20
+    assert driver.broken == ("the first 20 attempts all failed, 15 of them with error: RuntimeError: no such file")
+    assert driver.exhausted
+
+
+def test_one_success_among_the_first_twenty_keeps_the_launch_going(study: Write, tmp_path: Path) -> None:
+    driver, _, _ = work(study, tmp_path, archs=30)
+    for n in range(25):
+        job = driver.take()
+        assert job is not None
+        driver.finish(Outcome(job.trial_id, "ok") if n == 7 else failed(job.trial_id, "error"))
+    assert driver.broken is None
+
+
+@pytest.mark.parametrize(("kind", "stops"), [("error", True), ("node_died", False)])
+def test_a_third_of_the_last_hundred_stop_the_launch_unless_nodes_died(
+    kind: str, stops: bool, study: Write, tmp_path: Path
+) -> None:
+    driver, _, _ = work(study, tmp_path, archs=100, tasks=("cls", "jig"))
+    n = 0
+    while n < 150 and (job := driver.take()) is not None:
+        n += 1
+        driver.finish(failed(job.trial_id, kind) if n > 50 and n % 2 else Outcome(job.trial_id, "ok"))
+    if stops:
+        assert n == 111  # the 31st failure among the last hundred
+        assert driver.broken is not None
+        assert driver.broken.startswith("31 of the last 100 attempts failed, 31 of them with error: RuntimeError: boom")
+    else:
+        assert driver.broken is None

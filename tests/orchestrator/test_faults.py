@@ -1,0 +1,197 @@
+"""Everything that can befall a trial, done to a study; what is left at the end is the table of the undisturbed one."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from .conftest import Ended, Write, cli, start
+
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+SCIENCE = ["score_best", "score_final", "best_epoch", "epochs", "train_loss", "diverged", "params", "macs", "arch"]
+
+# Loaded by every Python process that has its folder on PYTHONPATH: spoils what a worker calls for a training.
+SITE = """
+import importlib.util, sys
+
+class Spoiler:
+    def find_spec(self, name, path, target=None):
+        if name != "workers.envelope":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+        def exec_module(module):
+            load(module)
+            train = module.run
+            def run(trial, *args, **options):
+                import ctypes, os, pathlib, signal, time, torch
+                mark = pathlib.Path({marks!r}) / trial.id
+                tries = len(list(mark.parent.glob(mark.name + "*")))
+                mark.with_name(f"{{trial.id}}-{{tries + 1}}").touch()
+                befall(trial, tries + 1)
+                return train(trial, *args, **options)
+            module.run = run
+        spec.loader.exec_module = exec_module
+        return spec
+
+def befall(trial, attempt):
+    import ctypes, os, signal, time, torch
+{faults}
+
+sys.meta_path.insert(0, Spoiler())
+"""
+
+Spoil = Callable[[str], dict[str, str]]
+
+
+@pytest.fixture
+def spoil(tmp_path: Path) -> Spoil:
+    """Makes trainings fail; gives the environment under which they do.  The code knows `trial` and `attempt`."""
+
+    def write(faults: str) -> dict[str, str]:
+        (tmp_path / "site").mkdir()
+        (tmp_path / "marks").mkdir()
+        indented = "\n".join("    " + line for line in faults.strip().splitlines())
+        text = SITE.format(marks=str(tmp_path / "marks"), faults=indented)
+        (tmp_path / "site" / "sitecustomize.py").write_text(text)
+        return {"PYTHONPATH": str(tmp_path / "site")}
+
+    return write
+
+
+def rows(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "rows").set_index("trial_id").sort_index()
+
+
+def as_undisturbed(found: pd.DataFrame, study: Write, tmp_path: Path, **options: object) -> None:
+    """The ok rows are those of a run without faults, value by value."""
+    (tmp_path / "run").rename(tmp_path / "disturbed")
+    assert cli("run", study(**options)).code == 0
+    expected = rows(tmp_path / "run").loc[found.index]
+    pd.testing.assert_frame_equal(found[SCIENCE], expected[SCIENCE], check_exact=True, check_dtype=False)
+
+
+def test_every_fault_in_one_study(study: Write, spoil: Spoil, tmp_path: Path) -> None:
+    """Each architecture suffers its own; half a declared GPU for a trial, so that a whole one is something else."""
+    from orchestrator import study as studies
+    from orchestrator.plan import plan
+
+    file = study(
+        archs=8,
+        tasks=("jig",),
+        engine="tune",
+        execution="gpus_per_trial = 0.5\ncpus_per_trial = 0.5\ntrial_timeout_s = 10",
+    )
+    faults = ["once", "always", "oom_cuda", "oom_host", "killed", "hang", "native", "none"]
+    ids = dict(zip(faults, plan(studies.load(str(file))).table["trial_id"].to_pylist(), strict=True))
+    environment = spoil(f"""
+ids = {ids!r}
+fault = next(name for name in ids if ids[name] == trial.id)
+if fault == "always": raise RuntimeError("no good ever")
+if attempt > 1: return
+if fault == "once": raise ValueError("no good today")
+if fault == "oom_cuda": raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+if fault == "oom_host": raise MemoryError("no room")
+if fault == "killed": os.kill(os.getpid(), signal.SIGKILL)
+if fault == "hang":
+    while True: time.sleep(0.01)
+if fault == "native": ctypes.PyDLL(None).sleep(600)
+""")
+    ended = cli("run", file, ARCHSWEEP_DEVICE="cpu", ARCHSWEEP_LOCAL_GPUS=1, **environment)
+    print(ended.out, ended.err)
+    assert ended.code == 1, ended.out + ended.err
+    every = pd.read_parquet(tmp_path / "run" / "rows")
+    name_of = {trial_id: name for name, trial_id in ids.items()}
+    tries = {
+        name_of[trial_id]: list(zip(part["error_class"].fillna("ok"), part["gpu_share"], strict=True))
+        for trial_id, part in every.sort_values("attempt").groupby("trial_id")
+    }
+    assert tries == {
+        "once": [("error", 0.5), ("ok", 0.5)],
+        "always": [("error", 0.5), ("error", 0.5)],
+        "oom_cuda": [("oom_cuda", 0.5), ("ok", 1.0)],
+        "oom_host": [("oom_host", 0.5), ("ok", 0.5)],
+        "killed": [("worker_died", 0.5), ("ok", 0.5)],
+        "hang": [("timeout", 0.5), ("ok", 0.5)],
+        "native": [("timeout", 0.5), ("ok", 0.5)],
+        "none": [("ok", 0.5)],
+    }
+    stacks = every[every["error_class"] == "timeout"]["traceback"]
+    assert all("sitecustomize.py" in text and "in befall" in text for text in stacks)
+    assert f"{ids['always']}  error: RuntimeError: no good ever" in ended.out
+    said = cli("status", file).out
+    assert "7 of 8 trials done" in said
+    assert "1 x RuntimeError: no good ever" in said
+    good = rows(tmp_path / "run").query("status == 'ok'")
+    as_undisturbed(good, study, tmp_path, archs=8, tasks=("jig",))
+
+
+def test_a_hang_leaves_its_stack_in_the_log_of_the_trial(study: Write, spoil: Spoil, tmp_path: Path) -> None:
+    environment = spoil("ctypes.PyDLL(None).sleep(600)")
+    file = study(archs=1, tasks=("jig",), engine="tune", execution="trial_timeout_s = 2")
+    ended = cli("run", file, **environment)
+    assert ended.code == 1, ended.out + ended.err
+    every = pd.read_parquet(tmp_path / "run" / "rows").sort_values("attempt")
+    assert every["error_text"].tolist() == ["the attempt did not end in 2 s", "the attempt did not end in 4 s"]
+    (log,) = (tmp_path / "run").glob("trials/*/log.txt")
+    assert "attempt 2, on" in log.read_text()
+    assert "in befall" in log.read_text()
+    assert "the attempt did not end in 4 s: killed" in log.read_text()
+
+
+def test_a_broken_study_stops_itself_and_says_why(study: Write, spoil: Spoil, tmp_path: Path) -> None:
+    environment = spoil('raise FileNotFoundError("no weights on this machine")')
+    ended = cli("run", study(archs=60, tasks=("jig",), engine="tune"), **environment)
+    assert ended.code == 1, ended.out + ended.err
+    why = "the first 20 attempts all failed, 20 of them with error: FileNotFoundError: no weights on this machine"
+    assert f"stopped: {why}" in ended.out
+    assert 20 <= len(pd.read_parquet(tmp_path / "run" / "rows")) <= 24  # those that ran at that moment
+    assert not (tmp_path / "run" / "lease.json").exists()
+
+
+def test_a_node_that_dies_is_not_held_against_its_trials(
+    study: Write, spoil: Spoil, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("PYTHONPATH", spoil("time.sleep(6)")["PYTHONPATH"])  # workers have the environment of their node
+    small = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args=small)
+    try:
+        node = cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
+        driver = start("run", study(archs=4, tasks=("jig",), engine="tune"), RAY_ADDRESS=cluster.address)
+        end = time.monotonic() + 120
+        while len(list((tmp_path / "marks").glob("*"))) < 2 and time.monotonic() < end:
+            time.sleep(0.1)  # until both nodes train
+        cluster.remove_node(node, allow_graceful=False)
+        ended = Ended(driver)
+    finally:
+        cluster.shutdown()
+    assert ended.code == 0, ended.out + ended.err
+    every = pd.read_parquet(tmp_path / "run" / "rows")
+    failed = every[every["status"] == "failed"]
+    assert failed["error_class"].tolist() == ["node_died"]
+    assert "node has died" in failed["error_text"].iloc[0]
+    assert sorted(every[every["status"] == "ok"]["attempt"]) == [1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("whole_group", [False, True], ids=["the driver alone", "the whole process group, as Slurm"])
+def test_sigterm_drains(whole_group: bool, study: Write, tmp_path: Path) -> None:
+    file, run = study(archs=6, epochs=40, tasks=("jig",), engine="tune", execution="checkpoint_s = 1"), tmp_path / "run"
+    driver = start("run", file)
+    end = time.monotonic() + 120
+    while len(list(run.glob("trials/*/checkpoint.pt"))) < 1 and time.monotonic() < end:
+        time.sleep(0.1)
+    (os.killpg if whole_group else os.kill)(driver.pid, signal.SIGTERM)
+    ended = Ended(driver)
+    assert ended.code == 3, ended.out + ended.err
+    assert not (run / "lease.json").exists()
+    assert not list(run.glob("attempts/*"))
+    found = pd.read_parquet(run / "rows") if list(run.glob("rows/*")) else pd.DataFrame({"status": []})
+    assert (found["status"] == "ok").all()
+    assert list(run.glob("trials/*/checkpoint.pt"))
