@@ -29,9 +29,9 @@ class Settings:
     cache_dir: str | None
     gpus: float
     checkpoint_s: float
-    cuda_graphs: bool
     keep: bool
     timeout_s: float | None  # ends the whole process: only for processes that belong to one trial at a time
+    cuda_graphs: bool = True
 
 
 @dataclass(frozen=True)
