@@ -11,6 +11,7 @@ from typing import Any
 
 import tomli_w
 
+import spaces
 from orchestrator import inline, lease
 from orchestrator.job import Settings
 from orchestrator.ledger import Ledger
@@ -19,7 +20,6 @@ from orchestrator.pulse import Pulse, signals
 from orchestrator.store import STOP, RunStore
 from orchestrator.study import Study, tables
 from orchestrator.work import Work
-from spaces import quoted
 from workers import datasets
 
 Select = Callable[[dict[str, Any]], bool]
@@ -56,7 +56,7 @@ def open_run(study: Study) -> RunStore:
         name = tables(there.decode(), store.at("study.toml")).get("name")
         if name != study.name:
             raise ValueError(
-                f"{study.path} is the run of study {quoted(name)}, not of {study.name!r}; "
+                f"{study.path} is the run of study {spaces.quoted(name)}, not of {study.name!r}; "
                 "give this study another path, or its name back"
             )
     return store
