@@ -82,15 +82,16 @@ def test_every_fault_in_one_study(study: Write, spoil: Spoil, tmp_path: Path) ->
     from orchestrator.plan import plan
 
     file = study(
-        archs=8,
+        archs=9,
         tasks=("jig",),
         engine="tune",
         execution="gpus_per_trial = 0.5\ncpus_per_trial = 0.5\ntrial_timeout_s = 10",
     )
-    faults = ["once", "always", "oom_cuda", "oom_host", "killed", "hang", "native", "none"]
+    faults = ["once", "always", "oom_cuda", "oom_host", "killed", "hang", "native", "device", "none"]
     ids = dict(zip(faults, plan(studies.load(str(file))).table["trial_id"].to_pylist(), strict=True))
     environment = spoil(f"""
 ids = {ids!r}
+if getattr(torch, "broken", False): raise RuntimeError("CUDA error: device-side assert triggered")
 fault = next(name for name in ids if ids[name] == trial.id)
 if fault == "always": raise RuntimeError("no good ever")
 if attempt > 1: return
@@ -100,10 +101,13 @@ if fault == "oom_host": raise MemoryError("no room")
 if fault == "killed": os.kill(os.getpid(), signal.SIGKILL)
 if fault == "hang":
     while True: time.sleep(0.01)
+if fault == "device":
+    def synchronize(): raise RuntimeError("CUDA error: device-side assert triggered")
+    torch.broken, torch.cuda.is_initialized, torch.cuda.synchronize = True, lambda: True, synchronize
+    raise RuntimeError("CUDA error: device-side assert triggered")
 if fault == "native": ctypes.PyDLL(None).sleep(600)
 """)
     ended = cli("run", file, ARCHSWEEP_DEVICE="cpu", ARCHSWEEP_LOCAL_GPUS=1, **environment)
-    print(ended.out, ended.err)
     assert ended.code == 1, ended.out + ended.err
     every = pd.read_parquet(tmp_path / "run" / "rows")
     name_of = {trial_id: name for name, trial_id in ids.items()}
@@ -119,16 +123,17 @@ if fault == "native": ctypes.PyDLL(None).sleep(600)
         "killed": [("worker_died", 0.5), ("ok", 0.5)],
         "hang": [("timeout", 0.5), ("ok", 0.5)],
         "native": [("timeout", 0.5), ("ok", 0.5)],
+        "device": [("error", 0.5), ("ok", 0.5)],  # and no other trial is sent to that process
         "none": [("ok", 0.5)],
     }
     stacks = every[every["error_class"] == "timeout"]["traceback"]
     assert all("sitecustomize.py" in text and "in befall" in text for text in stacks)
     assert f"{ids['always']}  error: RuntimeError: no good ever" in ended.out
     said = cli("status", file).out
-    assert "7 of 8 trials done" in said
+    assert "8 of 9 trials done" in said
     assert "1 x RuntimeError: no good ever" in said
     good = rows(tmp_path / "run").query("status == 'ok'")
-    as_undisturbed(good, study, tmp_path, archs=8, tasks=("jig",))
+    as_undisturbed(good, study, tmp_path, archs=9, tasks=("jig",))
 
 
 def test_a_hang_leaves_its_stack_in_the_log_of_the_trial(study: Write, spoil: Spoil, tmp_path: Path) -> None:
