@@ -49,7 +49,7 @@ def names_of(table: pa.Table) -> pa.ChunkedArray:
 
 def _codes(texts: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Equal texts as equal numbers."""
-    codes = pc.dictionary_encode(pa.chunked_array([texts.combine_chunks()])).chunk(0).indices
+    codes = texts.combine_chunks().dictionary_encode().indices
     return np.asarray(codes.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow.compute as pc
+
 from orchestrator.store import RunStore
 
 COLUMNS = ["trial_id", "attempt", "status", "error_class", "error_text", "traceback", "finished_at"]
@@ -56,7 +58,10 @@ class Ledger:
     def of(cls, store: RunStore) -> "Ledger":
         """Read from a run's folder."""
         ledger = cls(forgiven=json.loads(store.read("forgiven.json") or b"{}"))
-        for row in store.attempts(COLUMNS).to_pylist():
+        rows = store.attempts(COLUMNS)
+        ok = pc.equal(rows["status"], "ok")
+        ledger.done.update(rows["trial_id"].filter(ok).to_pylist())  # most rows: no dict is made of them
+        for row in rows.filter(pc.invert(ok)).to_pylist():
             ledger.add(row)
         return ledger
 

@@ -50,10 +50,11 @@ def status(store: RunStore) -> Status:
     ledger = Ledger.of(store)
     cells: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     failures: dict[str, list[str]] = defaultdict(list)
-    for row in plan.to_pylist():
-        trial_id = row["trial_id"]
-        state = ledger.state(trial_id)
-        cells[tuple(row[k] for k in CELL)][state] += 1
+    trial_ids = plan["trial_id"].to_pylist()
+    states = [ledger.state(t) for t in trial_ids]
+    for *cell, state in zip(*(plan[k].to_pylist() for k in CELL), states, strict=True):
+        cells[tuple(cell)][state] += 1
+    for trial_id, state in zip(trial_ids, states, strict=True):
         if state in ("failed", "quarantined"):
             failures[_last_line(ledger.counting(trial_id)[-1])].append(trial_id)
     held = lease.current(store)
