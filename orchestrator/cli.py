@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from rich.table import Table
 
 from orchestrator import cli_bench, cli_catalogue, cli_results, lease
 from orchestrator import study as studies
-from orchestrator.ledger import Ledger
+from orchestrator.ledger import LIMITS, Ledger
 from orchestrator.store import STOP, RunStore
 
 app = typer.Typer(
@@ -138,6 +139,9 @@ def _train(study: studies.Study, wanted: dict[str, set[str]], limit: int | None)
         f"{study.name}: {ended.done:,} of {ended.total:,} trials done ({ended.trained:,} trained now), "
         f"{ended.left:,} left, {len(ended.quarantined):,} quarantined"
     )
+    if ended.broken:
+        out.print(f"stopped: {ended.broken}", style="red", markup=False, soft_wrap=True)
+        out.print(f"mend the cause, then `archsweep run {study.path}` goes on", markup=False, soft_wrap=True)
     out.print(f"rows: {study.path}/rows", soft_wrap=True)
     if ended.quarantined:
         ledger = Ledger.of(RunStore(study.path))
@@ -176,8 +180,15 @@ def status(
     out.print(table)
     who = f"driven by {found.holder}" if found.holder else "no driver at work"
     out.print(f"{found.count('done'):,} of {found.count():,} trials done; {who}{'; stopping' * found.stopping}")
-    for text, trial_ids in sorted(found.failures.items(), key=lambda item: -len(item[1])):
-        out.print(f"{len(trial_ids):,} x {text}  (e.g. {trial_ids[0]})", style="red", markup=False)
+    for kind, groups in groupby(found.failures, key=lambda group: group.error_class):
+        alike = list(groups)
+        out.print(f"{kind}: {sum(len(g.trial_ids) for g in alike):,} trials", style="red", markup=False)
+        for group in alike:
+            # One line a group: what a terminal has no room for is in --json and in the logs.
+            head, tail = f"  {len(group.trial_ids):,} x ", f"  {group.trial_ids[0]}"
+            room = max(out.width - len(head) - len(tail), 20)
+            line = group.line if len(group.line) <= room else group.line[: room - 1] + "…"
+            out.print(head + line + tail, markup=False, soft_wrap=True)
 
 
 @app.command(rich_help_panel="Sweeps")
@@ -202,11 +213,19 @@ def retry(
     """Train failed and quarantined trials once more. Adds attempts, deletes none."""
     if not (failed or kind or trial):
         raise ValueError("say which: --failed, --class CLASS or --trial ID")
+    classes = sorted(LIMITS)
+    if kind and not any(known.startswith(kind) for known in classes):
+        raise ValueError(f"--class {kind!r}: classes are {', '.join(classes)}; oom means all that begin with it")
     store = store_of(run)
+    held = lease.current(store)
+    if held is not None and held.alive():
+        raise lease.Held(f"the run is held by {held.holder}; retry when it has ended, or `archsweep stop` it")
     ledger = Ledger.of(store)
-    open_ones = {t for t in ledger.failures if ledger.state(t) in ("failed", "quarantined")}
+    planned = store.plan(["trial_id"])
+    ids = set(planned["trial_id"].to_pylist()) if planned else set()
+    open_ones = {t for t in ids & ledger.failures.keys() if ledger.state(t) in ("failed", "quarantined")}
     if strange := sorted(set(trial or []) - open_ones):
-        raise LookupError(f"no failed trial {', '.join(strange)}; failed are {', '.join(sorted(open_ones)) or 'none'}")
+        raise LookupError(f"no failed trial {', '.join(strange)}; failed are {_some(open_ones)}")
     chosen = set(trial or []) or open_ones
     if kind:
         chosen = {t for t in chosen if ledger.counting(t)[-1].kind.startswith(kind)}
@@ -216,6 +235,12 @@ def retry(
     ledger.forgive(store, chosen)
     out.print(f"retrying {len(chosen):,} trials")
     raise typer.Exit(_train(study_of(store.url), {"trial_id": chosen}, None))
+
+
+def _some(trial_ids: set[str]) -> str:
+    """A few ids, and how many more there are."""
+    first = ", ".join(sorted(trial_ids)[:5]) or "none"
+    return first + (f" and {len(trial_ids) - 5:,} more" if len(trial_ids) > 5 else "")
 
 
 cli_results.add_to(app, store_of, out)

@@ -1,18 +1,21 @@
 """What a worker does with one trial: train it, publish its row, clean up.  Every engine runs this same code."""
 
-import faulthandler
+import contextlib
 import logging
 import os
 import platform
-import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.store import STOP, RunStore
+from orchestrator import watchdog
+from orchestrator.store import RunStore
+from orchestrator.trial_log import TrialLog
+from workers import files
 from workers.trial import Trial
 
 log = logging.getLogger(__name__)
-_PUBLISH_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Job:
     trial_id: str
     attempt: int
     settings: Settings
+    alone: bool = False  # on a machine without neighbours, if that can be
 
     def to_json(self) -> dict[str, Any]:
         """Plain values only, for a journey through any scheduler."""
@@ -58,6 +62,11 @@ class Outcome:
     error_text: str | None = None
     traceback: str | None = None
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Outcome":
+        """What a row says; a column it lacks is null."""
+        return cls(**{name: row.get(name) for name in cls.__dataclass_fields__})  # type: ignore[arg-type]
+
     def columns(self) -> dict[str, Any]:
         """The columns of a row that the ledger reads."""
         return asdict(self)
@@ -70,27 +79,6 @@ def trial_columns(job: Job) -> dict[str, Any]:
     return {**columns(Trial.model_validate_json(job.trial_json)), "launch": job.settings.launch, "attempt": job.attempt}
 
 
-class _TrialLog(logging.Handler):
-    """Keeps a trial's lines and publishes them whole: after a failure, and every so often while it trains."""
-
-    def __init__(self, store: RunStore, trial_id: str, every_s: float) -> None:
-        super().__init__(logging.INFO)
-        self._store, self._trial_id, self._every_s = store, trial_id, every_s
-        self._lines: list[str] = []
-        self._published = time.monotonic()
-        self.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._lines.append(self.format(record))
-        if time.monotonic() - self._published >= self._every_s:
-            self.publish()
-
-    def publish(self) -> None:
-        """Write what has been said so far to the trial's folder."""
-        self._published = time.monotonic()
-        self._store.write(("\n".join(self._lines) + "\n").encode(), "trials", self._trial_id, "log.txt")
-
-
 def _device(gpus: float) -> str:
     """The device of a job.  A scheduler shows it exactly the GPUs it may use.
 
@@ -99,77 +87,73 @@ def _device(gpus: float) -> str:
     return os.environ.get("ARCHSWEEP_DEVICE") or ("cuda" if gpus > 0 else "cpu")
 
 
-def _publish(store: RunStore, row: dict[str, Any]) -> None:
-    """Publish a row; a store that refuses for a while is asked again."""
-    for attempt in range(1, _PUBLISH_TRIES + 1):
-        try:
-            return store.publish_attempt(row)
-        except OSError as error:
-            if attempt == _PUBLISH_TRIES:
-                raise
-            log.warning("the row could not be published (%s): trying again", error)
-            time.sleep(2.0**attempt / 2)
-    return None
+def publish(store: RunStore, row: dict[str, Any]) -> None:
+    """Publish a row; a store that refuses for a while is asked again, then its OSError is raised."""
+    files.patiently(lambda: store.publish_attempt(row), f"the row of trial {row['trial_id']} could not be published")
 
 
 def perform(job: Job) -> Outcome:
-    """Train a job's trial and publish its row.  Only a store that cannot be written raises."""
+    """Train a job's trial and publish its row.  Only a store that cannot be written raises, an OSError."""
     import workers
 
     settings, store = job.settings, RunStore(job.settings.run_url)
-    if store.exists(STOP):
+    if _asked_to_stop(store):
         return Outcome(job.trial_id, "interrupted")  # it was handed out just before the stop
     device = _device(settings.gpus)
     trial = Trial.model_validate_json(job.trial_json)
-    handler = _TrialLog(store, job.trial_id, settings.checkpoint_s)
-    logger = logging.getLogger("workers")
-    logger.addHandler(handler)
-    level, propagate = logger.level, logger.propagate
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    if settings.timeout_s is not None:
-        # A C thread of the interpreter: it fires even when Python hangs in native code.
-        faulthandler.dump_traceback_later(settings.timeout_s, exit=True, file=2)
-    logger.info(
-        "trial %s, attempt %d, on %s as %s; CUDA_VISIBLE_DEVICES=%r",
-        job.trial_id,
-        job.attempt,
-        platform.node(),
-        device,
-        os.environ.get("CUDA_VISIBLE_DEVICES"),
-    )
-    try:
-        row = workers.attempt(
-            trial,
-            settings.data_roots.get(str(trial.dataset_id)),
+    with TrialLog(store, job.trial_id, settings.checkpoint_s) as said, _deadline(job, said):
+        log.info(
+            "trial %s, attempt %d, on %s as %s; CUDA_VISIBLE_DEVICES=%r",
+            job.trial_id,
+            job.attempt,
+            platform.node(),
             device,
-            cache_dir=settings.cache_dir,
-            checkpoint_url=store.at("trials", job.trial_id, "checkpoint.pt"),
-            checkpoint_every_s=settings.checkpoint_s,
-            stop=lambda: store.exists(STOP),
+            os.environ.get("CUDA_VISIBLE_DEVICES"),
         )
-    except workers.Interrupted as stopped:
-        log.info("%s", stopped)
-        return Outcome(job.trial_id, "interrupted")
-    finally:
-        if settings.timeout_s is not None:
-            faulthandler.cancel_dump_traceback_later()
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        logger.propagate = propagate
-    row |= {"launch": settings.launch, "attempt": job.attempt, "gpu_share": settings.gpus}
-    if row["status"] == "failed":
-        handler.handle(logging.LogRecord("workers", logging.ERROR, "", 0, row["traceback"], None, None))
-        handler.publish()
-    elif settings.keep:
-        handler.publish()
-    _publish(store, row)
+        try:
+            row = workers.attempt(
+                trial,
+                settings.data_roots.get(str(trial.dataset_id)),
+                device,
+                cache_dir=settings.cache_dir,
+                checkpoint_url=store.at("trials", job.trial_id, "checkpoint.pt"),
+                checkpoint_every_s=settings.checkpoint_s,
+                stop=lambda: _asked_to_stop(store),
+            )
+        except workers.Interrupted as stopped:
+            log.info("%s", stopped)
+            return Outcome(job.trial_id, "interrupted")
+        row |= {"launch": settings.launch, "attempt": job.attempt, "gpu_share": settings.gpus}
+        if row["status"] == "failed":
+            log.error("%s", row["traceback"])
+            said.publish()
+        elif settings.keep:
+            said.publish()
+        publish(store, row)
     if row["status"] == "ok" and not settings.keep:
-        store.remove_folder("trials", job.trial_id)
-    return Outcome(
-        job.trial_id,
-        row["status"],
-        row.get("error_class"),
-        row.get("error_text"),
-        row.get("traceback"),
-    )
+        try:
+            store.remove_folder("trials", job.trial_id)
+        except OSError as error:
+            log.warning("trial %s is done, but its folder stays (%s)", job.trial_id, error)
+    return Outcome.of(row)
+
+
+def _asked_to_stop(store: RunStore) -> bool:
+    """Whether the run's folder says stop.  One that does not answer says nothing: training goes on."""
+    try:
+        return store.stop_asked()
+    except OSError as error:
+        log.warning("the run's folder does not answer (%s): training goes on", error)
+        return False
+
+
+@contextlib.contextmanager
+def _deadline(job: Job, said: TrialLog) -> Iterator[None]:
+    """The process must be out of here in time, or it is ended together with the trial."""
+    seconds = job.settings.timeout_s
+    if seconds is None:
+        yield
+        return
+    row = trial_columns(job) | {"gpu_share": job.settings.gpus, "started_at": datetime.now(UTC)}
+    with watchdog.guard(seconds, job.settings.run_url, row, said.path):
+        yield

@@ -15,7 +15,10 @@ COLUMNS = ["trial_id", "attempt", "status", "error_class", "error_text", "traceb
 
 # Failures of one class after which a trial waits for `retry`.  An exception is tried once more, and waits at once
 # when the very same traceback comes again.
-LIMITS = {"error": 3, "oom_cuda": 2, "oom_host": 3, "worker_died": 3, "timeout": 2}
+LIMITS = {"error": 3, "oom_cuda": 2, "oom_host": 3, "worker_died": 3, "timeout": 2, "node_died": 20, "oom_victim": 20}
+# What befell a trial from outside: its node went away, or its memory was freed for another.  Such attempts say nothing
+# about the trial; only the high limit above keeps one from going round for ever.
+BLAMELESS = frozenset({"node_died", "oom_victim"})
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 
 
@@ -33,6 +36,12 @@ class Failure:
         """From the columns of a row."""
         trace = _ADDRESS.sub("0x", row.get("traceback") or "")
         return cls(row["attempt"], row.get("error_class") or "error", row.get("error_text") or "", trace)
+
+    @property
+    def last_line(self) -> str:
+        """What went wrong on one line: the last of the traceback, where exceptions name themselves."""
+        lines = [line.strip() for line in (self.traceback or self.text).splitlines() if line.strip()]
+        return lines[-1] if lines else self.text
 
 
 def quarantined(failures: Iterable[Failure]) -> bool:
@@ -77,6 +86,10 @@ class Ledger:
         past = self.forgiven.get(trial_id, 0)
         found = self.failures.get(trial_id, [])
         return sorted((f for f in found if f.attempt > past), key=lambda f: f.attempt)
+
+    def kinds(self, trial_id: str, *, forgiven: bool = False) -> Counter[str]:
+        """How often a trial failed by each class; `forgiven` counts what `retry` has forgiven too."""
+        return Counter(f.kind for f in (self.failures.get(trial_id, []) if forgiven else self.counting(trial_id)))
 
     def next_attempt(self, trial_id: str) -> int:
         """The number of the next attempt at a trial; the first is 1."""

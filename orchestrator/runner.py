@@ -1,12 +1,13 @@
 """`run`: from a study to its rows, as often as it is called, until nothing is left."""
 
 import contextlib
+import logging
 import os
 import time
 import tomllib
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from orchestrator.study import Study
 from orchestrator.work import Work
 from workers import datasets
 
+log = logging.getLogger(__name__)
 Select = Callable[[dict[str, Any]], bool]
 Watch = Callable[[Work], contextlib.AbstractContextManager[object]]
 
@@ -36,10 +38,13 @@ class Summary:
     left: int
     quarantined: list[str] = field(default_factory=list)
     stopped: bool = False
+    broken: str | None = None  # why the launch stopped itself
 
     @property
     def exit_code(self) -> int:
-        """0 nothing left, 1 trials wait for `retry`, 3 stopped with work left."""
+        """0 nothing left, 1 trials wait for `retry` or the launch stopped itself, 3 stopped with work left."""
+        if self.broken:
+            return 1
         if self.stopped and self.left:
             return 3
         return 1 if self.quarantined else 0
@@ -142,8 +147,31 @@ def run(
         store.compact()
         return _launch(study, store, planned, launch, select, limit, watch, note)
     finally:
-        store.remove(STOP)
-        lease.release(store, launch)
+        _leave(store, launch)
+
+
+def _leave(store: RunStore, launch: str) -> None:
+    """Give the run back, unless another driver has it by now.
+
+    Where that cannot be written the lease stays, of a process that is gone: on this machine it counts for nothing
+    from then on, elsewhere it expires.
+    """
+    try:
+        if lease.held(store, launch):
+            store.remove(STOP)
+            lease.release(store, launch)
+    except OSError as error:
+        log.warning("the lease of the run stays behind (%s)", error)
+
+
+def _fold_last(store: RunStore, pulse: Pulse, work: Work) -> None:
+    """Fold what lies loose, so that rows/ is whole; where that cannot be, readers find the rows where they are."""
+    if not pulse.holds:
+        return
+    try:
+        store.compact()
+    except (OSError, ValueError) as error:
+        work.break_off(f"finished rows could not be folded into rows/ and stay in attempts/: {error}")
 
 
 def _launch(
@@ -170,7 +198,7 @@ def _launch(
         work.counts.done = sum(t in ledger.done for t in table["trial_id"].to_pylist())
         pulse = Pulse(store, launch, work)
         pulse.start()
-        stack.callback(store.compact)
+        stack.callback(_fold_last, store, pulse, work)
         stack.callback(pulse.end)
         stack.enter_context(signals(work))
         stack.enter_context(watch(work))
@@ -179,8 +207,9 @@ def _launch(
         else:
             from orchestrator import tune
 
-            tune.run(work, study.execution, gpus)
-    return _summary(ledger, ids, work.counts.trained, stopped=work.stopping.is_set() or limit is not None)
+            tune.run(work, study.execution)
+    ended = _summary(ledger, ids, work.counts.trained, stopped=work.stopping.is_set() or limit is not None)
+    return replace(ended, broken=work.broken)
 
 
 def _start_engine(study: Study, stack: contextlib.ExitStack, note: Callable[[str], None]) -> float:

@@ -1,24 +1,33 @@
 """Where a run stands, from its files alone."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator import lease
 from orchestrator.ledger import Ledger
-from orchestrator.store import STOP, RunStore
+from orchestrator.store import RunStore
 
 CELL = ("space", "dataset", "task", "recipe")
 STATES = ("done", "left", "failed", "quarantined")
 
 
 @dataclass(frozen=True)
+class Group:
+    """Trials that failed alike the last time: the class, the last line of the traceback, and which they are."""
+
+    error_class: str
+    line: str
+    trial_ids: list[str]
+
+
+@dataclass(frozen=True)
 class Status:
-    """Counts by cell and state, failures by their last traceback line, and who is at work."""
+    """Counts by cell and state, failures by class and last traceback line, and who is at work."""
 
     url: str
     cells: dict[tuple[str, ...], Counter[str]]
-    failures: dict[str, list[str]]  # last traceback line -> trial ids that fail so now
+    failures: list[Group]  # of trials that have no row yet; the largest group of the largest class first
     holder: str | None
     stopping: bool
 
@@ -36,7 +45,7 @@ class Status:
                 {**dict(zip(CELL, cell, strict=True)), **{s: counts[s] for s in STATES}}
                 for cell, counts in self.cells.items()
             ],
-            "failures": self.failures,
+            "failures": [asdict(group) | {"count": len(group.trial_ids)} for group in self.failures],
             "driver": self.holder,
             "stopping": self.stopping,
         }
@@ -49,19 +58,24 @@ def status(store: RunStore) -> Status:
         raise FileNotFoundError(f"{store.url} is no run: it holds no plan.parquet; `archsweep run` makes one")
     ledger = Ledger.of(store)
     cells: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
-    failures: dict[str, list[str]] = defaultdict(list)
+    failures: dict[tuple[str, str], list[str]] = defaultdict(list)
     trial_ids = plan["trial_id"].to_pylist()
     states = [ledger.state(t) for t in trial_ids]
     for *cell, state in zip(*(plan[k].to_pylist() for k in CELL), states, strict=True):
         cells[tuple(cell)][state] += 1
     for trial_id, state in zip(trial_ids, states, strict=True):
         if state in ("failed", "quarantined"):
-            failures[_last_line(ledger.counting(trial_id)[-1])].append(trial_id)
+            last = ledger.counting(trial_id)[-1]
+            failures[last.kind, last.last_line].append(trial_id)
     held = lease.current(store)
     holder = held.holder if held is not None and held.alive() else None
-    return Status(store.url, dict(cells), dict(failures), holder, store.exists(STOP))
+    groups = [Group(*what, trial_ids) for what, trial_ids in failures.items()]
+    return Status(store.url, dict(cells), _by_size(groups), holder, store.stop_asked())
 
 
-def _last_line(failure: Any) -> str:
-    lines = [line for line in (failure.traceback or failure.text).splitlines() if line.strip()]
-    return f"{failure.kind}: {lines[-1].strip() if lines else failure.text}"
+def _by_size(groups: list[Group]) -> list[Group]:
+    """The largest class first, and within a class the largest group."""
+    totals = Counter[str]()
+    for group in groups:
+        totals[group.error_class] += len(group.trial_ids)
+    return sorted(groups, key=lambda g: (-totals[g.error_class], g.error_class, -len(g.trial_ids)))

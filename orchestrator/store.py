@@ -61,6 +61,10 @@ class RunStore:
         """Whether the run has this file."""
         return files.exists(self.at(*names))
 
+    def stop_asked(self) -> bool:
+        """Whether the run was asked to stop.  One request: workers and driver ask again and again."""
+        return self.read(STOP) is not None
+
     def listing(self, folder: str) -> list[str]:
         """Names of the Parquet files of a folder of the run; those that begin with `_` are no data."""
         return [n for n in files.names(self.at(folder)) if n.endswith(".parquet") and not n.startswith("_")]

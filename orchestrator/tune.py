@@ -7,6 +7,7 @@ state, about 10 KB a trial and rewritten whole at each snapshot, is thrown away.
 
 import contextlib
 import logging
+import math
 import os
 import tempfile
 import time
@@ -20,14 +21,16 @@ os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the other reporter prints even when it is told not to
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+# A lost connection is no verdict: wait until the cluster says whether it was the worker or its whole node that died.
+os.environ.setdefault("RAY_timeout_ms_task_wait_for_death_info", "60000")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # CPU trials hide the GPUs themselves
 
 import ray
-import ray.exceptions
 import torch
 from ray import tune
 from ray.tune.search import Searcher
 
+from orchestrator import deaths
 from orchestrator.job import Job, perform
 from orchestrator.study import Execution
 from orchestrator.work import Work
@@ -40,7 +43,11 @@ class ResourcesError(ValueError):
 
 
 class SweepTrial(tune.Trainable):
-    """One trial a step; the process stays for the next trial."""
+    """One trial a step; the process stays for the next trial that wants as much room."""
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        return tune.PlacementGroupFactory([config["room"]])
 
     def setup(self, config: dict[str, Any]) -> None:
         self._job = Job.from_json(config["job"])
@@ -79,9 +86,9 @@ class _Here:
 class _Feeder(_Here, Searcher):
     """Hands out jobs of `work` until a window is full or nothing will come any more."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, cpus: float) -> None:
         super().__init__()
-        self._work = work
+        self._work, self._cpus = work, cpus
         self._given = 0
 
     def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
@@ -94,7 +101,7 @@ class _Feeder(_Here, Searcher):
         if job is None:
             return None  # what runs now may fail and come back
         self._given += 1
-        return {"job": job.to_json()}
+        return {"job": job.to_json(), "room": _room(job, self._cpus)}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         return None  # the callback knows the job
@@ -109,8 +116,8 @@ class _Feeder(_Here, Searcher):
 class _Reporter(_Here, tune.Callback):
     """Tells `work` how each job ended."""
 
-    def __init__(self, work: Work, timeout_s: float) -> None:
-        self._work, self._timeout_s = work, timeout_s
+    def __init__(self, work: Work) -> None:
+        self._work = work
         self._began: dict[str, float] = {}
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
@@ -123,22 +130,25 @@ class _Reporter(_Here, tune.Callback):
             self._work.finish(result["outcome"])
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        trial_id = trial.config["job"]["trial_id"]
-        seconds = time.monotonic() - self._began.pop(trial_id, time.monotonic())
-        error = trial.get_pickled_error() or trial.get_error()
-        self._work.lost(trial_id, *_cause(error, seconds, self._timeout_s))
+        job = Job.from_json(trial.config["job"])
+        kind, text = deaths.cause(deaths.error_of(trial))
+        seconds = time.monotonic() - self._began.pop(job.trial_id, time.monotonic())
+        if kind == "worker_died" and seconds >= (job.settings.timeout_s or math.inf):
+            kind, text = (
+                "timeout",
+                f"the attempt did not end in {job.settings.timeout_s:g} s",
+            )  # its row was not written
+        self._work.lost(job.trial_id, kind, text)
 
 
-def _cause(error: Any, seconds: float, timeout_s: float) -> tuple[str, str]:
-    """The class of a death, and a text for people."""
-    text = f"{type(error).__name__}: {error}"
-    if isinstance(error, ray.exceptions.OutOfMemoryError):
-        return "oom_host", text
-    if isinstance(error, ray.exceptions.RayTaskError):
-        return "error", text  # a store that cannot be written, or a bug of ours: the trial itself never raises
-    if seconds >= timeout_s:
-        return "timeout", f"the attempt was ended after {timeout_s:g} s; where it stood is in the worker's log"
-    return "worker_died", text
+def _room(job: Job, cpus: float) -> dict[str, float]:
+    """What a job holds of a node: its share, or every core of one that has room for it."""
+    gpus = job.settings.gpus
+    if job.alone:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        fitting = [node["CPU"] for node in nodes if node.get("CPU", 0.0) >= cpus and node.get("GPU", 0.0) >= gpus]
+        cpus = min(fitting, default=cpus)  # of the smallest: a larger one can take it too, should that one go away
+    return {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
 
 
 @contextlib.contextmanager
@@ -187,18 +197,18 @@ def gpus_of_a_trial(execution: Execution) -> float:
     return wish
 
 
-def run(work: Work, execution: Execution, gpus: float) -> None:
+def run(work: Work, execution: Execution) -> None:
     """Every job of `work`, on the connected cluster."""
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    resources = {"cpu": execution.cpus_per_trial} | ({"gpu": gpus} if gpus else {})
+    deaths.teach_tune()
     with tempfile.TemporaryDirectory(prefix="archsweep-tune-") as scratch:
         window = 0
         while not work.exhausted:
             window += 1
             tune.Tuner(
-                tune.with_resources(SweepTrial, resources),
+                SweepTrial,
                 tune_config=tune.TuneConfig(
-                    search_alg=_Feeder(work),
+                    search_alg=_Feeder(work, execution.cpus_per_trial),
                     num_samples=-1,
                     max_concurrent_trials=execution.max_concurrent,
                     reuse_actors=True,
@@ -208,7 +218,7 @@ def run(work: Work, execution: Execution, gpus: float) -> None:
                     storage_path=scratch,
                     failure_config=tune.FailureConfig(max_failures=0),
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                    callbacks=[_Reporter(work, execution.trial_timeout_s)],
+                    callbacks=[_Reporter(work)],
                     verbose=0,
                 ),
             ).fit()

@@ -137,7 +137,7 @@ def _workers_of(driver: int) -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             title = (folder / "cmdline").read_bytes().decode(errors="replace")
-            if "Trainable.train" in title and _descends(int(folder.name), driver):
+            if "SweepTrial.train" in title and _descends(int(folder.name), driver):
                 found.append(int(folder.name))
         except OSError:
             continue

@@ -1,0 +1,96 @@
+"""Of what a worker died, told from what Ray says: the trial's own fault, its machine's, or somebody else's."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.cloudpickle as cloudpickle
+import ray.exceptions
+from ray.air.execution._internal.actor_manager import RayActorManager
+
+_GB = r"actual memory used=([\d.]+)GB"
+
+
+class Killed(ray.exceptions.RayActorError):
+    """A worker that Ray killed, in the shape of a death that Tune knows how to handle."""
+
+    def __init__(self, actor_id: str, cause: str, text: str) -> None:
+        super().__init__(actor_id, text)
+        self.cause_of_death, self.text = cause, text
+
+    def __reduce__(self) -> Any:
+        return Killed, (self.actor_id, self.cause_of_death, self.text)
+
+
+def teach_tune() -> None:
+    """Let Tune survive a worker that the memory monitor has killed.
+
+    Ray tells of it by an OutOfMemoryError, which Tune takes for a fault of its own and ends all trials with a
+    RuntimeError (seen with 2.60).  It is handed on as the death of an actor.
+    """
+    told: Any = RayActorManager._actor_task_failed
+    if getattr(told, "knows_killed", False):
+        return
+
+    def task_failed(self: Any, task: Any, exception: Exception) -> None:
+        known = ray.exceptions.RayActorError, ray.exceptions.RayTaskError
+        if isinstance(exception, ray.exceptions.RayError) and not isinstance(exception, known):
+            live = self._live_actors_to_ray_actors_resources.get(task._tracked_actor)
+            actor_id = live[0]._actor_id.hex() if live else ""
+            exception = Killed(actor_id, type(exception).__name__, str(exception))
+        told(self, task, exception)
+
+    task_failed.knows_killed = True  # type: ignore[attr-defined]
+    RayActorManager._actor_task_failed = task_failed
+
+
+def error_of(trial: Any) -> Any:
+    """The exception that ended a Tune trial, or its text where it could not be kept.
+
+    Read from the driver's disk: where Tune itself would look, the file lies only later.
+    """
+    for path, load in ((trial.pickled_error_file, cloudpickle.loads), (trial.error_file, bytes.decode)):
+        if path and Path(path).exists():
+            return load(Path(path).read_bytes())
+    return None
+
+
+def cause(error: Any) -> tuple[str, str]:
+    """The class of a death, and a text for people."""
+    text = str(error)
+    if isinstance(error, ray.exceptions.RayTaskError):
+        cause = error.cause
+        said = f"{type(cause).__name__}: {cause}"
+        # A trial itself never raises: its store could not be written, or a mistake is ours.
+        return ("publish", said) if isinstance(cause, OSError) else ("error", text)
+    if isinstance(error, Killed) and error.cause_of_death == "OutOfMemoryError":
+        return ("oom_victim" if _innocent(error) else "oom_host"), text
+    if isinstance(error, Killed) and error.cause_of_death == "NodeDiedError":
+        return "node_died", text
+    if _went_away(error, text):
+        return "node_died", text
+    return "worker_died", text
+
+
+def _went_away(error: Any, text: str) -> bool:
+    """Whether a worker was taken away from outside: its node died, was preempted or lost, or it got a SIGTERM."""
+    return (
+        getattr(error, "preempted", False)
+        or isinstance(error, ray.exceptions.ActorUnavailableError)
+        or "its node has died" in text
+        or "receives a SIGTERM" in text
+    )
+
+
+def _innocent(killed: Killed) -> bool:
+    """Whether another process of the node held more than twice the memory of this worker.
+
+    The memory monitor frees the node by killing the youngest workers, whoever filled it, and says what each held.
+    """
+    mine = re.search(rf"Actor\({killed.actor_id}\).*?{_GB}", killed.text) if killed.actor_id else None
+    if mine is None:
+        return False
+    users = killed.text.partition("Top 10 memory users")[2]
+    held = [float(gb) for gb in re.findall(_GB, killed.text) + re.findall(r"(?m)^\d+\t([\d.]+)\t", users)]
+    return max(held) > 2 * float(mine[1])
