@@ -87,7 +87,7 @@ def freeze(study: Study, store: RunStore, planned: Plan) -> None:
 
 def _check_writable(store: RunStore) -> None:
     try:
-        store.write(b"", "_probe")
+        store.write(bytes(2**16), "_probe")  # as large as a row: a full disk may still take an empty file
         store.remove("_probe")
     except OSError as error:
         raise PermissionError(

@@ -40,6 +40,10 @@ def is_local(fs: Any) -> bool:
     return "file" in _protocols(fs)
 
 
+def _is_s3(fs: Any) -> bool:
+    return "s3" in _protocols(fs)
+
+
 def _protocols(fs: Any) -> tuple[str, ...]:
     return tuple(fs.protocol) if isinstance(fs.protocol, tuple | list) else (fs.protocol,)
 
@@ -144,7 +148,7 @@ def replace(url: str, data: bytes, expected: bytes) -> bool:
                 return False
             publish(url, data)
             return True
-    if "s3" not in _protocols(fs):
+    if not _is_s3(fs):
         if read(url) != expected:
             return False
         publish(url, data)
@@ -153,7 +157,7 @@ def replace(url: str, data: bytes, expected: bytes) -> bool:
     try:
         with _named(url):
             tag = fs.info(path)["ETag"]  # asked for first: content that is newer than the tag fails the condition
-            if fs.cat_file(path) != expected:
+            if _whole(fs, path) != expected:
                 return False
             fs.pipe_file(path, data, IfMatch=tag)
     except FileNotFoundError:
@@ -191,9 +195,14 @@ def read(url: str) -> bytes | None:
     fs, path = filesystem(url)
     try:
         with _named(url):
-            data: bytes = fs.cat_file(path)
+            return _whole(fs, path)
     except FileNotFoundError:
         return None
+
+
+def _whole(fs: Any, path: str) -> bytes:
+    """The content of a file as it was at one moment; on S3 one request, where s3fs would make two or more."""
+    data: bytes = fs.cat_file(path, **({"max_concurrency": 1} if _is_s3(fs) else {}))
     return data
 
 
