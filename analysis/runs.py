@@ -29,6 +29,7 @@ Run = str | PathLike[str]
 _KEY = ("trial_id", "launch", "attempt")
 _NEEDED = (*_KEY, "status", "finished_at")
 _ROUNDS = 50  # listings of rows/ before a file that is listed but cannot be read is an error
+_SMALL = 2**22  # bytes of a part that are fetched in one request, whatever is wanted of it
 
 Wanted = Callable[[str], bool]
 
@@ -133,7 +134,8 @@ def _part(fs: Any, path: str, wanted: Wanted) -> pa.Table | None:
         return _parquet(fs, path, wanted)
     try:
         with _named_errors(path), fs.open(path, "rb", cache_type="none") as file:
-            return _columns(file, f"{path} ({file.size} bytes)", wanted)
+            source = pa.BufferReader(file.read()) if file.size <= _SMALL else file
+            return _columns(source, f"{path} ({file.size} bytes)", wanted)
     except FileNotFoundError:
         return None
 
@@ -161,8 +163,11 @@ def _named_errors(path: str) -> Iterator[None]:
 
 def _columns(source: Any, what: str, wanted: Wanted) -> pa.Table:
     try:
-        file = pq.ParquetFile(source, pre_buffer=True)
+        # Nothing is fetched ahead: a part that vanishes would leave requests behind that nobody waits for.
+        file = pq.ParquetFile(source, pre_buffer=False)
         return file.read([c for c in file.schema_arrow.names if wanted(c)], use_threads=False)
+    except FileNotFoundError:
+        raise
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(
             f"{what} is no readable Parquet file: {error}; "

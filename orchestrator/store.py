@@ -24,6 +24,7 @@ STOP = "stop"  # the file that asks a run to stop
 _ROUNDS = 30  # listings of rows/ before an attempt that has left attempts/ and lies in no part is an error
 _READERS = 4  # on a disk reading is work of the CPU
 _AT_ONCE = 16  # elsewhere it is mostly waiting, as is removing
+_SMALL = 2**22  # bytes of a part that are fetched in one request, whatever is wanted of it
 _JUDGED = pa.schema([SCHEMA.field(name) for name in fold.JUDGED])
 
 T = TypeVar("T")
@@ -124,7 +125,8 @@ class RunStore:
         url = self.at("rows", name)
         try:
             with files.opened(url) as file:
-                return _parquet(url, file, columns)
+                small = not self.local and file.size <= _SMALL
+                return _parquet(url, pa.BufferReader(file.read()) if small else file, columns)
         except FileNotFoundError:
             return None
 
@@ -213,7 +215,8 @@ def _number(part: str) -> int:
 def _parquet(url: str, source: Any, columns: list[str]) -> tuple[pa.Table, bool]:
     """The columns that a file has of these, and whether it is of the newest schema."""
     try:
-        file = pq.ParquetFile(source, pre_buffer=True)
+        # Nothing is fetched ahead: a part that vanishes would leave requests behind that nobody waits for.
+        file = pq.ParquetFile(source, pre_buffer=False)
         newest = file.schema_arrow.equals(SCHEMA, check_metadata=False)
         return file.read([c for c in file.schema_arrow.names if c in columns], use_threads=False), newest
     except pa.ArrowInvalid as error:
