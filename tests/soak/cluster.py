@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .processes import below, kill
+from .processes import ROOT, below, kill
 
 _NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 _NODES = 2  # besides the head
@@ -23,7 +23,7 @@ class Cluster:
                 stdout=subprocess.PIPE,
                 stderr=file,
                 text=True,
-                cwd=Path(__file__).parents[2],
+                cwd=ROOT,
             )
         self.address = self._answer()["address"]
 

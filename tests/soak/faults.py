@@ -75,7 +75,7 @@ def disk(round: Round, rng: random.Random) -> bool:
                 while file.write(b"\0" * size) == size:
                     pass
     try:
-        _while_it_lasts(round, rng.choice([1.0, 4.0, 10.0, 60.0]))
+        _while_it_lasts(round, rng.choice([1.0, 1.0, 4.0, 10.0, 60.0]))
     finally:
         ballast.unlink()
     return True
@@ -96,9 +96,9 @@ KINDS: dict[str, Fault] = {
 }
 # How often each is drawn where it can happen, by engine.
 DRAWN: dict[str, dict[str, int]] = {
-    "inline": {"driver": 3, "compactor": 2, "disk": 2},
-    "local": {"driver": 2, "worker": 5, "compactor": 2, "gcs": 1, "disk": 2},
-    "cluster": {"driver": 2, "worker": 3, "compactor": 2, "node": 4, "gcs": 1, "disk": 2},
+    "inline": {"driver": 4, "compactor": 3, "disk": 3},
+    "local": {"driver": 3, "worker": 6, "compactor": 2, "gcs": 1, "disk": 3},
+    "cluster": {"driver": 3, "worker": 4, "compactor": 2, "node": 5, "gcs": 1, "disk": 2},
 }
 
 

@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 _SUBREAPER = 36  # of prctl(2)
 
 

@@ -59,9 +59,11 @@ def _values(ok: pd.DataFrame, undisturbed: pd.DataFrame) -> list[str]:
     found = []
     for trial_id in undisturbed.index.intersection(ok.index):
         one, other = ok.loc[trial_id], undisturbed.loc[trial_id]
-        for name in SCIENCE:
-            if not (one[name] == other[name] or (pd.isna(one[name]) and pd.isna(other[name]))):
-                found.append(f"{trial_id} {name}: {one[name]!r}, undisturbed {other[name]!r}")
+        found += [
+            f"{trial_id} {name}: {one[name]!r}, undisturbed {other[name]!r}"
+            for name in SCIENCE
+            if not (one[name] == other[name] or (pd.isna(one[name]) and pd.isna(other[name])))
+        ]
         found += [f"{trial_id} {name} differs" for name in CURVES if list(one[name]) != list(other[name])]
     return found
 

@@ -16,7 +16,6 @@ import analysis
 from . import processes
 from .cluster import Cluster
 
-ROOT = Path(__file__).parents[2]
 STUCK_S = 300.0  # without a training begun or ended
 KEYS = ["trial_id", "launch", "attempt"]
 
@@ -103,7 +102,7 @@ class Round:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 env=environment,
-                cwd=ROOT,
+                cwd=processes.ROOT,
             )
 
     @property
