@@ -14,12 +14,12 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+import spaces
 from orchestrator import cli_bench, cli_catalogue, cli_results, environment, lease
 from orchestrator import study as studies
 from orchestrator.ledger import LIMITS, Ledger
 from orchestrator.store import STOP, RunStore
 from orchestrator.terminal import LogLines, Terminal, printable
-from spaces import quoted
 
 app = typer.Typer(
     name="archsweep",
@@ -90,7 +90,7 @@ def _selection(only: str) -> dict[str, set[str]]:
     for part in filter(None, (p.strip() for p in only.split(","))):
         key, equals, value = part.partition("=")
         if not equals or key not in known:
-            raise ValueError(f"--only {quoted(part)}: give KEY=VALUE with a key of {', '.join(known)}")
+            raise ValueError(f"--only {spaces.quoted(part)}: give KEY=VALUE with a key of {', '.join(known)}")
         wanted.setdefault(key, set()).add(value)
     return wanted
 

@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 import spaces
-from spaces import quoted
 from workers import datasets, tasks
 from workers.recipes import names as recipe_names
 
@@ -163,7 +162,7 @@ def _space_of(arch: str, space: str) -> str:
             objections.append(f"  {name}: {error}")
         else:
             return name
-    raise ValueError(f"{quoted(arch)} is no architecture of any space:\n" + "\n".join(objections))
+    raise ValueError(f"{spaces.quoted(arch)} is no architecture of any space:\n" + "\n".join(objections))
 
 
 def _show(arch: str, name: str, out: Console) -> None:

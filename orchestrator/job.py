@@ -4,19 +4,18 @@ import contextlib
 import logging
 import os
 import platform
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator import watchdog
-from orchestrator.store import STOP, RunStore
+from orchestrator.store import RunStore
 from orchestrator.trial_log import TrialLog
+from workers import files
 from workers.trial import Trial
 
 log = logging.getLogger(__name__)
-_PUBLISH_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,9 @@ class Settings:
     cache_dir: str | None
     gpus: float
     checkpoint_s: float
-    cuda_graphs: bool
     keep: bool
     timeout_s: float | None  # ends the whole process: only for processes that belong to one trial at a time
+    cuda_graphs: bool = True
 
 
 @dataclass(frozen=True)
@@ -89,17 +88,9 @@ def _device(gpus: float) -> str:
     return os.environ.get("ARCHSWEEP_DEVICE") or ("cuda" if gpus > 0 else "cpu")
 
 
-def _publish(store: RunStore, row: dict[str, Any]) -> None:
-    """Publish a row; a store that refuses for a while is asked again."""
-    for attempt in range(1, _PUBLISH_TRIES + 1):
-        try:
-            return store.publish_attempt(row)
-        except OSError as error:
-            if attempt == _PUBLISH_TRIES:
-                raise
-            log.warning("the row could not be published (%s): trying again", error)
-            time.sleep(2.0**attempt / 2)
-    return None
+def publish(store: RunStore, row: dict[str, Any]) -> None:
+    """Publish a row; a store that refuses for a while is asked again, then its OSError is raised."""
+    files.patiently(lambda: store.publish_attempt(row), f"the row of trial {row['trial_id']} could not be published")
 
 
 def perform(job: Job) -> Outcome:
@@ -107,7 +98,7 @@ def perform(job: Job) -> Outcome:
     import workers
 
     settings, store = job.settings, RunStore(job.settings.run_url)
-    if store.exists(STOP):
+    if _asked_to_stop(store):
         return Outcome(job.trial_id, "interrupted")  # it was handed out just before the stop
     device = _device(settings.gpus)
     trial = Trial.model_validate_json(job.trial_json)
@@ -140,16 +131,19 @@ def perform(job: Job) -> Outcome:
             said.publish()
         elif settings.keep:
             said.publish()
-        _publish(store, row)
+        publish(store, row)
     if row["status"] == "ok" and not settings.keep:
-        store.remove_folder("trials", job.trial_id)
+        try:
+            store.remove_folder("trials", job.trial_id)
+        except OSError as error:
+            log.warning("trial %s is done, but its folder stays (%s)", job.trial_id, error)
     return Outcome.of(row)
 
 
 def _asked_to_stop(store: RunStore) -> bool:
     """Whether the run's folder says stop.  One that does not answer says nothing: training goes on."""
     try:
-        return store.exists(STOP)
+        return store.stop_asked()
     except OSError as error:
         log.warning("the run's folder does not answer (%s): training goes on", error)
         return False

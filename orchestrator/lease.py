@@ -87,7 +87,10 @@ def _alive_without_proc(pid: int) -> str:
 
 def current(store: RunStore) -> Lease | None:
     """The lease of a run as it stands, None where there is none."""
-    data = store.read(NAME)
+    return _read(store.read(NAME))
+
+
+def _read(data: bytes | None) -> Lease | None:
     if not data:
         return None
     try:
@@ -97,19 +100,23 @@ def current(store: RunStore) -> Lease | None:
 
 
 def acquire(store: RunStore, launch: str) -> Lease:
-    """Take the run for this process, or raise Held naming who has it."""
-    mine = Lease.mine(launch)
-    found = current(store)
-    if found is not None and found.alive():
-        raise Held(_refusal(found))
-    if found is None and _create(store, mine):
-        return mine
-    store.write(_bytes(mine), NAME)
-    # Two that take over a dead lease in the same instant: the last writer holds, the other sees it here.
-    time.sleep(0.2)
-    winner = current(store)
-    if winner is None or winner.launch != launch:
-        raise Held(_refusal(winner) if winner else "another driver took the run over in this moment")
+    """Take the run for this process, or raise Held naming who has it.
+
+    Of drivers that try in the same instant one succeeds, on disks and on S3; on other object stores as far as
+    `files.create` and `files.replace` reach there.
+    """
+    mine, url = Lease.mine(launch), store.at(NAME)
+    there = store.read(NAME)
+    if there is None:
+        taken = files.create(url, _bytes(mine))
+    else:
+        found = _read(there)
+        if found is not None and found.alive():
+            raise Held(_refusal(found))
+        taken = files.replace(url, _bytes(mine), expected=there)
+    if not taken:
+        winner = current(store)
+        raise Held(_refusal(winner) if winner else "another driver took the run in this moment")
     return mine
 
 
@@ -124,34 +131,22 @@ def _bytes(lease: Lease) -> bytes:
     return json.dumps(asdict(lease), indent=1).encode()
 
 
-def _create(store: RunStore, lease: Lease) -> bool:
-    """Create the file where there is none, atomically on local disks; False when somebody was faster."""
-    fs, path = files.filesystem(store.at(NAME))
-    if not files.is_local(fs):
-        return False
-    temporary = f"{path}.{lease.launch}"
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    Path(temporary).write_bytes(_bytes(lease))
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    finally:
-        os.unlink(temporary)
-    return True
+def held(store: RunStore, launch: str) -> bool:
+    """Whether this launch holds the run."""
+    found = current(store)
+    return found is not None and found.launch == launch
 
 
 def renew(store: RunStore, launch: str) -> bool:
     """Hold on for another while; False when the run has been taken over."""
-    found = current(store)
-    if found is None or found.launch != launch:
+    there = store.read(NAME)
+    found = _read(there)
+    if there is None or found is None or found.launch != launch:
         return False
-    store.write(_bytes(Lease.mine(launch)), NAME)
-    return True
+    return files.replace(store.at(NAME), _bytes(Lease.mine(launch)), expected=there)
 
 
 def release(store: RunStore, launch: str) -> None:
     """Give the run back, if this launch still holds it."""
-    found = current(store)
-    if found is not None and found.launch == launch:
+    if held(store, launch):
         store.remove(NAME)

@@ -5,11 +5,12 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import spaces
 import workers
@@ -157,12 +158,16 @@ def order_of_work(table: pa.Table) -> list[dict[str, Any]]:
     The order is a function of the trials alone.
     """
 
-    def place(row: dict[str, Any]) -> tuple[int, str, str]:
-        shuffled = hashlib.sha256(f"{row['space']}|{row['arch']}".encode()).hexdigest()
-        return row["seed"], shuffled, row["trial_id"]
+    @cache
+    def shuffled(space: str, arch: str) -> str:
+        return hashlib.sha256(f"{space}|{arch}".encode()).hexdigest()
 
-    columns = [name for name in table.column_names if name != "graph"]
-    return sorted(table.select(columns).to_pylist(), key=place)
+    table = table.drop_columns(["graph"] if "graph" in table.column_names else [])
+    places = pa.array(map(shuffled, table["space"].to_pylist(), table["arch"].to_pylist()), pa.string())
+    keys = pa.table({"seed": table["seed"], "place": places, "trial_id": table["trial_id"]})
+    table = table.take(pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names]))
+    names, columns = table.column_names, (column.to_pylist() for column in table.columns)
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def trial_of(row: dict[str, Any]) -> workers.Trial:

@@ -14,7 +14,7 @@ from orchestrator.store import STOP, RunStore
 from orchestrator.work import Work
 
 log = logging.getLogger(__name__)
-_BEAT_S = 0.5
+_BEAT_S = {True: 0.5, False: 2.0}  # on a disk, elsewhere: there each beat is a request that costs
 _COMPACT_AT = 200  # loose attempts
 
 
@@ -25,32 +25,61 @@ class Pulse(threading.Thread):
         super().__init__(daemon=True, name="pulse")
         self._store, self._launch, self._work = store, launch, work
         self._end = threading.Event()
-        self._folded = 0
+        self._renewed = time.monotonic()
+        self._folder = threading.Thread(target=self._fold, daemon=True, name="fold")
+        self._silent = False
+        self.holds = True  # until another driver is seen to have the run
 
     def run(self) -> None:
-        renewed = time.monotonic()
-        while not self._end.wait(_BEAT_S):
+        self._folder.start()  # beside the beat: a lease must not run out while many rows are folded
+        while not self._end.wait(_BEAT_S[self._store.local]):
             try:
-                if self._store.exists(STOP):
-                    self._work.stopping.set()
-                elif self._work.stopping.is_set():
-                    self._store.write(b"", STOP)  # tells the workers: end after this epoch
-                if time.monotonic() - renewed >= lease.LIFE_S / 4:
-                    renewed = time.monotonic()
-                    if not lease.renew(self._store, self._launch):
-                        log.error("the run was taken over by another driver: stopping")
-                        self._work.stopping.set()
-                finished = self._work.counts.trained + self._work.counts.failed
-                if finished - self._folded >= _COMPACT_AT:
-                    self._folded = finished
-                    self._store.compact()
+                self._beat()
+                self._silent = False
             except OSError as error:
-                log.warning("the run's folder does not answer (%s); asking again", error)
+                if not self._silent:
+                    log.warning("the run's folder does not answer (%s); asking again until it does", error)
+                self._silent = True
+            if self.holds and time.monotonic() - self._renewed > lease.LIFE_S:
+                self._lose("the lease could not be renewed in time, another driver may have taken the run over")
+
+    def _beat(self) -> None:
+        if time.monotonic() - self._renewed >= lease.LIFE_S / 4:
+            began = time.monotonic()
+            if lease.renew(self._store, self._launch):
+                self._renewed = began
+            elif self.holds:
+                self._lose("the run was taken over by another driver")
+        if self._store.stop_asked():
+            self._work.stopping.set()
+        elif self._work.stopping.is_set() and self.holds:
+            self._store.write(b"", STOP)  # tells the workers: end after this epoch
+
+    def _lose(self, why: str) -> None:
+        self.holds = False
+        log.error("%s: stopping", why)
+        self._work.stopping.set()
+
+    def _fold(self) -> None:
+        """Fold rows whenever so many have come since the last time."""
+        folded, complained = 0, False
+        while not self._end.wait(_BEAT_S[self._store.local]):
+            finished = self._work.counts.trained + self._work.counts.failed
+            if finished - folded < _COMPACT_AT or not self.holds:
+                continue
+            folded = finished
+            try:
+                self._store.compact()
+            except (OSError, ValueError) as error:  # rows that are not folded are as safe, and as visible, as before
+                if not complained:
+                    log.warning("rows stay in attempts/ for now: %s", error)
+                complained = True
 
     def end(self) -> None:
         """Stop beating; returns when the last beat is over."""
         self._end.set()
         self.join()
+        self._folder.join()
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """`run`: from a study to its rows, as often as it is called, until nothing is left."""
 
 import contextlib
+import logging
 import os
 import time
 import uuid
@@ -11,6 +12,7 @@ from typing import Any
 
 import tomli_w
 
+import spaces
 from orchestrator import inline, lease
 from orchestrator.job import Settings
 from orchestrator.ledger import Ledger
@@ -19,9 +21,9 @@ from orchestrator.pulse import Pulse, signals
 from orchestrator.store import STOP, RunStore
 from orchestrator.study import Study, tables
 from orchestrator.work import Work
-from spaces import quoted
 from workers import datasets
 
+log = logging.getLogger(__name__)
 Select = Callable[[dict[str, Any]], bool]
 Watch = Callable[[Work], contextlib.AbstractContextManager[object]]
 
@@ -56,7 +58,7 @@ def open_run(study: Study) -> RunStore:
         name = tables(there.decode(), store.at("study.toml")).get("name")
         if name != study.name:
             raise ValueError(
-                f"{study.path} is the run of study {quoted(name)}, not of {study.name!r}; "
+                f"{study.path} is the run of study {spaces.quoted(name)}, not of {study.name!r}; "
                 "give this study another path, or its name back"
             )
     return store
@@ -85,7 +87,7 @@ def freeze(study: Study, store: RunStore, planned: Plan) -> None:
 
 def _check_writable(store: RunStore) -> None:
     try:
-        store.write(b"", "_probe")
+        store.write(bytes(2**16), "_probe")  # as large as a row: a full disk may still take an empty file
         store.remove("_probe")
     except (OSError, NotImplementedError) as error:
         raise PermissionError(
@@ -146,8 +148,31 @@ def run(
         store.compact()
         return _launch(study, store, planned, launch, select, limit, watch, note)
     finally:
-        store.remove(STOP)
-        lease.release(store, launch)
+        _leave(store, launch)
+
+
+def _leave(store: RunStore, launch: str) -> None:
+    """Give the run back, unless another driver has it by now.
+
+    Where that cannot be written the lease stays, of a process that is gone: on this machine it counts for nothing
+    from then on, elsewhere it expires.
+    """
+    try:
+        if lease.held(store, launch):
+            store.remove(STOP)
+            lease.release(store, launch)
+    except OSError as error:
+        log.warning("the lease of the run stays behind (%s)", error)
+
+
+def _fold_last(store: RunStore, pulse: Pulse, work: Work) -> None:
+    """Fold what lies loose, so that rows/ is whole; where that cannot be, readers find the rows where they are."""
+    if not pulse.holds:
+        return
+    try:
+        store.compact()
+    except (OSError, ValueError) as error:
+        work.break_off(f"finished rows could not be folded into rows/ and stay in attempts/: {error}")
 
 
 def _launch(
@@ -174,7 +199,7 @@ def _launch(
         work.counts.done = sum(t in ledger.done for t in table["trial_id"].to_pylist())
         pulse = Pulse(store, launch, work)
         pulse.start()
-        stack.callback(store.compact)
+        stack.callback(_fold_last, store, pulse, work)
         stack.callback(pulse.end)
         stack.enter_context(signals(work))
         stack.enter_context(watch(work))

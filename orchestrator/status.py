@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestrator import lease
 from orchestrator.ledger import Ledger
-from orchestrator.store import STOP, RunStore
+from orchestrator.store import RunStore
 
 CELL = ("space", "dataset", "task", "recipe")
 STATES = ("done", "left", "failed", "quarantined")
@@ -59,17 +59,18 @@ def status(store: RunStore) -> Status:
     ledger = Ledger.of(store)
     cells: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     failures: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for row in plan.to_pylist():
-        trial_id = row["trial_id"]
-        state = ledger.state(trial_id)
-        cells[tuple(row[k] for k in CELL)][state] += 1
+    trial_ids = plan["trial_id"].to_pylist()
+    states = [ledger.state(t) for t in trial_ids]
+    for *cell, state in zip(*(plan[k].to_pylist() for k in CELL), states, strict=True):
+        cells[tuple(cell)][state] += 1
+    for trial_id, state in zip(trial_ids, states, strict=True):
         if state in ("failed", "quarantined"):
             last = ledger.counting(trial_id)[-1]
             failures[last.kind, last.last_line].append(trial_id)
     held = lease.current(store)
     holder = held.holder if held is not None and held.alive() else None
     groups = [Group(*what, trial_ids) for what, trial_ids in failures.items()]
-    return Status(store.url, dict(cells), _by_size(groups), holder, store.exists(STOP))
+    return Status(store.url, dict(cells), _by_size(groups), holder, store.stop_asked())
 
 
 def _by_size(groups: list[Group]) -> list[Group]:

@@ -1,30 +1,37 @@
 """The folder of a run: study, plan, attempts, rows.  Local disk or any URL that fsspec knows.
 
-Workers publish every attempt as one small file; the driver, the only writer of `rows/`, folds them into parts.
-A part is written before what it replaces is removed, and a reader counts each (trial_id, launch, attempt) once:
-whatever instant a compaction dies at, nothing is lost and nothing counts twice.
+Workers publish every attempt as one small file; the driver folds them into the parts of `rows/`.  A file is removed
+only after its rows were written again to a part of a name never used before, and readers count each attempt once:
+whatever instant a compaction dies at, and even if two drivers fold at a time, nothing is lost and nothing counts twice.
 """
 
 import io
-import re
-from collections.abc import Callable, Iterable
+import time
+import uuid
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from orchestrator import fold
 from workers import files
 from workers.row import SCHEMA, parquet_bytes
 
 STOP = "stop"  # the file that asks a run to stop
 FOLDERS = ("rows", "attempts", "trials")  # what a run keeps, and nobody else writes
 FILES = ("study.toml", "plan.parquet", "lease.json", "forgiven.json", STOP)
-KEY = ("trial_id", "launch", "attempt")
 _WILD = "*?["
-_PART = re.compile(r"part-(\d{1,18})\.parquet")
-_UNREADABLE = (pa.ArrowException, KeyError, OSError)  # what a file that is no table of ours makes Arrow raise
+_UNREADABLE = (pa.ArrowException, KeyError)  # what a file that is no table of ours makes Arrow raise
+_ROUNDS = 30  # listings of rows/ before an attempt that has left attempts/ and lies in no part is an error
+_READERS = 4  # on a disk reading is work of the CPU
+_AT_ONCE = 16  # elsewhere it is mostly waiting, as is removing
+_SMALL = 2**22  # bytes of a part that are fetched in one request, whatever is wanted of it
+_JUDGED = pa.schema([SCHEMA.field(name) for name in fold.JUDGED])
+
+T = TypeVar("T")
 
 
 class RunStore:
@@ -37,7 +44,8 @@ class RunStore:
         if "://" in self.url and any(c in self.url for c in _WILD):
             # Object stores take them for patterns, when they remove a folder too.
             raise ValueError(f"{url!r} is no folder for a run: a URL holds none of {' '.join(_WILD)}")
-        self._fs, self._root = files.filesystem(self.url)
+        self.local = files.is_local(files.filesystem(self.url)[0])
+        self._heads: dict[str, tuple[pa.Table, bool]] = {}  # of parts, which never change under their names
 
     def at(self, *names: str) -> str:
         """The URL of something in the run's folder."""
@@ -57,24 +65,19 @@ class RunStore:
 
     def remove_folder(self, *names: str) -> None:
         """Take a folder of the run away with all it holds, if it is there."""
-        path = "/".join((self._root, *_inside(names)))
-        if self._fs.exists(path):
-            self._fs.rm(path, recursive=True)
+        files.remove_folder(self.at(*names))
 
     def exists(self, *names: str) -> bool:
         """Whether the run has this file."""
-        self._fs.invalidate_cache()
-        return bool(self._fs.exists("/".join((self._root, *_inside(names)))))
+        return files.exists(self.at(*names))
+
+    def stop_asked(self) -> bool:
+        """Whether the run was asked to stop.  One request: workers and driver ask again and again."""
+        return self.read(STOP) is not None
 
     def listing(self, folder: str) -> list[str]:
         """Names of the Parquet files of a folder of the run; those that begin with `_` are no data."""
-        self._fs.invalidate_cache()
-        try:
-            found = self._fs.ls(f"{self._root}/{folder}", detail=False)
-        except FileNotFoundError:
-            return []
-        names = (path.rsplit("/", 1)[-1] for path in found)
-        return sorted(n for n in names if n.endswith(".parquet") and not n.startswith("_"))
+        return [n for n in files.names(self.at(folder)) if n.endswith(".parquet") and not n.startswith("_")]
 
     # --- attempts and rows ---
 
@@ -84,68 +87,115 @@ class RunStore:
 
     def attempt(self, trial_id: str, launch: str, attempt: int) -> dict[str, Any] | None:
         """The row of one attempt as it was published, None where there is none (any more) among the loose ones."""
-        found = self._tables("attempts", [_attempt_name(trial_id, launch, attempt)])
-        return next((table.to_pylist()[0] for table in found.values()), None)
+        found = self._loose([_attempt_name(trial_id, launch, attempt)], SCHEMA.names)
+        return next((fold.conform(table).to_pylist()[0] for table in found.values()), None)
 
     def attempts(self, columns: list[str] | None = None) -> pa.Table:
-        """Every attempt known now, each once, compacted or not, in the newest schema."""
+        """Every attempt known now, each once, compacted or not, in the newest schema; of several ok rows of one trial
+        the first.  A compaction meanwhile, or one that died, makes no difference to what is seen.
+
+        Only the `columns` asked for are read.
+        """
+        wanted = SCHEMA.names if columns is None else [*fold.JUDGED, *(c for c in columns if c not in fold.JUDGED)]
+        schema = pa.schema([SCHEMA.field(name) for name in wanted])
         # Loose files first: one that vanishes meanwhile has become part of a part, which is read later.
-        tables = list(self._tables("attempts", self.listing("attempts")).values())
+        listed = self.listing("attempts")
+        loose = self._loose(listed, wanted)
+        moved = [name for name in listed if name not in loose]
         parts: dict[str, pa.Table] = {}
-        # One listing may miss a part that is just being replaced and its successor too: the last brings nothing new.
-        while new := [name for name in self.listing("rows") if name not in parts]:
-            parts |= self._tables("rows", new)
-        table = _distinct(pa.concat_tables([SCHEMA.empty_table(), *parts.values(), *tables]))
-        return table.select(columns) if columns else table
+        lost: list[str] = []
+        for turn in range(_ROUNDS):
+            new = [name for name in self.listing("rows") if name not in parts]
+            parts |= self._parts(new, wanted)
+            # One listing may pass by a part that is just being replaced and its successor too: only a second is proof.
+            if turn and not new:
+                table = fold.joined([*parts.values(), *loose.values()], schema)
+                if not (lost := _missing(moved, table)):
+                    return fold.counted(table).select(columns or SCHEMA.names)
+            time.sleep(0.005 * turn)
+        raise OSError(f"{self.url}: {', '.join((lost or new)[:3])}: listed, but neither there nor in a part of rows/")
 
-    def _tables(self, folder: str, names: list[str]) -> dict[str, pa.Table]:
-        """The tables of these files by name; those that are gone by now are left out."""
-        with ThreadPoolExecutor(8) as pool:
-            found = zip(names, pool.map(lambda name: self.read(folder, name), names), strict=True)
-            return {name: self._rows(folder, name, data) for name, data in found if data is not None}
+    def _loose(self, names: Collection[str], columns: list[str]) -> dict[str, pa.Table]:
+        """Those of these attempts that are still there, by name."""
 
-    def _rows(self, folder: str, name: str, data: bytes) -> pa.Table:
-        """The rows of one file; ValueError naming it where they are none."""
+        def read(name: str) -> pa.Table | None:
+            data = self.read("attempts", name)
+            return None if data is None else _parquet(self.at("attempts", name), pa.BufferReader(data), columns)[0]
+
+        return self._each(names, read)
+
+    def _parts(self, names: Collection[str], columns: list[str]) -> dict[str, pa.Table]:
+        """Those of these parts that are still there, by name."""
+        found = self._each(names, lambda name: self._part(name, columns))
+        return {name: table for name, (table, _) in found.items()}
+
+    def _part(self, name: str, columns: list[str]) -> tuple[pa.Table, bool] | None:
+        """A part, and whether it is of the newest schema; None where it is gone."""
+        url = self.at("rows", name)
         try:
-            table = conform(pq.read_table(io.BytesIO(data)))
-            table.validate(full=True)
-        except _UNREADABLE as error:
-            raise ValueError(
-                f"{self.at(folder, name)} holds no rows of ours ({error}); remove it, and `run` trains what is missing"
-            ) from error
-        if nulls := [c for c in (*KEY, "status") if table[c].null_count]:
-            raise ValueError(f"{self.at(folder, name)} has rows without {', '.join(nulls)}; remove it and `run` again")
-        return table
+            with files.opened(url) as file:
+                small = not self.local and file.size <= _SMALL
+                return _parquet(url, pa.BufferReader(file.read()) if small else file, columns)
+        except FileNotFoundError:
+            return None
+
+    def _each(self, names: Collection[str], read: Callable[[str], T | None]) -> dict[str, T]:
+        """What `read` gives of each name; those that are gone by now are left out."""
+        with ThreadPoolExecutor(_READERS if self.local else _AT_ONCE) as pool:
+            found = zip(names, pool.map(read, names), strict=True)
+            return {name: content for name, content in found if content is not None}
+
+    # --- compaction ---
 
     def compact(self, kill: Callable[[str], None] = lambda step: None) -> int:
-        """Fold loose attempts and all parts into one part; gives the number of rows in it.
+        """Fold loose attempts into a new part, with such older parts as `fold` says; gives the number of its rows.
 
-        Of several ok rows of one trial the first published stays, the others go to `rows/_superseded-*`, which no
-        reader counts.  Call it from the driver that holds the run's lease, and from nowhere else.
+        Of several ok rows of one trial the first to finish stays, the others go to `rows/_superseded-*`, which no
+        reader counts.  Call it from the driver that holds the run's lease.
         `kill` is called with the name of each step before it is taken.
         """
         loose, parts = self.listing("attempts"), self.listing("rows")
         # Only what is listed now is folded and removed: an attempt published meanwhile waits for the next time.
-        tables = [self._tables("rows", parts), self._tables("attempts", loose)]
-        if [len(t) for t in tables] != [len(parts), len(loose)]:
+        fresh, heads = self._loose(loose, SCHEMA.names), self._judged(parts)
+        if len(fresh) < len(loose) or len(heads) < len(parts):
             raise FileNotFoundError(f"files of {self.url} vanished: does another driver write this run?")
-        rows = [table for found in tables for table in found.values()]
-        if not loose and len(parts) <= 1:
-            return sum(t.num_rows for t in rows)
-        table, superseded = _first_ok(_distinct(pa.concat_tables([SCHEMA.empty_table(), *rows])))
-        number = 1 + max((int(m[1]) for p in parts if (m := _PART.fullmatch(p))), default=0)
+        judged = {name: table for name, (table, _) in heads.items()} | {"": fold.joined(list(fresh.values()), _JUDGED)}
+        spoiled, aside = fold.spoiled(judged)
+        rewritten = (spoiled - {""}) | {name for name, (_, newest) in heads.items() if not newest}
+        if not loose and not rewritten:
+            return 0
+        sizes = {name: table.num_rows for name, (table, _) in heads.items()}
+        begun = len(loose) + sum(sizes.pop(name) for name in rewritten)
+        rewritten |= fold.merged(sizes, begun)
+        whole = self._parts(sorted(rewritten), SCHEMA.names)
+        if len(whole) < len(rewritten):
+            raise FileNotFoundError(f"parts of {self.url} vanished: does another driver write this run?")
+        table, superseded = fold.split(fold.joined([*whole.values(), *fresh.values()], SCHEMA), aside)
+        name = f"{1 + max(map(_number, parts), default=0):06d}-{uuid.uuid4().hex[:8]}.parquet"
         kill("superseded")
         if superseded.num_rows:
-            self.write(parquet_bytes(superseded), "rows", f"_superseded-{number:06d}.parquet")
+            self.write(parquet_bytes(superseded), "rows", f"_superseded-{name}")
         kill("part")
-        self.write(parquet_bytes(table), "rows", f"part-{number:06d}.parquet")
-        for part in parts:
-            kill("old part")
-            self.remove("rows", part)
-        for name in loose:
-            kill("attempt")
-            self.remove("attempts", name)
+        if table.num_rows:
+            self.write(parquet_bytes(table), "rows", f"part-{name}")
+        self._remove_each("rows", sorted(rewritten), lambda: kill("old part"))
+        self._remove_each("attempts", loose, lambda: kill("attempt"))
         return int(table.num_rows)
+
+    def _judged(self, parts: list[str]) -> dict[str, tuple[pa.Table, bool]]:
+        """What `fold` looks at of each part, and whether it is of the newest schema; read once a part."""
+        new = [name for name in parts if name not in self._heads]
+        found = self._each(new, lambda name: self._part(name, fold.JUDGED))
+        heads = self._heads | {name: (fold.conform(table, _JUDGED), newest) for name, (table, newest) in found.items()}
+        self._heads = {name: heads[name] for name in parts if name in heads}
+        return self._heads
+
+    def _remove_each(self, folder: str, names: list[str], before: Callable[[], None]) -> None:
+        step = 1 if self.local else _AT_ONCE
+        with ThreadPoolExecutor(step) as pool:
+            for start in range(0, len(names), step):
+                before()
+                list(pool.map(lambda name: self.remove(folder, name), names[start : start + step]))
 
     # --- plan ---
 
@@ -159,7 +209,7 @@ class RunStore:
             kinds = [SCHEMA.field(f.name) if f.name in SCHEMA.names else f for f in table.schema]
             table = table.cast(pa.schema(kinds))
             table.validate(full=True)
-        except _UNREADABLE as error:
+        except (*_UNREADABLE, OSError) as error:
             raise ValueError(
                 f"{self.at('plan.parquet')} is no plan of ours ({error}); remove it, and `run` writes it anew"
             ) from error
@@ -172,6 +222,16 @@ class RunStore:
         self.write(buffer.getvalue(), "plan.parquet")
 
 
+def _attempt_name(trial_id: str, launch: str, attempt: int) -> str:
+    return f"{trial_id}.{launch}.{attempt}.parquet"
+
+
+def _number(part: str) -> int:
+    """The number in a part's name; 0 for a file of another kind of name."""
+    digits = part.removesuffix(".parquet").removeprefix("part-").partition("-")[0]
+    return int(digits) if digits.isdecimal() else 0
+
+
 def _inside(names: tuple[str, ...]) -> tuple[str, ...]:
     """The names themselves if each is that of one file or folder: no id leads out of the run's folder."""
     for name in names:
@@ -180,40 +240,34 @@ def _inside(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _attempt_name(trial_id: str, launch: str, attempt: int) -> str:
-    return f"{trial_id}.{launch}.{attempt}.parquet"
+def _parquet(url: str, source: Any, columns: list[str]) -> tuple[pa.Table, bool]:
+    """The columns that a file has of these, and whether it is of the newest schema; ValueError where it has no rows
+    of ours.
+    """
+    damage = (*_UNREADABLE, OSError) if isinstance(source, pa.BufferReader) else _UNREADABLE  # else the store's trouble
+    try:
+        # Nothing is fetched ahead: a part that vanishes would leave requests behind that nobody waits for.
+        file = pq.ParquetFile(source, pre_buffer=False)
+        newest = file.schema_arrow.equals(SCHEMA, check_metadata=False)
+        table = file.read([c for c in file.schema_arrow.names if c in columns], use_threads=False)
+        table = table.cast(pa.schema([SCHEMA.field(c) for c in table.column_names]))
+        table.validate(full=True)
+    except damage as error:
+        raise ValueError(
+            f"{url} is no readable Parquet file of rows ({error}); remove it, and `run` trains what is then missing"
+        ) from error
+    lacking = [c for c in fold.TOLD if c in columns and (c not in table.column_names or table[c].null_count)]
+    if lacking and file.metadata.num_rows:
+        raise ValueError(f"{url} has rows without {', '.join(lacking)}; remove it and `run` again")
+    return table, newest
 
 
-def conform(table: pa.Table) -> pa.Table:
-    """A table of an older schema in the newest: columns it lacks are null, the order is the schema's."""
-    missing = [f for f in SCHEMA if f.name not in table.column_names]
-    for f in missing:
-        table = table.append_column(f, pa.nulls(table.num_rows, f.type))
-    return table.select(SCHEMA.names).cast(SCHEMA)
-
-
-def _distinct(table: pa.Table) -> pa.Table:
-    """Each (trial_id, launch, attempt) once."""
-    return table.take(_firsts(zip(*(table[k].to_pylist() for k in KEY), strict=True)))
-
-
-def _firsts(keys: Iterable[Any]) -> pa.Array:
-    """Positions at which a key is seen for the first time."""
-    seen: dict[Any, int] = {}
-    for position, key in enumerate(keys):
-        seen.setdefault(key, position)
-    return pa.array(seen.values(), pa.int64())
-
-
-def _first_ok(table: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """The rows with at most one ok row a trial, by time of publication, and the ok rows that came later."""
-    table = table.take(pc.sort_indices(table, [("finished_at", "ascending")]))
-    ids, status = table["trial_id"].to_pylist(), table["status"].to_pylist()
-    done: set[str] = set()
-    keep = []
-    for trial_id, state in zip(ids, status, strict=True):
-        keep.append(not (state == "ok" and trial_id in done))
-        if state == "ok":
-            done.add(trial_id)
-    mask = pa.array(keep, pa.bool_())
-    return table.filter(mask), table.filter(pc.invert(mask))
+def _missing(moved: list[str], table: pa.Table) -> list[str]:
+    """Those attempts, by file name, that neither the rows have nor an ok row of their trial made needless."""
+    if not moved:
+        return []
+    trials = pa.array([name.partition(".")[0] for name in moved])
+    rows = table.filter(pc.is_in(table["trial_id"], value_set=trials)).select(fold.JUDGED).to_pylist()
+    there = {_attempt_name(r["trial_id"], r["launch"], r["attempt"]) for r in rows}
+    done = {r["trial_id"] for r in rows if r["status"] == "ok"}
+    return [name for name in moved if name not in there and name.partition(".")[0] not in done]

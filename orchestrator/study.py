@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 import spaces
-from spaces import quoted
 from workers import datasets, tasks
 from workers.recipes import Recipe, recipe
 from workers.secrets import LOGIN, scrub
@@ -91,7 +90,9 @@ class Sweep(_Part):
     @classmethod
     def _real_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if min(seeds) < 0 or max(seeds) >= 2**63:
-            raise ValueError(f"seeds count from 0 and fit 63 bits; given {quoted(min(seeds))} to {quoted(max(seeds))}")
+            raise ValueError(
+                f"seeds count from 0 and fit 63 bits; given {spaces.quoted(min(seeds))} to {spaces.quoted(max(seeds))}"
+            )
         return seeds
 
     @model_validator(mode="after")
@@ -113,7 +114,7 @@ class Sweep(_Part):
         for key in ("tasks", "seeds"):
             values = getattr(self, key)
             if len(set(values)) < len(values):
-                raise ValueError(f"{key} = {quoted(list(values))} names one twice")
+                raise ValueError(f"{key} = {spaces.quoted(list(values))} names one twice")
         return self
 
     def resolved(self, task: str) -> Recipe:
@@ -193,7 +194,7 @@ def load(name: str) -> Study:
         path = path / "study.toml"
     if not path.is_file():
         raise FileNotFoundError(
-            f"no study {quoted(name)}: there is no such file, and the presets are {', '.join(presets())}"
+            f"no study {spaces.quoted(name)}: there is no such file, and the presets are {', '.join(presets())}"
         )
     return parse(_text(path), str(path), folder=path.parent)
 
@@ -208,7 +209,9 @@ def _text(path: Path) -> str:
 def tables(text: str, where: str) -> dict[str, Any]:
     """TOML as plain values; ValueError naming `where` for anything that cannot be read."""
     if found := _LONG_KEY.search(text):
-        raise ValueError(f"{where} is not valid TOML for a study: a key of more than 20 parts, {quoted(found[0])}")
+        raise ValueError(
+            f"{where} is not valid TOML for a study: a key of more than 20 parts, {spaces.quoted(found[0])}"
+        )
     try:
         return tomllib.loads(text)
     except RecursionError:
@@ -238,13 +241,13 @@ def explain(error: ValidationError) -> str:
     # A list whose items are wrong is also said to be too short.
     mistakes = [m for m in mistakes if m["type"] != "too_short" or m["loc"] not in inner]
     for mistake in mistakes[:_MISTAKES]:
-        where = re.sub(r"\.(\d+)", r"[\1]", ".".join(quoted(str(k))[1:-1] for k in mistake["loc"]))
+        where = re.sub(r"\.(\d+)", r"[\1]", ".".join(spaces.quoted(str(k))[1:-1] for k in mistake["loc"]))
         text = mistake["msg"].removeprefix("Value error, ")
         if mistake["type"] == "extra_forbidden":
             text = f"unknown key; known here: {', '.join(_known_keys(mistake['loc']))}"
         elif mistake["type"] != "missing" and not isinstance(mistake["input"], dict):
             given = mistake["input"]
-            text += f" (given: {quoted(scrub(given) if isinstance(given, str) else given)})"
+            text += f" (given: {spaces.quoted(scrub(given) if isinstance(given, str) else given)})"
         lines.append(f"  {where or 'study'}: {text}")
     if len(mistakes) > _MISTAKES:
         lines.append(f"  and {len(mistakes) - _MISTAKES:,} more")

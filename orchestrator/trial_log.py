@@ -1,5 +1,6 @@
 """What a trial says while it trains: a file on the worker's own disk, published whole into the trial's folder."""
 
+import contextlib
 import logging
 import os
 import tempfile
@@ -56,9 +57,10 @@ class TrialLog(logging.FileHandler):
             self.publish()
 
     def publish(self) -> None:
-        """Write what has been said so far to the trial's folder."""
+        """Write what has been said so far to the trial's folder; where that cannot be, the next time may do it."""
         self._published = time.monotonic()
-        publish(self._store, self._trial_id, self.path)
+        with contextlib.suppress(OSError):  # no training ends because its log cannot be written
+            publish(self._store, self._trial_id, self.path)
 
 
 def publish(store: RunStore, trial_id: str, path: str) -> None:

@@ -75,6 +75,8 @@ class SweepTrial(tune.Trainable):
         if self._refusal:
             return {"done": True, "refusal": self._refusal, "outcome": Outcome(self._job.trial_id, "interrupted")}
         outcome = perform(self._job)
+        if outcome.status == "failed" and _device_is_broken():
+            os._exit(1)  # the row is published; the next trial gets a new process
         return {"done": True, "outcome": outcome}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -82,6 +84,17 @@ class SweepTrial(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         return None
+
+
+def _device_is_broken() -> bool:
+    """Whether this process can use its GPU no more: after an illegal access or an assertion on the device, say."""
+    if not torch.cuda.is_initialized():
+        return False
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
 
 
 class _Here:

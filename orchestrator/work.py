@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.breaker import Breaker
-from orchestrator.job import Job, Outcome, Settings, trial_columns
+from orchestrator.job import Job, Outcome, Settings, publish, trial_columns
 from orchestrator.ledger import Failure, Ledger
 from orchestrator.plan import trial_of
 from orchestrator.store import RunStore
@@ -142,7 +142,7 @@ class Work:
             row = self._store.attempt(trial_id, self._settings.launch, job.attempt)
             if row is None and kind != "publish" and not self.stopping.is_set():
                 row = _failed_row(job, kind, text)
-                self._store.publish_attempt(row)
+                publish(self._store, row)
         except OSError as error:
             row, kind, text = None, "publish", f"{type(error).__name__}: {error}"
         if row is None:

@@ -13,21 +13,28 @@ log = logging.getLogger(__name__)
 
 
 def save(url: str, trial: Trial, state: dict[str, Any]) -> None:
-    """Publish the state of a training; the checkpoint before it stays whole until then."""
+    """Publish the state of a training; the checkpoint before it stays whole until then.
+
+    A store that refuses is said in the log, and training goes on: the next checkpoint may find it better.
+    """
     buffer = io.BytesIO()
     torch.save({"trial_id": trial.id, "state": state}, buffer)
-    files.publish(url, buffer.getvalue())
+    try:
+        files.publish(url, buffer.getvalue())
+    except OSError as error:
+        log.warning("no checkpoint was kept (%s): training goes on", error)
 
 
 def load(url: str, trial: Trial, device: torch.device) -> dict[str, Any] | None:
-    """The state to go on from, or None: no checkpoint, another trial's, or an unreadable one (said in the log).
+    """The state to go on from, or None: no checkpoint, another trial's, an unreadable one, or a store that does not
+    give it after several tries (said in the log).
 
     Only tensors and plain values are read, never pickled code.
     """
-    data = files.read(url)
-    if data is None:
-        return None
     try:
+        data = files.patiently(lambda: files.read(url), "the checkpoint could not be read")
+        if data is None:
+            return None
         found = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
         if found["trial_id"] != trial.id:
             raise ValueError(f"it belongs to trial {found['trial_id']}, not {trial.id}")

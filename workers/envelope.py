@@ -1,5 +1,6 @@
 """One try at a trial that always ends in a row: what goes wrong becomes a failed one."""
 
+import contextlib
 import time
 import traceback
 from datetime import UTC, datetime
@@ -12,10 +13,13 @@ from workers.secrets import scrub
 from workers.training import Interrupted, columns, run
 from workers.trial import Trial
 
+# What libraries say that ask the driver for memory themselves, past torch's own allocator.
+_CUDA_FULL = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+
 
 def error_class(error: BaseException) -> str:
     """`oom_cuda` for a full GPU, `oom_host` for full memory, else `error`."""
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _CUDA_FULL):
         return "oom_cuda"
     if isinstance(error, MemoryError):
         return "oom_host"
@@ -47,5 +51,6 @@ def attempt(trial: Trial, data_root: str | Path | None = None, device: str = "cp
             "wall_s": time.perf_counter() - clock,
         }
     finally:
-        if torch.cuda.is_initialized():
+        # A broken device answers nothing any more, but the row tells more of it than this would.
+        with contextlib.suppress(RuntimeError):
             torch.cuda.empty_cache()  # a process that trains many trials gives each one's memory back to its neighbours

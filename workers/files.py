@@ -1,38 +1,101 @@
-"""Whole files that appear at once or not at all, on local disks and object stores.
+"""Whole files that appear at once or not at all, on local and shared disks and on object stores.
 
 A path is local or any URL that fsspec knows.  On a local (or shared) disk a file is written beside its place and
 renamed; on an object store one PUT is atomic and a rename is not, so the object is put directly.
+
+Whatever goes wrong with the storage is an OSError that names the file, also where a store has errors of its own.
 """
 
+import contextlib
+import logging
 import os
+import time
 import uuid
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import fsspec
 
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)  # between tries, on top of what a store's own client tries
+_CHANGED = (409, 412)  # HTTP: a conditional request came too late
+
 
 def filesystem(url: str) -> tuple[Any, str]:
-    """The file system of a URL and the path inside it; local paths become absolute."""
+    """The file system of a URL and the path inside it; local paths become absolute.
+
+    Listings are never cached: other machines write the same folders.
+    """
     if "::" in url:
         raise ValueError(f"{url}: a chain of file systems (::) may cache or wrap what others write; name one place")
     try:
-        fs, path = fsspec.core.url_to_fs(os.path.expanduser(url))
-    except (ImportError, TypeError) as error:
+        fs, path = fsspec.core.url_to_fs(os.path.expanduser(url), use_listings_cache=False)
+    except ImportError as error:
+        scheme = url.partition("://")[0]
+        raise ValueError(f"{url} cannot be reached: {error}; for s3:// install archsweep[{scheme}]") from None
+    except TypeError as error:
         raise ValueError(f"{url}: its file system cannot be used here ({error})") from error
     return fs, path
 
 
 def is_local(fs: Any) -> bool:
     """Whether the operating system's own file calls reach it."""
-    return "file" in (fs.protocol if isinstance(fs.protocol, tuple | list) else (fs.protocol,))
+    return "file" in _protocols(fs)
+
+
+def _is_s3(fs: Any) -> bool:
+    return "s3" in _protocols(fs)
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    return tuple(fs.protocol) if isinstance(fs.protocol, tuple | list) else (fs.protocol,)
+
+
+@contextlib.contextmanager
+def _named(url: str) -> Iterator[None]:
+    """Turns what a store raises into an OSError of the same kind that names the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        kind = type(error) if isinstance(error, FileNotFoundError | FileExistsError | PermissionError) else OSError
+        raise kind(f"{url}: {error}") from error
+    except ValueError:
+        raise  # of a reader: the content is wrong, not the store
+    except Exception as error:
+        raise OSError(f"{url}: {type(error).__name__}: {error}") from error
+
+
+def patiently(action: Callable[[], T], what: str) -> T:
+    """The action's value; one that the storage refuses is tried again for a while, then its OSError is raised."""
+    for wait in WAITS_S:
+        try:
+            return action()
+        except OSError as error:
+            log.warning("%s: %s; trying again", what, error)
+            time.sleep(wait)
+    return action()
 
 
 def publish(url: str, data: bytes) -> None:
     """Write a whole file; a reader sees the old content or the new, never a part."""
     fs, path = filesystem(url)
     if not is_local(fs):
-        fs.pipe_file(path, data)
+        with _named(url):
+            fs.pipe_file(path, data)
         return
+    temporary = _beside(path, data)
+    try:
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _beside(path: str, data: bytes) -> str:
+    """Write the data to a new file beside a local path, safely on the disk; gives its name."""
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
     # The leading underscore hides it from every reader of a folder of rows.
@@ -42,27 +105,154 @@ def publish(url: str, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
+    except BaseException as error:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.errno, error.strerror, path) from error  # a full disk names no file
         raise
+    return temporary
+
+
+def create(url: str, data: bytes) -> bool:
+    """Publish a file where there is none; False where there is one.
+
+    Of several that try at once exactly one succeeds: on disks by a hard link, on S3 by a conditional PUT
+    (If-None-Match).  Other stores are as good as the exclusive write of their fsspec implementation.
+    """
+    fs, path = filesystem(url)
+    if is_local(fs):
+        temporary = _beside(path, data)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        finally:
+            os.unlink(temporary)
+        return True
+    try:
+        with _named(url):
+            fs.pipe_file(path, data, mode="create")
+    except OSError as error:
+        if _refused(error):
+            return read(url) == data  # a PUT that was answered too late and sent again meets itself
+        raise
+    return True
+
+
+def replace(url: str, data: bytes, expected: bytes) -> bool:
+    """Publish a file in place of one with the expected content; False where that is no longer there.
+
+    Of several that try at once exactly one succeeds: on disks under a lock (where the disk has locks), on S3 by a
+    conditional PUT (If-Match).  On other stores the last writer wins, and the others see it a moment later: two may
+    overlap for that moment.
+    """
+    fs, path = filesystem(url)
+    if is_local(fs):
+        with _locked(path):
+            if read(url) != expected:
+                return False
+            publish(url, data)
+            return True
+    if not _is_s3(fs):
+        if read(url) != expected:
+            return False
+        publish(url, data)
+        time.sleep(0.2)
+        return read(url) == data
+    try:
+        with _named(url):
+            tag = fs.info(path)["ETag"]  # asked for first: content that is newer than the tag fails the condition
+            if _whole(fs, path) != expected:
+                return False
+            fs.pipe_file(path, data, IfMatch=tag)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if _refused(error):
+            return read(url) == data
+        raise
+    return True
+
+
+def _refused(error: BaseException | None) -> bool:
+    """Whether a conditional write failed for its condition."""
+    while error is not None:
+        response = getattr(error, "response", None) or {}
+        if isinstance(error, FileExistsError) or response.get("ResponseMetadata", {}).get("HTTPStatusCode") in _CHANGED:
+            return True
+        error = error.__cause__
+    return False
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Alone on this path among all processes that ask, on every machine that shares the disk's locks."""
+    import fcntl
+
+    with open(f"{path}.lock", "w") as file:
+        with contextlib.suppress(OSError):  # some shared disks have no locks: then the moment of a takeover is not safe
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def read(url: str) -> bytes | None:
     """The content of a file, or None where there is none."""
     fs, path = filesystem(url)
     try:
-        data: bytes = fs.cat_file(path)
+        with _named(url):
+            return _whole(fs, path)
     except FileNotFoundError:
         return None
+
+
+def _whole(fs: Any, path: str) -> bytes:
+    """The content of a file as it was at one moment; on S3 one request, where s3fs would make two or more."""
+    data: bytes = fs.cat_file(path, **({"max_concurrency": 1} if _is_s3(fs) else {}))
     return data
+
+
+@contextlib.contextmanager
+def opened(url: str) -> Iterator[Any]:
+    """A file to read pieces of, as few bytes as asked for; FileNotFoundError where there is none."""
+    fs, path = filesystem(url)
+    with _named(url), fs.open(path, "rb", **({} if is_local(fs) else {"cache_type": "none"})) as file:
+        yield file
 
 
 def remove(url: str) -> None:
     """Take a file away; it is no error if it is gone already."""
     fs, path = filesystem(url)
     try:
-        fs.rm_file(path)
+        with _named(url):
+            fs.rm_file(path)
     except FileNotFoundError:
         return
+
+
+def remove_folder(url: str) -> None:
+    """Take a folder away with all it holds; it is no error if there is none."""
+    fs, path = filesystem(url)
+    try:
+        with _named(url):
+            fs.rm(path, recursive=True)
+    except FileNotFoundError:
+        return
+
+
+def names(url: str) -> list[str]:
+    """Names of what lies in a folder, sorted; none where it is missing."""
+    fs, path = filesystem(url)
+    try:
+        with _named(url):
+            fs.invalidate_cache()
+            return sorted(str(found).rstrip("/").rsplit("/", 1)[-1] for found in fs.ls(path, detail=False))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def exists(url: str) -> bool:
+    """Whether there is a file."""
+    fs, path = filesystem(url)
+    with _named(url):
+        return bool(fs.exists(path))

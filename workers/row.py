@@ -83,5 +83,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 def parquet_bytes(rows: Sequence[Mapping[str, Any]] | pa.Table) -> bytes:
     """The bytes of a Parquet file that holds these rows."""
     buffer = io.BytesIO()
-    pq.write_table(rows if isinstance(rows, pa.Table) else table(rows), buffer, compression="zstd")
+    found = rows if isinstance(rows, pa.Table) else table(rows)
+    # A dictionary of a single value is only work, for whoever writes it and for whoever reads it.
+    pq.write_table(found, buffer, compression="zstd", use_dictionary=len(found) > 1)
     return buffer.getvalue()

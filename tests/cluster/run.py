@@ -142,14 +142,12 @@ class Laptop:
         }
         self._cwd = folder / "laptop"
 
-    def __call__(self, *words: object, check: bool = True) -> str:
-        """Run a command of the virtual environment to its end; gives all it printed."""
+    def __call__(self, *words: object) -> str:
+        """Run a command of the virtual environment, which has to succeed; gives what it printed."""
         command = [str(BIN / str(words[0])), *map(str, words[1:])]
-        done = subprocess.run(
-            command, env=self._env, cwd=self._cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        if check and done.returncode:
-            raise RuntimeError(f"{' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}")
+        done = subprocess.run(command, env=self._env, cwd=self._cwd, text=True, capture_output=True)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
 
@@ -237,7 +235,7 @@ def _check_rows(say: Transcript, laptop: Laptop, run: Path, killed_at: pd.DataFr
     by_host = ", ".join(f"{n} by {host}" for host, n in sorted(ok["host"].value_counts().items()))
     causes = ", ".join(f"{n} {kind}" for kind, n in failed["error_class"].value_counts().items()) or "none"
     say(f"{len(ok)} ok rows, each trial once ({by_host}); failed attempts: {causes}")
-    say(f"status from the laptop: {json.dumps(status)[:160]}")
+    assert (status["done"], status["left"]) == (TRIALS, 0)
 
 
 if __name__ == "__main__":

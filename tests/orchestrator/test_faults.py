@@ -82,15 +82,16 @@ def test_every_fault_in_one_study(study: Write, spoil: Spoil, tmp_path: Path) ->
     from orchestrator.plan import plan
 
     file = study(
-        archs=8,
+        archs=9,
         tasks=("jig",),
         engine="tune",
         execution="gpus_per_trial = 0.5\ncpus_per_trial = 0.5\ntrial_timeout_s = 10",
     )
-    faults = ["once", "always", "oom_cuda", "oom_host", "killed", "hang", "native", "none"]
+    faults = ["once", "always", "oom_cuda", "oom_host", "killed", "hang", "native", "device", "none"]
     ids = dict(zip(faults, plan(studies.load(str(file))).table["trial_id"].to_pylist(), strict=True))
     environment = spoil(f"""
 ids = {ids!r}
+if getattr(torch, "broken", False): raise RuntimeError("CUDA error: device-side assert triggered")
 fault = next(name for name in ids if ids[name] == trial.id)
 if fault == "always": raise RuntimeError("no good ever")
 if attempt > 1: return
@@ -100,10 +101,13 @@ if fault == "oom_host": raise MemoryError("no room")
 if fault == "killed": os.kill(os.getpid(), signal.SIGKILL)
 if fault == "hang":
     while True: time.sleep(0.01)
+if fault == "device":
+    def synchronize(): raise RuntimeError("CUDA error: device-side assert triggered")
+    torch.broken, torch.cuda.is_initialized, torch.cuda.synchronize = True, lambda: True, synchronize
+    raise RuntimeError("CUDA error: device-side assert triggered")
 if fault == "native": ctypes.PyDLL(None).sleep(600)
 """)
     ended = cli("run", file, ARCHSWEEP_DEVICE="cpu", ARCHSWEEP_LOCAL_GPUS=1, **environment)
-    print(ended.out, ended.err)
     assert ended.code == 1, ended.out + ended.err
     every = pd.read_parquet(tmp_path / "run" / "rows")
     name_of = {trial_id: name for name, trial_id in ids.items()}
@@ -119,16 +123,17 @@ if fault == "native": ctypes.PyDLL(None).sleep(600)
         "killed": [("worker_died", 0.5), ("ok", 0.5)],
         "hang": [("timeout", 0.5), ("ok", 0.5)],
         "native": [("timeout", 0.5), ("ok", 0.5)],
+        "device": [("error", 0.5), ("ok", 0.5)],  # and no other trial is sent to that process
         "none": [("ok", 0.5)],
     }
     stacks = every[every["error_class"] == "timeout"]["traceback"]
     assert all("sitecustomize.py" in text and "in befall" in text for text in stacks)
     assert f"{ids['always']}  error: RuntimeError: no good ever" in ended.out
     said = cli("status", file).out
-    assert "7 of 8 trials done" in said
+    assert "8 of 9 trials done" in said
     assert "1 x RuntimeError: no good ever" in said
     good = rows(tmp_path / "run").query("status == 'ok'")
-    as_undisturbed(good, study, tmp_path, archs=8, tasks=("jig",))
+    as_undisturbed(good, study, tmp_path, archs=9, tasks=("jig",))
 
 
 def test_a_hang_leaves_its_stack_in_the_log_of_the_trial(study: Write, spoil: Spoil, tmp_path: Path) -> None:
@@ -195,3 +200,89 @@ def test_sigterm_drains(whole_group: bool, study: Write, tmp_path: Path) -> None
     found = pd.read_parquet(run / "rows") if list(run.glob("rows/*")) else pd.DataFrame({"status": []})
     assert (found["status"] == "ok").all()
     assert list(run.glob("trials/*/checkpoint.pt"))
+
+
+@pytest.mark.soak
+def test_the_loss_of_the_gcs_costs_only_what_was_in_flight(study: Write, tmp_path: Path) -> None:
+    file, run = study(archs=6, epochs=8, engine="tune", execution="checkpoint_s = 0"), tmp_path / "run"
+    driver = start("run", file, RAY_gcs_rpc_server_reconnect_timeout_s=5)
+    end = time.monotonic() + 240
+    while len(list(run.glob("attempts/*.parquet"))) < 2 and time.monotonic() < end:
+        time.sleep(0.1)
+    (gcs,) = _children(driver.pid, "gcs_server")
+    os.kill(gcs, signal.SIGKILL)
+    assert Ended(driver).code not in (0, 2, 3)
+    time.sleep(5)  # workers outlive their driver by a moment and may still publish
+    before = {p.name for p in run.glob("attempts/*.parquet")}
+    assert 2 <= len(before) < 12
+    ended = cli("run", file)
+    assert ended.code == 0, ended.err
+    after = rows(run)
+    assert (after["status"] == "ok").all()
+    assert len(after) == 12
+    assert f"({12 - len(before)} trained now)" in ended.out
+    as_undisturbed(after, study, tmp_path, archs=6, epochs=8)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("at", [0, 3, 9])
+def test_a_driver_killed_early_or_late(at: int, study: Write, tmp_path: Path) -> None:
+    """With nothing published yet, in the middle, and near the end."""
+    file, run = study(archs=6, epochs=3, engine="tune", execution="checkpoint_s = 0"), tmp_path / "run"
+    driver = start("run", file)
+    end = time.monotonic() + 240
+    while time.monotonic() < end and (
+        len(list(run.glob("attempts/*.parquet"))) < at or not list(run.glob("trials/*/checkpoint.pt"))
+    ):
+        time.sleep(0.05)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    ended = cli("run", file)
+    assert ended.code == 0, ended.err
+    after = rows(run)
+    assert len(after) == 12
+    assert after.index.is_unique
+    as_undisturbed(after, study, tmp_path, archs=6, epochs=3)
+
+
+@pytest.mark.soak
+def test_a_full_memory_ends_one_worker_and_not_the_study(
+    study: Write, spoil: Spoil, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Needs 5 GiB to spare: the limit of Ray's memory monitor is what is used now and 4 GiB."""
+    from ray._private import utils
+
+    from orchestrator import study as studies
+    from orchestrator.plan import plan
+
+    file = study(archs=3, tasks=("jig",), epochs=20, engine="tune")
+    greedy = plan(studies.load(str(file))).table["trial_id"][0].as_py()
+    environment = spoil(f"""
+if trial.id == {greedy!r} and attempt == 1:
+    held = []
+    while True:
+        held.append(bytearray(os.urandom(1 << 20) * 64))
+        time.sleep(0.1)
+""")
+    limit = (utils.get_used_memory() + 4 * 2**30) / utils.get_system_memory()
+    ended = cli(
+        "run", file, RAY_memory_usage_threshold=limit, RAY_memory_monitor_refresh_ms=200, COLUMNS=200, **environment
+    )
+    assert ended.code == 0, ended.out + ended.err
+    every = pd.read_parquet(tmp_path / "run" / "rows")
+    failed = every[every["status"] == "failed"]
+    assert failed[failed["trial_id"] == greedy]["error_class"].tolist() == ["oom_host"]
+    assert set(failed[failed["trial_id"] != greedy]["error_class"]) <= {"oom_victim"}
+    assert (every["status"] == "ok").sum() == 3
+
+
+def _children(parent: int, name: str) -> list[int]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            head, _, tail = (folder / "stat").read_text().rpartition(")")
+        except OSError:
+            continue
+        if name in head and int(tail.split()[1]) == parent:
+            found.append(int(folder.name))
+    return found

@@ -1,5 +1,8 @@
 """The store: whatever instant a compaction dies at, nothing is lost and nothing counts twice."""
 
+import contextlib
+import io
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import analysis
+from orchestrator import fold
 from orchestrator.store import RunStore
 from workers.row import SCHEMA
 
@@ -59,21 +63,25 @@ def test_a_compaction_killed_at_any_step_changes_nothing_a_reader_sees(tmp_path:
 
     def fill(store: RunStore) -> list[tuple[str, str, int]]:
         for n in range(3):
-            store.publish_attempt(row(f"early{n}"))
+            store.publish_attempt(row(f"early{n}", at=n + 5))
         store.compact()
         for n in range(3):
             store.publish_attempt(row(f"late{n}", at=n))
         store.publish_attempt(row("early0", launch="b", at=9))  # a straggler of a killed driver
+        store.publish_attempt(row("early1", launch="b", at=0))  # one that was first, but came late
         return seen(store)
 
     counting = RunStore(str(tmp_path / "counting"))
-    fill(counting)
+    expected = fill(counting)
+    assert ("early0", "b", 1) not in expected
+    assert ("early1", "b", 1) in expected
+    assert ("early1", "a", 1) not in expected
     counting.compact(kill=steps.append)
     assert {"superseded", "part", "old part", "attempt"} == set(steps)
-    final = seen(counting)
+    assert seen(counting) == expected
     for fatal in range(len(steps)):
         store = RunStore(str(tmp_path / f"run{fatal}"))
-        before = fill(store)
+        fill(store)
         left = iter(range(fatal + 1))
 
         def kill(step: str, left: Any = left, fatal: int = fatal) -> None:
@@ -82,12 +90,94 @@ def test_a_compaction_killed_at_any_step_changes_nothing_a_reader_sees(tmp_path:
 
         with pytest.raises(Killed):
             store.compact(kill)
-        assert seen(store) in (before, final)
-        assert {trial for trial, _, _ in seen(store)} == {trial for trial, _, _ in final}
-        store.compact()
-        assert seen(store) == final
+        next_driver = RunStore(store.url)
+        assert seen(next_driver) == expected
+        assert sorted(analysis.load(store.url)["trial_id"]) == sorted(trial for trial, _, _ in expected)
+        next_driver.compact()
+        assert seen(next_driver) == expected
+        assert next_driver.listing("attempts") == []
         whole = pd.read_parquet(tmp_path / f"run{fatal}" / "rows")
-        assert not whole.duplicated(["trial_id", "launch", "attempt"]).any()
+        assert sorted(whole["trial_id"]) == sorted(trial for trial, _, _ in expected)
+        assert next_driver.compact() == 0
+
+
+def test_readers_see_every_attempt_once_at_every_moment(store: RunStore) -> None:
+    """Rows are published and folded while two kinds of readers look on."""
+    published: list[str] = []
+    done = threading.Event()
+
+    def work() -> None:
+        try:
+            for n in range(300):
+                store.publish_attempt(row(f"t{n:05d}", at=n))
+                published.append(f"t{n:05d}")
+                if n % 20 == 19:
+                    store.compact()
+        finally:
+            done.set()
+
+    writer = threading.Thread(target=work)
+    writer.start()
+    reads = 0
+    reader = RunStore(store.url)
+    while not done.is_set():
+        for read in (lambda: reader.attempts(["trial_id"])["trial_id"].to_pylist(), lambda: list(_loaded(store))):
+            before = len(published)
+            found = read()
+            after = len(published)
+            assert len(found) == len(set(found))
+            assert set(published[:before]) <= set(found)
+            assert len(found) <= after + 1  # one may be published and not yet noted
+            reads += 1
+    writer.join()
+    assert reads > 4
+    assert sorted(seen(reader)) == sorted((t, "a", 1) for t in published)
+
+
+def _loaded(store: RunStore) -> list[str]:
+    try:
+        return analysis.load(store.url, columns=["trial_id"])["trial_id"].tolist()  # type: ignore[no-any-return]
+    except FileNotFoundError:
+        return []  # nothing was published yet: no run
+
+
+def test_two_drivers_that_fold_at_a_time_lose_nothing(store: RunStore) -> None:
+    """The lease forbids it; one that lost the lease without noticing must do no harm."""
+    for n in range(60):
+        store.publish_attempt(row(f"t{n:02d}", at=n))
+    meanwhile = RunStore(store.url)
+
+    def other(step: str) -> None:
+        if step in ("part", "old part"):
+            with contextlib.suppress(FileNotFoundError):
+                meanwhile.compact()
+
+    for n in range(60, 75):
+        with contextlib.suppress(FileNotFoundError):  # it says so, and folds nothing
+            store.compact(other)
+        store.publish_attempt(row(f"t{n:02d}", at=n))
+    store.compact()
+    store.compact()
+    assert [t for t, _, _ in seen(store)] == [f"t{n:02d}" for n in range(75)]
+    assert store.listing("attempts") == []
+
+
+def test_a_row_is_rewritten_a_few_times_however_many_come_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fold, "_SMALLEST", 4)
+    monkeypatch.setattr(fold, "_LARGE", 200)
+    store = RunStore(f"memory://{tmp_path.name}/run")
+    written = 0
+    for n in range(400):
+        store.publish_attempt(row(f"t{n:03d}", at=n))
+        if n % 4 == 3:
+            written += store.compact()
+    assert len(seen(store)) == 400
+    parts = [len(pq.read_table(io.BytesIO(store.read("rows", p) or b""))) for p in store.listing("rows")]
+    assert sum(parts) == 400
+    assert len(parts) < 24
+    assert written < 4 * 400  # all parts at each fold would be 50 times
 
 
 def test_the_first_published_ok_row_wins_and_the_later_is_kept_aside(tmp_path: Path) -> None:
@@ -110,9 +200,18 @@ def test_rows_of_an_older_schema_are_rewritten_in_the_newest(tmp_path: Path) -> 
     old = old.append_column("launch", pa.array(["x"]))
     pq.write_table(old, tmp_path / "run" / "rows" / "part-000000.parquet")
     store.compact()
-    (part,) = (tmp_path / "run" / "rows").glob("part-*")
-    assert pq.read_schema(part).names == SCHEMA.names
-    assert sorted(pq.read_table(part)["trial_id"].to_pylist()) == ["new", "old"]
+    parts = list((tmp_path / "run" / "rows").glob("part-*"))
+    assert all(pq.read_schema(part).names == SCHEMA.names for part in parts)
+    assert sorted(pd.read_parquet(tmp_path / "run" / "rows")["trial_id"]) == ["new", "old"]
+    assert store.compact() == 0
+
+
+def test_a_damaged_row_is_named(store: RunStore) -> None:
+    store.publish_attempt(row("a"))
+    store.write(b"PAR1", "attempts", "b.a.1.parquet")
+    for read in (store.attempts, store.compact):
+        with pytest.raises(ValueError, match=r"attempts/b\.a\.1\.parquet is no readable Parquet file"):
+            read()
 
 
 def test_what_the_store_writes_is_what_analysis_reads(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import cast
 
-from spaces import quoted
+import spaces
 from workers.datasets._arrays import Arrays, Split, cache_folder, identify, prepare
 from workers.datasets._dataset import Dataset, Jigsaw
 
@@ -22,5 +22,5 @@ def names() -> list[str]:
 def get(name: str) -> Dataset:
     """The dataset of that name; LookupError naming what exists."""
     if name not in names():
-        raise LookupError(f"no dataset {quoted(name)}; have {', '.join(names())}")
+        raise LookupError(f"no dataset {spaces.quoted(name)}; have {', '.join(names())}")
     return cast(Dataset, import_module(f"{__name__}.{name}").DATASET)

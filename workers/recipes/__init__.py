@@ -3,7 +3,7 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-from spaces import quoted
+import spaces
 from workers.recipes._recipe import Precision, Recipe
 
 __all__ = ["Precision", "Recipe", "names", "recipe"]
@@ -20,6 +20,6 @@ def recipe(name: str, *, space: str, dataset: str, task: str) -> Recipe:
     `r.replace(epochs=2)` gives a checked copy with other values.
     """
     if name not in names():
-        raise LookupError(f"no recipe {quoted(name)}; have {', '.join(names())}")
+        raise LookupError(f"no recipe {spaces.quoted(name)}; have {', '.join(names())}")
     found: Recipe = import_module(f"{__name__}.{name}").lookup(space, dataset, task)
     return found

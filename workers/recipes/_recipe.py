@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from spaces import quoted
+import spaces
 
 Precision = Literal["fp32", "tf32", "bf16"]
 _IMAGES = 2**31 - 1  # more than any split holds; with the limits of width and depth, every cost fits 64 bits
@@ -75,10 +75,10 @@ class Recipe(BaseModel):
         unknown = sorted(set(changes) - set(type(self).model_fields))
         if unknown:
             known = ", ".join(k for k in type(self).model_fields if k != "name")
-            raise ValueError(f"a recipe has no {', '.join(map(quoted, unknown[:5]))}; it has {known}")
+            raise ValueError(f"a recipe has no {', '.join(map(spaces.quoted, unknown[:5]))}; it has {known}")
         try:
             return type(self).model_validate(self.model_dump() | changes)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise ValueError(f"recipe {where} = {quoted(first['input'])}: {first['msg']}") from None
+            raise ValueError(f"recipe {where} = {spaces.quoted(first['input'])}: {first['msg']}") from None

@@ -7,7 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import cast
 
-from spaces import quoted
+import spaces
 from workers.tasks._task import Task
 
 __all__ = ["Task", "get", "names"]
@@ -21,5 +21,5 @@ def names() -> list[str]:
 def get(name: str) -> Task:
     """The task of that name; LookupError naming what exists."""
     if name not in names():
-        raise LookupError(f"no task {quoted(name)}; have {', '.join(names())}")
+        raise LookupError(f"no task {spaces.quoted(name)}; have {', '.join(names())}")
     return cast(Task, import_module(f"{__name__}.{name}").TASK)
