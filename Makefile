@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TESTS  ?= tests
 
-.PHONY: demo test check cluster-test format bench env clean
+.PHONY: demo test check cluster-test soak format bench env clean
 
 demo: $(READY)
 	$(BIN)/archsweep run demo
@@ -23,6 +23,11 @@ check: $(READY)
 # A real `ray up` of three small machines on this one, one of them killed: as root on Linux, some five minutes.
 cluster-test: $(READY)
 	$(BIN)/python tests/cluster/run.py
+
+# A hundred faults at random moments, each followed by `run`: half an hour on an idle machine, as root to fill a disk.
+# SEED=123 provokes the same ones again, FAULTS=20 fewer.
+soak: $(READY)
+	$(BIN)/python -m tests.soak.campaign $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

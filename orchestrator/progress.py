@@ -16,6 +16,8 @@ from orchestrator.job import Outcome
 from orchestrator.work import Work
 
 _CELL = ("space", "dataset", "task")
+_TOLD = 20  # different failures told as they come; a log of thousands more helps nobody
+_SELDOM_S = 3600.0  # between two lines of a long run where nobody looks on
 
 
 class Progress:
@@ -51,11 +53,13 @@ class Progress:
                 self._failed[cell] += 1
                 text = f"{outcome.error_class}: {''.join((outcome.error_text or '').splitlines()[:1])[:160]}"
                 self._errors[text] += 1
-                if self._errors[text] == 1:
+                if self._errors[text] == 1 and len(self._errors) <= _TOLD:
                     self._console.print(f"failed: trial {outcome.trial_id} ({' '.join(cell)}): {text}", style="red")
+                    if len(self._errors) == _TOLD:
+                        self._console.print("further failures are counted only; `archsweep status` tells them by kind")
         if not self._console.is_terminal and time.monotonic() >= self._next_line:
             elapsed = time.monotonic() - self._began
-            self._next_line = time.monotonic() + min(30 + elapsed / 10, 600)  # ever fewer lines
+            self._next_line = time.monotonic() + min(30 + elapsed / 10, _SELDOM_S)  # ever fewer lines
             self._console.print(self.line())
 
     def _left_s(self) -> float | None:

@@ -1,8 +1,7 @@
 """Fan out through Ray Tune.
 
 Tune places trials, holds their resources and notices dead workers; it remembers nothing for us.  A searcher hands
-out what is still to do, workers publish their rows themselves, and every window of trials is a fresh Tuner whose
-state, about 10 KB a trial and rewritten whole at each snapshot, is thrown away.
+out what is still to do, workers publish their rows themselves, and Tune's own state is thrown away.
 
 Workers import this module to find `SweepTrial`: it loads no more than a trial needs, so that a machine with foreign
 packages comes as far as saying so.
@@ -38,14 +37,13 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from orchestrator import deaths, environment
+from orchestrator.forgetful import Forgetful
 from orchestrator.job import Job, Outcome, perform
 from orchestrator.reach import autoscaled
 
 if TYPE_CHECKING:
     from orchestrator.study import Execution
     from orchestrator.work import Work
-
-WINDOW = 1000  # trials a Tuner
 
 
 class ResourcesError(ValueError):
@@ -110,24 +108,22 @@ class _Here:
 
 
 class _Feeder(_Here, Searcher):
-    """Hands out jobs of `work` until a window is full or nothing will come any more."""
+    """Hands out jobs of `work` until nothing will come any more."""
 
     def __init__(self, work: Work, cpus: float) -> None:
         super().__init__()
         self._work, self._cpus = work, cpus
-        self._given = 0
         self._driver = asdict(environment.here())
 
     def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
         return True  # there is nothing to search for
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._given >= WINDOW or self._work.exhausted:
+        if self._work.exhausted:
             return str(Searcher.FINISHED)
         job = self._work.take()
         if job is None:
             return None  # what runs now may fail and come back
-        self._given += 1
         return {"job": job.to_json(), "room": _room(job, self._cpus), "driver": self._driver}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
@@ -152,7 +148,7 @@ class _Reporter(_Here, tune.Callback):
         self._began[trial.config["job"]["trial_id"]] = time.monotonic()
 
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
-        # Booked here, before Tune asks the searcher again: a window ends only when all its jobs are settled.
+        # Booked here, before Tune asks the searcher again: it ends only when all jobs are settled.
         if "refusal" in result:
             self.refusal = result["refusal"]
             self._work.stopping.set()  # the scheduler would go on sending trials there
@@ -263,19 +259,20 @@ def run(work: Work, execution: Execution) -> None:
     deaths.teach_tune()
     reporter = _Reporter(work)
     with tempfile.TemporaryDirectory(prefix="archsweep-tune-") as scratch:
-        window = 0
-        while not work.exhausted:
-            window += 1
+        number = 0
+        while not work.exhausted:  # once, unless Tune ends of its own accord
+            number += 1
             tune.Tuner(
                 SweepTrial,
                 tune_config=tune.TuneConfig(
                     search_alg=_Feeder(work, execution.cpus_per_trial),
+                    scheduler=Forgetful(),
                     num_samples=-1,
                     max_concurrent_trials=execution.max_concurrent,
                     reuse_actors=True,
                 ),
                 run_config=tune.RunConfig(
-                    name=f"window-{window}",
+                    name=str(number),
                     storage_path=scratch,
                     failure_config=tune.FailureConfig(max_failures=0),
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),

@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -160,17 +161,29 @@ def test_a_trial_that_takes_too_long_is_ended(study: Write, tmp_path: Path) -> N
     assert "timeout" in ended.out
 
 
-def test_a_study_larger_than_a_window_goes_on_in_the_next(
-    study: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from orchestrator import runner, tune
+def test_tune_forgets_what_is_over_and_ends_once(study: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its books stay as small as what runs, whatever the size of the study; no slot waits for a new Tuner."""
+    from ray import tune as ray_tune
+
+    from orchestrator import forgetful, runner
     from orchestrator.study import load
 
-    monkeypatch.setattr(tune, "WINDOW", 3)
-    file = study(archs=5, tasks=("jig",), engine="tune")
+    books, tuners, strike, fit = [], [], forgetful.forget, ray_tune.Tuner.fit
+
+    def look(controller: Any) -> None:
+        strike(controller)
+        books.append(max(len(controller._trials), len(controller._trial_metadata), len(controller._stopped_trials)))
+
+    monkeypatch.setattr(forgetful, "_KEPT", 2)
+    monkeypatch.setattr(forgetful, "forget", look)
+    monkeypatch.setattr(ray_tune.Tuner, "fit", lambda self: tuners.append(self) or fit(self))
+    file = study(archs=16, tasks=("jig",), engine="tune", execution="max_concurrent = 2")
     ended = runner.run(load(str(file)))
     assert ended.exit_code == 0
-    assert len(rows(tmp_path / "run")) == 5
+    assert len(rows(tmp_path / "run")) == 16
+    assert len(books) == 16
+    assert max(books) <= 8
+    assert len(tuners) == 1
 
 
 def test_declared_gpus_are_shared_and_never_exceed_the_wish(study: Write, tmp_path: Path) -> None:
