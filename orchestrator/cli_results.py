@@ -104,16 +104,24 @@ def _show_correlations(table: Any, out: Console) -> None:
     if table.empty:
         out.print("no two cells share at least two architectures yet")
         return
-    many = len(set(table["x_dataset"]) | set(table["y_dataset"])) > 1
     view = Table(box=None, pad_edge=False)
     for name in ("space", "x", "y"):
-        view.add_column(name, no_wrap=True)
+        view.add_column(name, overflow="fold")
     for name in ("n", "dropped", "rho", "95 % interval", "tau"):
-        view.add_column(name, justify="right", no_wrap=True)
-    for line in table.itertuples():
-        sides = ((line.x_dataset, line.x_task), (line.y_dataset, line.y_task))
-        x, y = (f"{dataset} {task}" if many else task for dataset, task in sides)
+        view.add_column(name, justify="right", no_wrap=True, min_width=len(name))
+    for line, x, y in zip(table.itertuples(), _cells(table, "x"), _cells(table, "y"), strict=True):
         interval = "-" if math.isnan(line.rho_low) else f"{line.rho_low:+.2f} .. {line.rho_high:+.2f}"
         numbers = (str(line.n), str(line.n_dropped), _signed(line.rho), interval, _signed(line.tau))
         view.add_row(line.space, x, y, *numbers)
     out.print(view)
+
+
+def _cells(table: Any, side: str) -> list[str]:
+    """The cells on one side: tasks, with datasets and recipes where a space has several of them."""
+    both = [set(table[f"x_{what}"]) | set(table[f"y_{what}"]) for what in ("dataset", "recipe")]
+    names = table[f"{side}_task"].astype(str)
+    if len(both[0]) > 1:
+        names = table[f"{side}_dataset"] + " " + names
+    if len(both[1]) > 1:
+        names = names + " " + table[f"{side}_recipe"]
+    return list(names)
