@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.special import gammaln
 from analysis.correlation import Cells, Diverged, compared
 
 SIZES = tuple(2**k for k in range(9))  # 1 to 256 architectures, as in the figure
+_REPEATS = 500  # at most, unless asked for: as many as the paper's n allows, so that its numbers stay
 _NAMES = ("dataset", "task", "recipe", "dataset_id", "recipe_id", "metric")
 _TYPES = (
     dict.fromkeys(["space", "proxy_dataset", "proxy_task", "target_dataset", "target_task"], "str")
@@ -33,11 +35,12 @@ def random_experiment(
 ) -> pd.DataFrame:
     """How good is the best of m architectures by a proxy, in the eyes of the target?  One line a pair of cells and m.
 
-    `proxy` and `target` choose cells by name, `{"dataset": "imagenet", "task": "cls"}`; by default the target is
-    every `cls` cell, the proxies all cells of other datasets of its space. For each size m up to n, `repeats` times (by
-    default ceil(n / m)): m architectures are drawn without replacement, and the one with the highest proxy score
-    counts, the first drawn of equal ones. `mean` and `std` (population) are those of its target score.
-    `expected` and `expected_std` are what they tend to with more and more repeats, computed without drawing.
+    `proxy` and `target` choose cells by name, `{"dataset": "imagenet", "task": "cls"}`; by default the target
+    is every `cls` cell, the proxies all cells of other datasets of its space. For each size m up to n,
+    `repeats` times (by default ceil(n / m), at most 500): m architectures are drawn without replacement, and
+    the one with the highest proxy score counts, the first drawn of equal ones. `mean` and `std` (population)
+    are those of its target score. `expected` and `expected_std` are what they tend to with more and more
+    repeats, computed without drawing.
 
     Scores are means over seeds. Used, as in UnNAS, are the `n` architectures with all seeds in both cells;
     `n_dropped` counts those tried in either and not used, also for want of a finite target score. Draws are those of
@@ -84,15 +87,22 @@ def _pairs(cells: Cells, proxies: list[int], targets: list[int], across: bool) -
 
 def _drawn(proxy: Any, target: Any, sizes: Sequence[int], repeats: int | None, seed: int) -> Iterator[dict[str, Any]]:
     """The paper's procedure: one stream of draws through all sizes."""
-    n = len(proxy)
-    stream = np.random.RandomState(seed)
-    for m in (m for m in sizes if m <= n):
-        times = math.ceil(n / m) if repeats is None else repeats
-        # The beginning of a permutation is what the legacy `choice` without replacement gives.
-        picks = np.array([stream.permutation(n)[:m] for _ in range(times)])
+    for m, picks in _picks(len(proxy), tuple(sizes), repeats, seed):
         best = np.take_along_axis(picks, proxy[picks].argmax(axis=1)[:, None], axis=1)[:, 0]
         found = target[best]
-        yield {"size": m, "repeats": times, "mean": float(found.mean()), "std": float(found.std())}
+        yield {"size": m, "repeats": len(picks), "mean": float(found.mean()), "std": float(found.std())}
+
+
+@lru_cache(maxsize=4)
+def _picks(n: int, sizes: tuple[int, ...], repeats: int | None, seed: int) -> list[tuple[int, Any]]:
+    """What is drawn for each size m up to n: (repeats, m) positions.  It depends on no score, so pairs share it."""
+    stream = np.random.RandomState(seed)
+    return [
+        # The beginning of a permutation is what the legacy `choice` without replacement gives.
+        (m, np.array([stream.permutation(n)[:m] for _ in range(repeats or min(math.ceil(n / m), _REPEATS))]))
+        for m in sizes
+        if m <= n
+    ]
 
 
 def _limit(proxy: Any, target: Any, m: int) -> dict[str, float]:
