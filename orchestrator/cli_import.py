@@ -65,5 +65,6 @@ def add_to(app: typer.Typer, out: Console) -> None:
             rows = importing.unnas(path, archs.expanduser() if archs else None)
         found = importing.add(rows, into)
         for name, n in found.strange.items():
-            out.print(f"{n:,} architectures are no text of space {name} and stay as they are", soft_wrap=True)
+            what = "architecture is" if n == 1 else "architectures are"
+            out.print(f"{n:,} {what} no text of space {name}, kept as given", soft_wrap=True)
         out.print(f"{found.new:,} of {found.rows:,} rows are new: {into}/rows", soft_wrap=True)

@@ -132,6 +132,7 @@ def _dataset_id(name: str) -> str:
 
 def _check_place(store: RunStore) -> None:
     fs, root = files.filesystem(store.url)
+    fs.invalidate_cache()
     if fs.isfile(root):
         raise ValueError(f"{store.url} is a file; --into names the folder of a run")
     if not fs.isdir(root):
@@ -163,10 +164,11 @@ def _check_agreement(rows: pd.DataFrame, there: pd.DataFrame) -> None:
     both = rows.merge(there, on="trial_id", suffixes=("", "_there"))
     if (other := both["score_best"] != both["score_best_there"]).any():
         line = both[other].iloc[0]
+        values = f"{float(line['score_best'])!r}, and {float(line['score_best_there'])!r}"
         raise ValueError(
             f"{other.sum():,} of {len(rows):,} rows are there already with another value, first: "
             f"{quoted(line['arch'])} on {quoted(line['dataset'])}, {quoted(line['task'])}, seed {line['seed']} is "
-            f"{line['score_best']!r}, and {line['score_best_there']!r} from {quoted(line['source_there'])}; "
+            f"{values} from {quoted(line['source_there'])}; "
             "name another run, task or recipe, or the column of seeds"
         )
 
