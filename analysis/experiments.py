@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import gammaln
 
 from analysis.correlation import Cells, Diverged, compared
 
@@ -113,8 +112,7 @@ def _limit(proxy: Any, target: Any, m: int) -> dict[str, float]:
     """
     order = np.argsort(proxy, kind="stable")
     ends = np.flatnonzero(np.r_[proxy[order][1:] != proxy[order][:-1], True]) + 1  # k after each group of equals
-    with np.errstate(invalid="ignore"):
-        below = np.where(ends >= m, np.exp(_log_choose(ends, m) - _log_choose(np.array([len(proxy)]), m)), 0.0)
+    below = _among_worst(len(proxy), m)[ends]
     sizes = np.diff(ends, prepend=0)
     chance = np.repeat(np.diff(below, prepend=0.0) / sizes, sizes)
     middle = target.mean()  # the deviation of small differences keeps its digits
@@ -123,7 +121,9 @@ def _limit(proxy: Any, target: Any, m: int) -> dict[str, float]:
     return {"expected": middle + mean, "expected_std": math.sqrt(max(float(chance @ (apart - mean) ** 2), 0.0))}
 
 
-def _log_choose(n: Any, m: int) -> Any:
-    """Logarithm of n over m, for n of at least m; anything below."""
-    fewer = np.maximum(n - m, 0)
-    return gammaln(n + 1) - gammaln(m + 1) - gammaln(fewer + 1)
+def _among_worst(n: int, m: int) -> Any:
+    """(n + 1,) C(k, m) / C(n, m) for k = 0..n, as products of 1 - m / k downwards from 1 at n."""
+    shares = np.zeros(n + 1)
+    shares[n] = 1.0
+    shares[m:n] = np.exp(np.log1p(-m / np.arange(m + 1, n + 1))[::-1].cumsum()[::-1])
+    return shares

@@ -5,7 +5,7 @@ import pandas as pd
 
 from analysis import names
 from analysis.cells import CELL, gather, means
-from analysis.panel import FRACTIONS
+from analysis.panel import FRACTIONS, PERCENT
 
 _BUILD = {
     "project_version": "archsweep",
@@ -85,4 +85,4 @@ def _shown(scores: pd.Series, metric: str) -> tuple[pd.Series, str]:
     """Fractions as percent, anything else as it is."""
     if metric in FRACTIONS and scores.dropna().between(0, 1).all():
         return scores * 100, " %"
-    return scores, ""
+    return scores, " %" if metric.endswith(PERCENT) else ""

@@ -111,8 +111,6 @@ def _seeds(df: pd.DataFrame, source: Hashable) -> pd.Series:
 def _numbers(df: pd.DataFrame, source: Hashable) -> pd.Series:
     column = _column(df, source)
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    if not pd.api.types.is_numeric_dtype(column):  # pandas reads text to a last digit or so, Python exactly
-        numbers = column.where(numbers.notna(), np.nan).astype(object).map(float)
     if (wrong := ~numbers.between(-np.inf, np.inf, inclusive="neither")).any():
         raise ValueError(
             f"values (column {source!r}) must be finite numbers; {wrong.sum()} of {len(df)} lines are not, "

@@ -66,9 +66,11 @@ def _root(
 def store_of(run: str) -> RunStore:
     """The store that RUN names: a folder or URL with a plan, else the folder of a study."""
     store = RunStore(run)
-    if "://" in run or store.exists("plan.parquet") or store.exists("study.toml") or store.listing("rows"):
+    if "://" in run or store.exists("plan.parquet") or store.exists("study.toml"):
         return store
     if os.path.isdir(os.path.expanduser(run)):
+        if store.listing("rows"):
+            return store
         raise FileNotFoundError(f"{run} is no run: it holds neither plan.parquet nor study.toml nor rows")
     return RunStore(studies.load(run).path)
 

@@ -130,5 +130,15 @@ def test_a_panel_a_space_and_a_line_a_proxy(tmp_path: Path) -> None:
         for _, group in lines.groupby("proxy_task"):
             assert tuple(group["expected"] * 100) in shown
             assert tuple(group["mean"] * 100) in shown
+        assert ax.get_ylabel().replace("\n", " ") == "ImageNet classification (%)"
     analysis.figures.save(one.figure, tmp_path, one.name)
     assert (tmp_path / f"{one.name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_percent_is_shown_as_it_is_and_called_so() -> None:
+    scores = [float(k) for k in range(20)]
+    df = two_cells(scores, scores, metric="top1_percent")
+    (one,) = curves(analysis.random_experiment(df))
+    (ax,) = one.figure.axes
+    assert ax.get_ylabel().replace("\n", " ") == "ImageNet classification (%)"
+    assert ax.lines[0].get_ydata()[0] == pytest.approx(9.5)

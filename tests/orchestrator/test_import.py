@@ -258,7 +258,7 @@ def test_a_table_without_seeds_with_a_scale_and_two_recipes(say: Say, tmp_path: 
 
 
 def test_values_of_text_keep_every_digit(say: Say, tmp_path: Path) -> None:
-    """Readers of CSV that are fast get some of these wrong in the last place."""
+    """Fast readers of numbers get some of these wrong in the last place."""
     values = [1 / 3, 0.1 + 0.2, 5e-324, 93.88 - 1e-14, 123456789.12345679, 2.2250738585072014e-308]
     file = tmp_path / "t.csv"
     file.write_text("net,acc\n" + "".join(f"n{k},{v!r}\n" for k, v in enumerate(values)))
