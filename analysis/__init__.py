@@ -3,6 +3,7 @@
 from analysis import figures
 from analysis.cells import means
 from analysis.correlation import correlate
+from analysis.experiments import random_experiment
 from analysis.fidelity import fidelity
 from analysis.page import report
 from analysis.runs import load
@@ -10,4 +11,15 @@ from analysis.sql import query
 from analysis.tables import from_table
 from analysis.text import markdown
 
-__all__ = ["correlate", "fidelity", "figures", "from_table", "load", "markdown", "means", "query", "report"]
+__all__ = [
+    "correlate",
+    "fidelity",
+    "figures",
+    "from_table",
+    "load",
+    "markdown",
+    "means",
+    "query",
+    "random_experiment",
+    "report",
+]

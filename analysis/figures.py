@@ -21,8 +21,12 @@ from analysis.panel import Numbers, draw, scale
 
 _ACROSS = 4  # panels side by side; more go to further lines
 _WIDTH, _HEIGHT = 1.75, 1.62  # inches a panel: four fill the text width of a paper
+_NOTE = (
+    "Each point is an architecture, its score the mean over seeds; triangles lie beyond the axes. The line is a robust "
+    "trend (Theil-Sen), for the eye only."
+)
 _ORDER = ("rot", "col", "jig")  # as in the paper; other tasks follow by name, cls is last
-_STYLE: Any = {
+STYLE: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": 7.0,
     "axes.labelsize": 7.0,
@@ -35,11 +39,12 @@ _STYLE: Any = {
 
 
 @dataclass(frozen=True)
-class Scatter:
-    """One figure: a name fit for a file, a sentence for the caption, and the figure itself."""
+class Drawing:
+    """One figure: a name fit for a file, a sentence for the caption, how to read it, and the figure itself."""
 
     name: str
     caption: str
+    note: str
     figure: Figure
 
 
@@ -62,7 +67,7 @@ def scatter(
     diverged: Diverged = "worst",
     trend: bool = True,
     **bootstrap: Any,
-) -> list[Scatter]:
+) -> list[Drawing]:
     """Every figure the rows allow; one line of panels per space, one panel per pair of cells.
 
     Within each dataset: `cls` on x against every other task (UnNAS, figures 2 and 3). Across each two
@@ -75,7 +80,7 @@ def scatter(
         correlations = correlate(df, common, score=score, diverged=diverged, **bootstrap)
     spaces = [_Space(c) for c in compared(df, common, score=score, diverged=diverged)]
     numbers = _numbers(correlations)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         return [_figure(x, ys, spaces, numbers, trend) for x, ys in _plots(spaces)]
 
 
@@ -84,7 +89,7 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure.savefig(png, dpi=200, metadata={"Software": None})
         figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
     return png, pdf
@@ -121,7 +126,7 @@ def _plots(spaces: list[_Space]) -> list[tuple[_Key, list[_Key]]]:
     return [(x, ys) for x, ys in plots if any(x in s.index and y in s.index for y in ys for s in spaces)]
 
 
-def _figure(x: _Key, ys: list[_Key], spaces: list[_Space], numbers: dict[Any, Numbers], trend: bool) -> Scatter:
+def _figure(x: _Key, ys: list[_Key], spaces: list[_Space], numbers: dict[Any, Numbers], trend: bool) -> Drawing:
     spaces = [s for s in spaces if x in s.index and any(y in s.index for y in ys)]
     ys = [y for y in ys if any(y in s.index for s in spaces)]
     across, lines = min(len(ys), _ACROSS), math.ceil(len(ys) / _ACROSS)
@@ -152,7 +157,7 @@ def _figure(x: _Key, ys: list[_Key], spaces: list[_Space], numbers: dict[Any, Nu
     room = int(figure.get_figwidth() * 17)  # characters
     figure.supxlabel(names.wrapped(label + scales[0].unit, room), fontsize=7, parse_math=False)
     others = ", ".join(dict.fromkeys(next(s.labels[y] for s in spaces if y in s.index) for y in ys))
-    return Scatter(_slug(x, ys, spaces), f"{label} against {others}", figure)
+    return Drawing(_slug(x, ys, spaces), f"{label} against {others}", _NOTE, figure)
 
 
 def _numbers(correlations: pd.DataFrame) -> dict[Any, Numbers]:
@@ -181,10 +186,10 @@ def _slug(x: _Key, ys: list[_Key], spaces: list[_Space]) -> str:
     plain = list(called.values())
     used = [d if plain.count(called[d]) > 1 else called[d] for d in dict.fromkeys([x.dataset_id, ys[0].dataset_id])]
     words = ["within" if len(used) == 1 else "across", *used]
-    return "-".join(map(_plain, words))
+    return "-".join(map(file_word, words))
 
 
-def _plain(word: str) -> str:
+def file_word(word: str) -> str:
     """The word as part of a file's name; one that had to be changed gets a digest, so that two stay two."""
     plain = re.sub(r"[^A-Za-z0-9._]", "_", word)[:60]
     return plain if plain == word else f"{plain}_{hashlib.sha256(word.encode(errors='replace')).hexdigest()[:6]}"

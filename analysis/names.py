@@ -10,6 +10,7 @@ _DATASETS = {
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
     "imagenet": "ImageNet",
+    "imagenet16_120": "ImageNet16-120",
     "imagenet22k": "ImageNet-22K",
     "cityscapes": "Cityscapes",
     "photos": "Photos",

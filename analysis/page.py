@@ -13,6 +13,8 @@ import pandas as pd
 
 from analysis import figures, names, summary, text
 from analysis.correlation import Common, Diverged, correlate
+from analysis.curves import curves
+from analysis.experiments import random_experiment
 from analysis.runs import Run, load, plan, study
 
 
@@ -29,9 +31,10 @@ def report(
 ) -> Path:
     """Writes what the runs say into a folder and returns the path of its report.html.
 
-    Beside it: figures/*.png and *.pdf, correlations.csv (all that `correlate` gives) and correlations.md. The
-    HTML holds the figures and names no other file and no address. `out` is the folder: by default `report/`
-    in the first run, or under the current folder for a run elsewhere than on this machine and for a frame.
+    Beside it: figures/*.png and *.pdf, correlations.csv (all that `correlate` gives), correlations.md, and
+    where there are several datasets experiments.csv (all that `random_experiment` gives). The HTML holds the
+    figures and names no other file and no address. `out` is the folder: by default `report/` in the first
+    run, or under the current folder for a run elsewhere than on this machine and for a frame.
     The same rows give the same files.
     """
     sources = [runs] if isinstance(runs, str | PathLike) else runs
@@ -49,10 +52,15 @@ def report(
     pretty = text.correlations(found)
     (folder / "correlations.md").write_text(text.markdown(pretty), encoding="utf-8")
     drawn = "".join(_drawn(one, folder) for one in figures.scatter(df, correlations=found, **rules))
+    experiments = random_experiment(df, score=score, diverged=diverged)
+    if len(experiments):
+        experiments.to_csv(folder / "experiments.csv", index=False)
+    curved = "".join(_drawn(one, folder) for one in curves(experiments))
     sections = {
         "What ran": text.html_table(summary.cells(df, score)) if len(df) else "<p>No attempt has ended yet.</p>",
         "Rank correlations": _correlations(pretty, confidence),
         "Figures": drawn or "<p>There is no pair of cells to draw yet.</p>",
+        "Random experiments with a proxy of another dataset": curved,
         "Rules and what was left out": _rules(found, rules, resamples, confidence, seed),
         "Failures": _failures(df),
         "Code and machines": text.html_table(summary.builds(df)) if len(df) else "",
@@ -117,19 +125,16 @@ def _correlations(pretty: pd.DataFrame, confidence: float) -> str:
     return f"{text.html_table(pretty)}\n<p>{html.escape(note)}</p>"
 
 
-def _drawn(one: figures.Scatter, folder: Path) -> str:
+def _drawn(one: figures.Drawing, folder: Path) -> str:
     """Writes the figure's files and gives its HTML, the picture inside."""
     png, pdf = figures.save(one.figure, folder / "figures", one.name)
     data = base64.b64encode(png.read_bytes()).decode()
     width = round(one.figure.get_figwidth() * 120)
-    caption = html.escape(
-        f"{one.caption}. Each point is an architecture, its score the mean over seeds; triangles lie "
-    )
-    rest = html.escape("beyond the axes. The line is a robust trend (Theil-Sen), for the eye only.")
+    caption = html.escape(f"{one.caption}. {one.note}")
     where = html.escape(f"{png.parent.name}/{png.name}, {pdf.name}")
     return (
         f'<figure><img width="{width}" alt="{html.escape(one.caption)}" src="data:image/png;base64,{data}">\n'
-        f"<figcaption>{caption}{rest} <code>{where}</code></figcaption></figure>\n"
+        f"<figcaption>{caption} <code>{where}</code></figcaption></figure>\n"
     )
 
 

@@ -21,6 +21,7 @@ _COLOURS = {
     "rand": "#5F6B73",
 }
 FRACTIONS = {"top1": "accuracy", "top5": "top-5 accuracy", "miou": "mIoU"}
+PERCENT = "_percent"  # ends the name of a metric in percent, as others' results often are
 _OTHERS = ("#1F8A9E", "#A8476F", "#6B7F2A", "#8C5A2B", "#4656B0", "#7A7A7A")
 _INK = "#222222"
 _LINE = 0.105  # of the panel's height: one line of text
@@ -70,11 +71,13 @@ def colour(task: str) -> str:
 
 
 def scale(values: Any, metric: str) -> Scale:
-    """Percent for accuracies and IoU that are fractions; otherwise the metric's name and no change."""
+    """Percent for accuracies and IoU, be they fractions or in percent; otherwise the metric's name and no change."""
     finite = values[np.isfinite(values)]
     kind = FRACTIONS.get(metric)
     if kind and (len(finite) == 0 or (finite.min() >= 0 and finite.max() <= 1)):
         return Scale(100.0, f" {kind} (%)", " (%)")
+    if kind := FRACTIONS.get(metric.removesuffix(PERCENT)) if metric.endswith(PERCENT) else None:
+        return Scale(1.0, f" {kind} (%)", " (%)")
     named = f", {' '.join(metric.split())[:24]}" if metric else ""
     return Scale(1.0, named, named)
 

@@ -54,6 +54,10 @@ SCHEMA = pa.schema(
         ("resumed", pa.int32()),
         ("device_mem_bytes", pa.int64()),
         ("step_mode", pa.string()),
+        # Of results that others measured, null for trainings of our own.
+        ("source", pa.string()),  # format:file#digest it was imported from
+        ("repeats", pa.int64()),  # measurements that the score is the mean of
+        ("graph", pa.string()),  # the cell as the plan has it, where the architecture is one of a known space
     ]
 )
 CURVES = tuple(field.name for field in SCHEMA if field.name.startswith("curve_"))

@@ -5,7 +5,7 @@ import pandas as pd
 
 from analysis import names
 from analysis.cells import CELL, gather, means
-from analysis.panel import FRACTIONS
+from analysis.panel import FRACTIONS, PERCENT
 
 _BUILD = {
     "project_version": "archsweep",
@@ -16,6 +16,7 @@ _BUILD = {
     "python_version": "python",
     "device": "device",
     "precision": "precision",
+    "source": "imported from",
 }
 
 
@@ -73,6 +74,8 @@ def builds(df: pd.DataFrame) -> pd.DataFrame:
         known["git"] = known["git"].map(lambda revision: str(revision)[:12])
     if "changed" in known:
         known["changed"] = known["changed"].map(lambda dirty: "yes" if dirty is True else "no")
+    if "imported from" in known:
+        known["imported from"] = known["imported from"].map(lambda source: str(source).partition("#")[0])
     if known.columns.empty:
         return pd.DataFrame({"attempts": [len(df)]})
     return known.groupby(list(known.columns), sort=False).size().rename("attempts").reset_index()
@@ -82,4 +85,4 @@ def _shown(scores: pd.Series, metric: str) -> tuple[pd.Series, str]:
     """Fractions as percent, anything else as it is."""
     if metric in FRACTIONS and scores.dropna().between(0, 1).all():
         return scores * 100, " %"
-    return scores, ""
+    return scores, " %" if metric.endswith(PERCENT) else ""

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from analysis.rows import CURVES, SCHEMA, conform, frame
 
-_KEYS = ["space", "arch", "dataset", "task", "metric", "seed"]
+_KEYS = ["space", "arch", "dataset", "task", "recipe", "metric", "seed"]
 
 
 def from_table(
@@ -24,30 +24,37 @@ def from_table(
     value: Hashable,
     seed: Hashable | None = None,
     metric: Hashable | None = None,
+    recipe: Hashable | None = None,
+    scale: float = 1.0,
 ) -> pd.DataFrame:
     """A long table (one line per measurement) as rows that `correlate`, `means`, `query` and `report` read.
 
     Each argument names a column of `df`, or is a constant where no column has that name; `value` must be a
-    column. Names may be any text; values any finite numbers of which higher is better, and are not rescaled.
-    Lines that agree in everything but the value are averaged and counted in column `repeats`; without `seed`
-    that holds for all repeats, and the seed is 1. Without `metric` it is the name of the value's column.
+    column. Names may be any text; values any finite numbers of which higher is better, taken as they are but
+    for the factor `scale` (-1 for losses and errors). Lines that agree in everything but the value are
+    averaged and counted in column `repeats`; without `seed` that holds for all repeats, and the seed is 1.
+    Without `metric` it is the name of the value's column. `recipe` tells trainings of one task apart, 12
+    epochs from 200, say: they are cells of their own and never averaged.
     Raises LookupError without a value column and ValueError for values that are no finite numbers, seeds that
-    are no whole numbers, and empty names.
+    are no whole numbers, and empty names; a line is named as the table's index names it.
     """
+    if not np.isfinite(scale) or scale == 0:
+        raise ValueError(f"scale must be a finite number other than 0, not {scale!r}")
     if value not in df.columns:
         raise LookupError(f"no column {value!r} to take values from; have {', '.join(map(repr, df.columns))}")
     given = {"space": space, "arch": arch, "dataset": dataset, "task": task}
     columns: dict[str, Any] = {name: _texts(df, name, source) for name, source in given.items()}
     columns["metric"] = str(value) if metric is None else _texts(df, "metric", metric)
+    columns["recipe"] = "table" if recipe is None else _texts(df, "recipe", recipe)
     columns["seed"] = _seeds(df, 1 if seed is None else seed)
-    columns["value"] = _numbers(df, value)
+    columns["value"] = _numbers(df, value) * scale
     long = pd.DataFrame(columns)
     once = long.groupby(_KEYS, sort=False, as_index=False).agg(value=("value", "mean"), repeats=("value", "size"))
     return _rows(once)
 
 
 def _rows(once: pd.DataFrame) -> pd.DataFrame:
-    """Fills the columns that a plain table has no word about; there is no recipe, so all rows share one."""
+    """Fills the columns that a plain table has no word about."""
     n = len(once)
     known: dict[str, Any] = {name: once[name] for name in _KEYS}
     known |= {
@@ -56,16 +63,15 @@ def _rows(once: pd.DataFrame) -> pd.DataFrame:
         "attempt": np.ones(n, np.int32),
         "status": ["ok"] * n,
         "dataset_id": once["dataset"],
-        "recipe": ["table"] * n,
-        "recipe_id": ["table"] * n,
+        "recipe_id": once["recipe"],
         "score_best": once["value"],
         "score_final": once["value"],
         "diverged": np.zeros(n, bool),
+        "repeats": once["repeats"],
     }
     table = pa.table({f.name: pa.array(known[f.name], f.type) for f in SCHEMA if f.name in known})
     df = frame(conform(table).drop_columns(list(CURVES)))
     df["run"] = pd.Series("table", index=df.index, dtype="str" if df["arch"].dtype == "str" else object)
-    df["repeats"] = once["repeats"].to_numpy(np.int64)
     return df
 
 
@@ -114,6 +120,7 @@ def _numbers(df: pd.DataFrame, source: Hashable) -> pd.Series:
 
 
 def _line(df: pd.DataFrame, wrong: pd.Series) -> str:
-    """Where the first offending line is: its position from 0 and its label."""
+    """Where the first offending line is: its position from 0 and its label, or what a named index calls it."""
     position = int(np.argmax(wrong.to_numpy()))
-    return f"line {position} (index {df.index[[position]].tolist()[0]!r})"
+    label = df.index[[position]].tolist()[0]
+    return f"line {position} (index {label!r})" if df.index.name is None else f"{df.index.name} {label}"

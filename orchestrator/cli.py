@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 import spaces
-from orchestrator import cli_bench, cli_catalogue, cli_results, environment, lease
+from orchestrator import cli_bench, cli_catalogue, cli_import, cli_results, environment, lease
 from orchestrator import study as studies
 from orchestrator.ledger import LIMITS, Ledger
 from orchestrator.store import STOP, RunStore
@@ -69,7 +69,9 @@ def store_of(run: str) -> RunStore:
     if "://" in run or store.exists("plan.parquet") or store.exists("study.toml"):
         return store
     if os.path.isdir(os.path.expanduser(run)):
-        raise FileNotFoundError(f"{run} is no run: it holds neither plan.parquet nor study.toml")
+        if store.listing("rows"):
+            return store
+        raise FileNotFoundError(f"{run} is no run: it holds neither plan.parquet nor study.toml nor rows")
     return RunStore(studies.load(run).path)
 
 
@@ -169,7 +171,8 @@ def status(
     from orchestrator.status import status as read
 
     store = store_of(run)
-    if not store.exists("plan.parquet"):
+    planned = store.exists("plan.parquet")
+    if not planned and not store.listing("rows"):
         out.print(f"nothing was run yet at {store.url}; `archsweep plan {run}` shows what there is to do")
         return
     found = read(store)
@@ -185,7 +188,8 @@ def status(
         table.add_row(*cell, *(f"{counts[s]:,}" if counts[s] else "-" for s in STATES), f"{counts.total():,}")
     out.print(table)
     who = f"driven by {found.holder}" if found.holder else "no driver at work"
-    out.print(f"{found.count('done'):,} of {found.count():,} trials done; {who}{'; stopping' * found.stopping}")
+    done = f"{found.count('done'):,} of {found.count():,} trials done"
+    out.print(f"{done}; {who}{'; stopping' * found.stopping}" if planned else f"{done}; imported, there is no plan")
     for kind, groups in groupby(found.failures, key=lambda group: group.error_class):
         alike = list(groups)
         n = sum(len(group.trial_ids) for group in alike)
@@ -248,6 +252,7 @@ def _some(trial_ids: set[str]) -> str:
 
 
 cli_results.add_to(app, store_of, out)
+cli_import.add_to(app, out)
 cli_catalogue.add_to(app, out)
 cli_bench.add_to(app, out)
 

@@ -30,16 +30,25 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
             Literal["all", "pair"], typer.Option(help="architectures in all cells, or in the pair")
         ] = "all",
         csv: Annotated[Path | None, typer.Option(help="also write the whole table here")] = None,
+        across: Annotated[
+            bool,
+            typer.Option("--across", help="only pairs across datasets, and random experiments with them"),
+        ] = False,
     ) -> None:
         """Rank correlations between cells, with intervals and n."""
         import analysis
 
-        table = analysis.correlate(loaded(runs), common=common)
+        rows = loaded(runs)
+        table = analysis.correlate(rows, common=common)
+        if across:
+            table = table[table["x_dataset_id"] != table["y_dataset_id"]]
         if csv:
             for run in runs:
                 _outside(csv, store_of(run).url)
             table.to_csv(csv, index=False)
         _show_correlations(table, out)
+        if across:
+            _show_experiments(analysis.random_experiment(rows), out)
 
     @app.command(rich_help_panel="Results")
     def report(
@@ -104,16 +113,48 @@ def _show_correlations(table: Any, out: Console) -> None:
     if table.empty:
         out.print("no two cells share at least two architectures yet")
         return
-    many = len(set(table["x_dataset"]) | set(table["y_dataset"])) > 1
     view = Table(box=None, pad_edge=False)
-    for name in ("space", "x", "y"):
-        view.add_column(name, no_wrap=True)
+    view.add_column("space", no_wrap=True)
+    for name in ("x", "y"):
+        view.add_column(name, overflow="fold")
     for name in ("n", "dropped", "rho", "95 % interval", "tau"):
-        view.add_column(name, justify="right", no_wrap=True)
-    for line in table.itertuples():
-        sides = ((line.x_dataset, line.x_task), (line.y_dataset, line.y_task))
-        x, y = (f"{dataset} {task}" if many else task for dataset, task in sides)
+        view.add_column(name, justify="right", no_wrap=True, min_width=len(name))
+    for line, x, y in zip(table.itertuples(), *_cells(table, "x", "y"), strict=True):
         interval = "-" if math.isnan(line.rho_low) else f"{line.rho_low:+.2f} .. {line.rho_high:+.2f}"
         numbers = (str(line.n), str(line.n_dropped), _signed(line.rho), interval, _signed(line.tau))
         view.add_row(line.space, x, y, *numbers)
     out.print(view)
+
+
+def _show_experiments(table: Any, out: Console) -> None:
+    """The target's score of the best of m architectures by each proxy, on average over all draws."""
+    if table.empty:
+        out.print("no proxy of another dataset and no cls target share architectures: no random experiment to make")
+        return
+    out.print("\nexpected target score of the best of m architectures by the proxy")
+    sizes = [m for m in sorted(set(table["size"])) if m in (1, 4, 16, 64, 256)]
+    view = Table(box=None, pad_edge=False)
+    view.add_column("space", no_wrap=True)
+    for name in ("proxy", "target"):
+        view.add_column(name, overflow="fold")
+    for name in ("n", *(f"m = {m}" for m in sizes)):
+        view.add_column(name, justify="right", no_wrap=True, min_width=len(name))
+    proxies, targets = _cells(table, "proxy", "target")
+    grouped = table.assign(proxy=proxies, target=targets).groupby(["space", "proxy", "target", "n"], sort=False)
+    for names, lines in grouped:
+        by_size = lines.drop_duplicates("size").set_index("size")["expected"]
+        view.add_row(*map(str, names), *(f"{by_size[m]:.4g}" if m in by_size else "-" for m in sizes))
+    out.print(view)
+
+
+def _cells(table: Any, *sides: str) -> list[list[str]]:
+    """The cells on each side: tasks, with datasets and recipes where there are several."""
+    several = {
+        what: len(set().union(*(set(table[f"{side}_{what}"]) for side in sides))) > 1 for what in ("dataset", "recipe")
+    }
+    found = []
+    for side in sides:
+        parts = [table[f"{side}_dataset"]] * several["dataset"]
+        parts += [table[f"{side}_task"], *[table[f"{side}_recipe"]] * several["recipe"]]
+        found.append([" ".join(map(str, names)) for names in zip(*parts, strict=True)])
+    return found

@@ -52,8 +52,14 @@ class Status:
 
 
 def status(store: RunStore) -> Status:
-    """The state of every planned trial of a run; FileNotFoundError where there is no run."""
+    """The state of every planned trial of a run; without a plan, of every trial that has rows (they were imported).
+
+    FileNotFoundError where there is neither.
+    """
     plan = store.plan(["trial_id", *CELL])
+    if plan is None and store.listing("rows"):
+        plan = store.attempts(["trial_id", *CELL]).group_by(["trial_id", *CELL]).aggregate([])
+        plan = plan.sort_by([(name, "ascending") for name in CELL])
     if plan is None:
         raise FileNotFoundError(f"{store.url} is no run: it holds no plan.parquet; `archsweep run` makes one")
     ledger = Ledger.of(store)

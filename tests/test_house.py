@@ -1,12 +1,14 @@
 """The house itself: what is shipped is valid, what README says exists, importing stays light."""
 
 import copy
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 import yaml
@@ -110,3 +112,27 @@ def test_readme_python_runs() -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert blocks
     subprocess.run([sys.executable, "-c", "\n".join(blocks)], check=True, cwd=ROOT, timeout=300)
+
+
+def test_readme_imports_other_peoples_results_as_it_says(tmp_path: Path) -> None:
+    """The commands of that section as one script, over files as the section describes them."""
+    section = README.partition("## Other people's results")[2].partition("\n## ")[0]
+    (script,) = re.findall(r"```sh\n(.*?)```", section, flags=re.DOTALL)
+    ops = ["input", "conv3x3-bn-relu", "output"]
+    for name, matrix in (("000907", [[0, 1, 0], [0, 0, 1], [0, 0, 0]]), ("000961", [[0, 1, 1], [0, 0, 1], [0, 0, 0]])):
+        config = tmp_path / "configs/sample_based/nas_bench/cifar10/cls" / f"{name}.yaml"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(yaml.safe_dump({"NAS": {"MATRIX": matrix, "OPS": ops}}))
+    for cell in ("cifar10/cls/1", "cifar10/cls/2", "cifar10/rot/1", "imagenet/cls/1"):
+        summary = tmp_path / "summaries/nas_bench" / cell / "sweep_summary.json"
+        summary.parent.mkdir(parents=True)
+        jobs = [{"job_id": "000907", "min_test_top1": 7.5}, {"job_id": "000961", "min_test_top1": [30, 6.5]}]
+        summary.write_text(json.dumps({"job_summaries": jobs}))
+    lines = [f"{a},{d},{e},777,{50 + a}" for a in range(3) for d in ("cifar10", "cifar100") for e in (12, 200)]
+    (tmp_path / "nasbench201.csv").write_text("\n".join(["arch,dataset,epochs,seed,accuracy", *lines]))
+    archsweep = f"archsweep() {{ '{sys.executable}' -c 'from orchestrator.cli import main; main()' \"$@\"; }}\n"
+    subprocess.run(["sh", "-ec", archsweep + script], check=True, cwd=tmp_path, timeout=300)
+    rows = pd.concat(pd.read_parquet(tmp_path / "runs" / run / "rows") for run in ("release", "nb201"))
+    assert len(rows) == 8 + 12
+    assert rows.loc[rows["space"] == "nasbench101", "params"].notna().all()
+    assert (tmp_path / "runs/release/report/report.html").is_file()

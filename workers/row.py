@@ -67,6 +67,10 @@ SCHEMA = pa.schema(
         ("resumed", pa.int32()),  # epochs taken over from a checkpoint
         ("device_mem_bytes", pa.int64()),  # of a GPU; null on a CPU
         ("step_mode", pa.string()),  # graph | eager | eager: why no graph could be captured
+        # Of results that others measured, null for trainings of our own.
+        ("source", pa.string()),  # format:file#digest it was imported from
+        ("repeats", pa.int64()),  # measurements that the score is the mean of
+        ("graph", pa.string()),  # the cell as the plan has it, where the architecture is one of a known space
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )

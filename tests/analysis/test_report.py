@@ -91,7 +91,7 @@ def test_the_tables_beside_the_report(both: Path, tmp_path: Path) -> None:
 def test_the_same_rows_give_the_same_files(both: Path, tmp_path: Path) -> None:
     one, two = (analysis.report(both, tmp_path / name).parent for name in ("one", "two"))
     files = sorted(p.relative_to(one) for p in one.rglob("*.*"))
-    assert len(files) == 3 + 2 * 4
+    assert len(files) == 4 + 2 * 6
     assert all((one / f).read_bytes() == (two / f).read_bytes() for f in files)
 
 

@@ -24,6 +24,7 @@ VERBS = [
     "report",
     "query",
     "export",
+    "import",
     "list",
     "show",
     "prepare",
