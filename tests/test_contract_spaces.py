@@ -60,7 +60,7 @@ def test_same_rng_same_architecture(name):
 
 @pytest.mark.parametrize(("name", "arch"), ARCHS)
 def test_a_sampled_architecture_is_short_plain_text_in_normal_spelling(name, arch):
-    assert re.fullmatch(r"[A-Za-z0-9.+:_-]{1,120}", arch)
+    assert re.fullmatch(r"[A-Za-z0-9.+:_|~-]{1,120}", arch)
     assert spaces.get(name).normal(arch) == arch
 
 
