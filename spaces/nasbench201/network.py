@@ -36,48 +36,46 @@ class CellNetwork(nn.Module):
             }
         )
         self.reads = _reads(cell)
+        self.read = {NODES - 1, *(source for reads in self.reads for source, _ in reads)}
 
     def forward(self, x: Tensor) -> Tensor:
-        values = [x]
+        values = {0: x}
+        # By the map they are made of, which may be the value of several nodes.
         relus: dict[int, Tensor] = {}
         pooled: dict[int, Tensor] = {}
         for node, reads in enumerate(self.reads, start=1):
             parts = []
             for source, op in reads:
+                value = values[source]
                 if op == "skip_connect":
-                    parts.append(values[source])
+                    parts.append(value)
                 elif op == "avg_pool_3x3":
-                    if source not in pooled:
-                        pooled[source] = F.avg_pool2d(values[source], 3, 1, 1, count_include_pad=False)
-                    parts.append(pooled[source])
+                    if id(value) not in pooled:
+                        pooled[id(value)] = F.avg_pool2d(value, 3, 1, 1, count_include_pad=False)
+                    parts.append(pooled[id(value)])
                 else:
-                    if source not in relus:
-                        relus[source] = F.relu(values[source])
-                    parts.append(self.convs[f"{source}{node}"](relus[source]))
-            values.append(_total(parts) if parts else torch.zeros_like(x))
-        return values[-1]
+                    if id(value) not in relus:
+                        relus[id(value)] = F.relu(value)
+                    parts.append(self.convs[f"{source}{node}"](relus[id(value)]))
+            if node in self.read:
+                values[node] = _total(parts) if parts else torch.zeros_like(x)
+        return values[NODES - 1]
 
 
 def _reads(cell: Cell) -> list[list[tuple[int, str]]]:
     """For nodes 1, 2, 3 the (source, operation) that are to be computed: without what is zero or read by nobody."""
     ops = dict(zip(EDGES, cell, strict=True))
     needed = {NODES - 1}
-    for node in range(NODES - 2, -1, -1):
-        after = [(ops[node, k], k) for k in range(node + 1, NODES)]
-        if any(op in KERNELS or (op != "none" and k in needed) for op, k in after):
-            needed.add(node)
+    for (source, node), op in reversed(list(zip(EDGES, cell, strict=True))):
+        if op in KERNELS or (op != "none" and node in needed):
+            needed.add(source)
     reads: list[list[tuple[int, str]]] = []
-    zero: set[int] = set()
     for node in range(1, NODES):
-        into = [(source, ops[source, node]) for source in range(node)]
-        kept = [
-            (source, op)
-            for source, op in into
-            if op in KERNELS or (op != "none" and source not in zero and node in needed)
-        ]
-        if not kept:
-            zero.add(node)
-        reads.append(kept)
+        reads.append([])
+        for source in range(node):
+            op, zero = ops[source, node], source > 0 and not reads[source - 1]
+            if op in KERNELS or (op != "none" and node in needed and not zero):
+                reads[-1].append((source, op))
     return reads
 
 

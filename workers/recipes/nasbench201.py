@@ -1,4 +1,4 @@
-"""How NAS-Bench-201 trained every cell (Dong & Yang 2020): 200 epochs; with `override = { epochs = 12 }` the short runs.
+"""How NAS-Bench-201 trained its cells (Dong & Yang 2020): 200 epochs; `override = { epochs = 12 }` for the short runs.
 
 The short runs of the benchmark differ in nothing else: their cosine ends after 12 epochs.  On `cifar10_valid`, half of
 CIFAR-10's training images and the other half for testing, or on `cifar10`, all of them and the test split.  The
