@@ -8,6 +8,7 @@ import pandas as pd
 _SPACES = {"darts": "DARTS", "nasbench101": "NAS-Bench-101", "nasbench201": "NAS-Bench-201", "chain": "Chain"}
 _DATASETS = {
     "cifar10": "CIFAR-10",
+    "cifar10_valid": "CIFAR-10 valid",
     "cifar100": "CIFAR-100",
     "imagenet": "ImageNet",
     "imagenet16_120": "ImageNet16-120",

@@ -47,7 +47,7 @@ class Space(Protocol):
 
     @property
     def cifar_size(self) -> Size:
-        """The size of its CIFAR-10 networks in UnNAS (Liu et al. 2020), at which `min_params` is meant."""
+        """The size of its CIFAR-10 networks in UnNAS (Liu et al. 2020) or its benchmark, which `min_params` means."""
 
     def sample(self, rng: np.random.Generator) -> str:
         """One architecture, a function of the state of `rng` alone."""

@@ -40,8 +40,8 @@ def test_names_are_listed_without_importing_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_three_spaces_are_found_under_their_names():
-    assert {"chain", "darts", "nasbench101"} <= set(spaces.names())
+def test_the_spaces_are_found_under_their_names():
+    assert {"chain", "darts", "nasbench101", "nasbench201"} <= set(spaces.names())
     assert all(spaces.get(name).name == name for name in spaces.names())
 
 
@@ -60,7 +60,7 @@ def test_same_rng_same_architecture(name):
 
 @pytest.mark.parametrize(("name", "arch"), ARCHS)
 def test_a_sampled_architecture_is_short_plain_text_in_normal_spelling(name, arch):
-    assert re.fullmatch(r"[A-Za-z0-9.+:_-]{1,120}", arch)
+    assert re.fullmatch(r"[A-Za-z0-9.+:_|~-]{1,120}", arch)
     assert spaces.get(name).normal(arch) == arch
 
 

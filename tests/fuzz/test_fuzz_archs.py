@@ -14,7 +14,7 @@ import workers
 from workers import datasets, recipes, tasks
 
 BOUNDED = settings(max_examples=250, suppress_health_check=list(HealthCheck))
-ALPHABET = "c3c5c1mpidsd0123456789._+:outn \n\0\x1b,'\"٣３ﬁ[](){}*-"
+ALPHABET = "|~|~c3c5c1mpidsd0123456789._+:outn \n\0\x1b,'\"٣３ﬁ[](){}*-"
 SIZE: dict[str, Any] = {"in_channels": 3, "width": 8, "depth": 3, "stem": "cifar"}
 
 

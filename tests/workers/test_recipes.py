@@ -38,11 +38,29 @@ def test_every_space_and_task_has_a_demo(space: str, dataset: str, task: str) ->
 
 
 def test_unknown_family_and_unknown_setting_say_what_there_is() -> None:
-    with pytest.raises(LookupError, match="demo, unnas"):
+    with pytest.raises(LookupError, match="demo, nasbench201, unnas"):
         workers.recipe("fast", space="darts", dataset="cifar10", task="cls")
     with pytest.raises(LookupError, match=r"darts or nasbench101 on cifar10 or imagenet"):
         workers.recipe("unnas", space="chain", dataset="cifar10", task="cls")
-    assert names() == ["demo", "unnas"]
+    with pytest.raises(LookupError, match=r"nasbench201 on cifar10_valid or cifar10 with cls"):
+        workers.recipe("nasbench201", space="nasbench201", dataset="photos", task="cls")
+    assert names() == ["demo", "nasbench201", "unnas"]
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar10_valid"])
+def test_nasbench201_trains_classification_as_the_benchmark_and_scales_by_the_batch(dataset: str) -> None:
+    r = workers.recipe("nasbench201", space="nasbench201", dataset=dataset, task="cls")
+    assert (r.epochs, r.lr, r.batch, r.weight_decay, r.momentum) == (200, 0.1, 256, 5e-4, 0.9)
+    assert (r.nesterov, r.precise_bn, r.width, r.depth) == (True, 0, 16, 5)
+    for task in tasks.names():
+        other = workers.recipe("nasbench201", space="nasbench201", dataset=dataset, task=task)
+        assert other.lr / other.batch == r.lr / r.batch
+
+
+def test_the_short_runs_of_nasbench201_have_a_cosine_of_their_own() -> None:
+    r = workers.recipe("nasbench201", space="nasbench201", dataset="cifar10", task="cls").replace(epochs=12)
+    assert [learning_rate(r, epoch) for epoch in (0, 6)] == pytest.approx([0.1, 0.05])
+    assert learning_rate(r, 11) < 0.002
 
 
 def test_override_is_checked() -> None:

@@ -40,9 +40,9 @@ class Recipe(BaseModel):
         description="training images whose batches give the BN statistics of an evaluation; 0: running averages",
     )
     width: int = Field(
-        ge=1, le=16_384, description="channels of the first cell (darts) or of the first stack (nasbench101)"
+        ge=1, le=16_384, description="channels of the first cell (darts), stack (nasbench101) or stage (nasbench201)"
     )
-    depth: int = Field(ge=1, le=1_000, description="cells (darts) or modules a stack (nasbench101)")
+    depth: int = Field(ge=1, le=1_000, description="cells (darts), or modules a stack or stage")
     precision: Precision = Field(
         "fp32",
         description="arithmetic of convolutions and matrix products. The studies' protocol is fp32: these "

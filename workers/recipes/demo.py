@@ -11,6 +11,7 @@ from workers.recipes._recipe import Recipe
 _SIZES = {
     "darts": (4, 3, (2, 1, 1, 2)),
     "nasbench101": (8, 1, (4, 2, 2, 4)),
+    "nasbench201": (8, 1, (4, 2, 2, 4)),
     "chain": (8, 3, (4, 2, 2, 4)),
 }
 # (learning rate, training batch).  Small batches: so few images leave few steps.
