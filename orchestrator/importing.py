@@ -18,7 +18,8 @@ import pyarrow as pa
 import spaces
 import workers
 from orchestrator import lease, table_files, unnas_release
-from orchestrator.store import RunStore, conform
+from orchestrator.fold import conform
+from orchestrator.store import RunStore
 from spaces import quoted
 from workers import datasets, files
 from workers.row import parquet_bytes
