@@ -37,7 +37,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from orchestrator import deaths, environment
-from orchestrator.forgetful import Forgetful
+from orchestrator.forgetful import Forgetful, Unreported
 from orchestrator.job import Job, Outcome, perform
 from orchestrator.reach import autoscaled
 
@@ -136,10 +136,11 @@ class _Feeder(_Here, Searcher):
         return None
 
 
-class _Reporter(_Here, tune.Callback):
+class _Reporter(_Here, Unreported):
     """Tells `work` how each job ended."""
 
     def __init__(self, work: Work) -> None:
+        super().__init__()
         self._work = work
         self._began: dict[str, float] = {}
         self.refusal: str | None = None  # of a machine that joined with another environment while we ran

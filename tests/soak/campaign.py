@@ -8,6 +8,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -18,7 +19,8 @@ from pathlib import Path
 import pandas as pd
 
 from . import processes
-from .faults import DRAWN, Disk, provoke
+from .faults import DRAWN, provoke
+from .places import Folder, Place, places
 from .verdict import judge, rows
 from .world import Happened, Round
 
@@ -37,18 +39,18 @@ class Plan:
     dice: random.Random
 
 
-def schedule(seed: int, without: set[str], engines: list[str]) -> Iterator[tuple[str, float, Iterator[Plan]]]:
-    """Round by round: the engine, seconds between checkpoints, and faults without end."""
+def schedule(seed: int, engines: list[str], there: list[Place]) -> Iterator[tuple[str, Place, float, Iterator[Plan]]]:
+    """Round by round: the engine, where the run lies, seconds between checkpoints, and faults without end."""
     number = 0
     while True:
         dice = random.Random(f"{seed}/{number}")
-        engine = engines[number % len(engines)]
-        yield engine, dice.choice([0, 60]), _faults(dice, engine, without)
+        engine, place = engines[number % len(engines)], there[number % len(there)]
+        yield engine, place, dice.choice([0, 60]), _faults(dice, engine, place.fault)
         number += 1
 
 
-def _faults(dice: random.Random, engine: str, without: set[str]) -> Iterator[Plan]:
-    kinds = {kind: weight for kind, weight in DRAWN[engine].items() if kind not in without}
+def _faults(dice: random.Random, engine: str, of_place: str) -> Iterator[Plan]:
+    kinds = {kind: n for kind, n in DRAWN[engine].items() if kind == of_place or kind not in ("disk", "endpoint")}
     while True:
         (kind,) = dice.choices(list(kinds), list(kinds.values()))
         # Now and then before anything trains: while the driver plans, takes the lease, starts Ray.
@@ -94,7 +96,7 @@ def _quarantined(round: Round) -> bool:
 
 def undisturbed(folder: Path, archs: int) -> pd.DataFrame:
     """The rows of the same study, one trial after the other in one process."""
-    calm = Round(folder / "calm", str(folder / "calm" / "run"), "inline", archs, 60, {})
+    calm = Round(folder / "calm", Folder(folder), 0, "inline", archs, 60, {})
     calm.launch()
     if calm.wait() != 0:
         raise RuntimeError(f"not even the undisturbed run ended well; see {calm.folder}")
@@ -104,10 +106,9 @@ def undisturbed(folder: Path, archs: int) -> pd.DataFrame:
 def campaign(seed: int, faults: int, archs: int, engines: list[str], folder: Path) -> bool:
     """Provoke so many faults and print what they did; False where anything is amiss."""
     began = time.monotonic()
-    disk = Disk(folder / "disk")
-    without = {"disk"} if disk.refusal else set()
-    if disk.refusal:
-        print(f"skipped: disk, as none can be mounted here ({disk.refusal})")
+    there, missing = places(folder)
+    for why in missing:
+        print(f"skipped: {why}")
     print(f"seed {seed}, {faults} faults, load {os.getloadavg()[0]:.1f}; notes in {folder}", flush=True)
     happened: list[Happened] = []
     amiss: list[str] = []
@@ -115,30 +116,30 @@ def campaign(seed: int, faults: int, archs: int, engines: list[str], folder: Pat
     try:
         expected = undisturbed(folder, archs)
         print(f"undisturbed: {len(expected)} trials, {expected['wall_s'].median():.1f} s each", flush=True)
-        for number, (engine, checkpoint_s, plans) in enumerate(schedule(seed, without, engines), start=1):
+        for number, (engine, place, checkpoint_s, plans) in enumerate(schedule(seed, engines, there), start=1):
             if len(happened) >= faults:
                 break
 
-            def say(text: str, number: int = number, engine: str = engine) -> None:
-                print(f"{time.monotonic() - began:7.1f} s  round {number} ({engine}): {text}", flush=True)
+            what = f"round {number} ({engine}, {place.url(number)})"
 
-            round = Round(
-                folder / f"round-{number}", str(disk.place / "run"), engine, archs, checkpoint_s, dict(IMPATIENT)
-            )
+            def say(text: str, what: str = what) -> None:
+                print(f"{time.monotonic() - began:7.1f} s  {what}: {text}", flush=True)
+
+            round = Round(folder / f"round-{number}", place, number, engine, archs, checkpoint_s, dict(IMPATIENT))
             try:
                 suffer(round, plans, faults - len(happened), say)
                 found, again = judge(round, expected)
             finally:
                 round.end()
-            shutil.copytree(round.url, round.folder / "run")
-            shutil.rmtree(round.url)
+            place.keep(number, round.folder)
             happened += round.happened
-            amiss += [f"round {number} ({engine}): {text}" for text in found]
+            amiss += [f"{what}: {text}" for text in found]
             twice, launches, rounds = twice + again, launches + len(round.exits), rounds + 1
             say(f"ended, exits {round.exits}; " + ("; ".join(found) or "as undisturbed"))
     finally:
         processes.end_all()
-        disk.end()
+        for place in there:
+            place.end()
     _show(happened, twice)
     minutes = (time.monotonic() - began) / 60
     print(f"seed {seed}: {len(happened)} faults, {launches} launches, {rounds} runs, {len(expected)} trials each")
@@ -165,6 +166,8 @@ def main() -> None:
     words.add_argument("--engines", default=",".join(ENGINES))
     given = words.parse_args()
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
+    for number in (signal.SIGINT, signal.SIGTERM):  # what was started and mounted goes with us
+        signal.signal(number, lambda *_: sys.exit(130))
     processes.adopt()
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     os.environ["RAY_TMPDIR"] = str(folder)

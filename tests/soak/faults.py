@@ -1,12 +1,8 @@
-"""What can befall a run.  Each fault waits for nothing: it hits the round as it stands, and says whether it did."""
+"""What can befall a run.  Each fault hits the round as it stands, and says whether there was something to hit."""
 
-import contextlib
-import os
 import random
-import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from . import processes
 from .world import Happened, Round
@@ -66,18 +62,10 @@ def gcs(round: Round, rng: random.Random) -> bool:
     return True
 
 
-def disk(round: Round, rng: random.Random) -> bool:
-    """Not a byte is left on the run's disk, for a moment or until the driver gives up."""
-    ballast = Path(round.url).parent / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        for size in (2**20, 4096, 1):
-            with contextlib.suppress(OSError):
-                while file.write(b"\0" * size) == size:
-                    pass
-    try:
+def place(round: Round, rng: random.Random) -> bool:
+    """The place of the run fails (a full disk, a store that is gone), for a moment or until the driver gives up."""
+    with round.place.failing():
         _while_it_lasts(round, rng.choice([1.0, 1.0, 4.0, 10.0, 60.0]))
-    finally:
-        ballast.unlink()
     return True
 
 
@@ -92,13 +80,14 @@ KINDS: dict[str, Fault] = {
     "compactor": compactor,
     "node": node,
     "gcs": gcs,
-    "disk": disk,
+    "disk": place,
+    "endpoint": place,
 }
 # How often each is drawn where it can happen, by engine.
 DRAWN: dict[str, dict[str, int]] = {
-    "inline": {"driver": 4, "compactor": 3, "disk": 3},
-    "local": {"driver": 3, "worker": 6, "compactor": 2, "gcs": 1, "disk": 3},
-    "cluster": {"driver": 3, "worker": 4, "compactor": 2, "node": 5, "gcs": 1, "disk": 2},
+    "inline": {"driver": 4, "compactor": 3, "disk": 3, "endpoint": 3},
+    "local": {"driver": 3, "worker": 6, "compactor": 2, "gcs": 1, "disk": 3, "endpoint": 3},
+    "cluster": {"driver": 3, "worker": 4, "compactor": 2, "node": 5, "gcs": 1, "disk": 2, "endpoint": 2},
 }
 
 
@@ -111,22 +100,3 @@ def provoke(round: Round, kind: str, rng: random.Random) -> bool:
     if not hit:
         round.happened.remove(happened)
     return hit
-
-
-class Disk:
-    """A small disk of its own for runs, where one can be mounted."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        place.mkdir()
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], capture_output=True, text=True
-        )
-        self.refusal = mounted.stderr.strip() if mounted.returncode else None
-        if os.path.ismount(place) == bool(self.refusal):
-            raise RuntimeError(f"{place}: mounted or not? {self.refusal}")
-
-    def end(self) -> None:
-        """Unmount it, whoever still uses it."""
-        if not self.refusal:
-            subprocess.run(["umount", "-l", str(self.place)], check=True)

@@ -4,6 +4,7 @@ import io
 from collections import Counter, defaultdict
 from typing import Any
 
+import fsspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,14 +20,10 @@ CURVES = ["curve_train_loss", "curve_test_score"]
 def rows(url: str, prefix: str = "part-") -> pd.DataFrame:
     """What lies below `rows/` of a run, one line a row, superseded ones only when asked for by `prefix`."""
     store = RunStore(url)
-    names = sorted(path.rsplit("/", 1)[-1] for path in _listed(store))
+    fs, root = fsspec.url_to_fs(store.at("rows"), use_listings_cache=False)
+    names = sorted(path.rsplit("/", 1)[-1] for path in fs.ls(root, detail=False, refresh=True))
     tables = [pq.read_table(io.BytesIO(store.read("rows", n))) for n in names if n.startswith(prefix)]
     return pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=[*KEYS, "status"])
-
-
-def _listed(store: RunStore) -> list[str]:
-    store._fs.invalidate_cache()
-    return store._fs.ls(f"{store._root}/rows", detail=False)
 
 
 def judge(round: Round, undisturbed: pd.DataFrame) -> tuple[list[str], int]:

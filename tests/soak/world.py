@@ -15,6 +15,7 @@ import analysis
 
 from . import processes
 from .cluster import Cluster
+from .places import Place
 
 STUCK_S = 300.0  # without a training begun or ended
 KEYS = ["trial_id", "launch", "attempt"]
@@ -58,7 +59,8 @@ class Round:
     """A run from the first driver to the last."""
 
     folder: Path  # notes, logs, the study file
-    url: str  # the run
+    place: Place
+    number: int
     engine: str  # inline, local (a Ray of the driver's own) or cluster
     archs: int
     checkpoint_s: float
@@ -69,6 +71,11 @@ class Round:
     exits: list[int] = field(default_factory=list)
     seen: set[tuple[str, ...]] = field(default_factory=set)  # ok rows that a reader saw
     complaints: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """The run."""
+        return self.place.url(self.number)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
