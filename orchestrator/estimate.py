@@ -55,7 +55,18 @@ def _guess(row: Mapping[str, Any], recipe: Recipe, device: str) -> float:
 
 def rate_of(store: RunStore) -> dict[tuple[str, str], float]:
     """Median seconds per multiply-add of the finished trials, by (space, task)."""
-    columns = ["trial_id", "status", "space", "task", "dataset", "dataset_id", "macs", "train_s", "recipe_json", "diverged"]
+    columns = [
+        "trial_id",
+        "status",
+        "space",
+        "task",
+        "dataset",
+        "dataset_id",
+        "macs",
+        "train_s",
+        "recipe_json",
+        "diverged",
+    ]
     found: dict[tuple[str, str], list[float]] = {}
     for row in store.attempts(columns).to_pylist():
         if row["status"] != "ok" or row["diverged"] or not row["train_s"] or not row["macs"]:

@@ -117,6 +117,6 @@ def is_read(name: str, dataset_id: str) -> bool:
 def _check(dataset: Dataset, choice: Choice | None) -> None:
     if choice not in (None, Choice()):
         raise ValueError(
-            f"{dataset.name} has no mode, fraction, short_side or skip_broken: they belong to datasets of images of many "
-            "sizes (imagenet)"
+            f"{dataset.name} has no mode, fraction, short_side or skip_broken: they belong to images of many sizes "
+            "(imagenet)"
         )

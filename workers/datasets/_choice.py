@@ -1,7 +1,7 @@
 """Which form of a varied dataset a study trains on; part of every trial's identity, spelled out in `dataset_id`.
 
-    imagenet-exact-<16 hex>                the original files
-    imagenet-array256-f0_1-<16 hex>        a tenth of the training images, scaled to a shorter side of 256 px
+imagenet-exact-<16 hex>                the original files
+imagenet-array256-f0_1-<16 hex>        a tenth of the training images, scaled to a shorter side of 256 px
 """
 
 import re

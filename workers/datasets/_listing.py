@@ -1,8 +1,8 @@
 """What lies in an ImageNet folder, before any image is opened.
 
-    train/<wnid>/*.JPEG   val/<wnid>/*.JPEG          the usual layout
-    train/<wnid>/*.JPEG   val/ILSVRC2012_val_*.JPEG  as unpacked, with the devkit's ground truth beside it
-    train-*.parquet       validation-*.parquet       shards of encoded images (here or in data/), as hubs keep them
+train/<wnid>/*.JPEG   val/<wnid>/*.JPEG          the usual layout
+train/<wnid>/*.JPEG   val/ILSVRC2012_val_*.JPEG  as unpacked, with the devkit's ground truth beside it
+train-*.parquet       validation-*.parquet       shards of encoded images (here or in data/), as hubs keep them
 """
 
 import hashlib
@@ -141,7 +141,8 @@ def _flat(root: Path, rank: dict[str, int], files: dict[str, str]) -> list[Entry
         place = int(number[1]) - 1 if number else -1
         if not 0 <= place < len(truth):
             raise ValueError(
-                f"{root / image.file}: its name ends in no number from 00000001 to {len(truth):08d}, the lines of {TRUTH}"
+                f"{root / image.file}: its name ends in no number from 00000001 to {len(truth):08d}, "
+                f"the lines of {TRUTH}"
             )
         wnid = wnid_of.get(truth[place], "")
         if wnid not in rank:

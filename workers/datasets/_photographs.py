@@ -26,7 +26,7 @@ from workers.datasets._choice import UNREAD, Choice
 from workers.datasets._chunks import Chunk, Keep, Plan
 from workers.datasets._dataset import SPLITS, Dataset, Labels, Pixels
 from workers.datasets._decoding import BrokenImageError, decoded
-from workers.datasets._listing import Entry, Listing, find
+from workers.datasets._listing import Listing, find
 from workers.datasets._rehearsal import Pace, rehearse
 
 log = logging.getLogger(__name__)
@@ -289,5 +289,3 @@ def _below(root: Path | None, name: str) -> Path | None:
     if root is None:
         return None
     return next((folder for folder in (root / name, root) if (folder / "train").is_dir()), root)
-
-

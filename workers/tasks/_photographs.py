@@ -22,9 +22,7 @@ def shift(light: Tensor, dataset: Dataset) -> Tensor:
     if dataset.varied is None:
         raise ValueError(f"{dataset.name} has no axes of colours")
     along = constant(dataset.varied.light, light.device) * light
-    r, g, b = (
-        sum(along[:, k] * axis[channel] for k, axis in enumerate(dataset.varied.axes)) for channel in range(3)
-    )
+    r, g, b = (sum(along[:, k] * axis[channel] for k, axis in enumerate(dataset.varied.axes)) for channel in range(3))
     return torch.stack([r, g, b], dim=1)  # type: ignore[list-item]
 
 
