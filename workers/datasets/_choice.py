@@ -53,9 +53,9 @@ class Choice:
         )
 
     @classmethod
-    def of(cls, dataset_id: str) -> Self:
+    def of(cls, dataset_id: str | None) -> Self:
         """The choice that an id spells; that of the defaults where it spells none."""
-        found = _ID.fullmatch(dataset_id)
+        found = _ID.fullmatch(dataset_id or "")
         if found is None:
             return cls()
         return cls(
