@@ -31,11 +31,11 @@ def developed(pixels: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Ten
 
     Without draws only normalised.
     """
+    planes = pixels.permute(0, 3, 1, 2).contiguous()  # while they are bytes: a quarter of the memory to move
     if "flip" in draws:
-        pixels = torch.where(draws["flip"][:, None, None, None], pixels.flip(2), pixels)
+        planes = torch.where(draws["flip"][:, None, None, None], planes.flip(3), planes)
     scale, start = scales(draws.get("light"), len(pixels), pixels.device, dataset)
-    planes = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-    return torch.addcmul(start[..., None, None], planes, scale[:, None, None])
+    return (planes.to(torch.float32) * scale[:, None, None]).add_(start[..., None, None])
 
 
 def scales(light: Tensor | None, n: int, device: torch.device, dataset: Dataset) -> tuple[Tensor, Tensor]:
