@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -47,14 +47,23 @@ def add_to(app: typer.Typer, out: Console) -> None:
         data_root: Annotated[Path | None, typer.Option(help="folder that holds the dataset's folder")] = None,
         cache_dir: Annotated[Path | None, typer.Option(help="where arrays go; default ~/.cache/archsweep")] = None,
         download: Annotated[bool, typer.Option("--download", help="fetch it to data_root first (cifar10)")] = False,
+        mode: Annotated[str, typer.Option(help="exact or array (imagenet); default array with --short-side")] = "",
+        short_side: Annotated[int | None, typer.Option(help="pixels that mode array keeps (imagenet)")] = None,
+        fraction: Annotated[float, typer.Option(help="of the training images (imagenet)")] = 1.0,
+        skip_broken: Annotated[bool, typer.Option("--skip-broken", help="leave out broken images (imagenet)")] = False,
     ) -> None:
-        """Decode a dataset once into this node's array cache."""
+        """Decode a dataset once into this node's cache; again: go on, or verify."""
         if download:
             _download(dataset, data_root)
-        arrays = datasets.prepare(dataset, data_root, cache_dir)
-        out.print(
-            f"{arrays.dataset_id}: {len(arrays.train.images):,} training and {len(arrays.test.images):,} test images"
-        )
+        mode = mode or ("exact" if short_side is None else "array")
+        side = datasets.Choice.short_side if short_side is None else short_side
+        choice = datasets.Choice(cast(Any, mode), fraction, side, skip_broken)
+
+        def note(text: str) -> None:
+            out.print(text, style="dim", markup=False, soft_wrap=True)
+
+        arrays = datasets.prepare(dataset, data_root, cache_dir, choice=choice, check=True, note=note)
+        out.print(f"{arrays.dataset_id}: {len(arrays.train):,} training and {len(arrays.test):,} test images")
 
     @app.command(rich_help_panel="Catalogue")
     def doctor(

@@ -38,19 +38,35 @@ def _recipe(text: str) -> Recipe:
 def multiply_adds(row: Mapping[str, Any], recipe: Recipe) -> float:
     """Of a whole training: forward and backward over the training split, statistics, and the evaluations."""
     dataset, task = datasets.get(row["dataset"]), tasks.get(row["task"])
-    a_step = 3 * dataset.train_images + recipe.precise_bn + dataset.test_images
+    a_step = 3 * _train_images(row) + recipe.precise_bn + dataset.test_images
     return float(row["macs"]) * task.views * a_step * recipe.epochs
+
+
+def _train_images(row: Mapping[str, Any]) -> int:
+    """Of the published set, or of the fraction that is trained on."""
+    return round(datasets.get(row["dataset"]).train_images * datasets.Choice.of(row["dataset_id"]).fraction)
 
 
 def _guess(row: Mapping[str, Any], recipe: Recipe, device: str) -> float:
     """Seconds of a training that nothing is known of but its size."""
-    steps = recipe.epochs * datasets.get(row["dataset"]).train_images // recipe.batch
+    steps = recipe.epochs * _train_images(row) // recipe.batch
     return max(multiply_adds(row, recipe) / GUESS[device], steps * LEAST_STEP_S[device])
 
 
 def rate_of(store: RunStore) -> dict[tuple[str, str], float]:
     """Median seconds per multiply-add of the finished trials, by (space, task)."""
-    columns = ["trial_id", "status", "space", "task", "dataset", "macs", "train_s", "recipe_json", "diverged"]
+    columns = [
+        "trial_id",
+        "status",
+        "space",
+        "task",
+        "dataset",
+        "dataset_id",
+        "macs",
+        "train_s",
+        "recipe_json",
+        "diverged",
+    ]
     found: dict[tuple[str, str], list[float]] = {}
     for row in store.attempts(columns).to_pylist():
         if row["status"] != "ok" or row["diverged"] or not row["train_s"] or not row["macs"]:

@@ -138,7 +138,8 @@ def plan(study: Study) -> Plan:
     samples, roots = {}, {}
     for number, sweep in enumerate(study.sweeps):
         root = study.root_of(sweep.dataset)
-        dataset_id = datasets.identify(sweep.dataset.name, root, study.execution.cache_dir)
+        chosen = sweep.dataset
+        dataset_id = datasets.identify(chosen.name, root, study.execution.cache_dir, chosen.choice)
         roots[dataset_id] = root
         asked = (sweep.architectures.sample or 1) * len(sweep.tasks) * len(sweep.seeds)
         if asked > _MOST:

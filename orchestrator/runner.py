@@ -116,12 +116,21 @@ def _settings(study: Study, store: RunStore, roots: Mapping[str, Path | None], l
     )
 
 
-def _prepare_data(study: Study, roots: Mapping[str, Path | None], rows: list[dict[str, Any]]) -> None:
+def _prepare_data(
+    study: Study, roots: Mapping[str, Path | None], rows: list[dict[str, Any]], note: Callable[[str], None]
+) -> None:
     """Decode what the trials need before any starts, so that missing data is one clear error."""
+    wanted = sorted({(r["dataset"], r["dataset_id"]) for r in rows})
+    for dataset, dataset_id in wanted:
+        if not datasets.is_read(dataset, dataset_id):
+            raise FileNotFoundError(
+                f"the trials of {dataset} have no names before its files are listed: there are none at "
+                f"{roots[dataset_id]}; give their folder as data_root or as the dataset's path"
+            )
     if os.environ.get("RAY_ADDRESS"):
         return  # the data lies on the nodes of the cluster; every node prepares its own
-    for dataset, dataset_id in sorted({(r["dataset"], r["dataset_id"]) for r in rows}):
-        datasets.prepare(dataset, roots[dataset_id], study.execution.cache_dir, expect=dataset_id)
+    for dataset, dataset_id in wanted:
+        datasets.prepare(dataset, roots[dataset_id], study.execution.cache_dir, expect=dataset_id, note=note)
 
 
 def run(
@@ -192,7 +201,7 @@ def _launch(
     todo = [row for row in chosen if ledger.state(row["trial_id"]) in ("left", "failed")][:limit]
     if not todo:
         return _summary(ledger, ids, 0, stopped=False)
-    _prepare_data(study, planned.roots, todo)
+    _prepare_data(study, planned.roots, todo, note)
     with contextlib.ExitStack() as stack:
         gpus = _start_engine(study, stack, note)
         work = Work(store, todo, ledger, _settings(study, store, planned.roots, launch, gpus), len(table))

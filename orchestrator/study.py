@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 import spaces
 from workers import datasets, tasks
+from workers.datasets import SIDES
 from workers.recipes import Recipe, recipe
 from workers.secrets import LOGIN, scrub
 
@@ -64,10 +65,31 @@ class Architectures(_Part):
 
 
 class DatasetChoice(_Part):
-    """A dataset by name, and the folder it lies in where that is not under the study's data_root."""
+    """A dataset by name, the folder it lies in where that is not under the study's data_root, and which form of it.
+
+    Mode, fraction, short_side and skip_broken are for ImageNet, and part of every trial's identity.
+    """
 
     name: str
     path: Place | None = None
+    mode: Literal["exact", "array"] = Field(
+        "exact", description="decode original files in every epoch, as the papers do, or once a node and for all"
+    )
+    fraction: float = Field(1.0, gt=0, le=1, description="of the training images, equally of each class")
+    short_side: int = Field(256, ge=SIDES[0], le=SIDES[1], description="pixels that mode array keeps of an image")
+    skip_broken: bool = Field(False, description="leave out images that cannot be decoded, instead of stopping")
+
+    @property
+    def choice(self) -> datasets.Choice:
+        """The form of the dataset."""
+        return datasets.Choice(self.mode, self.fraction, self.short_side, self.skip_broken)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        known = self.name in datasets.names()
+        if self.choice != datasets.Choice() and known and datasets.get(self.name).varied is None:
+            raise ValueError(f"{self.name} has one form only: mode, fraction, short_side, skip_broken are for imagenet")
+        return self
 
 
 class Sweep(_Part):

@@ -77,7 +77,8 @@ def test_draws_follow_from_the_generator(task: Task, dataset: Dataset, train: bo
         assert len(once[name]) == 100
         assert once[name].device.type == "cpu"
     # The draws of an epoch are made at once: they must stay small beside the images themselves.
-    assert sum(d.numel() * d.element_size() for d in once.values()) <= 100 * 32
+    images = 100 * task.side(dataset) ** 2 * 3
+    assert sum(d.numel() * d.element_size() for d in once.values()) <= images / 96
 
 
 @cells
@@ -184,7 +185,31 @@ def test_images_of_another_size_are_refused(task: Task, dataset: Dataset) -> Non
     with pytest.raises(ValueError, match=rf"right is \(B, {task.side(dataset)}"):
         task.batch(images[:, 1:, 1:], labels, draws, dataset)
     with pytest.raises(ValueError, match="uint8"):
-        task.batch(images.float(), labels, draws, dataset)
+        task.batch(images.double(), labels, draws, dataset)
+    if dataset.varied is None:
+        with pytest.raises(ValueError, match="uint8"):
+            task.batch(images.float(), labels, draws, dataset)
+
+
+@cells
+@pytest.mark.parametrize("train", [True, False])
+def test_every_cut_lies_within_its_image(task: Task, dataset: Dataset, train: bool) -> None:
+    sizes = torch.randint(1, 700, (200, 2), generator=generator(5))
+    draws = task.draw(200, dataset, generator(), train)
+    if dataset.varied is None:
+        with pytest.raises(ValueError, match="seen whole"):
+            task.cuts(sizes, draws, dataset)
+        return
+    cuts = task.cuts(sizes, draws, dataset)
+    corner, box, resized, square = cuts[:, :2], cuts[:, 2:4], cuts[:, 4:6], cuts[:, 6:]
+    assert cuts.dtype == torch.int64
+    assert corner.min() >= 0
+    assert box.min() >= 1
+    assert (corner + box <= sizes).all()
+    assert square.min() >= 0
+    assert (square + task.side(dataset) <= resized).all()
+    for which in (slice(0, 1), slice(1, 200)):
+        assert torch.equal(task.cuts(sizes[which], part(draws, which), dataset), cuts[which])
 
 
 def count_macs(net: nn.Module, inputs: Tensor) -> int:

@@ -356,7 +356,7 @@ def test_a_note_in_the_cache_names_nothing_outside_it(tmp_path: Path) -> None:
 def test_a_lock_that_is_a_link_empties_no_file(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("mine")
     (tmp_path / ".name.lock").symlink_to(tmp_path / "victim")
-    with _arrays._lock(tmp_path, "name"):
+    with _arrays.lock(tmp_path, "name"):
         pass
     assert (tmp_path / "victim").read_text() == "mine"
 

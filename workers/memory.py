@@ -21,7 +21,9 @@ def training_bytes(trial: Trial) -> int:
         net = build_network(trial)
         inputs = torch.empty(recipe.batch * task.views, *task.element(dataset))
     weights = sum(p.numel() * p.element_size() for p in net.parameters())
-    images = (dataset.train_images + dataset.test_images) * dataset.size**2 * 3
+    # Of images of many sizes only the batches are on the device.
+    resident = dataset.train_images + dataset.test_images if dataset.varied is None else 0
+    images = resident * dataset.size**2 * 3
     return _WEIGHT_COPIES * weights + saved_bytes(net, inputs) + images
 
 

@@ -4,7 +4,8 @@ It never asks which task it is.  All random draws of an epoch are made at once, 
 step; nothing here reads a number back from the device, so an epoch is one uninterrupted queue of work, and a GPU can
 record a step, from the choice of its images to the optimiser, and replay it (workers/captured.py).
 
-A *part* is what one step is made of: `image`, positions in the split, int64 (B,), and the task's draws for them.
+A *part* is what one step is made of: `image`, positions in the split, int64 (B,), and the task's draws for them; or the
+images themselves, where they do not lie on the device (workers/feed.py).
 Shapes: N images of a split, B images of a batch, H, W pixels.
 """
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from workers import datasets, tasks
 from workers.captured import Captured, Part, Recorder
 from workers.datasets import Split
+from workers.feed import PLACES, Source, slices
 from workers.recipes import Recipe
 from workers.seeds import stream
 from workers.trial import Trial
@@ -37,6 +39,18 @@ class Images:
         """On the CPU the pages of the node's prepared array, shared by all trials; else a copy on the device."""
         return cls(torch.from_numpy(split.images).to(device), torch.from_numpy(split.labels).to(device))
 
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def parts(self, drawn: Part, size: int) -> Iterator[Part]:
+        """Parts of positions: all that was drawn goes to the device at once."""
+        return slices({name: values.to(self.pixels.device) for name, values in drawn.items()}, size)
+
+    def look_up(self, part: Part) -> tuple[Tensor, Tensor]:
+        """The images at a part's positions."""
+        # index_select copies whole images, which indexing does not.
+        return self.pixels.index_select(0, part["image"]), self.labels[part["image"]]
+
 
 @dataclass(frozen=True)
 class Training:
@@ -45,15 +59,15 @@ class Training:
     trial: Trial
     net: nn.Module
     optimizer: torch.optim.Optimizer
-    train: Images
-    test: Images
+    train: Source
+    test: Source
     device: torch.device
     record: Recorder | None = None  # how steps are captured; None: every operation is queued by itself
 
     @property
     def steps(self) -> int:
         """Steps an epoch; the last partial batch is dropped."""
-        return len(self.train.pixels) // self.trial.recipe.batch
+        return len(self.train) // self.trial.recipe.batch
 
     @cached_property
     def learning(self) -> "Repeated":
@@ -72,27 +86,24 @@ class Training:
     def parts(self, purpose: str, epoch: int, steps: int) -> Iterator[Part]:
         """`steps` parts of the training split, in the order of the (purpose, epoch) stream."""
         size, generator = self.trial.recipe.batch, self._stream(purpose, epoch)
-        order = torch.randperm(len(self.train.pixels), generator=generator)[: steps * size]
+        order = torch.randperm(len(self.train), generator=generator)[: steps * size]
         return self._parts(order, generator, size, train=True)
 
     def test_parts(self) -> Iterator[Part]:
         """The whole test split in order, the same parts at every evaluation of every architecture."""
-        order = torch.arange(len(self.test.pixels))
+        order = torch.arange(len(self.test))
         return self._parts(order, self._stream("test", 0), self.trial.recipe.test_batch, train=False)
 
     def _parts(self, order: Tensor, generator: torch.Generator, size: int, train: bool) -> Iterator[Part]:
         task, dataset = tasks.get(self.trial.task), datasets.get(self.trial.dataset)
         drawn = {"image": order, **task.draw(len(order), dataset, generator, train=train)}
-        drawn = {name: values.to(self.device) for name, values in drawn.items()}
-        for start in range(0, len(order), size):
-            yield {name: values[start : start + size] for name, values in drawn.items()}
+        return (self.train if train else self.test).parts(drawn, size)
 
-    def batch(self, split: Images, part: Part) -> tuple[Tensor, Tensor]:
+    def batch(self, split: Source, part: Part) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a part."""
         task, dataset = tasks.get(self.trial.task), datasets.get(self.trial.dataset)
-        draws = {name: values for name, values in part.items() if name != "image"}
-        # index_select copies whole images, which indexing does not.
-        return task.batch(split.pixels.index_select(0, part["image"]), split.labels[part["image"]], draws, dataset)
+        draws = {name: values for name, values in part.items() if name not in PLACES}
+        return task.batch(*split.look_up(part), draws, dataset)
 
     def batches(self, purpose: str, epoch: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
         """`steps` augmented batches of the training split, in the order of the (purpose, epoch) stream."""

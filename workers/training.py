@@ -15,6 +15,7 @@ from torch import nn
 import spaces
 from workers import checkpoint, datasets, provenance, tasks
 from workers.captured import Recorder, cuda_graph
+from workers.feed import Fed, Source
 from workers.network import build_network, cost
 from workers.seeds import seed_of
 from workers.train import Images, Training, evaluate, precise_bn, train_epoch
@@ -71,14 +72,24 @@ def _prepare(
     """Network, optimiser and images of a trial, as they are before the first epoch."""
     arrays = datasets.prepare(trial.dataset, data_root, cache_dir, expect=trial.dataset_id)
     recipe = trial.recipe
-    if recipe.batch > len(arrays.train.images):
+    if recipe.batch > len(arrays.train):
         raise ValueError(
-            f"a batch of {recipe.batch} images is more than the {len(arrays.train.images)} training images of "
+            f"a batch of {recipe.batch} images is more than the {len(arrays.train)} training images of "
             f"{trial.dataset_id}; override batch with a smaller one"
         )
     net, optimizer = learner(trial, device)
-    train, test = (Images.of(split, device) for split in (arrays.train, arrays.test))
+    train, test = (_source(split, trial, device) for split in (arrays.train, arrays.test))
     return Training(trial, net, optimizer, train, test, device, record)
+
+
+def _source(split: datasets.Split | datasets.Photographs, trial: Trial, device: torch.device) -> Source:
+    """Small images whole on the device; of large ones the cuts that the task takes."""
+    if isinstance(split, datasets.Split):
+        return Images.of(split, device)
+    task, dataset = tasks.get(trial.task), datasets.get(trial.dataset)
+    # What was rounded when it was stored may be rounded again; from original files nothing is.
+    dtype = torch.uint8 if split.keep == "pixels" else torch.float32
+    return Fed(split, lambda sizes, draws: task.cuts(sizes, draws, dataset), task.side(dataset), dtype, device)
 
 
 def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:

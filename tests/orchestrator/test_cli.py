@@ -254,7 +254,10 @@ MISTAKES = [
     (["show", "c3_c5", "--space", "dart"], "no .*space 'dart'"),
     (["prepare", "cifar"], "no dataset 'cifar'; have cifar10"),
     (["prepare", "cifar10"], "cifar10"),
-    (["prepare", "imagenet", "--data-root", "."], "[Rr]eader"),
+    (["prepare", "imagenet", "--data-root", "."], "no imagenet at"),
+    (["prepare", "cifar10", "--mode", "array"], "imagenet"),
+    (["prepare", "imagenet", "--mode", "arrays"], "exact or array"),
+    (["prepare", "imagenet", "--fraction", "1.5"], "at most 1"),
     (["retry", "demo"], "--failed, --class CLASS or --trial ID"),
 ]
 

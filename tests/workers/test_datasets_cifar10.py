@@ -194,11 +194,6 @@ def test_where_nothing_lies_the_error_says_what_would(tmp_path: Path) -> None:
         datasets.prepare("cifar10", tmp_path, tmp_path / "c")
 
 
-def test_imagenet_says_what_works_without_it(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"still to come.*Plans, networks and their costs work"):
-        datasets.prepare("imagenet", tmp_path, tmp_path / "c")
-
-
 def test_the_small_subset_is_not_the_published_set(data: Path, tmp_path: Path) -> None:
     if not (data / "cifar10_small").is_dir():
         pytest.skip("no cifar10_small")

@@ -47,7 +47,15 @@ def plain(t: Training) -> baseline_data.Images:
     """The plain data path over the images of a training."""
     dataset = datasets.get(t.trial.dataset)
     how = baseline_data.transforms(dataset.mean, dataset.std, centres())
-    return baseline_data.Images(t.train.pixels.cpu().numpy(), t.train.labels.cpu().numpy(), t.trial.task, how)
+    images = resident(t)
+    return baseline_data.Images(images.pixels.cpu().numpy(), images.labels.cpu().numpy(), t.trial.task, how)
+
+
+def resident(t: Training) -> Images:
+    """The training images of a benchmark, which lie on the device."""
+    if not isinstance(t.train, Images):
+        raise TypeError(f"the benchmark is of images on the device; {t.trial.dataset} is fed from the CPU")
+    return t.train
 
 
 def gate(t: Training, baseline: baseline_data.Images, count: int = 128) -> dict[str, Any]:
@@ -56,7 +64,8 @@ def gate(t: Training, baseline: baseline_data.Images, count: int = 128) -> dict[
     count = min(count, len(baseline))
     draws = task.draw(count, dataset, torch.Generator().manual_seed(1), train=True)
     moved = {name: drawn.to(t.device) for name, drawn in draws.items()}
-    inputs, targets = task.batch(t.train.pixels[:count], t.train.labels[:count], moved, dataset)
+    images = resident(t)
+    inputs, targets = task.batch(images.pixels[:count], images.labels[:count], moved, dataset)
     items = [baseline.item(i, {name: _plain(drawn[i]) for name, drawn in draws.items()}) for i in range(count)]
     expected, wanted = baseline_data.flattened(task.name, *default_collate(items))
     found = {

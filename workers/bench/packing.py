@@ -112,7 +112,7 @@ def work(load: Load, ready: Barrier, answers: "Queue[dict[str, Any]]") -> None:
         answers.put(
             {
                 "steps_per_s": steps / seconds,
-                "test_images_per_s": len(ts[0].test.pixels) / (time.perf_counter() - began),
+                "test_images_per_s": len(ts[0].test) / (time.perf_counter() - began),
                 "mode": ts[0].learning.work.mode,
                 "peak_mem_bytes": provenance.peak_memory(ts[0].device),
             }

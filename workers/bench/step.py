@@ -19,8 +19,9 @@ from workers.bench.baseline_step import Library, Plain
 from workers.bench.data import DATASET, training
 from workers.bench.timing import Ceiling, Paired, conditions, cpu_seconds, cuda_seconds, interleaved
 from workers.captured import Part, cuda_graph
+from workers.feed import Source
 from workers.recipes import Recipe
-from workers.train import Images, Training, train_epoch
+from workers.train import Training, train_epoch
 from workers.training import learner
 
 TOLERANCE = 1e-9  # of outputs and gradients in float64, relative to the largest
@@ -46,7 +47,7 @@ class Ready(Training):
     def parts(self, purpose: str, epoch: int, steps: int) -> Iterator[Part]:
         return ({"inputs": inputs, "targets": targets} for inputs, targets in self.ready[:steps])
 
-    def batch(self, split: Images, part: Part) -> Batch:
+    def batch(self, split: Source, part: Part) -> Batch:
         return part["inputs"], part["targets"]
 
 

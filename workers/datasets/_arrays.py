@@ -1,4 +1,4 @@
-"""The node-local cache: a dataset is decoded once, then every process of the machine maps the same arrays.
+"""The node-local cache of small datasets: one is decoded once, then every process of the machine maps the same arrays.
 
     <cache_dir>/arrays/<dataset_id>/{train,test}-{images,labels}.npy     content, named by its digest
     <cache_dir>/sources/<fingerprint>.json                               which files hold which content
@@ -40,6 +40,9 @@ class Split:
     images: Images
     labels: Labels
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
 
 @dataclass(frozen=True)
 class Arrays:
@@ -58,13 +61,13 @@ def identify(name: str, data_root: Where = None, cache_dir: Where = None) -> str
     """
     dataset = _dataset(name)
     try:
-        files = dataset.files(_path(data_root))
+        files = dataset.files(path_of(data_root))
     except FileNotFoundError:
         if dataset.published_id is None:
             raise
         return dataset.published_id
     known = _known(cache_folder(cache_dir), _fingerprint(dataset, files))
-    return known or content_id(dataset.name, _decode(dataset, _path(data_root)))
+    return known or content_id(dataset.name, _decode(dataset, path_of(data_root)))
 
 
 def prepare(name: str, data_root: Where = None, cache_dir: Where = None, expect: str | None = None) -> Arrays:
@@ -75,7 +78,7 @@ def prepare(name: str, data_root: Where = None, cache_dir: Where = None, expect:
     ones are decoded again. ValueError naming both ids where the data is another than `expect`;
     FileNotFoundError where there is neither data nor a cached copy; OSError where the cache is not writable.
     """
-    dataset, cache, root = _dataset(name), cache_folder(cache_dir), _path(data_root)
+    dataset, cache, root = _dataset(name), cache_folder(cache_dir), path_of(data_root)
     if expect is not None and (arrays := _open(cache, expect)):
         return arrays
     try:
@@ -88,7 +91,7 @@ def prepare(name: str, data_root: Where = None, cache_dir: Where = None, expect:
     fingerprint = _fingerprint(dataset, files)
     arrays = _remembered(cache, fingerprint)
     if arrays is None:
-        with _writing(cache), _lock(cache / "sources", fingerprint):
+        with writing(cache), lock(cache / "sources", fingerprint):
             # Another process may have decoded the files while this one waited.
             arrays = _remembered(cache, fingerprint)
             if arrays is None:
@@ -108,13 +111,14 @@ def _dataset(name: str) -> Dataset:
     return get(name)
 
 
-def _path(folder: Where) -> Path | None:
+def path_of(folder: Where) -> Path | None:
+    """A folder as an absolute path."""
     return None if folder is None else Path(os.path.expanduser(folder)).absolute()
 
 
 def cache_folder(cache_dir: Where = None) -> Path:
     """The cache's folder: as given, else `archsweep` below XDG_CACHE_HOME or ~/.cache."""
-    given = _path(cache_dir)
+    given = path_of(cache_dir)
     if given is not None:
         return given
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -187,17 +191,17 @@ def _store(
     folder = cache / "arrays" / dataset_id
     folder.mkdir(parents=True, exist_ok=True)
     for split, images, labels in content:
-        _publish(folder / f"{split}-images.npy", lambda file, a=images: np.save(file, a))  # type: ignore[misc]
-        _publish(folder / f"{split}-labels.npy", lambda file, a=labels: np.save(file, a))  # type: ignore[misc]
+        publish(folder / f"{split}-images.npy", lambda file, a=images: np.save(file, a))  # type: ignore[misc]
+        publish(folder / f"{split}-labels.npy", lambda file, a=labels: np.save(file, a))  # type: ignore[misc]
     note = json.dumps({"dataset_id": dataset_id, "files": [str(file) for file in files]}, indent=1)
-    _publish(cache / "sources" / f"{fingerprint}.json", lambda file: file.write(note.encode()))
+    publish(cache / "sources" / f"{fingerprint}.json", lambda file: file.write(note.encode()))
     arrays = _open(cache, dataset_id)
     if arrays is None:
         raise OSError(f"the arrays just written to {folder} do not read back; check the disk or its free space")
     return arrays
 
 
-def _publish(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def publish(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """A file that is there whole or not at all, whoever reads it and whenever the machine stops."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
@@ -211,10 +215,10 @@ def _publish(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 @contextmanager
-def _writing(cache: Path) -> Iterator[None]:
+def writing(cache: Path, parts: Sequence[str] = ("arrays", "sources")) -> Iterator[None]:
     """Makes the cache's folders, and turns the system's refusals to write there into advice."""
     try:
-        for part in ("arrays", "sources"):
+        for part in parts:
             (cache / part).mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
@@ -229,7 +233,7 @@ def _writing(cache: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _lock(folder: Path, name: str) -> Iterator[None]:
+def lock(folder: Path, name: str) -> Iterator[None]:
     """One process of this machine at a time; gone with the process that held it."""
     with (folder / f".{name}.lock").open("ab") as file:
         # Some file systems have no locks: then two processes decode the same files, which harms nobody.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 SplitName = Literal["train", "test"]
 Images = npt.NDArray[np.uint8]  # (N, H, W, 3), RGB
+Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB
 Labels = npt.NDArray[np.int64]  # (N,)
 SPLITS: tuple[SplitName, SplitName] = ("train", "test")
 
@@ -41,6 +42,17 @@ class Jigsaw:
     def permutations(self) -> int:
         """Classes of the task: all 24 orders of a 2x2 grid, 1,000 well separated ones of a 3x3 grid."""
         return {2: 24, 3: 1000}[self.grid]
+
+
+@dataclass(frozen=True)
+class Varied:
+    """Images of many sizes, of which networks see cuts: the constants of UnNAS's pipelines for them."""
+
+    scaled: int  # what the shorter side becomes before tests and the jigsaw cut the image
+    # Principal axes of the training pixels on the 0..1 scale, for the jitter of their colours: the deviation along
+    # each axis, and its part in R, G, B.
+    light: tuple[float, float, float]
+    axes: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 
 
 class Dataset(Protocol):
@@ -77,6 +89,13 @@ class Dataset(Protocol):
     @property
     def jigsaw(self) -> Jigsaw:
         """How images are cut for the jigsaw task."""
+
+    @property
+    def varied(self) -> Varied | None:
+        """How images of many sizes become batches; None where all are `size` square and fit into memory.
+
+        The files of a varied dataset are not read by `read` but listed, see `workers.datasets._listing`.
+        """
 
     @property
     def published_id(self) -> str | None:

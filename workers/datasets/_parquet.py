@@ -18,8 +18,8 @@ FORMATS = ("PNG", "WEBP", "JPEG", "BMP", "TIFF")  # not all that Pillow opens: i
 _SHARD = re.compile(r"-(\d+)-of-(\d+)$")
 
 
-def shards(folder: Path, split: SplitName) -> list[Path]:
-    """The Parquet files of a split in their order, [] where there is none.
+def shards(folder: Path, split: str) -> list[Path]:
+    """The Parquet files whose names begin with a split's, in their order, [] where there is none.
 
     `train.parquet`, or shards such as `train-00000-of-00002.parquet`; FileNotFoundError where one of those
     is missing, since the rest would pass for a smaller dataset.
@@ -61,6 +61,49 @@ def read_images(files: Sequence[Path], split: SplitName, size: int, classes: int
     return images, labels
 
 
+def labels(file: Path, split: SplitName, classes: int) -> Labels:
+    """The labels of one file, (rows,), without its images; ValueError where one is no integer in 0..classes - 1."""
+    parquet = _open(file, split)
+    _columns(parquet, file, split)
+    try:
+        column = parquet.read(columns=["label"]).column("label").to_pylist()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{file} ({split}) is damaged: {error}") from error
+    return np.array([_label(v, classes, f"{file}, row {row} ({split})") for row, v in enumerate(column)], np.int64)
+
+
+class Rows:
+    """The encoded images of Parquet files by row; what lies together in a file is read once, so ask in order."""
+
+    def __init__(self) -> None:
+        self._file: Path | None = None
+        self._first = self._end = 0
+        self._held: list[Any] = []
+
+    def bytes_of(self, file: Path, row: int, split: SplitName) -> bytes:
+        """The encoded image of a row; ValueError where there is none."""
+        if file != self._file or not self._first <= row < self._end:
+            self._read(file, row, split)
+        return _encoded(self._held[row - self._first], f"{file}, row {row} ({split})")
+
+    def _read(self, file: Path, row: int, split: SplitName) -> None:
+        parquet = _open(file, split)
+        image = _columns(parquet, file, split)
+        first = 0
+        for group in range(parquet.num_row_groups):
+            end = first + parquet.metadata.row_group(group).num_rows
+            if row < end:
+                break
+            first = end
+        else:
+            raise ValueError(f"{file} ({split}) has {first} rows; there is no row {row}")
+        try:
+            held = parquet.read_row_group(group, columns=[image]).column(image).to_pylist()
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ValueError(f"{file} ({split}) is damaged: {error}") from error
+        self._file, self._first, self._end, self._held = file, first, end, held
+
+
 class _Unfit(ValueError):
     """An image that can be decoded, and is not what the dataset holds."""
 
@@ -72,9 +115,8 @@ def _open(file: Path, split: SplitName) -> Any:
         raise ValueError(f"{file} ({split}) is no readable Parquet file, perhaps cut short: {error}") from error
 
 
-def _rows(file: Path, split: SplitName) -> Iterator[tuple[Any, Any]]:
-    """Encoded image and label of every row, a bounded number of rows in memory."""
-    parquet = _open(file, split)
+def _columns(parquet: Any, file: Path, split: SplitName) -> str:
+    """The column of the images; ValueError unless it and the labels are there."""
     have = parquet.schema_arrow.names
     image = next((column for column in IMAGE_COLUMNS if column in have), None)
     if image is None or "label" not in have:
@@ -82,6 +124,13 @@ def _rows(file: Path, split: SplitName) -> Iterator[tuple[Any, Any]]:
             f"{file} ({split}) has the columns {', '.join(have)}; "
             f"right are {' or '.join(IMAGE_COLUMNS)} (encoded images) and label (integers)"
         )
+    return image
+
+
+def _rows(file: Path, split: SplitName) -> Iterator[tuple[Any, Any]]:
+    """Encoded image and label of every row, a bounded number of rows in memory."""
+    parquet = _open(file, split)
+    image = _columns(parquet, file, split)
     try:
         for batch in parquet.iter_batches(batch_size=1000, columns=[image, "label"]):
             yield from zip(batch.column(image).to_pylist(), batch.column("label").to_pylist(), strict=True)
@@ -89,12 +138,17 @@ def _rows(file: Path, split: SplitName) -> Iterator[tuple[Any, Any]]:
         raise ValueError(f"{file} ({split}) is damaged: {error}") from error
 
 
-def _pixels(data: Any, size: int, place: str) -> Images:
-    """Decoded RGB pixels (size, size, 3)."""
+def _encoded(data: Any, place: str) -> bytes:
     if isinstance(data, dict):
         data = data.get("bytes")
     if not isinstance(data, bytes):
         raise ValueError(f"{place}: the image is {type(data).__name__}; right are the bytes of an image file")
+    return data
+
+
+def _pixels(data: Any, size: int, place: str) -> Images:
+    """Decoded RGB pixels (size, size, 3)."""
+    data = _encoded(data, place)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             # Known from the header alone: a picture that would fill the memory is never decoded.

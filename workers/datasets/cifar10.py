@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from workers.datasets._dataset import SPLITS, Dataset, Images, Jigsaw, Labels, SplitName
+from workers.datasets._dataset import SPLITS, Dataset, Images, Jigsaw, Labels, SplitName, Varied
 from workers.datasets._parquet import read_images, shards
 
 PICKLES = "cifar-10-batches-py"
@@ -30,6 +30,7 @@ class Cifar10:
     std: tuple[float, float, float] = (63.0 / 255, 62.1 / 255, 66.7 / 255)
     stem: Literal["cifar", "imagenet"] = "cifar"
     jigsaw: Jigsaw = _JIGSAW
+    varied: Varied | None = None
     published_id: str | None = "cifar10-5eb90c224ed3d7da"
     train_images: int = 50_000
     test_images: int = 10_000

@@ -1,17 +1,23 @@
-"""ImageNet-1K (Russakovsky et al. 2015): the facts that plans, costs and networks need; no reader yet."""
+"""ImageNet-1K (Russakovsky et al. 2015): 1.28 million photographs of many sizes in 1,000 classes."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal
 
-from workers.datasets._dataset import Dataset, Jigsaw, SplitName
+from workers.datasets._dataset import Dataset, Images, Jigsaw, Labels, SplitName, Varied
+from workers.datasets._listing import find
 
 _JIGSAW = Jigsaw(side=255, grid=3)
+_VARIED = Varied(
+    scaled=256,
+    light=(0.2175, 0.0188, 0.0045),
+    axes=((-0.5675, -0.5808, -0.5836), (0.7192, -0.0045, -0.6948), (0.4009, -0.8140, 0.4203)),
+)
 
 
 @dataclass(frozen=True)
 class ImageNet:
-    """1,000 classes, seen at 224 px (255 px by the jigsaw task)."""
+    """Seen at 224 px (255 px by the jigsaw task).  A folder with fewer classes is a smaller set of the same kind."""
 
     name: str = "imagenet"
     classes: int = 1000
@@ -21,22 +27,20 @@ class ImageNet:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     stem: Literal["cifar", "imagenet"] = "imagenet"
     jigsaw: Jigsaw = _JIGSAW
-    # Not a digest: a name for plans. The reader will identify folders by their sorted files and sizes.
+    varied: Varied | None = _VARIED
+    # No digest: a name for plans that are made without the files, whose identity is that of their sorted list.
     published_id: str | None = "imagenet-1k-2012"
     train_images: int = 1_281_167
     test_images: int = 50_000
 
-    def files(self, root: Path | None) -> NoReturn:
-        """No file can be read yet."""
-        raise FileNotFoundError(_ADVICE)
+    def files(self, root: Path | None) -> tuple[Path, ...]:
+        """Every image or shard; over a million of them in the complete set."""
+        listing = find(root, self.name, self.classes)
+        return tuple(listing.root / file for file in listing.files)
 
-    def read(self, split: SplitName, root: Path | None) -> NoReturn:
-        """Nothing can be read yet."""
-        raise ValueError(_ADVICE)
+    def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
+        """Refused: images of many sizes are no one array."""
+        raise ValueError(f"{self.name} is read image by image; see workers.datasets.prepare")
 
 
-_ADVICE = (
-    "imagenet: the reader of ImageNet images is still to come in a later version. Plans, networks and their "
-    "costs work without it; to train now, choose the dataset cifar10 or photos"
-)
 DATASET: Dataset = ImageNet()

@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from workers.datasets._dataset import Dataset, Images, Jigsaw, Labels, SplitName
+from workers.datasets._dataset import Dataset, Images, Jigsaw, Labels, SplitName, Varied
 
 PHOTOGRAPHS = (
     "astronaut.png",
@@ -64,6 +64,7 @@ class Photos:
     std: tuple[float, float, float] = (0.1732, 0.1829, 0.1912)
     stem: Literal["cifar", "imagenet"] = "cifar"
     jigsaw: Jigsaw = _JIGSAW
+    varied: Varied | None = None
     published_id: str | None = "photos-48e2065f960dbfbd"
     train_images: int = 768
     test_images: int = 384

@@ -53,11 +53,12 @@ def draw_crop(n: int, generator: Generator) -> Tensor:
 
 
 def check(images: Tensor, side: int, task: str, dataset: Dataset) -> None:
-    """ValueError unless the batch is uint8 (B, side, side, 3)."""
-    if images.dtype != torch.uint8 or images.shape[1:] != (side, side, 3):
+    """ValueError unless the batch is uint8 (B, side, side, 3), or float32 where images are resized."""
+    right = (torch.uint8,) if dataset.varied is None else (torch.uint8, torch.float32)
+    if images.dtype not in right or images.shape[1:] != (side, side, 3):
         raise ValueError(
             f"{task} on {dataset.name}: images are {tuple(images.shape)} {images.dtype}; "
-            f"right is (B, {side}, {side}, 3) torch.uint8"
+            f"right is (B, {side}, {side}, 3) {' or '.join(map(str, right))}"
         )
 
 

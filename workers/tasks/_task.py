@@ -49,11 +49,18 @@ class Task(Protocol):
         equal draws. Empty where nothing is left to chance.
         """
 
+    def cuts(self, sizes: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
+        """Which square of each image `batch` takes: height and width int64 (B, 2) -> cuts int64 (B, 8), on the CPU.
+
+        Only of a dataset whose images vary in size; see `workers.cuts` for what the numbers mean.
+        """
+
     def batch(
         self, images: Tensor, labels: Tensor, draws: dict[str, Tensor], dataset: Dataset
     ) -> tuple[Tensor, Tensor]:
         """uint8 (B, H, W, 3) and labels (B,) on any device -> float32 inputs and int64 targets there.
 
+        Images of a varied dataset come as cut, also as float32 in 0..255.
         What an image becomes depends on it and its draws alone, never on its neighbours in the batch.
         """
 

@@ -1,14 +1,19 @@
-"""What cls and rot have in common: the whole image, augmented upright."""
+"""What cls and rot have in common: the whole image, or a cut of a large one, augmented upright."""
 
 from torch import Generator, Tensor
 
 from workers.datasets import Dataset
-from workers.tasks._images import draw_crop, draw_flip
-from workers.tasks._top1 import Top1
+from workers.tasks._cuts import draw_sized
+from workers.tasks._images import augmented, draw_crop, draw_flip
+from workers.tasks._photographs import developed, draw_light
+from workers.tasks._sized import Sized
 
 
-class Upright(Top1):
-    """Whole images at the dataset's native side, mirrored and cropped in training (UnNAS's CIFAR pipeline)."""
+class Upright(Sized):
+    """Whole images at the dataset's native side, mirrored and cropped in training (UnNAS's pipelines).
+
+    Small images are padded and cropped; of varied ones a crop of any size is resized, and their light is changed.
+    """
 
     in_channels: int = 3
 
@@ -21,7 +26,15 @@ class Upright(Top1):
         return (3, dataset.size, dataset.size)
 
     def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
-        """`flip` (n,) and `crop` (n, 2); nothing at test time."""
+        """`flip` (n,) and `crop` (n, 2), or those of a sized crop and `light` (n, 3); nothing at test time."""
         if not train:
             return {}
-        return {"flip": draw_flip(n, generator), "crop": draw_crop(n, generator)}
+        flip = {"flip": draw_flip(n, generator)}
+        if dataset.varied is None:
+            return {**flip, "crop": draw_crop(n, generator)}
+        return {**flip, **draw_sized(n, generator), "light": draw_light(n, generator)}
+
+    def upright(self, images: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
+        """(B, S, S, 3) -> float32 (B, 3, S, S), augmented."""
+        made = augmented if dataset.varied is None else developed
+        return made(images, draws, dataset)

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from spaces import Cost
 from workers.datasets import Dataset
 from workers.tasks._heads import Pooled
-from workers.tasks._images import augmented, check
+from workers.tasks._images import check
 from workers.tasks._task import Task
 from workers.tasks._upright import Upright
 
 
 @dataclass(frozen=True)
 class Classification(Upright):
-    """The supervised task. UnNAS's CIFAR pipeline: mirror, pad by 4, crop; nothing at test time."""
+    """The supervised task. UnNAS's pipelines: on CIFAR-10 mirror, pad by 4, crop; nothing at test time."""
 
     name: str = "cls"
 
@@ -27,7 +27,7 @@ class Classification(Upright):
     ) -> tuple[Tensor, Tensor]:
         """Images (B, 3, S, S) and their labels (B,)."""
         check(images, self.side(dataset), self.name, dataset)
-        return augmented(images, draws, dataset), labels
+        return self.upright(images, draws, dataset), labels
 
     def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
         """Global average pool and a linear layer."""

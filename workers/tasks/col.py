@@ -7,16 +7,17 @@ from torch import Generator, Tensor, nn
 
 from spaces import Cost
 from workers.datasets import Dataset
+from workers.tasks._cuts import draw_sized
 from workers.tasks._heads import Dense
 from workers.tasks._images import check, draw_flip, mirrored
 from workers.tasks._lab import CLASSES, of_colours, packed
+from workers.tasks._sized import Sized
 from workers.tasks._slices import correct, cross_entropy
 from workers.tasks._task import Task
-from workers.tasks._top1 import Top1
 
 
 @dataclass(frozen=True)
-class Colorization(Top1):
+class Colorization(Sized):
     """Lightness in, the colour class nearest in the ab plane out: hard labels, no re-balancing (UnNAS).
 
     Accuracy is over all pixels at full resolution. Scores come from a coarser map, so accuracies differ in
@@ -39,8 +40,11 @@ class Colorization(Top1):
         return (1, dataset.size, dataset.size)
 
     def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
-        """`flip` (n,); nothing at test time."""
-        return {"flip": draw_flip(n, generator)} if train else {}
+        """`flip` (n,), and where images are varied those of a sized crop; nothing at test time."""
+        if not train:
+            return {}
+        flip = {"flip": draw_flip(n, generator)}
+        return flip if dataset.varied is None else {**flip, **draw_sized(n, generator)}
 
     def batch(
         self, images: Tensor, labels: Tensor, draws: dict[str, Tensor], dataset: Dataset
@@ -50,7 +54,7 @@ class Colorization(Top1):
         Classes are (B, S, S).
         """
         check(images, self.side(dataset), self.name, dataset)
-        colours = packed(images)
+        colours = packed(images.to(torch.uint8))  # of resized pixels the whole part, as in the release
         if draws:
             places = torch.arange(dataset.size, device=images.device)[None]
             columns = mirrored(places, draws["flip"], dataset.size)

@@ -9,9 +9,11 @@ from torch import Generator, Tensor, nn
 
 from spaces import Cost
 from workers.datasets import Dataset
+from workers.tasks._cuts import centred, draw_place, placed
 from workers.tasks._heads import Tiled
 from workers.tasks._images import check, draw_flip, mirrored, normalise, planes
 from workers.tasks._permutations import orders
+from workers.tasks._photographs import draw_light, scales
 from workers.tasks._task import Task
 from workers.tasks._top1 import Top1
 
@@ -47,7 +49,7 @@ class Jigsaw(Top1):
     def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
         """`permutation` (n,) and `offset` (n, T, 2) of the tile in each patch of the grid, row-major.
 
-        In training also `flip` (n,) and `grey` (n,).
+        In training also `flip` (n,) and `grey` (n,), and where images are varied `place` (n, 2) and `light` (n, 3).
         """
         cut = dataset.jigsaw
         # departs: permutations and offsets of test images come from the caller's generator; UnNAS draws
@@ -61,6 +63,8 @@ class Jigsaw(Top1):
         if train:
             draws["flip"] = draw_flip(n, generator)
             draws["grey"] = torch.rand(n, generator=generator) < GREY
+            if dataset.varied is not None:
+                draws |= {**draw_place(n, generator), "light": draw_light(n, generator)}
         return draws
 
     def batch(
@@ -78,11 +82,23 @@ class Jigsaw(Top1):
             grey = (red * LUMINANCE[0]).add_(green, alpha=LUMINANCE[1]).add_(blue, alpha=LUMINANCE[2])
             # Exactly one of the two: a weight of 0 or 1 leaves no rounding, and is faster than a choice.
             tiles = tiles.lerp(grey[:, :, None], draws["grey"].to(torch.float32)[:, None, None, None])
-        tiles = normalise(tiles, dataset).flatten(2)
+        if dataset.varied is None:
+            tiles = normalise(tiles, dataset).flatten(2)
+        else:
+            scale, start = scales(draws.get("light"), len(images), images.device, dataset)
+            tiles = torch.addcmul(start[:, None, :, None], tiles, scale[:, None]).flatten(2)
         tiles -= tiles.mean(dim=2, keepdim=True)
         deviation = tiles.square().mean(dim=2, keepdim=True).sqrt_()
         tiles /= deviation.clamp_min_(FLAT)
         return tiles.view(len(images), -1, 3, dataset.jigsaw.tile, dataset.jigsaw.tile), target
+
+    def cuts(self, sizes: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
+        """A square of the scaled image (B, 2) -> (B, 8): anywhere in training, in the middle at test time (UnNAS)."""
+        if dataset.varied is None:
+            raise ValueError(f"images of {dataset.name} are seen whole")
+        if "place" in draws:
+            return placed(sizes, draws, dataset.varied.scaled, self.side(dataset))
+        return centred(sizes, dataset.varied.scaled, self.side(dataset))
 
     def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
         """Tiles through one trunk, their features in slot order into a linear layer."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from spaces import Cost
 from workers.datasets import Dataset
 from workers.tasks._heads import Pooled
-from workers.tasks._images import augmented, check
+from workers.tasks._images import check
 from workers.tasks._task import Task
 from workers.tasks._upright import Upright
 
@@ -31,7 +31,7 @@ class Rotation(Upright):
     ) -> tuple[Tensor, Tensor]:
         """(4B, 3, S, S): each image's four turns counter-clockwise, one after the other; turns (4B,)."""
         check(images, self.side(dataset), self.name, dataset)
-        upright = augmented(images, draws, dataset)
+        upright = self.upright(images, draws, dataset)
         # One copy against the order of memory: a quarter turn is a mirrored transpose.
         quarter = upright.transpose(2, 3).contiguous()
         turned = upright.new_empty(len(images), TURNS, *upright.shape[1:])

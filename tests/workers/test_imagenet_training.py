@@ -1,0 +1,117 @@
+"""Training on photographs of many sizes: fed from the CPU, the same however it is done."""
+
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+import workers
+from tests.workers.photographs import folder
+from tests.workers.replayed import tape
+from workers import datasets, tasks
+from workers.datasets import Choice
+from workers.feed import slices
+from workers.train import evaluate, train_epoch
+from workers.training import _prepare
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder(tmp_path_factory.mktemp("data") / "imagenet", each=4)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def trial(task: str, root: Path, mode: str = "array", arch: str = "c3_c3", **changes) -> workers.Trial:
+    recipe = workers.recipe("demo", space="chain", dataset="photos", task=task).replace(
+        epochs=2, width=8, depth=2, batch=4, test_batch=4, precise_bn=8, lr=0.01, **changes
+    )
+    dataset_id = datasets.identify("imagenet", root, None, Choice(mode))
+    return workers.Trial(space="chain", arch=arch, dataset="imagenet", task=task, recipe=recipe, dataset_id=dataset_id)
+
+
+@pytest.mark.parametrize("mode", ["array", "exact"])
+@pytest.mark.parametrize("task", ["cls", "rot", "jig"])
+def test_a_trial_is_a_row_and_resumes_bit_for_bit(
+    task: str, mode: str, root: Path, cache: Path, tmp_path: Path
+) -> None:
+    t = trial(task, root, mode)
+    whole = workers.run(t, root, cache_dir=cache)
+    with pytest.raises(workers.Interrupted):
+        workers.run(t, root, cache_dir=cache, checkpoint_url=str(tmp_path / "c.pt"), stop=lambda: True)
+    resumed = workers.run(t, root, cache_dir=cache, checkpoint_url=str(tmp_path / "c.pt"))
+    assert resumed["resumed"] == 1
+    for name in ("curve_train_loss", "curve_test_score", "score_best"):
+        assert resumed[name] == whole[name]
+    assert len(whole["curve_train_loss"]) == 2
+    assert whole["dataset_id"] == t.dataset_id
+
+
+def test_batches_depend_on_the_epoch_and_not_on_the_architecture(root: Path, cache: Path) -> None:
+    one, other = (_prepare(trial("cls", root, arch=arch), CPU, root, cache) for arch in ("c3_c3", "c5_c5"))
+    for a, b in zip(one.batches("train", 0, 3), other.batches("train", 0, 3), strict=True):
+        assert torch.equal(a[0], b[0])
+        assert torch.equal(a[1], b[1])
+    assert not torch.equal(next(one.batches("train", 0, 1))[0], next(one.batches("train", 1, 1))[0])
+    assert torch.cat([y for _, y in one.test_batches()]).tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_an_epoch_sees_every_image_with_its_label(root: Path, cache: Path) -> None:
+    t = _prepare(trial("cls", root), CPU, root, cache)
+    labels = torch.cat([y for _, y in t.batches("train", 0, t.steps)])
+    assert torch.bincount(labels).tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize("task", ["cls", "rot", "jig"])
+def test_replayed_steps_train_like_eager_ones(task: str, root: Path, cache: Path) -> None:
+    """A step that is fed can be recorded too; the last part of the test images is smaller."""
+    found = []
+    for record in (None, tape):
+        t = _prepare(trial(task, root), CPU, root, cache, record)
+        found.append([float(v) for epoch in range(2) for v in (train_epoch(t, epoch), *evaluate(t))])
+    assert t.learning.work.mode == "graph"
+    assert found[1] == pytest.approx(found[0], rel=1e-5)
+
+
+def test_colours_of_photographs_are_learned(root: Path, cache: Path) -> None:
+    """One step of four images: at full resolution its 313 scores a pixel take seconds."""
+    t = _prepare(trial("col", root), CPU, root, cache)
+    before = [p.detach().clone() for p in t.net.parameters()]
+    (loss,) = t.learning.over(t.parts("train", 0, 1))
+    assert 4 < loss < 8  # log(313) = 5.7
+    assert any(not torch.equal(a, b) for a, b in zip(before, t.net.parameters(), strict=True))
+
+
+def test_parts_made_ahead_by_threads_are_the_same_in_order(root: Path, cache: Path) -> None:
+    """What a GPU is fed, on the CPU: other threads, the same parts."""
+    t = _prepare(trial("jig", root), CPU, root, cache)
+    drawn = {
+        "image": torch.arange(12).flip(0),
+        **tasks.get("jig").draw(12, datasets.get("imagenet"), torch.Generator(), True),
+    }
+    before = threading.active_count()
+    here, ahead = list(t.train.parts(drawn, 2)), list(t.train._ahead(slices(drawn, 2)))
+    assert len(here) == len(ahead) == 6
+    for a, b in zip(here, ahead, strict=True):
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[name], b[name]) for name in a)
+    first = t.train._ahead(slices(drawn, 2))
+    next(first)
+    first.close()  # a training that ends early leaves no threads behind
+    assert threading.active_count() == before
+
+
+def test_the_two_modes_are_two_questions_with_like_answers(root: Path, cache: Path) -> None:
+    array, exact = (_prepare(trial("cls", root, mode), CPU, root, cache) for mode in ("array", "exact"))
+    assert array.trial.id != exact.trial.id
+    # These photographs are smaller than 256 px: the modes differ by rounding alone, for their draws are of their ids.
+    draws = tasks.get("cls").draw(12, datasets.get("imagenet"), torch.Generator().manual_seed(1), True)
+    parts = [next(t.train.parts({"image": torch.arange(12), **draws}, 12)) for t in (array, exact)]
+    assert [p["pixels"].dtype for p in parts] == [torch.uint8, torch.float32]
+    assert (parts[0]["pixels"].float() - parts[1]["pixels"]).abs().max() <= 1.01

@@ -1,0 +1,66 @@
+"""Which form of a varied dataset a study trains on; part of every trial's identity, spelled out in `dataset_id`.
+
+imagenet-exact-<16 hex>                the original files
+imagenet-array256-f0_1-<16 hex>        a tenth of the training images, scaled to a shorter side of 256 px
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import spaces
+
+Mode = Literal["exact", "array"]
+MODES: tuple[Mode, ...] = ("exact", "array")
+SIDES = (32, 1024)  # what a shorter side may be
+_TEXT = r"(?:exact|array(?P<side>[1-9]\d{1,3}))(?:-f(?P<fraction>0_\d{1,6}))?(?P<skip>-skip)?"
+_ID = re.compile(rf"[a-z0-9_]+-{_TEXT}-(?P<digest>[0-9a-f]{{16}}|unread)")
+UNREAD = "unread"  # in the place of the digest: planned without the data
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`exact`: original files, decoded whenever they are seen.  `array`: decoded once, the shorter side scaled to
+    `short_side` (smaller images stay), and cut from there: a deviation from the papers, and many times faster.
+
+    `fraction` of the training images, equally of each class; the test images are always complete.  Images that cannot
+    be decoded stop a study, unless `skip_broken` leaves them out.
+    """
+
+    mode: Mode = "exact"
+    fraction: float = 1.0
+    short_side: int = 256
+    skip_broken: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode = {spaces.quoted(self.mode)}; right is {' or '.join(MODES)}")
+        if not 0 < self.fraction <= 1 or round(self.fraction, 6) != self.fraction:
+            raise ValueError(f"fraction = {self.fraction}; right is above 0 and at most 1, with up to six decimals")
+        if not SIDES[0] <= self.short_side <= SIDES[1]:
+            raise ValueError(f"short_side = {self.short_side} px; right is {SIDES[0]} to {SIDES[1]}")
+        if self.mode == "exact" and self.short_side != Choice.short_side:
+            raise ValueError("short_side belongs to mode 'array'; in mode 'exact' images keep their size")
+
+    @property
+    def text(self) -> str:
+        """The choice as part of a `dataset_id`."""
+        part = f"{self.fraction:.6f}".rstrip("0").replace(".", "_")
+        return (
+            ("exact" if self.mode == "exact" else f"array{self.short_side}")
+            + (f"-f{part}" if self.fraction < 1 else "")
+            + ("-skip" if self.skip_broken else "")
+        )
+
+    @classmethod
+    def of(cls, dataset_id: str | None) -> Self:
+        """The choice that an id spells; that of the defaults where it spells none."""
+        found = _ID.fullmatch(dataset_id or "")
+        if found is None:
+            return cls()
+        return cls(
+            mode="array" if found["side"] else "exact",
+            fraction=float(found["fraction"].replace("_", ".")) if found["fraction"] else 1.0,
+            short_side=int(found["side"] or cls.short_side),
+            skip_broken=bool(found["skip"]),
+        )

@@ -1,0 +1,143 @@
+"""Images of a varied dataset, decoded once, some hundred to a file; the name of a file tells what it was made of.
+
+    <cache_dir>/chunks/<key>.bin     what is kept of the images, one after the other
+    <cache_dir>/chunks/<key>.json    their sizes, their lengths in the file, what could not be decoded, a checksum
+
+A chunk is complete when its JSON file is there.  Since the name is a digest of the images' names, sizes and times,
+work that was killed goes on where it was, a changed image costs one chunk, and sets with equal parts share them.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from workers.datasets._arrays import publish
+from workers.datasets._dataset import Pixels, SplitName
+from workers.datasets._decoding import BrokenImageError, decoded
+from workers.datasets._listing import Entry
+from workers.datasets._parquet import Rows
+
+log = logging.getLogger(__name__)
+
+COUNT = 512  # images of a chunk: 130 MB at a shorter side of 256 px, seconds of work
+Keep = Literal["pixels", "bytes", "nothing"]  # bytes: encoded, as they were in a shard
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What a chunk holds; a list has one value an image, broken ones included (with size and length 0)."""
+
+    key: str
+    heights: list[int]
+    widths: list[int]
+    lengths: list[int]
+    broken: dict[str, str]  # by the image's name: what is wrong
+    crc: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The images of a chunk, and what is to be kept of them."""
+
+    root: Path
+    entries: Sequence[Entry]
+    split: SplitName
+    keep: Keep
+    short_side: int
+
+    @property
+    def key(self) -> str:
+        """The chunk's name: 32 hex digits."""
+        about = f"{self.root}\n{self.keep} {self.short_side if self.keep == 'pixels' else ''}\n"
+        lines = about + "".join(f"{e.name} {e.stamp}\n" for e in self.entries)
+        return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def plans(
+    root: Path, splits: Sequence[tuple[SplitName, Sequence[Entry]]], keep: Keep, short_side: int
+) -> Iterator[Plan]:
+    """Chunk after chunk, the splits one after the other."""
+    for split, entries in splits:
+        for first in range(0, len(entries), COUNT):
+            yield Plan(root, entries[first : first + COUNT], split, keep, short_side)
+
+
+def encoded(root: Path, entry: Entry, split: SplitName, rows: Rows) -> bytes:
+    """The image as it lies in its file or shard; BrokenImageError where it cannot be read."""
+    try:
+        if entry.row is None:
+            return (root / entry.file).read_bytes()
+        return rows.bytes_of(root / entry.file, entry.row, split)
+    except (OSError, ValueError) as error:
+        raise BrokenImageError(f"cannot be read: {error}") from error
+
+
+def kept(root: Path, entry: Entry, split: SplitName, rows: Rows, short_side: int) -> tuple[bytes, Pixels]:
+    """The bytes of an image and its pixels, shrunk; BrokenImageError where there are none."""
+    from workers.cuts import shrunk  # imports torch
+
+    data = encoded(root, entry, split, rows)
+    return data, shrunk(decoded(data), short_side)
+
+
+def make(plan: Plan, folder: Path) -> Chunk:
+    """Decode the images of a chunk and publish it."""
+    found = Chunk(plan.key, [], [], [], {}, 0)
+    crc = 0
+
+    def write(file: BinaryIO) -> None:
+        nonlocal crc
+        rows = Rows()
+        for entry in plan.entries:
+            height = width = 0
+            content = b""
+            try:
+                side = plan.short_side if plan.keep == "pixels" else 2**31
+                data, pixels = kept(plan.root, entry, plan.split, rows, side)
+                height, width = pixels.shape[:2]
+                content = {"pixels": pixels.tobytes(), "bytes": data, "nothing": b""}[plan.keep]
+            except BrokenImageError as error:
+                found.broken[entry.name] = str(error)
+            found.heights.append(height)
+            found.widths.append(width)
+            found.lengths.append(len(content))
+            crc = zlib.crc32(content, crc)
+            file.write(content)
+
+    publish(folder / f"{plan.key}.bin", write)
+    whole = Chunk(found.key, found.heights, found.widths, found.lengths, found.broken, crc)
+    text = json.dumps(asdict(whole), separators=(",", ":"))
+    publish(folder / f"{plan.key}.json", lambda file: file.write(text.encode()))
+    return whole
+
+
+def known(plan: Plan, folder: Path) -> Chunk | None:
+    """The chunk where it was made before, None where it was not or is not as long as it says."""
+    try:
+        chunk = Chunk(**json.loads((folder / f"{plan.key}.json").read_bytes()))
+        size = os.stat(folder / f"{plan.key}.bin").st_size
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+    fits = chunk.key == plan.key and len(chunk.lengths) == len(plan.entries) and sum(chunk.lengths) == size
+    return chunk if fits else None
+
+
+def sound(chunk: Chunk, folder: Path) -> bool:
+    """Whether a chunk's bytes are those that were written; reads all of them."""
+    crc = 0
+    with (folder / f"{chunk.key}.bin").open("rb") as file:
+        while data := file.read(2**22):
+            crc = zlib.crc32(data, crc)
+    return crc == chunk.crc
+
+
+def tidy(folder: Path) -> None:
+    """Remove the drafts of processes that were killed; only with the lock held."""
+    for draft in folder.glob(".*.bin.*"):
+        draft.unlink(missing_ok=True)

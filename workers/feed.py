@@ -1,0 +1,106 @@
+"""Where the images of a split are while it is trained on: all on the device, or cut one by one on the way there.
+
+A *part* is what one step is made of.  It leaves here with all that the step's work needs, in tensors on the device and
+of the same shapes every time, so that a step can be recorded whichever way its images come.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from workers.captured import Part
+from workers.cuts import cut
+
+if TYPE_CHECKING:
+    from workers.datasets._photographs import Photographs
+
+AHEAD = 2  # batches that wait for the device, for each thread that makes them
+MOST_THREADS = 8
+Cuts = Callable[[Tensor, Part], Tensor]  # sizes (B, 2) and draws -> cuts (B, 8)
+PLACES = ("image", "pixels", "label")  # of a part; what else it holds are draws
+
+
+class Source(Protocol):
+    """The images of one split, as a training asks for them."""
+
+    def __len__(self) -> int: ...
+
+    def parts(self, drawn: Part, size: int) -> Iterator[Part]:
+        """Parts of `size` images in order; `drawn` has their positions `image` (n,) and their draws, on the CPU."""
+
+    def look_up(self, part: Part) -> tuple[Tensor, Tensor]:
+        """Pixels (B, H, W, 3) and labels (B,) of a part; device work of fixed shapes."""
+
+
+def slices(drawn: Part, size: int) -> Iterator[Part]:
+    """What was drawn, `size` images at a time."""
+    for start in range(0, len(drawn["image"]), size):
+        yield {name: values[start : start + size] for name, values in drawn.items()}
+
+
+@dataclass(frozen=True)
+class Fed:
+    """Images of many sizes: squares are cut out of them on the CPU and sent to the device, part by part.
+
+    On a CPU every part is made when it is asked for, in the thread of the training; for a GPU other threads make parts
+    ahead.  Which part holds what does not depend on it.
+    """
+
+    images: "Photographs"
+    cuts: Cuts
+    side: int
+    dtype: torch.dtype  # of the pixels: bytes, or float32 where nothing is to be rounded
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def parts(self, drawn: Part, size: int) -> Iterator[Part]:
+        """Parts with `pixels` (B, side, side, 3) and `label` (B,)."""
+        if self.device.type == "cpu":
+            return map(self.made, slices(drawn, size))
+        return self._ahead(slices(drawn, size))
+
+    def look_up(self, part: Part) -> tuple[Tensor, Tensor]:
+        """They came with the part."""
+        return part["pixels"], part["label"]
+
+    def made(self, part: Part) -> Part:
+        """A part with its pixels in place of their positions, on the CPU."""
+        numbers = part["image"].numpy()
+        draws = {name: values for name, values in part.items() if name != "image"}
+        how = self.cuts(torch.from_numpy(self.images.sizes(numbers)), draws).tolist()
+        pixels = torch.empty(len(numbers), self.side, self.side, 3, dtype=self.dtype)
+        for place, number in enumerate(numbers):
+            pixels[place] = cut(self.images.pixels(int(number)), how[place], self.side, self.dtype)
+        return {"pixels": pixels, "label": torch.from_numpy(self.images.labels[numbers]), **draws}
+
+    def _ahead(self, parts: Iterator[Part]) -> Iterator[Part]:
+        """Parts on the device, in order, made by threads while the device works."""
+        threads = min(MOST_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+        waiting: deque[Future[Part]] = deque()
+        # Each thread is one: the many small resizes of a batch are no work for a team.
+        pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+        try:
+            for part in parts:
+                waiting.append(pool.submit(self._pinned, part))
+                if len(waiting) > AHEAD * threads:
+                    yield self._sent(waiting.popleft().result())
+            while waiting:
+                yield self._sent(waiting.popleft().result())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _pinned(self, part: Part) -> Part:
+        made = self.made(part)
+        # From pinned memory a copy runs beside the device's work.
+        return {k: v.pin_memory() for k, v in made.items()} if self.device.type == "cuda" else made
+
+    def _sent(self, part: Part) -> Part:
+        return {name: values.to(self.device, non_blocking=True) for name, values in part.items()}
