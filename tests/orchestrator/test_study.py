@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import study as studies
+from workers import datasets
 
 GOOD = """
 name = "good"
@@ -88,3 +89,19 @@ def test_architectures_of_a_file_lie_beside_the_study(tmp_path: Path) -> None:
 def test_a_name_that_is_neither_file_nor_preset() -> None:
     with pytest.raises(FileNotFoundError, match="presets are demo"):
         studies.load("unnas")
+
+
+def test_the_form_of_a_dataset_is_checked_and_becomes_its_id(tmp_path: Path) -> None:
+    text = GOOD.replace('dataset = "photos"', 'dataset = { name = "imagenet", mode = "array", fraction = 0.1 }')
+    text = text.replace('recipe = "demo"', 'recipe = "unnas"').replace('"chain"', '"nasbench101"')
+    chosen = parse(text).sweeps[0].dataset
+    assert "-array256-f0_1-" in datasets.identify(chosen.name, tmp_path, None, chosen.choice)
+    for wrong, says in [
+        ('{ name = "imagenet", mode = "arrays" }', "mode"),
+        ('{ name = "imagenet", fraction = 0 }', "fraction"),
+        ('{ name = "imagenet", fraction = 0.12345678 }', "six decimals"),
+        ('{ name = "imagenet", short_side = 160 }', "belongs to mode 'array'"),
+        ('{ name = "photos", mode = "array" }', "one form only"),
+    ]:
+        with pytest.raises(ValueError, match=says):
+            parse(text.replace('{ name = "imagenet", mode = "array", fraction = 0.1 }', wrong))

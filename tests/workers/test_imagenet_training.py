@@ -10,6 +10,7 @@ import workers
 from tests.workers.photographs import folder
 from tests.workers.replayed import tape
 from workers import datasets, tasks
+from workers.cuts import cut
 from workers.datasets import Choice
 from workers.feed import slices
 from workers.train import evaluate, train_epoch
@@ -115,3 +116,18 @@ def test_the_two_modes_are_two_questions_with_like_answers(root: Path, cache: Pa
     parts = [next(t.train.parts({"image": torch.arange(12), **draws}, 12)) for t in (array, exact)]
     assert [p["pixels"].dtype for p in parts] == [torch.uint8, torch.float32]
     assert (parts[0]["pixels"].float() - parts[1]["pixels"]).abs().max() <= 1.01
+
+
+@pytest.mark.parametrize("mode", ["array", "exact"])
+def test_a_part_holds_the_squares_of_its_images(mode: str, root: Path, cache: Path) -> None:
+    t = _prepare(trial("cls", root, mode), CPU, root, cache)
+    task, dataset = tasks.get("cls"), datasets.get("imagenet")
+    draws = task.draw(5, dataset, torch.Generator().manual_seed(1), True)
+    (part,) = t.train.parts({"image": torch.tensor([7, 0, 11, 3, 3]), **draws}, 5)
+    assert part["label"].tolist() == [1, 0, 2, 0, 0]
+    for place, number in enumerate([7, 0, 11, 3, 3]):
+        image = t.train.images.pixels(number)
+        (how,) = task.cuts(
+            torch.tensor([image.shape[:2]]), {name: v[place : place + 1] for name, v in draws.items()}, dataset
+        ).tolist()
+        assert torch.equal(part["pixels"][place], cut(image, how, 224, part["pixels"].dtype))
