@@ -52,7 +52,8 @@ def test_a_shadowed_driver_is_refused_before_anything(
     assert ended.code == 2, ended.err
     assert f"package spaces comes from {foreign}" in ended.err
     assert not (tmp_path / "run").exists()
-    assert "another distribution" in cli("doctor", PYTHONPATH=foreign).out
+    said = " ".join(cli("doctor", PYTHONPATH=foreign).out.split())  # a long path breaks lines
+    assert "another distribution" in said
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_the_unnas_presets_draw_the_papers_samples() -> None:
         (('"chain"', '"chian"'), "no search space 'chian'.*chain"),
         (('"photos"', '"foto"'), "no dataset 'foto'"),
         (('"rot"', '"rotate"'), "no task 'rotate'"),
-        (('"demo"', '"quick"'), "no recipe 'quick'; have demo, unnas"),
+        (('"demo"', '"quick"'), "no recipe 'quick'; have demo, nasbench201, unnas"),
         (('"demo"', '"unnas"'), "recipe 'unnas' has no setting for space=chain"),
         (("sample = 3", "sample = 0"), r"sweeps\[0\]\.architectures\.sample: .*given: 0"),
         (("sample = 3", 'sample = "3"'), r"valid integer.*given: '3'"),
