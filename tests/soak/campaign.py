@@ -5,6 +5,7 @@ make soak SEED=123 FAULTS=20 the same faults in the same order as before; moment
 """
 
 import argparse
+import itertools
 import os
 import random
 import shutil
@@ -22,7 +23,7 @@ from . import processes
 from .faults import DRAWN, provoke
 from .places import Folder, Place, places
 from .verdict import judge, rows
-from .world import Happened, Round
+from .world import Happened, Round, StuckError
 
 ENGINES = ["local", "cluster", "inline"]
 # Ray gives up on a dead head service after a minute; here it does so at once.
@@ -39,14 +40,14 @@ class Plan:
     dice: random.Random
 
 
-def schedule(seed: int, engines: list[str], there: list[Place]) -> Iterator[tuple[str, Place, float, Iterator[Plan]]]:
+def schedule(
+    seed: int, first: int, engines: list[str], there: list[Place]
+) -> Iterator[tuple[int, str, Place, float, Iterator[Plan]]]:
     """Round by round: the engine, where the run lies, seconds between checkpoints, and faults without end."""
-    number = 0
-    while True:
+    for number in itertools.count(first):
         dice = random.Random(f"{seed}/{number}")
-        engine, place = engines[number % len(engines)], there[number % len(there)]
-        yield engine, place, dice.choice([0, 60]), _faults(dice, engine, place.fault)
-        number += 1
+        engine, place = engines[(number - 1) % len(engines)], there[(number - 1) % len(there)]
+        yield number, engine, place, dice.choice([0, 60]), _faults(dice, engine, place.fault)
 
 
 def _faults(dice: random.Random, engine: str, of_place: str) -> Iterator[Plan]:
@@ -66,8 +67,7 @@ def suffer(round: Round, faults: Iterator[Plan], most: int, say: object) -> None
         retried = False
         while round.alive and len(round.happened) < most:
             plan = next(faults)
-            begun = len(round.events("begin")) + plan.begun
-            if not round.until(lambda begun=begun: len(round.events("begin")) >= begun):
+            if not _until_begun(round, plan.begun):
                 break
             time.sleep(plan.seconds)
             if not round.alive:
@@ -89,6 +89,17 @@ def suffer(round: Round, faults: Iterator[Plan], most: int, say: object) -> None
             return
 
 
+def _until_begun(round: Round, more: int) -> bool:
+    """Wait for so many more trainings to begin; False where the driver ends before, or is stuck and has to be ended."""
+    begun = len(round.events("begin")) + more
+    try:
+        return round.until(lambda: len(round.events("begin")) >= begun)
+    except StuckError as stuck:
+        round.complaints.append(str(stuck))
+        processes.kill(round.driver.pid)
+        return False
+
+
 def _quarantined(round: Round) -> bool:
     said = (round.folder / f"launch-{len(round.exits):03d}.log").read_text(errors="replace")
     return "they wait for" in said
@@ -103,7 +114,7 @@ def undisturbed(folder: Path, archs: int) -> pd.DataFrame:
     return rows(calm.url).set_index("trial_id")
 
 
-def campaign(seed: int, faults: int, archs: int, engines: list[str], folder: Path) -> bool:
+def campaign(seed: int, faults: int, first: int, archs: int, engines: list[str], folder: Path) -> bool:
     """Provoke so many faults and print what they did; False where anything is amiss."""
     began = time.monotonic()
     there, missing = places(folder)
@@ -116,7 +127,7 @@ def campaign(seed: int, faults: int, archs: int, engines: list[str], folder: Pat
     try:
         expected = undisturbed(folder, archs)
         print(f"undisturbed: {len(expected)} trials, {expected['wall_s'].median():.1f} s each", flush=True)
-        for number, (engine, place, checkpoint_s, plans) in enumerate(schedule(seed, engines, there), start=1):
+        for number, engine, place, checkpoint_s, plans in schedule(seed, first, engines, there):
             if len(happened) >= faults:
                 break
 
@@ -162,6 +173,7 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--seed", type=int, default=None)
     words.add_argument("--faults", type=int, default=100)
+    words.add_argument("--round", type=int, default=1, help="begin with this round of the seed's")
     words.add_argument("--archs", type=int, default=6, help="architectures of the study; four trials each")
     words.add_argument("--engines", default=",".join(ENGINES))
     given = words.parse_args()
@@ -172,7 +184,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     os.environ["RAY_TMPDIR"] = str(folder)
     sys.path.insert(0, str(Path.cwd()))
-    good = campaign(seed, given.faults, given.archs, given.engines.split(","), folder)
+    good = campaign(seed, given.faults, given.round, given.archs, given.engines.split(","), folder)
     if good:
         shutil.rmtree(folder, ignore_errors=True)
     sys.exit(not good)

@@ -1,7 +1,10 @@
 """What must be true of a run that suffered faults and was resumed until nothing was left."""
 
 import io
+import itertools
+import math
 from collections import Counter, defaultdict
+from datetime import UTC, datetime
 from typing import Any
 
 import fsspec
@@ -48,7 +51,7 @@ def judge(round: Round, undisturbed: pd.DataFrame) -> tuple[list[str], int]:
         found.append(f"not compacted: {loose}")
     if RunStore(round.url).exists("lease.json"):
         found.append("the lease was not given back")
-    return found + _work(round, ok), twice
+    return found + _work(round), twice
 
 
 def _values(ok: pd.DataFrame, undisturbed: pd.DataFrame) -> list[str]:
@@ -65,24 +68,28 @@ def _values(ok: pd.DataFrame, undisturbed: pd.DataFrame) -> list[str]:
     return found
 
 
-def _work(round: Round, ok: pd.DataFrame) -> list[str]:
-    """Trainings begun without need: after an ok row, or without a fault that cut the one before short."""
+def _work(round: Round) -> list[str]:
+    """Trainings begun without need: after an ok row, or without a fault that cut the one before short.
+
+    A worker may outlive its driver and publish after the next driver has read the rows: that one was in flight.
+    """
     found = []
     ended = {(e["launch"], e["trial_id"], e["attempt"]): e["status"] for e in round.events("end")}
     begun: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    launched: dict[str, float] = {}
     for event in round.events("begin"):
-        launched.setdefault(event["launch"], event["time"])
         if ended.get((event["launch"], event["trial_id"], event["attempt"])) != "interrupted":
             begun[event["trial_id"]].append(event)
-    done = ok.set_index("trial_id")["finished_at"].map(pd.Timestamp.timestamp).to_dict()
+    done: dict[str, dict[str, Any]] = {}
+    for event in round.events("end"):
+        if event["status"] == "ok":
+            done.setdefault(event["trial_id"], event)
     cut: Counter[int] = Counter()
     for trial_id, events in begun.items():
-        for before, event in zip([None, *events], events, strict=False):
-            if done.get(trial_id, float("inf")) < launched[event["launch"]]:
+        for before, event in itertools.pairwise(events):
+            good = done.get(trial_id, {"time": math.inf, "launch": ""})
+            known = event["time"] if good["launch"] == event["launch"] else _launched(event["launch"])
+            if good["time"] < known:
                 found.append(f"{trial_id} was trained again in launch {event['launch']}, though its row was there")
-            if before is None:
-                continue
             fault = _culprit(round.happened, before, event)
             if fault is None:
                 found.append(f"{trial_id} was trained again at {event['time']:.1f}, and no fault had cut it short")
@@ -101,3 +108,8 @@ def _culprit(happened: list[Happened], before: dict[str, Any], event: dict[str, 
     """The fault that cut a training short: the first to hit its process, else the first of its time."""
     between = [f for f in happened if f.ended >= before["time"] and f.began <= event["time"]]
     return next((f for f in between if before["pid"] in f.pids), between[0] if between else None)
+
+
+def _launched(launch: str) -> float:
+    """The second in which a driver began (its launch's name says it); it read the rows later."""
+    return datetime.strptime(launch[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()

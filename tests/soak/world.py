@@ -18,6 +18,7 @@ from .cluster import Cluster
 from .places import Place
 
 STUCK_S = 300.0  # without a training begun or ended
+_LOOK_S = 0.05
 KEYS = ["trial_id", "launch", "attempt"]
 
 STUDY = """
@@ -138,16 +139,15 @@ class Round:
 
     def until(self, reached: Callable[[], bool]) -> bool:
         """Wait for something, at most until the driver ends; StuckError where nothing moves for long."""
-        size, moved = -1, time.monotonic()
+        size, still = -1, 0.0  # seconds looked at, not passed: a machine that sleeps meanwhile is not stuck
         while self.alive:
             if reached():
                 return True
             now = self._notes().stat().st_size if self._notes().exists() else 0
-            if now != size:
-                size, moved = now, time.monotonic()
-            if time.monotonic() - moved > STUCK_S:
+            size, still = now, (still + _LOOK_S if now == size else 0.0)
+            if still > STUCK_S:
                 raise StuckError(f"launch {len(self.exits) + 1} did nothing for {STUCK_S:g} s")
-            time.sleep(0.05)
+            time.sleep(_LOOK_S)
         return reached()
 
     # --- what can be seen of it ---
