@@ -62,6 +62,8 @@ def missing() -> list[str]:
         found.append("namespaces with a network of their own need root")
     elif not found and (tried := subprocess.run(["unshare", *OWN, "true"], capture_output=True, text=True)).returncode:
         found.append(f"namespaces are not permitted here: {tried.stderr.strip()}")
+    if ROOT.is_relative_to("/tmp"):
+        found.append(f"the checkout at {ROOT} would be hidden by each machine's own /tmp: move it elsewhere")
     if subprocess.run([BIN / "ray", "job", "--help"], capture_output=True).returncode:
         found.append("`ray job` does not run: pip install 'archsweep[cluster]'")
     return found
