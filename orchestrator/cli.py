@@ -39,6 +39,7 @@ err = Terminal(stderr=True)
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="a study file, or a preset's name")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's folder (or URL), a study file, or a preset")]
 Only = Annotated[str, typer.Option(metavar="KEY=VALUE,...", help="only trials that match, e.g. task=rot,seed=1")]
+DataRoot = Annotated[str, typer.Option(metavar="FOLDER", help="where datasets lie, instead of the study's data_root")]
 
 
 def _version(asked: bool) -> None:
@@ -104,12 +105,13 @@ def _matches(row: dict[str, Any], wanted: dict[str, set[str]]) -> bool:
 @app.command(rich_help_panel="Sweeps")
 def plan(
     study: StudyName,
+    data_root: DataRoot = "",
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Dry run: trials, sizes, estimated time and disk. Touches nothing."""
     from orchestrator import preview
 
-    found = preview.preview(study_of(study))
+    found = preview.preview(study_of(study).at(data_root))
     if as_json:
         out.print_json(json.dumps(found.as_json()), ensure_ascii=True)
     else:
@@ -119,12 +121,13 @@ def plan(
 @app.command(rich_help_panel="Sweeps")
 def run(
     study: StudyName,
+    data_root: DataRoot = "",
     only: Only = "",
     limit: Annotated[int | None, typer.Option(min=1, help="train at most so many trials now")] = None,
     engine: Annotated[str | None, typer.Option(help="tune or inline, instead of the study's")] = None,
 ) -> None:
     """Train what is missing; run it again to resume."""
-    chosen = study_of(study)
+    chosen = study_of(study).at(data_root)
     if engine is not None:
         if engine not in ("tune", "inline"):
             raise ValueError(f"--engine {engine!r}: give tune or inline")

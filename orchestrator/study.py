@@ -196,6 +196,15 @@ class Study(_Part):
             return values | {"path": f"runs/{values['name']}"}
         return values
 
+    def at(self, data_root: str) -> Self:
+        """This study with its datasets in another folder; itself where none is given."""
+        if not data_root:
+            return self
+        try:
+            return self.model_copy(update={"data_root": _place(data_root)})
+        except ValueError as error:
+            raise ValueError(f"--data-root {spaces.quoted(scrub(data_root))}: {error}") from None
+
     def root_of(self, choice: DatasetChoice) -> Path | None:
         """The folder to look for a dataset in: its own path, else the study's data_root."""
         root = choice.path or self.data_root

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from orchestrator import cli as module
+from tests.workers.photographs import folder
 
 from .conftest import Write
 
@@ -295,6 +297,20 @@ def test_an_unknown_key_of_the_study_is_refused(study: Write, say) -> None:
     said = say("run", file)
     assert said.code == 2
     assert "execution.gpus: unknown key" in said.err
+
+
+def test_a_preset_takes_its_data_from_another_folder(say, tmp_path: Path, monkeypatch) -> None:
+    folder(tmp_path / "pictures" / "imagenet", each=4)
+    monkeypatch.chdir(tmp_path)
+    words = ["small-imagenet", "--data-root", "pictures"]
+    planned = json.loads(say("plan", *words, "--json").out)
+    assert planned["total"] == 48
+    assert not planned["dataset_ids"][0].endswith("unread")
+    said = say("run", *words, "--engine", "inline", "--only", "space=nasbench101,task=cls", "--limit", "1")
+    assert said.code == 3, said.err
+    assert tomllib.loads(Path("runs/small-imagenet/study.toml").read_text())["data_root"] == str(tmp_path / "pictures")
+    (tmp_path / "empty").mkdir()
+    assert say("run", "small-imagenet", "--data-root", "empty").code == 2
 
 
 def test_missing_data_is_told_before_anything_starts(study: Write, say, tmp_path: Path) -> None:
