@@ -251,7 +251,7 @@ def _some(trial_ids: set[str]) -> str:
     return first + (f" and {len(trial_ids) - 5:,} more" if len(trial_ids) > 5 else "")
 
 
-cli_results.add_to(app, store_of, out)
+cli_results.add_to(app, store_of, out, err)
 cli_import.add_to(app, out)
 cli_catalogue.add_to(app, out)
 cli_bench.add_to(app, out)
@@ -266,6 +266,9 @@ def main() -> None:
         code = 3
     except KeyboardInterrupt:
         code = 130
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
     except Exception as error:
         code = _explain(error)
     sys.stdout.flush()
