@@ -297,6 +297,20 @@ def test_an_unknown_key_of_the_study_is_refused(study: Write, say) -> None:
     assert "execution.gpus: unknown key" in said.err
 
 
+def test_loggers_that_cannot_be_had_are_told_before_anything_starts(
+    study: Write, say, tmp_path: Path, monkeypatch
+) -> None:
+    from orchestrator import loggers
+
+    monkeypatch.setitem(loggers._PACKAGES, "mlflow", "no_such_package_here")
+    said = say("run", study(engine="tune", execution='loggers = ["tensorboard", "mlflow"]'))
+    assert said.code == 2
+    assert "pip install 'archsweep[mlflow]'" in said.err
+    assert "engine inline has none" in say("run", study(execution='loggers = ["tensorboard"]')).err
+    assert "execution.loggers[0]" in say("run", study(execution='loggers = ["tensorbord"]')).err
+    assert not (tmp_path / "run").exists()
+
+
 def test_missing_data_is_told_before_anything_starts(study: Write, say, tmp_path: Path) -> None:
     file = study()
     file.write_text(
