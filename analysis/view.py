@@ -43,13 +43,13 @@ def _is_id(column: str) -> bool:
 
 
 def _cells(table: pd.DataFrame, sides: Sequence[str]) -> list[list[str]]:
-    """The cells on each side: tasks, with datasets and recipes where there are several."""
+    """The cells on each side by what tells them apart: dataset, task, recipe; by their tasks where nothing does."""
 
     def several(part: str) -> bool:
         columns = [table[side + part].astype(str) for side in sides if side + part in table]
         return len(set().union(*columns)) > 1
 
-    parts = [part for part in ("dataset", "task", "recipe") if part == "task" or several(part)]
+    parts = [part for part in ("dataset", "task", "recipe") if several(part)] or ["task"]
     found = []
     for side in sides:
         columns = [table[side + part].astype(str) for part in parts if side + part in table]

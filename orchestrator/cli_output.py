@@ -13,7 +13,7 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="print CSV, nothing rounded")
 AsLatex = Annotated[bool, typer.Option("--latex", help="print a LaTeX table (booktabs)")]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="print a Markdown table")]
 
-_FOLDED = 20  # characters of a name that stay on one line
+_FOLDS = (40, 20, 16, 12, 10)  # characters of a name that stay on one line
 
 
 def chosen(**asked: bool) -> str:
@@ -48,27 +48,35 @@ def write(text: str, out: Console) -> None:
 
 
 def _show(view: Any, out: Console) -> None:
-    """As many columns as there is room for, the first of them first; the others are named below."""
+    """As many columns as there is room for; those left out are named below."""
     from analysis.text import right
 
     numbers = dict(zip(view.columns, right(view), strict=True))
-    least, room, names = {}, out.width + 2, []
-    for name in view.columns:
-        longest = max(len(str(name)), *(len(str(v)) for v in view[name]))
-        # Long names of cells and architectures may be folded, numbers not.
-        least[name] = longest if numbers[name] else min(longest, max(len(str(name)), _FOLDED))
-        room -= least[name] + 2
-        if room >= 0:
-            names.append(name)
+    widths = _widths(view, numbers, out.width)
     table = Table(box=None, pad_edge=False)
-    for name in names:
+    for name, width in widths.items():
         side: Any = "right" if numbers[name] else "left"
-        table.add_column(str(name), justify=side, no_wrap=numbers[name], overflow="fold", min_width=least[name])
-    for line in view[names].itertuples(index=False, name=None):
+        table.add_column(str(name), justify=side, no_wrap=numbers[name], overflow="fold", min_width=width)
+    for line in view[list(widths)].itertuples(index=False, name=None):
         table.add_row(*map(str, line))
     out.print(table)
-    if left_out := [str(name) for name in view.columns if name not in names]:
+    if left_out := [str(name) for name in view.columns if name not in widths]:
         out.print(f"not shown for want of room: {', '.join(left_out)}; --csv and --json give all")
+
+
+def _widths(view: Any, numbers: dict[str, bool], most: int) -> dict[str, int]:
+    """The columns that fit into so many characters.  Sooner than any other number p-values go, then names are folded,
+    and at last columns go from the end."""
+    longest = {name: max(len(str(name)), *map(len, view[name].astype(str))) for name in view.columns}
+    for fold in _FOLDS:
+        widths = {n: w if numbers[n] else min(w, max(len(str(n)), fold)) for n, w in longest.items()}
+        for names in (list(widths), [name for name in widths if name != "p"]):
+            if sum(widths[name] + 2 for name in names) <= most + 2:
+                return {name: widths[name] for name in names}
+    names = [name for name in widths if name != "p"]
+    while len(names) > 1 and sum(widths[name] + 2 for name in names) > most + 2:
+        names.pop()
+    return {name: widths[name] for name in names}
 
 
 def partial(rows: Any, runs: list[str], note: Console) -> None:
