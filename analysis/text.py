@@ -12,10 +12,10 @@ from analysis import names
 def markdown(table: pd.DataFrame) -> str:
     """The table as GitHub Markdown, numbers to the right; floats with 4 digits, nothing where there is no
     value."""
-    right = [pd.api.types.is_numeric_dtype(table[c]) for c in table.columns]
+    numbers = right(table)
     lines = [
         [_flat(c) for c in table.columns],
-        ["---:" if r else "---" for r in right],
+        ["---:" if r else "---" for r in numbers],
         *([_flat(spell(value)) for value in line] for line in table.itertuples(index=False, name=None)),
     ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -23,11 +23,8 @@ def markdown(table: pd.DataFrame) -> str:
 
 def html_table(table: pd.DataFrame) -> str:
     """The table as HTML in a box that scrolls sideways where the page is narrow."""
-    right = [
-        pd.api.types.is_numeric_dtype(table[c]) or (len(table) > 0 and all(map(_number, table[c])))
-        for c in table.columns
-    ]
-    kinds = [' class="number"' if r else "" for r in right]
+    numbers = right(table)
+    kinds = [' class="number"' if r else "" for r in numbers]
     head = "".join(f"<th{k}>{html.escape(str(c))}</th>" for c, k in zip(table.columns, kinds, strict=True))
     body = "\n".join(
         "<tr>" + "".join(f"<td{k}>{html.escape(spell(v))}</td>" for v, k in zip(line, kinds, strict=True)) + "</tr>"
@@ -85,8 +82,16 @@ def chance(p: float) -> str:
     return "–" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def right(table: pd.DataFrame) -> list[bool]:
+    """Which columns hold numbers or intervals, spelled or not: they belong to the right."""
+    return [
+        pd.api.types.is_numeric_dtype(table[c]) or (len(table) > 0 and all(map(_number, table[c])))
+        for c in table.columns
+    ]
+
+
 def _number(value: Any) -> bool:
-    return spell(value).strip("–−[]<%, .0123456789") == ""
+    return spell(value).strip("–−-[]<%, .0123456789") == ""
 
 
 def _flat(value: Any) -> str:

@@ -169,6 +169,9 @@ class Execution(_Part):
         True, description="replay training steps on GPUs as CUDA graphs; same numbers, less waiting"
     )
     keep_checkpoints: bool = Field(False, description="keep each trial's folder (log, checkpoint) after success")
+    loggers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
+        (), strict=False, description="also show curves there while trials run (engine tune)"
+    )
 
     @field_validator("gpus_per_trial")
     @classmethod

@@ -186,7 +186,6 @@ def test_an_export_never_replaces_files_of_a_run(say: Say, tmp_path: Path) -> No
     for target in (run / "rows" / "all.parquet", run / "plan.parquet", run / "x" / ".." / "rows" / "a.csv"):
         assert say("export", run, target)[0] == 2
     assert say("export", run, tmp_path / "link" / "all.parquet")[0] == 2
-    assert say("correlate", run, "--csv", run / "plan.parquet")[0] == 2
     assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
     assert say("export", run, run / "report" / "all.csv")[0] == 0
 

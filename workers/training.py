@@ -22,6 +22,7 @@ from workers.train import Images, Training, evaluate, precise_bn, train_epoch
 from workers.trial import Trial
 
 log = logging.getLogger(__name__)
+Told = Callable[[dict[str, float]], None]
 
 
 class Interrupted(Exception):
@@ -40,6 +41,12 @@ class Progress:
     @property
     def epochs(self) -> int:
         return len(self.train_loss)
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The epoch that ended last, by the names that loggers know."""
+        curves = {"train_loss": self.train_loss, "test_score": self.test_score, "seconds": self.seconds}
+        return {"training_iteration": self.epochs} | {name: values[-1] for name, values in curves.items()}
 
     def columns(self) -> dict[str, Any]:
         """The columns of a row that tell how the training went.
@@ -155,11 +162,20 @@ def _resume(t: Training, url: str | None) -> Progress:
     return Progress(**state["progress"])
 
 
-def _train(t: Training, progress: Progress, url: str | None, every_s: float, stop: Callable[[], bool] | None) -> None:
+def _train(
+    t: Training,
+    progress: Progress,
+    url: str | None,
+    every_s: float,
+    stop: Callable[[], bool] | None,
+    told: Told | None,
+) -> None:
     """Every epoch that is left, with a checkpoint between epochs now and then, and before a stop."""
     saved = time.monotonic()
     while progress.epochs < t.trial.recipe.epochs and not progress.diverged:
         _epoch(t, progress)
+        if told is not None:
+            told(progress.last)
         if progress.epochs == t.trial.recipe.epochs or progress.diverged:
             return
         stopping = stop is not None and stop()
@@ -181,6 +197,7 @@ def run(
     checkpoint_every_s: float = 60.0,
     stop: Callable[[], bool] | None = None,
     cuda_graphs: bool = True,
+    told: Told | None = None,
 ) -> dict[str, Any]:
     """Train a trial and give its row (`workers.row.SCHEMA`, as a dict); scores are fractions of the test split.
 
@@ -188,6 +205,8 @@ def run(
     `checkpoint_every_s` seconds, and a killed training goes on from it: on the CPU the row is bit for bit that of
     an undisturbed one, times aside.  `stop` is asked between epochs; when it says so, the state is saved and
     Interrupted raised.  A diverged training is a row with `diverged=True`.  What else goes wrong is raised.
+
+    `told` hears of every epoch: `training_iteration` (from 1), `train_loss`, `test_score`, `seconds`.
 
     On a CUDA device steps are replayed as graphs; where that is impossible, or not wanted (`cuda_graphs=False`),
     they are queued one operation after the other, and the row's `step_mode` says so.
@@ -205,7 +224,7 @@ def run(
         t = _prepare(trial, where, data_root, cache_dir, record)
         progress = _resume(t, checkpoint_url)
         resumed = progress.epochs
-        _train(t, progress, checkpoint_url, checkpoint_every_s, stop)
+        _train(t, progress, checkpoint_url, checkpoint_every_s, stop, told)
         peak = provenance.peak_memory(where)
     finally:
         torch.set_num_threads(threads)

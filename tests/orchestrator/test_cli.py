@@ -313,6 +313,20 @@ def test_a_preset_takes_its_data_from_another_folder(say, tmp_path: Path, monkey
     assert say("run", "small-imagenet", "--data-root", "empty").code == 2
 
 
+def test_loggers_that_cannot_be_had_are_told_before_anything_starts(
+    study: Write, say, tmp_path: Path, monkeypatch
+) -> None:
+    from orchestrator import loggers
+
+    monkeypatch.setitem(loggers._PACKAGES, "mlflow", "no_such_package_here")
+    said = say("run", study(engine="tune", execution='loggers = ["tensorboard", "mlflow"]'))
+    assert said.code == 2
+    assert "pip install 'archsweep[mlflow]'" in said.err
+    assert "engine inline has none" in say("run", study(execution='loggers = ["tensorboard"]')).err
+    assert "execution.loggers[0]" in say("run", study(execution='loggers = ["tensorbord"]')).err
+    assert not (tmp_path / "run").exists()
+
+
 def test_missing_data_is_told_before_anything_starts(study: Write, say, tmp_path: Path) -> None:
     file = study()
     file.write_text(
@@ -370,13 +384,12 @@ def test_an_unwritable_run_folder_is_told(study: Write, say, tmp_path: Path) -> 
     assert str(tmp_path / "run") in said.err
 
 
-@pytest.mark.parametrize("what", ["spaces", "datasets", "tasks", "recipes", "presets"])
+@pytest.mark.parametrize("what", ["spaces", "datasets", "tasks", "recipes", "presets", "tables"])
 def test_lists_answer(what: str, say) -> None:
     said = say("list", what)
     assert said.code == 0
-    assert {"spaces": "nasbench101", "datasets": "photos", "tasks": "jig", "recipes": "unnas", "presets": "demo"}[
-        what
-    ] in said.out
+    names = {"spaces": "nasbench101", "datasets": "photos", "tasks": "jig", "recipes": "unnas", "presets": "demo"}
+    assert (names | {"tables": "means"})[what] in said.out
 
 
 def test_show_finds_the_space_and_counts(say) -> None:

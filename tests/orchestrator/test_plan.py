@@ -50,12 +50,21 @@ def test_plan_rows_hold_what_analysis_needs(study: Write) -> None:
         assert json.loads(row["graph"])["cells"]
 
 
-def test_work_goes_architecture_by_architecture_in_shuffled_order(study: Write) -> None:
-    rows = order_of_work(plan(studies.load(str(study(archs=6)))).table)
-    archs = [row["arch"] for row in rows]
-    assert [archs[i] for i in range(0, 12, 2)] == [archs[i] for i in range(1, 12, 2)]
-    assert len(set(archs)) == 6
-    assert rows == order_of_work(plan(studies.load(str(study(archs=6)))).table)
+def test_work_goes_architecture_by_architecture_in_an_order_that_stays(study: Write) -> None:
+    """All tasks and seeds of one before the next, none of the planned order left, the same in a larger study."""
+
+    def order(archs: int) -> list[str]:
+        table = plan(studies.load(str(study(archs=archs, seeds=(1, 2))))).table
+        rows = order_of_work(table)
+        found = [row["arch"] for row in rows]
+        assert found == [arch for arch in dict.fromkeys(found) for _ in range(4)]
+        assert rows == order_of_work(table.take(list(range(len(rows)))[::-1]))
+        assert list(dict.fromkeys(found)) != list(dict.fromkeys(table["arch"].to_pylist()))
+        return list(dict.fromkeys(found))
+
+    few = order(8)
+    assert len(few) == 8
+    assert [arch for arch in order(12) if arch in few] == few
 
 
 def test_the_papers_cifar_study_needs_no_data() -> None:
