@@ -3,16 +3,23 @@
 from analysis import figures
 from analysis.cells import means
 from analysis.correlation import correlate
+from analysis.early import cheapest, early
 from analysis.experiments import random_experiment
 from analysis.fidelity import fidelity
+from analysis.noise import by_seeds, ceiling, reliability
 from analysis.page import report
 from analysis.runs import load
+from analysis.size import size_effect, size_proxies
 from analysis.sql import query
 from analysis.tables import from_table
 from analysis.text import markdown
 
 __all__ = [
+    "by_seeds",
+    "ceiling",
+    "cheapest",
     "correlate",
+    "early",
     "fidelity",
     "figures",
     "from_table",
@@ -21,5 +28,8 @@ __all__ = [
     "means",
     "query",
     "random_experiment",
+    "reliability",
     "report",
+    "size_effect",
+    "size_proxies",
 ]

@@ -140,7 +140,7 @@ def rules(found: pd.DataFrame, used: Rules) -> str:
         _RULES[used.common],
         "Ties get the average of their ranks; tau-b corrects for ties.",
         _RULES[used.diverged],
-        f"Intervals: percentile bootstrap over architectures, {used.resamples} resamples, seed {used.seed}, "
+        f"Intervals: BCa bootstrap over architectures, {used.resamples} resamples, seed {used.seed}, "
         f"{used.confidence * 100:g} % each, not corrected for the number of pairs.",
         "ρ: Spearman; τ: Kendall's tau-b; p: two-sided, of ρ.",
     ]
