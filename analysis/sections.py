@@ -102,8 +102,7 @@ def folded(title: str, table: pd.DataFrame) -> str:
 def experiments(table: pd.DataFrame) -> str:
     """UnNAS, figure 5, of what `random_experiment` gives: a chart a space and target."""
     panels = []
-    sides = {"proxy": "x", "target": "y"}
-    cells = table.rename(columns=lambda c: "_".join(sides.get(part, part) for part in str(c).split("_")))
+    cells = text.as_pairs(table)
     keys = ["space", "target_dataset_id", "target_task", "target_recipe_id"]
     for (space, *_), lines in table.groupby(keys, sort=False):
         shown = scale(lines[["mean", "expected"]].to_numpy(float), str(lines["target_metric"].iloc[0]))

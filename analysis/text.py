@@ -10,6 +10,9 @@ import pandas as pd
 from analysis import names
 
 
+_CELL = ["dataset", "dataset_id", "task", "recipe", "recipe_id"]
+
+
 def markdown(table: pd.DataFrame) -> str:
     """The table as GitHub Markdown, numbers to the right; floats with 4 digits, nothing where there is no
     value."""
@@ -57,8 +60,7 @@ def correlations(table: pd.DataFrame) -> pd.DataFrame:
 
 def cell_names(table: pd.DataFrame, side: str) -> list[str]:
     """Names of the cells on one side of a table of pairs, told apart from all cells of either side of the space."""
-    parts = ["dataset", "dataset_id", "task", "recipe", "recipe_id"]
-    both = [table[[f"{s}_{p}" for p in parts]].set_axis(parts, axis=1).assign(space=table["space"]) for s in "xy"]
+    both = [table[[f"{s}_{p}" for p in _CELL]].set_axis(_CELL, axis=1).assign(space=table["space"]) for s in "xy"]
     cells = pd.concat(both).drop_duplicates(["space", "dataset_id", "task", "recipe_id"])
     called: dict[Any, str] = {}
     for space, inside in cells.groupby("space"):
@@ -71,6 +73,11 @@ def cell_names(table: pd.DataFrame, side: str) -> list[str]:
 def each(table: pd.DataFrame) -> Iterator[Any]:
     """The lines of a table, as untyped as their columns."""
     yield from table.itertuples()
+
+
+def as_pairs(table: pd.DataFrame, x: str = "proxy", y: str = "target") -> pd.DataFrame:
+    """A table whose sides have other names, as one of pairs x and y."""
+    return table.rename(columns={f"{a}_{p}": f"{b}_{p}" for a, b in ((x, "x"), (y, "y")) for p in _CELL})
 
 
 def brief_names(table: pd.DataFrame) -> tuple[list[str], list[str], str]:
