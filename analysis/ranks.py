@@ -93,9 +93,12 @@ def permutation_p(values: Array, pairs: Pairs, draws: int, seed: int) -> Array:
 
 def tied(values: Array) -> Any:
     """(C,) how many rows share their value with another row of the column."""
-    columns = [np.sort(column) for column in values.T]
-    same: list[Any] = [np.r_[False, column[1:] == column[:-1], False] for column in columns]
-    return np.array([int((s[1:] | s[:-1]).sum()) for s in same], int)
+    counts = []
+    for column in values.T:
+        ordered = np.sort(column)
+        same: Any = np.r_[False, ordered[1:] == ordered[:-1], False]
+        counts.append(int((same[1:] | same[:-1]).sum()))
+    return np.array(counts, int)
 
 
 class Ranked:
@@ -110,7 +113,7 @@ class Ranked:
         self.shape = values.shape
         self.batch = max(1, _BATCH // max(1, values.size))  # resamples that fit near the cache
         self._columns = [_sorted(column) for column in values.T]
-        self._unknown = np.isnan(values).any(axis=0)
+        self._unknown: Any = np.isnan(values).any(axis=0)
 
     def matrices(self, counts: Array) -> Array:
         """Spearman's rho between all columns when row i occurs counts[:, i] times: (R, n) -> (R, C, C).
