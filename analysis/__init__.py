@@ -3,11 +3,14 @@
 from analysis import figures
 from analysis.cells import means
 from analysis.correlation import correlate
+from analysis.differences import differences, pooled
+from analysis.distributions import distributions, random_search
 from analysis.early import cheapest, early
 from analysis.experiments import random_experiment
 from analysis.fidelity import fidelity
 from analysis.noise import by_seeds, ceiling, reliability
 from analysis.page import report
+from analysis.picks import picks
 from analysis.runs import load
 from analysis.size import size_effect, size_proxies
 from analysis.sql import query
@@ -19,6 +22,8 @@ __all__ = [
     "ceiling",
     "cheapest",
     "correlate",
+    "differences",
+    "distributions",
     "early",
     "fidelity",
     "figures",
@@ -26,8 +31,11 @@ __all__ = [
     "load",
     "markdown",
     "means",
+    "picks",
+    "pooled",
     "query",
     "random_experiment",
+    "random_search",
     "reliability",
     "report",
     "size_effect",

@@ -1,7 +1,7 @@
 """What is compared: the cells of a space side by side, and which architectures each pair of them uses."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
@@ -120,6 +120,23 @@ def chosen(cells: Cells, choice: Mapping[str, str]) -> list[int]:
         raise LookupError(f"a cell has no {', '.join(sorted(unknown))}; it has {', '.join(NAMES)}")
     labels = cells.labels.astype(str)
     return [c for c in range(len(labels)) if all(labels[name].iloc[c] == value for name, value in choice.items())]
+
+
+def sides(
+    spaces: Sequence[Cells], proxy: Mapping[str, str] | None, target: Mapping[str, str] | None
+) -> Iterator[tuple[Cells, list[int], list[int]]]:
+    """The proxies and targets of each space, chosen by name: by default all cells, and those of `cls` or else all.
+
+    Raises LookupError for a choice that names no cell of any space.
+    """
+    found: list[tuple[Cells, list[int], list[int]]] = []
+    for cells in spaces:
+        default: dict[str, str] = {"task": "cls"} if "cls" in set(cells.labels["task"]) else {}
+        found.append((cells, chosen(cells, proxy or {}), chosen(cells, default if target is None else target)))
+    for k, side, choice in ((1, "proxy", proxy), (2, "target", target)):
+        if choice is not None and not any(one[k] for one in found):
+            raise LookupError(f"no cell is {dict(choice)}, which was asked for as the {side}")
+    yield from found
 
 
 def _space(space: str, tried: pd.DataFrame, common: Common, diverged: Diverged, said: str) -> Cells:

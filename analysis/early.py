@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.bootstrap import Resampling, estimate
 from analysis.cells import Chance
-from analysis.compare import NAMES, Cells, Common, Diverged, chosen, compared, frame, mean_of_seeds
+from analysis.compare import NAMES, Cells, Common, Diverged, compared, frame, mean_of_seeds, sides
 from analysis.ranks import Array
 
 _MOST = 24  # epochs looked at, unless asked for others
@@ -53,18 +53,12 @@ def early(
     if missing := [name for name in ("curve_test_score", "curve_seconds") if name not in df]:
         raise LookupError(f"no column {', '.join(map(repr, missing))}; load the runs with curves=True")
     lines: list[dict[str, Any]] = []
-    named = {"proxy": False, "target": False}
-    for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
-        default: dict[str, str] = {"task": "cls"} if "cls" in set(cells.labels["task"]) else {}
-        asked = {"proxy": chosen(cells, proxy or {}), "target": chosen(cells, default if target is None else target)}
-        named = {side: named[side] or bool(found) for side, found in asked.items()}
-        for p in asked["proxy"] if asked["target"] else []:
+    spaces = compared(df, common, score=score, diverged=diverged, chance=chance)
+    for cells, proxies, targets in sides(spaces, proxy, target):
+        for p in proxies if targets else []:
             curves = _Curves(df, cells, p, best=score != "score_final", at=epochs)
-            for t in asked["target"]:
+            for t in targets:
                 lines += _lines(cells, curves, p, t, how)
-    for side, choice in (("proxy", proxy), ("target", target)):
-        if choice is not None and not named[side]:
-            raise LookupError(f"no cell is {dict(choice)}, which was asked for as the {side}")
     return frame(lines, _TYPES)
 
 

@@ -103,7 +103,7 @@ def _limit(proxy: Any, target: Any, m: int) -> dict[str, float]:
     """
     order = np.argsort(proxy, kind="stable")
     ends = np.flatnonzero(np.r_[proxy[order][1:] != proxy[order][:-1], True]) + 1  # k after each group of equals
-    below = _among_worst(len(proxy), m)[ends]
+    below = among_worst(len(proxy), m)[ends]
     sizes = np.diff(ends, prepend=0)
     chance = np.repeat(np.diff(below, prepend=0.0) / sizes, sizes)
     middle = target.mean()  # the deviation of small differences keeps its digits
@@ -112,7 +112,7 @@ def _limit(proxy: Any, target: Any, m: int) -> dict[str, float]:
     return {"expected": middle + mean, "expected_std": math.sqrt(max(float(chance @ (apart - mean) ** 2), 0.0))}
 
 
-def _among_worst(n: int, m: int) -> Any:
+def among_worst(n: int, m: int) -> Any:
     """(n + 1,) C(k, m) / C(n, m) for k = 0..n, as products of 1 - m / k downwards from 1 at n."""
     shares = np.zeros(n + 1)
     shares[n] = 1.0
