@@ -2,11 +2,15 @@
 
 import html
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
 from analysis import names
+
+
+_CELL = ["dataset", "dataset_id", "task", "recipe", "recipe_id"]
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -35,7 +39,7 @@ def html_table(table: pd.DataFrame) -> str:
 
 def correlations(table: pd.DataFrame) -> pd.DataFrame:
     """What `correlate` found, in the columns and spellings of a paper."""
-    sides = [_sides(table, side) for side in "xy"]
+    sides = [cell_names(table, side) for side in "xy"]
     return pd.DataFrame(
         {
             "space": table["space"].map(names.space_name),
@@ -51,10 +55,9 @@ def correlations(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _sides(table: pd.DataFrame, side: str) -> list[str]:
-    """Names of the cells on one side, told apart from all cells of either side of the same space."""
-    parts = ["dataset", "dataset_id", "task", "recipe", "recipe_id"]
-    both = [table[[f"{s}_{p}" for p in parts]].set_axis(parts, axis=1).assign(space=table["space"]) for s in "xy"]
+def cell_names(table: pd.DataFrame, side: str) -> list[str]:
+    """Names of the cells on one side of a table of pairs, told apart from all cells of either side of the space."""
+    both = [table[[f"{s}_{p}" for p in _CELL]].set_axis(_CELL, axis=1).assign(space=table["space"]) for s in "xy"]
     cells = pd.concat(both).drop_duplicates(["space", "dataset_id", "task", "recipe_id"])
     called: dict[Any, str] = {}
     for space, inside in cells.groupby("space"):
@@ -62,6 +65,25 @@ def _sides(table: pd.DataFrame, side: str) -> list[str]:
         called |= {(space, *key): name for key, name in zip(keys, names.labels(inside), strict=True)}
     wanted = table[["space", f"{side}_dataset_id", f"{side}_task", f"{side}_recipe_id"]]
     return [called[key] for key in wanted.itertuples(index=False, name=None)]
+
+
+def each(table: pd.DataFrame) -> Iterator[Any]:
+    """The lines of a table, as untyped as their columns."""
+    yield from table.itertuples()
+
+
+def as_pairs(table: pd.DataFrame, x: str = "proxy", y: str = "target") -> pd.DataFrame:
+    """A table whose sides have other names, as one of pairs x and y."""
+    return table.rename(columns={f"{a}_{p}": f"{b}_{p}" for a, b in ((x, "x"), (y, "y")) for p in _CELL})
+
+
+def brief_names(table: pd.DataFrame) -> tuple[list[str], list[str], str]:
+    """Names of the cells on x and on y, and the dataset's name where it is the same for all and so left out of them."""
+    x, y = cell_names(table, "x"), cell_names(table, "y")
+    if len({*table["x_dataset_id"], *table["y_dataset_id"]}) != 1:
+        return x, y, ""
+    dataset = names.dataset_name(str(table["x_dataset"].iloc[0]))
+    return [n.removeprefix(f"{dataset} ") for n in x], [n.removeprefix(f"{dataset} ") for n in y], dataset
 
 
 def spell(value: Any) -> str:
