@@ -34,8 +34,8 @@ def noise(ceiling: pd.DataFrame) -> str:
     more = f" {missing} pairs are left out, as a cell of theirs has one seed only." if missing else ""
     return _note(
         "Seeds disagree, so no two rankings can agree fully. The reliability of a cell is ρ between its mean over "
-        "seeds and that over as many others; the root of two reliabilities is the highest ρ to expect, and ρ divided by "
-        f"it is what two noiseless rankings would have.{more}"
+        "seeds and that over as many others; the root of two reliabilities is the highest ρ to expect, and ρ divided "
+        f"by it is what two noiseless rankings would have.{more}"
     ) + text.html_table(table)
 
 

@@ -27,6 +27,7 @@ def test_json_and_csv_give_every_column_to_the_last_digit(found: pd.DataFrame) -
     assert [list(record) for record in records] == [list(found)] * len(found)
     assert [record["rho"] for record in records] == [None if math.isnan(v) else v for v in found["rho"]]
     back = pd.read_csv(io.StringIO(analysis.csv_text(found)), dtype=found.dtypes.to_dict())
+    back["interval"] = back["interval"].fillna("")  # there is none where there are too few architectures
     pd.testing.assert_frame_equal(back, found, check_exact=True)
 
 
