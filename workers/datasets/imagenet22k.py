@@ -19,6 +19,7 @@ def _listing(folder: Path) -> Listing:
 
     departs: the set has no test images, and UnNAS trained on it without any test.  A hash of its name decides whether
     an image is held out, so an image stays on its side whatever the list says besides.
+    departs: what cannot be decoded is listed, and stops a study or is left out; UnNAS took a random other image for it.
     """
     names = _names(folder)
     wnids = sorted({name.partition("_")[0] for name in names})
