@@ -121,7 +121,9 @@ def _datasets() -> Table:
         d = datasets.get(name)
         view.add_row(
             name,
-            f"{d.classes:,}",
+            f"{d.classes:,}"
+            if d.classes or d.varied is None or d.varied.maps is None
+            else f"{d.varied.maps.classes} maps",
             f"{d.train_images:,}",
             f"{d.test_images:,}",
             f"{d.size}",

@@ -67,7 +67,7 @@ class Architectures(_Part):
 class DatasetChoice(_Part):
     """A dataset by name, the folder it lies in where that is not under the study's data_root, and which form of it.
 
-    Mode, fraction, short_side and skip_broken are for ImageNet, and part of every trial's identity.
+    Mode, fraction, short_side and skip_broken are for images of many sizes, and part of every trial's identity.
     """
 
     name: str
@@ -88,7 +88,9 @@ class DatasetChoice(_Part):
     def _possible(self) -> Self:
         known = self.name in datasets.names()
         if self.choice != datasets.Choice() and known and datasets.get(self.name).varied is None:
-            raise ValueError(f"{self.name} has one form only: mode, fraction, short_side, skip_broken are for imagenet")
+            raise ValueError(
+                f"{self.name} has one form only: mode, fraction, short_side, skip_broken are for images of many sizes"
+            )
         return self
 
 
@@ -130,7 +132,7 @@ class Sweep(_Part):
                 if name not in registry.names():
                     registry.get(name)
             for task in self.tasks:
-                self.resolved(task)
+                self._asked(task)
         except LookupError as error:
             raise ValueError(str(error)) from None
         for key in ("tasks", "seeds"):
@@ -138,6 +140,16 @@ class Sweep(_Part):
             if len(set(values)) < len(values):
                 raise ValueError(f"{key} = {spaces.quoted(list(values))} names one twice")
         return self
+
+    def _asked(self, task: str) -> None:
+        """LookupError where the task cannot be asked, or not in this way.  `plan` asks once more, of every trial."""
+        try:
+            self.resolved(task)
+        except LookupError:
+            # Only now is the task itself loaded, and torch with it: it may know a better reason.
+            if objection := tasks.get(task).objection(datasets.get(self.dataset.name)):
+                raise LookupError(objection) from None
+            raise
 
     def resolved(self, task: str) -> Recipe:
         """The recipe of one of the tasks, overrides applied."""

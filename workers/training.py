@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -85,18 +86,20 @@ def _prepare(
             f"{trial.dataset_id}; override batch with a smaller one"
         )
     net, optimizer = learner(trial, device)
-    train, test = (_source(split, trial, device) for split in (arrays.train, arrays.test))
+    train, test = (_source(split, trial, device, split is arrays.train) for split in (arrays.train, arrays.test))
     return Training(trial, net, optimizer, train, test, device, record)
 
 
-def _source(split: datasets.Split | datasets.Photographs, trial: Trial, device: torch.device) -> Source:
+def _source(split: datasets.Split | datasets.Photographs, trial: Trial, device: torch.device, train: bool) -> Source:
     """Small images whole on the device; of large ones the cuts that the task takes."""
     if isinstance(split, datasets.Split):
         return Images.of(split, device)
-    task, dataset = tasks.get(trial.task), datasets.get(trial.dataset)
+    task, dataset = trial.asked, datasets.get(trial.dataset)
     # What was rounded when it was stored may be rounded again; from original files nothing is.
     dtype = torch.uint8 if split.keep == "pixels" else torch.float32
-    return Fed(split, lambda sizes, draws: task.cuts(sizes, draws, dataset), task.side(dataset), dtype, device)
+    side = task.side(dataset)
+    frame = (side, side) if train else task.frame(torch.from_numpy(split.sizes(np.arange(len(split)))), dataset)
+    return Fed(split, lambda sizes, draws: task.cuts(sizes, draws, dataset), frame, dtype, device, task.dense)
 
 
 def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:

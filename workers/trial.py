@@ -3,12 +3,16 @@
 import hashlib
 import json
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 import spaces
 from workers import datasets, tasks
 from workers.recipes import Recipe
+
+if TYPE_CHECKING:
+    from workers.tasks import Task
 
 # Part of every trial's identity.  Raise it when the same trial would give other numbers than before.
 PROTOCOL = 1
@@ -22,8 +26,9 @@ def _normal(space: str, arch: str) -> str:
 class Trial(BaseModel):
     """One training: an architecture of a space, on a task of a dataset, with a seed and a recipe.
 
-    `arch` is brought to its normal spelling.  Unknown names raise LookupError, a malformed architecture
-    ValueError.  `dataset_id` says which content is meant; None: whatever lies at the data root.
+    `arch` is brought to its normal spelling.  Unknown names raise LookupError, and so does a task that cannot be asked
+    of the dataset; a malformed architecture ValueError.  `dataset_id` says which content is meant; None: whatever lies
+    at the data root.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -40,13 +45,21 @@ class Trial(BaseModel):
     @classmethod
     def _known(cls, values: dict[str, object]) -> dict[str, object]:
         space, arch = values.get("space"), values.get("arch")
-        if isinstance(dataset := values.get("dataset"), str):
-            datasets.get(dataset)
-        if isinstance(task := values.get("task"), str):
-            tasks.get(task)
+        found = datasets.get(dataset) if isinstance(dataset := values.get("dataset"), str) else None
+        asked = tasks.get(task) if isinstance(task := values.get("task"), str) else None
+        if found and asked:
+            if objection := asked.objection(found):
+                raise LookupError(objection)
+            if isinstance(recipe := values.get("recipe"), Recipe):
+                asked.configured(recipe)
         if isinstance(space, str) and isinstance(arch, str):
             return values | {"arch": _normal(space, arch)}
         return values
+
+    @property
+    def asked(self) -> "Task":
+        """The task as the recipe wants it."""
+        return tasks.get(self.task).configured(self.recipe)
 
     @property
     def id(self) -> str:

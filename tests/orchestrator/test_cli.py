@@ -254,7 +254,7 @@ MISTAKES = [
     (["list", "archs"], "give one of spaces"),
     (["show", "c3_c9"], "c9"),
     (["show", "c3_c5", "--space", "dart"], "no .*space 'dart'"),
-    (["prepare", "cifar"], "no dataset 'cifar'; have cifar10"),
+    (["prepare", "cifar"], "no dataset 'cifar'; have .*cifar10"),
     (["prepare", "cifar10"], "cifar10"),
     (["prepare", "imagenet", "--data-root", "."], "no imagenet at"),
     (["prepare", "cifar10", "--mode", "array"], "imagenet"),

@@ -8,6 +8,7 @@ import pytest
 import spaces
 import workers
 from orchestrator import study as studies
+from orchestrator.estimate import multiply_adds, recipe_of
 from orchestrator.plan import order_of_work, plan, trial_of
 
 from .conftest import Write
@@ -78,6 +79,24 @@ def test_the_papers_cifar_study_needs_no_data() -> None:
     sweep = imagenet.sweeps[0]
     few = sweep.model_copy(update={"architectures": sweep.architectures.model_copy(update={"sample": 5})})
     assert plan(imagenet.model_copy(update={"sweeps": (few,)})).table.num_rows == 5 * 4
+
+
+def test_a_study_of_cityscapes_is_planned_without_data_and_its_large_test_images_are_reckoned_with() -> None:
+    text = """
+    name = "city"
+    [[sweeps]]
+    space = "darts"
+    architectures = { sample = 1 }
+    dataset = "cityscapes"
+    tasks = ["seg", "jig"]
+    recipe = "unnas_search"
+    """
+    rows = {row["task"]: row for row in plan(studies.parse(text, "city")).table.to_pylist()}
+    macs, recipe = rows["seg"]["macs"], recipe_of(rows["seg"])
+    assert multiply_adds(rows["seg"], recipe) == pytest.approx(
+        400 * macs * (3 * 2975 + 500 * (1025 * 2049) / 321**2), rel=1e-9
+    )
+    assert multiply_adds(rows["jig"], recipe) == 400 * rows["jig"]["macs"] * (3 * 2975 + 500)
 
 
 def test_a_malformed_architecture_is_named(study: Write, tmp_path: Path) -> None:

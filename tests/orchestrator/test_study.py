@@ -64,6 +64,8 @@ def test_presets_that_span_datasets_train_the_same_architectures_on_each() -> No
         (('"rot"', '"rotate"'), "no task 'rotate'"),
         (('"demo"', '"quick"'), "no recipe 'quick'; have demo, nasbench201, unnas"),
         (('"demo"', '"unnas"'), "recipe 'unnas' has no setting for space=chain"),
+        (('"rot"', '"seg"'), r"sweeps\[0\]: task seg needs a label map for every image, and photos has none"),
+        (('"photos"', '"camvid"'), r"sweeps\[0\]: task cls needs images with classes, and those of camvid have none"),
         (("sample = 3", "sample = 0"), r"sweeps\[0\]\.architectures\.sample: .*given: 0"),
         (("sample = 3", 'sample = "3"'), r"valid integer.*given: '3'"),
         (("sample = 3", "seed = 3"), "give exactly one of sample, file, list; given: none"),

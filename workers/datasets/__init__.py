@@ -13,17 +13,21 @@ import spaces
 from workers.datasets import _arrays
 from workers.datasets._arrays import Arrays, Split, Where, cache_folder
 from workers.datasets._choice import SIDES, Choice
-from workers.datasets._dataset import Dataset, Jigsaw, Pixels, Varied
+from workers.datasets._dataset import IGNORED, OUTSIDE, Dataset, Jigsaw, LabelMap, Maps, Pixels, Varied
 
 if TYPE_CHECKING:
     from workers.datasets._photographs import Photographs, Stored
 
 __all__ = [
+    "IGNORED",
+    "OUTSIDE",
     "SIDES",
     "Arrays",
     "Choice",
     "Dataset",
     "Jigsaw",
+    "LabelMap",
+    "Maps",
     "Photographs",
     "Pixels",
     "Split",
@@ -117,6 +121,5 @@ def is_read(name: str, dataset_id: str) -> bool:
 def _check(dataset: Dataset, choice: Choice | None) -> None:
     if choice not in (None, Choice()):
         raise ValueError(
-            f"{dataset.name} has no mode, fraction, short_side or skip_broken: they belong to images of many sizes "
-            "(imagenet)"
+            f"{dataset.name} has no mode, fraction, short_side or skip_broken: they belong to images of many sizes"
         )
