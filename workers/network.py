@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 import spaces
-from workers import datasets, tasks
+from workers import tasks
 from workers.trial import Trial
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ def build_network(trial: Trial) -> "nn.Module":
     Inputs as the task makes them: cls and rot (B, 3, H, W) -> (B, classes); col (B, 1, H, W) -> (B, 313, H, W);
     jig (B, T, 3, h, w) -> (B, classes).  Works under `torch.device("meta")`.
     """
-    dataset, task, recipe = datasets.get(trial.dataset), tasks.get(trial.task), trial.recipe
+    dataset, task, recipe = trial.data, tasks.get(trial.task), trial.recipe
     trunk = spaces.get(trial.space).trunk(
         trial.arch,
         in_channels=task.in_channels,
@@ -32,7 +32,7 @@ def cost(trial: Trial) -> tuple[int, int]:
 
     By arithmetic, nothing is built.  An element is one (turned) image; for jig all tiles of one image.
     """
-    dataset, task, recipe = datasets.get(trial.dataset), tasks.get(trial.task), trial.recipe
+    dataset, task, recipe = trial.data, tasks.get(trial.task), trial.recipe
     trunk = spaces.get(trial.space).cost(
         trial.arch,
         in_channels=task.in_channels,

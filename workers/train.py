@@ -18,7 +18,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from workers import datasets, tasks
+from workers import tasks
 from workers.captured import Captured, Part, Recorder
 from workers.datasets import Split
 from workers.feed import PLACES, Source, slices
@@ -95,13 +95,13 @@ class Training:
         return self._parts(order, self._stream("test", 0), self.trial.recipe.test_batch, train=False)
 
     def _parts(self, order: Tensor, generator: torch.Generator, size: int, train: bool) -> Iterator[Part]:
-        task, dataset = tasks.get(self.trial.task), datasets.get(self.trial.dataset)
+        task, dataset = tasks.get(self.trial.task), self.trial.data
         drawn = {"image": order, **task.draw(len(order), dataset, generator, train=train)}
         return (self.train if train else self.test).parts(drawn, size)
 
     def batch(self, split: Source, part: Part) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a part."""
-        task, dataset = tasks.get(self.trial.task), datasets.get(self.trial.dataset)
+        task, dataset = tasks.get(self.trial.task), self.trial.data
         draws = {name: values for name, values in part.items() if name not in PLACES}
         return task.batch(*split.look_up(part), draws, dataset)
 

@@ -70,7 +70,8 @@ def _prepare(
     record: Recorder | None = None,
 ) -> Training:
     """Network, optimiser and images of a trial, as they are before the first epoch."""
-    arrays = datasets.prepare(trial.dataset, data_root, cache_dir, expect=trial.dataset_id)
+    tasks.check(trial.task, trial.data)
+    arrays = datasets.prepare(trial.own or trial.dataset, data_root, cache_dir, expect=trial.dataset_id)
     recipe = trial.recipe
     if recipe.batch > len(arrays.train):
         raise ValueError(
@@ -86,7 +87,7 @@ def _source(split: datasets.Split | datasets.Photographs, trial: Trial, device: 
     """Small images whole on the device; of large ones the cuts that the task takes."""
     if isinstance(split, datasets.Split):
         return Images.of(split, device)
-    task, dataset = tasks.get(trial.task), datasets.get(trial.dataset)
+    task, dataset = tasks.get(trial.task), trial.data
     # What was rounded when it was stored may be rounded again; from original files nothing is.
     dtype = torch.uint8 if split.keep == "pixels" else torch.float32
     return Fed(split, lambda sizes, draws: task.cuts(sizes, draws, dataset), task.side(dataset), dtype, device)
@@ -195,7 +196,9 @@ def run(
     began, clock = datetime.now(UTC), time.perf_counter()
     where = torch.device(device)
     if trial.dataset_id is None:
-        trial = trial.model_copy(update={"dataset_id": datasets.identify(trial.dataset, data_root, cache_dir)})
+        trial = trial.model_copy(
+            update={"dataset_id": datasets.identify(trial.own or trial.dataset, data_root, cache_dir)}
+        )
     threads = torch.get_num_threads()
     if where.type == "cpu":
         torch.set_num_threads(trial.recipe.threads)

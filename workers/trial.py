@@ -3,11 +3,13 @@
 import hashlib
 import json
 from functools import lru_cache
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 import spaces
 from workers import datasets, tasks
+from workers.datasets import Dataset, Own
 from workers.recipes import Recipe
 
 # Part of every trial's identity.  Raise it when the same trial would give other numbers than before.
@@ -23,7 +25,8 @@ class Trial(BaseModel):
     """One training: an architecture of a space, on a task of a dataset, with a seed and a recipe.
 
     `arch` is brought to its normal spelling.  Unknown names raise LookupError, a malformed architecture
-    ValueError.  `dataset_id` says which content is meant; None: whatever lies at the data root.
+    ValueError.  `dataset_id` says which content is meant; None: whatever lies at the data root.  `own` are the facts
+    of a dataset that is in no registry but described by a study (`workers.datasets.describe`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -35,18 +38,30 @@ class Trial(BaseModel):
     seed: int = Field(1, ge=0, lt=2**63)
     recipe: Recipe
     dataset_id: str | None = None
+    own: Own | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _known(cls, values: dict[str, object]) -> dict[str, object]:
         space, arch = values.get("space"), values.get("arch")
-        if isinstance(dataset := values.get("dataset"), str):
+        if isinstance(dataset := values.get("dataset"), str) and values.get("own") is None:
             datasets.get(dataset)
         if isinstance(task := values.get("task"), str):
             tasks.get(task)
         if isinstance(space, str) and isinstance(arch, str):
             return values | {"arch": _normal(space, arch)}
         return values
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.own is not None and self.own.name != self.dataset:
+            raise ValueError(f"dataset {self.dataset!r} comes with the facts of {self.own.name!r}")
+        return self
+
+    @property
+    def data(self) -> Dataset:
+        """What is known of the dataset."""
+        return datasets.get(self.dataset) if self.own is None else self.own
 
     @property
     def id(self) -> str:

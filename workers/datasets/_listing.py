@@ -30,6 +30,7 @@ class Entry:
     row: int | None
     label: int
     stamp: str
+    column: str = ""  # of a shard, that holds the image; "": the usual one
 
     @property
     def name(self) -> str:
@@ -45,6 +46,7 @@ class Listing:
     files: dict[str, str]  # what a file's line of the digest says besides its path: its size
     train: Sequence[Entry]
     test: Sequence[Entry]
+    about: str = ""  # what else the digest is to tell apart
 
     @property
     def digest(self) -> str:
@@ -53,7 +55,7 @@ class Listing:
         A file of a flat `val` has its label in its line, since its path does not tell it.
         """
         lines = "".join(f"{path} {about}\n" for path, about in sorted(self.files.items()))
-        return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        return hashlib.sha256((lines + self.about).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
     def part(self, fraction: float) -> "Listing":
         """The same with a fraction of the training images, at least one of each class; the test images stay.

@@ -27,6 +27,7 @@ from workers.datasets._chunks import Chunk, Keep, Plan
 from workers.datasets._dataset import SPLITS, Dataset, Labels, Pixels
 from workers.datasets._decoding import BrokenImageError, decoded
 from workers.datasets._listing import Listing, find
+from workers.datasets._own import Own
 from workers.datasets._rehearsal import Pace, rehearse
 
 log = logging.getLogger(__name__)
@@ -110,13 +111,17 @@ class Stored:
 def identify(dataset: Dataset, root: Path | None, choice: Choice) -> str:
     """`dataset_id` of the files below `root`: their sorted paths and sizes; a name for plans where there are none."""
     try:
-        listing = find(root, dataset.name, dataset.classes)
+        listing = _listing(dataset, root)
     except FileNotFoundError:
         begun = root is not None and any(next(root.glob(f"{place}train*"), None) for place in ("", f"{dataset.name}/"))
         if begun or dataset.published_id is None:
             raise
         return dataset.published_id if choice == Choice() else f"{dataset.name}-{choice.text}-{UNREAD}"
     return _id(dataset, listing, choice)
+
+
+def _listing(dataset: Dataset, root: Path | None) -> Listing:
+    return dataset.listing(root) if isinstance(dataset, Own) else find(root, dataset.name, dataset.classes)
 
 
 def _id(dataset: Dataset, listing: Listing, choice: Choice) -> str:
@@ -140,7 +145,7 @@ def prepare(
     """
     if expect is not None and not check and (stored := _open(dataset, cache, expect, root)):
         return stored
-    listing = find(root, dataset.name, dataset.classes)
+    listing = _listing(dataset, root)
     dataset_id = _id(dataset, listing, choice)
     if expect is not None and (expect == dataset.published_id or expect.endswith(UNREAD)):
         raise ValueError(
@@ -280,7 +285,7 @@ def _open(dataset: Dataset, cache: Path, dataset_id: str, root: Path | None) -> 
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         log.warning("what was prepared in %s is damaged (%s)", path, error)
         return None
-    below = _below(root, dataset.name)
+    below = root if isinstance(dataset, Own) else _below(root, dataset.name)
     return Stored(dataset_id, *(Photographs(part, chunks, keep, below, cache) for part in (train, test)))
 
 

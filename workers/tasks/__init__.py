@@ -1,25 +1,42 @@
 """Tasks: what becomes of a batch, what sits on the trunk, what is minimised and what is counted.
 
-The folder is the registry: a file that defines `TASK` is a task; nothing is imported before it is asked for.
+The folder is the registry: a file that defines `TASK` is a task; installed distributions add theirs as entry points
+`archsweep.tasks`. Nothing is imported before it is asked for.
 """
 
-from importlib import import_module
-from pkgutil import iter_modules
-from typing import cast
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
 
 import spaces
 from workers.tasks._task import Task
 
-__all__ = ["Task", "get", "names"]
+if TYPE_CHECKING:
+    from workers.datasets import Dataset
+
+__all__ = ["Task", "check", "get", "names", "registry"]
+
+
+@cache
+def registry() -> spaces.Registry:
+    """Ours and other distributions'.  Made late: beside a foreign `spaces` this package is still imported."""
+    return spaces.Registry("task", __name__, __path__, Task)
 
 
 def names() -> list[str]:
     """Every task that can be asked for, without importing any of them."""
-    return sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
+    return registry().names()
 
 
 def get(name: str) -> Task:
     """The task of that name; LookupError naming what exists."""
-    if name not in names():
-        raise LookupError(f"no task {spaces.quoted(name)}; have {', '.join(names())}")
-    return cast(Task, import_module(f"{__name__}.{name}").TASK)
+    task: Task = registry().get(name)
+    return task
+
+
+def check(name: str, dataset: Dataset) -> None:
+    """ValueError where a task makes no sense on a dataset: what its method `refuses`, if it has one, says."""
+    refuses = getattr(get(name), "refuses", None)
+    if refuses is not None and (reason := refuses(dataset)):
+        raise ValueError(f"task {name} on dataset {dataset.name}: {reason}")

@@ -39,6 +39,10 @@ class Colorization(Sized):
         """One lightness map."""
         return (1, dataset.size, dataset.size)
 
+    def refuses(self, dataset: Dataset) -> str | None:
+        """Images without colour."""
+        return "its images are grey, there is nothing to colour" if getattr(dataset, "grey", False) else None
+
     def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
         """`flip` (n,), and where images are varied those of a sized crop; nothing at test time."""
         if not train:
