@@ -7,10 +7,24 @@ until it is asked for.
 
 from spaces._registry import Registry
 from spaces._sample import Sample, sample
+from spaces._simple import Simple
 from spaces._space import Cost, Size, Space, Stem
 from spaces._text import quoted
 
-__all__ = ["Cost", "Registry", "Sample", "Size", "Space", "Stem", "get", "names", "quoted", "registry", "sample"]
+__all__ = [
+    "Cost",
+    "Registry",
+    "Sample",
+    "Simple",
+    "Size",
+    "Space",
+    "Stem",
+    "get",
+    "names",
+    "quoted",
+    "registry",
+    "sample",
+]
 
 _REGISTRY = Registry("space", __name__, __path__, Space)
 

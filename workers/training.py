@@ -248,5 +248,13 @@ def columns(trial: Trial) -> dict[str, Any]:
         "metric": tasks.get(trial.task).metric,
         "params": params,
         "macs": macs,
+        "plugins": _plugins(trial),
         **provenance.build(),
     }
+
+
+def _plugins(trial: Trial) -> str | None:
+    """Which of a trial's parts come from other distributions."""
+    parts = (spaces.registry(), trial.space), (datasets.registry(), trial.dataset), (tasks.registry(), trial.task)
+    found = [f"{registry.kind} {name}: {source}" for registry, name in parts if (source := registry.source(name))]
+    return "; ".join(found) or None

@@ -126,7 +126,10 @@ def _fingerprint(dataset: Dataset, files: Sequence[Path]) -> str:
     """Short digest of where the data lies, how large and how old it is: cheap, and changes when it does."""
     stats = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     # The published id stands for the reader: an embedded set that is cut anew has another one.
-    reader = [_prefix(dataset), dataset.published_id, *([repr(dataset.source)] if hasattr(dataset, "source") else [])]
+    from workers.datasets import registry
+
+    # Beside the name all that decides how files are read: the keys of a study, the version of a foreign reader.
+    reader = [_prefix(dataset), dataset.published_id, repr(getattr(dataset, "source", registry().source(dataset.name)))]
     text = json.dumps([*reader, stats])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
