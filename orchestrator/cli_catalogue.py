@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 import spaces
-from workers import datasets, tasks
+from orchestrator import study as studies
+from workers import datasets, recipes, tasks
 from workers.recipes import names as recipe_names
 
 
@@ -44,16 +45,21 @@ def add_to(app: typer.Typer, out: Console) -> None:
 
     @app.command(rich_help_panel="Catalogue")
     def prepare(
-        dataset: Annotated[str, typer.Argument(metavar="DATASET", help="see `archsweep list datasets`")],
+        dataset: Annotated[
+            str, typer.Argument(metavar="DATASET", help="see `list datasets`; or a study file: its own")
+        ],
         data_root: Annotated[Path | None, typer.Option(help="folder that holds the dataset's folder")] = None,
         cache_dir: Annotated[Path | None, typer.Option(help="where arrays go; default ~/.cache/archsweep")] = None,
-        download: Annotated[bool, typer.Option("--download", help="fetch it to data_root first (cifar10)")] = False,
+        download: Annotated[bool, typer.Option("--download", help="fetch it to data_root first")] = False,
         mode: Annotated[str, typer.Option(help="exact or array (imagenet); default array with --short-side")] = "",
         short_side: Annotated[int | None, typer.Option(help="pixels that mode array keeps (imagenet)")] = None,
         fraction: Annotated[float, typer.Option(help="of the training images (imagenet)")] = 1.0,
         skip_broken: Annotated[bool, typer.Option("--skip-broken", help="leave out broken images (imagenet)")] = False,
     ) -> None:
         """Decode a dataset once into this node's cache; again: go on, or verify."""
+        if dataset not in datasets.names() and dataset.endswith(".toml"):
+            _prepare_study(dataset, cache_dir, out)
+            return
         if download:
             _download(dataset, data_root)
         mode = mode or ("exact" if short_side is None else "array")
@@ -83,6 +89,34 @@ def add_to(app: typer.Typer, out: Console) -> None:
             raise typer.Exit(2)
 
 
+def _prepare_study(file: str, cache_dir: Path | None, out: Console) -> None:
+    """Every dataset of a study, as it will be trained on."""
+    from orchestrator.plan import dataset_of
+
+    study, done = studies.load(file), set()
+    if cache_dir is not None:
+        execution = study.execution.model_copy(update={"cache_dir": str(cache_dir)})
+        study = study.model_copy(update={"execution": execution})
+    for sweep in study.sweeps:
+        root = study.root_of(sweep.dataset)
+        dataset_id, own = dataset_of(study, sweep, root)
+        if dataset_id in done:
+            continue
+        done.add(dataset_id)
+        arrays = datasets.prepare(
+            own or sweep.dataset.name,
+            root,
+            study.execution.cache_dir,
+            choice=sweep.dataset.choice,
+            check=True,
+            note=lambda text: out.print(text, style="dim", markup=False, soft_wrap=True),
+        )
+        out.print(f"{arrays.dataset_id}: {len(arrays.train):,} training and {len(arrays.test):,} test images")
+        if own is not None:
+            names = ", ".join(own.class_names[:20]) + (", ..." if own.classes > 20 else "")
+            out.print(f"  mean {list(own.mean)}, std {list(own.std)}; classes: {names}", markup=False, soft_wrap=True)
+
+
 def _download(dataset: str, data_root: Path | None) -> None:
     fetch = getattr(datasets.get(dataset), "download", None)
     if fetch is None:
@@ -99,6 +133,11 @@ def _table(*columns: str) -> Table:
     return view
 
 
+def _unusable(view: Table, name: str, error: Exception) -> None:
+    """The line of a plug-in that another distribution offers and that cannot be used."""
+    view.add_row(name, *[""] * (len(view.columns) - 2), f"cannot be used: {error}")
+
+
 def _about(thing: object) -> str:
     """The first sentence about a plug-in: that of the file it is defined in."""
     text = " ".join((import_module(type(thing).__module__).__doc__ or "").split())
@@ -108,8 +147,11 @@ def _about(thing: object) -> str:
 def _spaces() -> Table:
     view = _table("space", "an architecture, for example", "about")
     for name in spaces.names():
-        space = spaces.get(name)
-        view.add_row(name, spaces.sample(space, 1, 0).archs[0], _about(space))
+        try:
+            space = spaces.get(name)
+            view.add_row(name, spaces.sample(space, 1, 0).archs[0], _about(space))
+        except Exception as error:  # somebody else's code; the others are listed all the same
+            _unusable(view, name, error)
     view.columns[1].no_wrap = False
     view.columns[1].overflow = "fold"
     return view
@@ -118,7 +160,11 @@ def _spaces() -> Table:
 def _datasets() -> Table:
     view = _table("dataset", "classes", "train", "test", "pixels", "jigsaw", "about")
     for name in datasets.names():
-        d = datasets.get(name)
+        try:
+            d = datasets.get(name)
+        except ValueError as error:
+            _unusable(view, name, error)
+            continue
         view.add_row(
             name,
             f"{d.classes:,}"
@@ -136,7 +182,11 @@ def _datasets() -> Table:
 def _tasks() -> Table:
     view = _table("task", "metric", "about")
     for name in tasks.names():
-        task = tasks.get(name)
+        try:
+            task = tasks.get(name)
+        except ValueError as error:
+            _unusable(view, name, error)
+            continue
         view.add_row(name, task.metric, _about(task))
     return view
 
@@ -188,7 +238,6 @@ def _space_of(arch: str, space: str) -> str:
 
 def _show(arch: str, name: str, out: Console) -> None:
     import workers
-    from workers import recipes
 
     name = _space_of(arch, name)
     space = spaces.get(name)
@@ -210,14 +259,12 @@ def _show(arch: str, name: str, out: Console) -> None:
     for column in view.columns[3:]:
         column.justify = "right"
     for family in recipes.names():
-        for dataset in datasets.names():
-            for task in tasks.names():
-                try:
-                    recipe = workers.recipe(family, space=name, dataset=dataset, task=task)
-                except LookupError:
-                    continue
-                trial = workers.Trial(space=name, arch=normal, dataset=dataset, task=task, recipe=recipe)
-                params, macs = workers.cost(trial)
-                view.add_row(family, dataset, task, f"{params:,}", f"{macs / 1e6:,.2f}")
+        for its_space, dataset, task in recipes.cells(family):
+            if its_space != name:
+                continue
+            recipe = workers.recipe(family, space=name, dataset=dataset, task=task)
+            trial = workers.Trial(space=name, arch=normal, dataset=dataset, task=task, recipe=recipe)
+            params, macs = workers.cost(trial)
+            view.add_row(family, dataset, task, f"{params:,}", f"{macs / 1e6:,.2f}")
     out.print()
     out.print(view)

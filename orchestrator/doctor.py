@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Literal
 
-from orchestrator.environment import strangers
+from orchestrator.environment import plugins, strangers
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ def checks(data_root: Path | None = None) -> Iterator[Check]:
     yield Check("ok", "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield from _own_packages()
     yield from _libraries()
+    if found := plugins():
+        yield Check("ok", "plug-ins", ", ".join(found))
     yield _cores()
     yield _gpus()
     yield _ray()

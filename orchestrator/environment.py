@@ -9,7 +9,7 @@ import hashlib
 import platform
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class Environment:
     code: str  # 12 hex digits over the sources of `spaces` and `workers`
     torch: str | None
     strangers: tuple[str, ...]  # what is imported in place of our packages, one sentence each
+    plugins: tuple[str, ...] = ()  # `space mine of distribution 1.0`: what other distributions add
 
 
 def strangers() -> tuple[str, ...]:
@@ -53,6 +54,20 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def plugins() -> tuple[str, ...]:
+    """Spaces, datasets and tasks that other distributions add, without importing any; a version stands for the code."""
+    return tuple(
+        sorted(
+            {
+                f"{kind[:-1]} {point.name} of {point.dist.name} {point.dist.version}"
+                for kind in ("spaces", "datasets", "tasks")
+                for point in entry_points(group=f"archsweep.{kind}")
+                if point.dist
+            }
+        )
+    )
 
 
 def _code() -> str:
@@ -79,6 +94,7 @@ def here() -> Environment:
         code=_code(),
         torch=torch and torch.partition("+")[0],  # a head without a GPU may hold the CPU build of the same release
         strangers=foreign,
+        plugins=plugins(),
     )
 
 
@@ -93,6 +109,8 @@ def differences(there: Environment, driver: Environment) -> list[str]:
         found.append(
             f"archsweep {there.archsweep}, code {there.code} there; {driver.archsweep}, code {driver.code} here"
         )
+    if lacking := sorted(set(driver.plugins) - set(there.plugins)):
+        found.append(f"not there: {', '.join(lacking)}")
     if there.torch != driver.torch:
         found.append(f"torch {there.torch} there, {driver.torch} here")
     return found
@@ -139,7 +157,7 @@ def explain(who: str, what: str) -> str:
     """The message for a person whose cluster is refused."""
     return (
         f"{who} would not give the numbers of this driver (on {platform.node()}):\n{what}\n"
-        "install the driver's archsweep and torch there, or take the machine out of the cluster; then run again"
+        "install the driver's archsweep, torch and plug-ins there, or take the machine out of the cluster; run again"
     )
 
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from statistics import median
 from typing import Any
 
+from orchestrator.plan import own_of
 from orchestrator.store import RunStore
 from workers import datasets, tasks
 from workers.recipes import Recipe
@@ -37,14 +38,18 @@ def _recipe(text: str) -> Recipe:
 
 def multiply_adds(row: Mapping[str, Any], recipe: Recipe) -> float:
     """Of a whole training: forward and backward over the training split, statistics, and the evaluations."""
-    dataset, task = datasets.get(row["dataset"]), tasks.get(row["task"]).configured(recipe)
+    dataset, task = _dataset(row), tasks.get(row["task"]).configured(recipe)
     a_step = 3 * _train_images(row) + recipe.precise_bn + dataset.test_images * task.test_work(dataset)
     return float(row["macs"]) * task.views * a_step * recipe.epochs
 
 
+def _dataset(row: Mapping[str, Any]) -> datasets.Dataset:
+    return own_of(row) or datasets.get(row["dataset"])
+
+
 def _train_images(row: Mapping[str, Any]) -> int:
     """Of the published set, or of the fraction that is trained on."""
-    return round(datasets.get(row["dataset"]).train_images * datasets.Choice.of(row["dataset_id"]).fraction)
+    return round(_dataset(row).train_images * datasets.Choice.of(row["dataset_id"]).fraction)
 
 
 def _guess(row: Mapping[str, Any], recipe: Recipe, device: str) -> float:
@@ -68,7 +73,14 @@ def rate_of(store: RunStore) -> dict[tuple[str, str], float]:
         "diverged",
     ]
     found: dict[tuple[str, str], list[float]] = {}
+    planned = store.plan()
+    described = (
+        dict(zip(planned["dataset_id"].to_pylist(), planned["own"].to_pylist(), strict=True))
+        if planned is not None and "own" in planned.column_names
+        else {}
+    )
     for row in store.attempts(columns).to_pylist():
+        row["own"] = described.get(row["dataset_id"])
         if row["status"] != "ok" or row["diverged"] or not row["train_s"] or not row["macs"]:
             continue
         try:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -34,6 +34,7 @@ SCHEMA = pa.schema(
         ("params", pa.int64()),
         ("macs", pa.int64()),
         ("graph", pa.string()),  # the cells as JSON (nodes, edges), so that analysis draws them without the spaces
+        ("own", pa.string()),  # the facts, as JSON, of a dataset that the study describes; else null
     ]
 )
 
@@ -48,6 +49,7 @@ class Plan:
     table: pa.Table
     samples: dict[str, spaces.Sample]  # by the sweep's label, drawn ones only
     roots: dict[str, Path | None]  # where the data of each dataset_id lies
+    own: dict[str, datasets.Own]  # by dataset_id, those that the study describes
 
 
 def _listed(sweep: Sweep) -> list[str]:
@@ -96,10 +98,20 @@ def _recipes(sweep: Sweep) -> dict[str, Recipe]:
     return {task: sweep.resolved(task) for task in sweep.tasks}
 
 
-def _trials(study: Study, sweep: Sweep, dataset_id: str, archs: list[str]) -> Iterator[dict[str, Any]]:
+def dataset_of(study: Study, sweep: Sweep, root: Path | None) -> tuple[str, datasets.Own | None]:
+    """The `dataset_id` of a sweep, and the facts of a dataset of one's own."""
+    chosen, cache = sweep.dataset, study.execution.cache_dir
+    if chosen.source is None:
+        return datasets.identify(chosen.name, root, cache, chosen.choice), None
+    own, dataset_id = datasets.describe(chosen.name, chosen.source, root, cache, chosen.choice)
+    return dataset_id, own
+
+
+def _trials(sweep: Sweep, dataset_id: str, own: datasets.Own | None, archs: list[str]) -> Iterator[dict[str, Any]]:
     """One plan row a trial; costs are reckoned once an architecture and task, seeds share them."""
     space = spaces.get(sweep.space)
     recipes = _recipes(sweep)
+    facts = own and own.model_dump_json()
     for arch in archs:
         about = {"arch_id": space.arch_id(arch), "graph": json.dumps(space.graph(arch), separators=(",", ":"))}
         for task, recipe in recipes.items():
@@ -111,6 +123,7 @@ def _trials(study: Study, sweep: Sweep, dataset_id: str, archs: list[str]) -> It
                 seed=sweep.seeds[0],
                 recipe=recipe,
                 dataset_id=dataset_id,
+                own=own,
             )
             params, macs = workers.cost(first)
             for seed in sweep.seeds:
@@ -128,6 +141,7 @@ def _trials(study: Study, sweep: Sweep, dataset_id: str, archs: list[str]) -> It
                     "recipe_json": recipe.json_text,
                     "params": params,
                     "macs": macs,
+                    "own": facts,
                     **about,
                 }
 
@@ -135,21 +149,22 @@ def _trials(study: Study, sweep: Sweep, dataset_id: str, archs: list[str]) -> It
 def plan(study: Study) -> Plan:
     """All trials of a study.  A trial that two sweeps name is one trial.  Reads data only to learn its identity."""
     rows: dict[str, dict[str, Any]] = {}
-    samples, roots = {}, {}
+    samples, roots, described = {}, {}, {}
     for number, sweep in enumerate(study.sweeps):
         root = study.root_of(sweep.dataset)
-        chosen = sweep.dataset
-        dataset_id = datasets.identify(chosen.name, root, study.execution.cache_dir, chosen.choice)
+        dataset_id, own = dataset_of(study, sweep, root)
         roots[dataset_id] = root
+        if own is not None:
+            described[dataset_id] = own
         asked = (sweep.architectures.sample or 1) * len(sweep.tasks) * len(sweep.seeds)
         if asked > _MOST:
             raise ValueError(f"sweep {number + 1} asks for {asked:,} trials; a study may have {_MOST:,}")
         archs, drawn = architectures(sweep)
         if drawn is not None:
             samples[f"sweep {number + 1} ({sweep.space})"] = drawn
-        for row in _trials(study, sweep, dataset_id, archs):
+        for row in _trials(sweep, dataset_id, own, archs):
             rows.setdefault(row["trial_id"], row)
-    return Plan(pa.Table.from_pylist(list(rows.values()), schema=SCHEMA), samples, roots)
+    return Plan(pa.Table.from_pylist(list(rows.values()), schema=SCHEMA), samples, roots, described)
 
 
 def order_of_work(table: pa.Table) -> list[dict[str, Any]]:
@@ -183,4 +198,15 @@ def trial_of(row: dict[str, Any]) -> workers.Trial:
         seed=row["seed"],
         recipe=Recipe.read(row["recipe"], row["recipe_json"]),
         dataset_id=row["dataset_id"],
+        own=own_of(row),
     )
+
+
+@lru_cache(maxsize=32)
+def _own(facts: str) -> datasets.Own:
+    return datasets.Own.model_validate_json(facts)
+
+
+def own_of(row: Mapping[str, Any]) -> datasets.Own | None:
+    """The facts that a plan row has of a dataset that its study describes."""
+    return _own(row["own"]) if row.get("own") else None

@@ -71,6 +71,8 @@ def _resolved(study: Study) -> dict[str, Any]:
     if study.data_root:
         values["data_root"] = _absolute(study.data_root)
     for sweep, plain in zip(study.sweeps, values["sweeps"], strict=True):
+        if sweep.dataset.path:
+            plain["dataset"]["path"] = _absolute(sweep.dataset.path)
         if sweep.architectures.file is not None:
             plain["architectures"] = {"list": architectures(sweep)[0]}
     return values
@@ -117,11 +119,9 @@ def _settings(study: Study, store: RunStore, roots: Mapping[str, Path | None], l
     )
 
 
-def _prepare_data(
-    study: Study, roots: Mapping[str, Path | None], rows: list[dict[str, Any]], note: Callable[[str], None]
-) -> None:
+def _prepare_data(study: Study, planned: Plan, rows: list[dict[str, Any]], note: Callable[[str], None]) -> None:
     """Decode what the trials need before any starts, so that missing data is one clear error."""
-    wanted = sorted({(r["dataset"], r["dataset_id"]) for r in rows})
+    wanted, roots = sorted({(r["dataset"], r["dataset_id"]) for r in rows}), planned.roots
     for dataset, dataset_id in wanted:
         if not datasets.is_read(dataset, dataset_id):
             raise FileNotFoundError(
@@ -131,7 +131,8 @@ def _prepare_data(
     if os.environ.get("RAY_ADDRESS"):
         return  # the data lies on the nodes of the cluster; every node prepares its own
     for dataset, dataset_id in wanted:
-        datasets.prepare(dataset, roots[dataset_id], study.execution.cache_dir, expect=dataset_id, note=note)
+        named = planned.own.get(dataset_id, dataset)
+        datasets.prepare(named, roots[dataset_id], study.execution.cache_dir, expect=dataset_id, note=note)
 
 
 def run(
@@ -203,7 +204,7 @@ def _launch(
     todo = [row for row in chosen if ledger.state(row["trial_id"]) in ("left", "failed")][:limit]
     if not todo:
         return _summary(ledger, ids, 0, stopped=False)
-    _prepare_data(study, planned.roots, todo, note)
+    _prepare_data(study, planned, todo, note)
     with contextlib.ExitStack() as stack:
         gpus = _start_engine(study, stack, note)
         work = Work(store, todo, ledger, _settings(study, store, planned.roots, launch, gpus), len(table))

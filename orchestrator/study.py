@@ -7,11 +7,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 import spaces
 from workers import datasets, tasks
-from workers.datasets import SIDES
+from workers.datasets import SIDES, Source
 from workers.recipes import Recipe, recipe
 from workers.secrets import LOGIN, scrub
 
@@ -84,14 +94,57 @@ class DatasetChoice(_Part):
         """The form of the dataset."""
         return datasets.Choice(self.mode, self.fraction, self.short_side, self.skip_broken)
 
+    @property
+    def source(self) -> Source | None:
+        """Where the files of a dataset of one's own lie and how they are seen; None where the name says all."""
+        return None
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        known = self.name in datasets.names()
-        if self.choice != datasets.Choice() and known and datasets.get(self.name).varied is None:
+        if self.choice == datasets.Choice():
+            return self
+        if self.source.size <= 64 if self.source else self._is_small():
             raise ValueError(
-                f"{self.name} has one form only: mode, fraction, short_side, skip_broken are for images of many sizes"
+                f"{self.name} has one form only: mode, fraction, short_side and skip_broken are for images of many "
+                "sizes, as imagenet's are, and for datasets of one's own above 64 px"
             )
         return self
+
+    def _is_small(self) -> bool:
+        return self.name in datasets.names() and datasets.get(self.name).varied is None
+
+
+class OwnDataset(DatasetChoice, Source):
+    """A dataset of one's own: besides where its files lie (`path`, else the folder of its name in data_root), what they
+    are and at which size they are seen.  Those of more than 64 px have the forms of ImageNet.
+    """
+
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_]{0,39}$", description="a small letter, then small letters, digits and underscores"
+    )
+
+    @property
+    def source(self) -> Source:
+        """The part that workers need."""
+        return Source(**{key: getattr(self, key) for key in Source.model_fields})
+
+    @model_validator(mode="after")
+    def _new(self) -> Self:
+        if self.name in datasets.names():
+            raise ValueError(f"there is a dataset {spaces.quoted(self.name)} already; give yours another name")
+        return self
+
+
+def _kind(value: object) -> str:
+    """A key that only a dataset of one's own has says that it is one."""
+    its = Source.model_fields.keys()
+    return "own" if isinstance(value, OwnDataset) or (isinstance(value, dict) and value.keys() & its) else "known"
+
+
+_DATASETS: dict[str, type[BaseModel]] = {
+    "known": DatasetChoice,
+    "own": OwnDataset,
+}  # their keys are steps of an error's path, which nobody wrote
 
 
 class Sweep(_Part):
@@ -99,7 +152,7 @@ class Sweep(_Part):
 
     space: str
     architectures: Architectures
-    dataset: DatasetChoice
+    dataset: Annotated[Annotated[DatasetChoice, Tag("known")] | Annotated[OwnDataset, Tag("own")], Discriminator(_kind)]
     tasks: tuple[str, ...] = Field(strict=False, min_length=1)
     seeds: tuple[int, ...] = Field((1,), strict=False, min_length=1)
     recipe: str = "unnas"
@@ -126,7 +179,7 @@ class Sweep(_Part):
             # Only a name that is not there is looked up in earnest: the others would import torch, which takes seconds.
             for registry, name in (
                 (spaces, self.space),
-                (datasets, self.dataset.name),
+                *([] if self.dataset.source else [(datasets, self.dataset.name)]),
                 *((tasks, t) for t in self.tasks),
             ):
                 if name not in registry.names():
@@ -147,7 +200,8 @@ class Sweep(_Part):
             self.resolved(task)
         except LookupError:
             # Only now is the task itself loaded, and torch with it: it may know a better reason.
-            if objection := tasks.get(task).objection(datasets.get(self.dataset.name)):
+            known = None if self.dataset.source else datasets.get(self.dataset.name)
+            if known and (objection := tasks.get(task).objection(known)):
                 raise LookupError(objection) from None
             raise
 
@@ -155,7 +209,11 @@ class Sweep(_Part):
         """The recipe of one of the tasks, overrides applied."""
         if "name" in self.override:
             raise ValueError("override: the name of a recipe cannot be overridden; choose another recipe")
-        return recipe(self.recipe, space=self.space, dataset=self.dataset.name, task=task).replace(**self.override)
+        own = self.dataset.source
+        found = recipe(
+            self.recipe, space=self.space, dataset=self.dataset.name, task=task, size=own.size if own else None
+        )
+        return found.replace(**self.override)
 
 
 class Execution(_Part):
@@ -221,8 +279,13 @@ class Study(_Part):
             raise ValueError(f"--data-root {spaces.quoted(scrub(data_root))}: {error}") from None
 
     def root_of(self, choice: DatasetChoice) -> Path | None:
-        """The folder to look for a dataset in: its own path, else the study's data_root."""
+        """The folder to look for a dataset in: its own path, else the study's data_root.
+
+        Of a dataset of one's own the very folder, below data_root that of its name.
+        """
         root = choice.path or self.data_root
+        if root and choice.source and not choice.path:
+            root = os.path.join(root, choice.name)
         return Path(root).expanduser() if root else None
 
 
@@ -287,7 +350,10 @@ def explain(error: ValidationError) -> str:
     # A list whose items are wrong is also said to be too short.
     mistakes = [m for m in mistakes if m["type"] != "too_short" or m["loc"] not in inner]
     for mistake in mistakes[:_MISTAKES]:
-        where = re.sub(r"\.(\d+)", r"[\1]", ".".join(spaces.quoted(str(k))[1:-1] for k in mistake["loc"]))
+        steps = [
+            str(k) for k, before in zip(mistake["loc"], ("", *mistake["loc"]), strict=False) if not _tag(k, before)
+        ]
+        where = re.sub(r"\.(\d+)", r"[\1]", ".".join(spaces.quoted(k)[1:-1] for k in steps))
         text = mistake["msg"].removeprefix("Value error, ")
         if mistake["type"] == "extra_forbidden":
             text = f"unknown key; known here: {', '.join(_known_keys(mistake['loc']))}"
@@ -300,6 +366,10 @@ def explain(error: ValidationError) -> str:
     return "\n".join(lines)
 
 
+def _tag(step: int | str, before: int | str) -> bool:
+    return before == "dataset" and step in _DATASETS
+
+
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     """The keys that the table around an unknown key may have."""
     model: type[BaseModel] = Study
@@ -307,7 +377,7 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
         "sweeps": Sweep,
         "execution": Execution,
         "architectures": Architectures,
-        "dataset": DatasetChoice,
+        **_DATASETS,
     }
     for step in loc[:-1]:
         model = inner.get(str(step), model)

@@ -1,27 +1,45 @@
 """Search spaces: architectures as text, and their networks up to the features.
 
 The folder is the registry: every module or package in it whose name has no leading underscore is a space,
-and offers it as `SPACE`. Nothing is imported until it is asked for.
+and offers it as `SPACE`; installed distributions add theirs as entry points `archsweep.spaces`. Nothing is imported
+until it is asked for.
 """
 
-from importlib import import_module
-from pkgutil import iter_modules
-
+from spaces._registry import Registry
 from spaces._sample import Sample, sample
-from spaces._space import Cost, Space, Stem
+from spaces._simple import Simple
+from spaces._space import Cost, Size, Space, Stem
 from spaces._text import quoted
 
-__all__ = ["Cost", "Sample", "Space", "Stem", "get", "names", "quoted", "sample"]
+__all__ = [
+    "Cost",
+    "Registry",
+    "Sample",
+    "Simple",
+    "Size",
+    "Space",
+    "Stem",
+    "get",
+    "names",
+    "quoted",
+    "registry",
+    "sample",
+]
+
+_REGISTRY = Registry("space", __name__, __path__, Space)
+
+
+def registry() -> Registry:
+    """Our spaces and those of other distributions."""
+    return _REGISTRY
 
 
 def names() -> list[str]:
     """Every space that can be asked for, in alphabetical order, without importing any of them."""
-    return sorted(m.name for m in iter_modules(__path__) if not m.name.startswith("_"))
+    return _REGISTRY.names()
 
 
 def get(name: str) -> Space:
     """The space of that name. LookupError, naming the spaces there are, if there is none."""
-    if name not in names():
-        raise LookupError(f"no search space {quoted(name)}; have {', '.join(names())}")
-    space: Space = import_module(f"{__name__}.{name}").SPACE
+    space: Space = _REGISTRY.get(name)
     return space

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 import spaces
-from workers import datasets
 from workers.trial import Trial
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ def build_network(trial: Trial) -> "nn.Module":
     Inputs as the task makes them: cls and rot (B, 3, H, W) -> (B, classes); col (B, 1, H, W) -> (B, 313, H, W);
     jig (B, T, 3, h, w) -> (B, classes); seg (B, 3, H, W) -> (B, classes, H, W).  Works under `torch.device("meta")`.
     """
-    dataset, task, recipe = datasets.get(trial.dataset), trial.asked, trial.recipe
+    dataset, task, recipe = trial.data, trial.asked, trial.recipe
     trunk = spaces.get(trial.space).trunk(
         trial.arch,
         in_channels=task.in_channels,
@@ -34,7 +33,7 @@ def cost(trial: Trial) -> tuple[int, int]:
     By arithmetic, nothing is built.  An element is one (turned) image; for jig all tiles of one image; for seg one
     training crop, not the larger test image.
     """
-    dataset, task, recipe = datasets.get(trial.dataset), trial.asked, trial.recipe
+    dataset, task, recipe = trial.data, trial.asked, trial.recipe
     trunk = spaces.get(trial.space).cost(
         trial.arch,
         in_channels=task.in_channels,

@@ -71,6 +71,7 @@ SCHEMA = pa.schema(
         ("source", pa.string()),  # format:file#digest it was imported from
         ("repeats", pa.int64()),  # measurements that the score is the mean of
         ("graph", pa.string()),  # the cell as the plan has it, where the architecture is one of a known space
+        ("plugins", pa.string()),  # `space mine: distribution 1.0; ...`: what is not of this project; else null
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )

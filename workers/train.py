@@ -18,7 +18,6 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from workers import datasets
 from workers.captured import Captured, Part, Recorder
 from workers.datasets import Split
 from workers.feed import PLACES, Source, slices
@@ -95,13 +94,13 @@ class Training:
         return self._parts(order, self._stream("test", 0), self.trial.recipe.test_batch, train=False)
 
     def _parts(self, order: Tensor, generator: torch.Generator, size: int, train: bool) -> Iterator[Part]:
-        task, dataset = self.trial.asked, datasets.get(self.trial.dataset)
+        task, dataset = self.trial.asked, self.trial.data
         drawn = {"image": order, **task.draw(len(order), dataset, generator, train=train)}
         return (self.train if train else self.test).parts(drawn, size)
 
     def batch(self, split: Source, part: Part) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a part."""
-        task, dataset = self.trial.asked, datasets.get(self.trial.dataset)
+        task, dataset = self.trial.asked, self.trial.data
         draws = {name: values for name, values in part.items() if name not in PLACES}
         return task.batch(*split.look_up(part), draws, dataset)
 
@@ -157,7 +156,7 @@ def _learning(t: Training) -> Repeated:
 
 def _judging(t: Training) -> Repeated:
     task, recipe = t.trial.asked, t.trial.recipe
-    shapes = task.tally(datasets.get(t.trial.dataset)), ()
+    shapes = task.tally(t.trial.data), ()
     counted, count = (torch.zeros(shape, dtype=torch.int64, device=t.device) for shape in shapes)
     health = torch.zeros((), dtype=torch.float64, device=t.device)
 

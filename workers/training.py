@@ -78,7 +78,7 @@ def _prepare(
     record: Recorder | None = None,
 ) -> Training:
     """Network, optimiser and images of a trial, as they are before the first epoch."""
-    arrays = datasets.prepare(trial.dataset, data_root, cache_dir, expect=trial.dataset_id)
+    arrays = datasets.prepare(trial.own or trial.dataset, data_root, cache_dir, expect=trial.dataset_id)
     recipe = trial.recipe
     if recipe.batch > len(arrays.train):
         raise ValueError(
@@ -94,7 +94,7 @@ def _source(split: datasets.Split | datasets.Photographs, trial: Trial, device: 
     """Small images whole on the device; of large ones the cuts that the task takes."""
     if isinstance(split, datasets.Split):
         return Images.of(split, device)
-    task, dataset = trial.asked, datasets.get(trial.dataset)
+    task, dataset = trial.asked, trial.data
     # What was rounded when it was stored may be rounded again; from original files nothing is.
     dtype = torch.uint8 if split.keep == "pixels" else torch.float32
     side = task.side(dataset)
@@ -217,7 +217,9 @@ def run(
     began, clock = datetime.now(UTC), time.perf_counter()
     where = torch.device(device)
     if trial.dataset_id is None:
-        trial = trial.model_copy(update={"dataset_id": datasets.identify(trial.dataset, data_root, cache_dir)})
+        trial = trial.model_copy(
+            update={"dataset_id": datasets.identify(trial.own or trial.dataset, data_root, cache_dir)}
+        )
     threads = torch.get_num_threads()
     if where.type == "cpu":
         torch.set_num_threads(trial.recipe.threads)
@@ -267,5 +269,13 @@ def columns(trial: Trial) -> dict[str, Any]:
         "metric": tasks.get(trial.task).metric,
         "params": params,
         "macs": macs,
+        "plugins": _plugins(trial),
         **provenance.build(),
     }
+
+
+def _plugins(trial: Trial) -> str | None:
+    """Which of a trial's parts come from other distributions."""
+    parts = (spaces.registry(), trial.space), (datasets.registry(), trial.dataset), (tasks.registry(), trial.task)
+    found = [f"{registry.kind} {name}: {source}" for registry, name in parts if (source := registry.source(name))]
+    return "; ".join(found) or None

@@ -3,12 +3,13 @@
 import hashlib
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 import spaces
 from workers import datasets, tasks
+from workers.datasets import Dataset, Own
 from workers.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Trial(BaseModel):
 
     `arch` is brought to its normal spelling.  Unknown names raise LookupError, and so does a task that cannot be asked
     of the dataset; a malformed architecture ValueError.  `dataset_id` says which content is meant; None: whatever lies
-    at the data root.
+    at the data root.  `own` are the facts of a dataset that is in no registry but described by a study
+    (`workers.datasets.describe`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -40,21 +42,32 @@ class Trial(BaseModel):
     seed: int = Field(1, ge=0, lt=2**63)
     recipe: Recipe
     dataset_id: str | None = None
+    own: Own | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _known(cls, values: dict[str, object]) -> dict[str, object]:
         space, arch = values.get("space"), values.get("arch")
-        found = datasets.get(dataset) if isinstance(dataset := values.get("dataset"), str) else None
-        asked = tasks.get(task) if isinstance(task := values.get("task"), str) else None
-        if found and asked:
-            if objection := asked.objection(found):
-                raise LookupError(objection)
-            if isinstance(recipe := values.get("recipe"), Recipe):
-                asked.configured(recipe)
+        if isinstance(dataset := values.get("dataset"), str) and values.get("own") is None:
+            datasets.get(dataset)
+        if isinstance(task := values.get("task"), str):
+            tasks.get(task)
         if isinstance(space, str) and isinstance(arch, str):
             return values | {"arch": _normal(space, arch)}
         return values
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.own is not None and self.own.name != self.dataset:
+            raise ValueError(f"dataset {self.dataset!r} comes with the facts of {self.own.name!r}")
+        if objection := self.asked.objection(self.data):
+            raise LookupError(objection)
+        return self
+
+    @property
+    def data(self) -> Dataset:
+        """What is known of the dataset."""
+        return datasets.get(self.dataset) if self.own is None else self.own
 
     @property
     def asked(self) -> "Task":

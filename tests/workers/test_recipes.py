@@ -65,12 +65,14 @@ def test_unknown_family_and_unknown_setting_say_what_there_is() -> None:
         workers.recipe("fast", space="darts", dataset="cifar10", task="cls")
     with pytest.raises(LookupError, match=r"darts or nasbench101 on cifar10 or imagenet"):
         workers.recipe("unnas", space="chain", dataset="cifar10", task="cls")
-    with pytest.raises(LookupError, match=r"nasbench201 on cifar10_valid or cifar10 with cls"):
+    with pytest.raises(
+        LookupError, match=r"nasbench201 on cifar10_valid or cifar10 or cifar100 or imagenet16_120 with cls"
+    ):
         workers.recipe("nasbench201", space="nasbench201", dataset="photos", task="cls")
     assert names() == ["demo", "nasbench201", "unnas", "unnas_eval", "unnas_search"]
 
 
-@pytest.mark.parametrize("dataset", ["cifar10", "cifar10_valid"])
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar10_valid", "cifar100", "imagenet16_120"])
 def test_nasbench201_trains_classification_as_the_benchmark_and_scales_by_the_batch(dataset: str) -> None:
     r = workers.recipe("nasbench201", space="nasbench201", dataset=dataset, task="cls")
     assert (r.epochs, r.lr, r.batch, r.weight_decay, r.momentum) == (200, 0.1, 256, 5e-4, 0.9)
@@ -84,6 +86,15 @@ def test_the_short_runs_of_nasbench201_have_a_cosine_of_their_own() -> None:
     r = workers.recipe("nasbench201", space="nasbench201", dataset="cifar10", task="cls").replace(epochs=12)
     assert [learning_rate(r, epoch) for epoch in (0, 6)] == pytest.approx([0.1, 0.05])
     assert learning_rate(r, 11) < 0.002
+
+
+def test_other_datasets_are_trained_as_the_one_of_their_kind() -> None:
+    for space, task in itertools.product(("darts", "nasbench101"), tasks.names()):
+        small, large = (workers.recipe("unnas", space=space, dataset=d, task=task) for d in ("cifar10", "imagenet"))
+        for name in ("cifar100", "svhn", "stl10", "fashion_mnist", "imagenet16_120"):
+            assert workers.recipe("unnas", space=space, dataset=name, task=task) == small
+        assert workers.recipe("unnas", space=space, dataset="mine", task=task, size=64) == small
+        assert workers.recipe("unnas", space=space, dataset="mine", task=task, size=65) == large
 
 
 def test_override_is_checked() -> None:

@@ -45,7 +45,7 @@ def training(task: str, count: int, batch: int | None, device: torch.device) -> 
 
 def plain(t: Training) -> baseline_data.Images:
     """The plain data path over the images of a training."""
-    dataset = datasets.get(t.trial.dataset)
+    dataset = t.trial.data
     how = baseline_data.transforms(dataset.mean, dataset.std, centres())
     images = resident(t)
     return baseline_data.Images(images.pixels.cpu().numpy(), images.labels.cpu().numpy(), t.trial.task, how)
@@ -60,7 +60,7 @@ def resident(t: Training) -> Images:
 
 def gate(t: Training, baseline: baseline_data.Images, count: int = 128) -> dict[str, Any]:
     """Both data paths on the same images with the same draws; GateFailed unless they agree."""
-    task, dataset = tasks.get(t.trial.task), datasets.get(t.trial.dataset)
+    task, dataset = tasks.get(t.trial.task), t.trial.data
     count = min(count, len(baseline))
     draws = task.draw(count, dataset, torch.Generator().manual_seed(1), train=True)
     moved = {name: drawn.to(t.device) for name, drawn in draws.items()}

@@ -1,22 +1,28 @@
 """Datasets: uint8 images and labels, never a task's transform. The folder is the registry.
 
-A file that defines `DATASET` is a dataset; nothing is imported before it is asked for.
+A file that defines `DATASET` is a dataset; installed distributions add theirs as entry points `archsweep.datasets`.
+Nothing is imported before it is asked for.  A study may describe one of its own (`describe`), without any code.
 """
+
+from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
-from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import spaces
 from workers.datasets import _arrays
-from workers.datasets._arrays import Arrays, Split, Where, cache_folder
-from workers.datasets._choice import SIDES, Choice
+from workers.datasets._arrays import Arrays, Split, Where, cache_folder, path_of
+from workers.datasets._choice import SIDES, UNREAD, Choice
 from workers.datasets._dataset import IGNORED, OUTSIDE, Dataset, Jigsaw, LabelMap, Maps, Pixels, Varied
 
 if TYPE_CHECKING:
+    from workers.datasets._own import Own
     from workers.datasets._photographs import Photographs, Stored
+    from workers.datasets._small import Small
+    from workers.datasets._sources import Source
 
 __all__ = [
     "IGNORED",
@@ -28,59 +34,105 @@ __all__ = [
     "Jigsaw",
     "LabelMap",
     "Maps",
+    "Own",
     "Photographs",
     "Pixels",
+    "Small",
+    "Source",
     "Split",
     "Stored",
     "Varied",
     "cache_folder",
+    "describe",
     "get",
     "identify",
     "is_read",
     "names",
     "prepare",
+    "registry",
 ]
 
 log = logging.getLogger(__name__)
 
+_HOME = {
+    "Own": "_own",
+    "Photographs": "_photographs",
+    "Small": "_small",
+    "Source": "_sources",
+    "Stored": "_photographs",
+}
+
 
 def __getattr__(name: str) -> Any:
     """What needs pyarrow is imported when it is first asked for."""
-    if name not in ("Photographs", "Stored"):
+    if name not in _HOME:
         raise AttributeError(f"module 'workers.datasets' has no attribute {name!r}")
-    return getattr(import_module("workers.datasets._photographs"), name)
+    return getattr(import_module(f"workers.datasets.{_HOME[name]}"), name)
+
+
+@cache
+def registry() -> spaces.Registry:
+    """Ours and other distributions'.  Made late: beside a foreign `spaces` this package is still imported."""
+    return spaces.Registry("dataset", __name__, __path__, Dataset)
 
 
 def names() -> list[str]:
     """Every dataset that can be asked for, without importing any of them."""
-    return sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
+    return registry().names()
 
 
 def get(name: str) -> Dataset:
     """The dataset of that name; LookupError naming what exists."""
-    if name not in names():
-        raise LookupError(f"no dataset {spaces.quoted(name)}; have {', '.join(names())}")
-    return cast(Dataset, import_module(f"{__name__}.{name}").DATASET)
+    dataset: Dataset = registry().get(name)
+    return dataset
 
 
-def identify(name: str, data_root: Where = None, cache_dir: Where = None, choice: Choice | None = None) -> str:
+def describe(
+    name: str, source: Source, data_root: Where, cache_dir: Where = None, choice: Choice | None = None
+) -> tuple[Own, str]:
+    """The facts and the `dataset_id` of a dataset of one's own, whose files lie below `data_root`.
+
+    Writes nothing.  Reads every small image (once: after `prepare` not again), of large ones some.  FileNotFoundError
+    and ValueError say what is missing or wrong there.
+    """
+    from workers.datasets import _own, _photographs
+    from workers.datasets._dataset import content_id
+
+    root, cache = path_of(data_root), cache_folder(cache_dir)
+    if name in names():
+        raise ValueError(f"there is a dataset {spaces.quoted(name)} already; give yours another name")
+    listing, _ = source.listing(name, root)
+    known = _own.recall(name, source, listing, cache)
+    if known is None:
+        own, content = _own.Own.of(name, source, root)
+        known = own, content_id(own.prefix, content) if content else ""
+    own, dataset_id = known
+    if own.varied is None:
+        _check(own, choice)
+        return own, dataset_id
+    return own, _photographs.identify(own, root, choice or Choice())
+
+
+def identify(
+    name: str | Dataset, data_root: Where = None, cache_dir: Where = None, choice: Choice | None = None
+) -> str:
     """`dataset_id` of the data below `data_root`, or of the complete published set where there is none.
 
     Writes nothing. Files that `prepare` has seen before are not decoded again; others are (CIFAR-10: about
-    15 s). Files of many sizes (ImageNet) are only listed. FileNotFoundError where there is neither data nor a published
-    set; ValueError where the dataset has no such choice.
+    15 s). Files of many sizes (ImageNet) are only listed. Where there is neither data nor a published set, an id that
+    `is_read` tells from others; ValueError where the dataset has no such choice.
     """
-    dataset = get(name)
+    dataset = get(name) if isinstance(name, str) else name
     if dataset.varied is None:
         _check(dataset, choice)
-        return _arrays.identify(name, data_root, cache_dir)
+        return _arrays.identify(dataset, data_root, cache_dir)
     from workers.datasets import _photographs
 
     return _photographs.identify(dataset, _arrays.path_of(data_root), choice or Choice())
 
 
 def prepare(
-    name: str,
+    name: str | Dataset,
     data_root: Where = None,
     cache_dir: Where = None,
     expect: str | None = None,
@@ -88,10 +140,11 @@ def prepare(
     choice: Choice | None = None,
     check: bool = False,
     note: Callable[[str], None] = log.info,
-) -> "Arrays | Stored":
+) -> Arrays | Stored:
     """The dataset as it is trained on, decoded into `cache_dir` unless it is there already.
 
-    `data_root` holds a folder named like the dataset, or is that folder; it is only read, and not even
+    `name` is a dataset of the registry, or one that `describe` gave. `data_root` holds a folder named like the dataset,
+    or is that folder (of a described one: is that folder); it is only read, and not even
     opened where the cache holds `expect` (but by mode exact, for its images). Without `choice` that which `expect`
     spells. Arrays are checked against their digest once a process, stored images with `check`; damaged ones are decoded
     again. `note` is told what a long preparation will take and how far it is.
@@ -100,22 +153,33 @@ def prepare(
     FileNotFoundError where there is neither data nor a cached copy; OSError where the cache has no room or is not
     writable.
     """
-    dataset = get(name)
+    dataset, root, cache = get(name) if isinstance(name, str) else name, path_of(data_root), cache_folder(cache_dir)
+    new = not (
+        expect and any((cache / place).exists() for place in (f"arrays/{expect}", f"photographs/{expect}.arrow"))
+    )
+    found: Arrays | Stored
     if dataset.varied is None:
         _check(dataset, choice)
-        return _arrays.prepare(name, data_root, cache_dir, expect)
-    from workers.datasets import _photographs
+        found = _arrays.prepare(dataset, root, cache, expect)
+    else:
+        from workers.datasets import _photographs
 
-    choice = choice or Choice.of(expect or "")
-    return _photographs.prepare(
-        dataset, _arrays.path_of(data_root), cache_folder(cache_dir), expect, choice, check, note
-    )
+        choice = choice or Choice.of(expect or "")
+        found = _photographs.prepare(dataset, root, cache, expect, choice, check, note)
+    if new and not isinstance(name, str):
+        from workers.datasets import _own
+
+        if isinstance(name, _own.Own):
+            _own.remember(name, root, cache, found.dataset_id)
+    return found
 
 
 def is_read(name: str, dataset_id: str) -> bool:
-    """Whether an id is that of files, not a plan's name for ImageNet-sized files that it has not seen."""
+    """Whether an id is that of files, not a plan's name for files that it has not seen."""
+    if name not in names():
+        return True  # one of the study's own, which is always read
     dataset = get(name)
-    return dataset.varied is None or (dataset_id != dataset.published_id and not dataset_id.endswith("-unread"))
+    return not dataset_id.endswith(f"-{UNREAD}") and (dataset.varied is None or dataset_id != dataset.published_id)
 
 
 def _check(dataset: Dataset, choice: Choice | None) -> None:

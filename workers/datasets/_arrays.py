@@ -22,6 +22,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from workers.datasets._choice import UNREAD
 from workers.datasets._dataset import SPLITS, Dataset, Images, Labels, SplitName, content_id
 
 log = logging.getLogger(__name__)
@@ -53,24 +54,21 @@ class Arrays:
     test: Split
 
 
-def identify(name: str, data_root: Where = None, cache_dir: Where = None) -> str:
+def identify(dataset: Dataset, data_root: Where = None, cache_dir: Where = None) -> str:
     """`dataset_id` of the data below `data_root`, or of the complete published set where there is none.
 
     Writes nothing. Files that `prepare` has seen before are not decoded again; others are (CIFAR-10: about
-    15 s). FileNotFoundError where there is neither data nor a published set.
+    15 s). Where there is neither data nor a published set, a name for plans: `<name>-unread`.
     """
-    dataset = _dataset(name)
     try:
         files = dataset.files(path_of(data_root))
     except FileNotFoundError:
-        if dataset.published_id is None:
-            raise
-        return dataset.published_id
+        return dataset.published_id or f"{dataset.name}-{UNREAD}"
     known = _known(cache_folder(cache_dir), _fingerprint(dataset, files))
-    return known or content_id(dataset.name, _decode(dataset, path_of(data_root)))
+    return known or content_id(_prefix(dataset), _decode(dataset, path_of(data_root)))
 
 
-def prepare(name: str, data_root: Where = None, cache_dir: Where = None, expect: str | None = None) -> Arrays:
+def prepare(dataset: Dataset, data_root: Where = None, cache_dir: Where = None, expect: str | None = None) -> Arrays:
     """The dataset as memory-mapped arrays, decoded into `cache_dir` unless they are there already.
 
     `data_root` holds a folder named like the dataset, or is that folder; it is only read, and not even
@@ -78,7 +76,7 @@ def prepare(name: str, data_root: Where = None, cache_dir: Where = None, expect:
     ones are decoded again. ValueError naming both ids where the data is another than `expect`;
     FileNotFoundError where there is neither data nor a cached copy; OSError where the cache is not writable.
     """
-    dataset, cache, root = _dataset(name), cache_folder(cache_dir), path_of(data_root)
+    cache, root = cache_folder(cache_dir), path_of(data_root)
     if expect is not None and (arrays := _open(cache, expect)):
         return arrays
     try:
@@ -96,19 +94,18 @@ def prepare(name: str, data_root: Where = None, cache_dir: Where = None, expect:
             arrays = _remembered(cache, fingerprint)
             if arrays is None:
                 log.info("decoding %s into %s", dataset.name, cache)
-                arrays = _store(cache, fingerprint, files, dataset.name, _decode(dataset, root))
+                arrays = _store(cache, fingerprint, files, _prefix(dataset), _decode(dataset, root))
     if expect is not None and arrays.dataset_id != expect:
         raise ValueError(
-            f"{name} at {data_root or 'its embedded files'} is {arrays.dataset_id}, but {expect} was planned;"
+            f"{dataset.name} at {data_root or 'its embedded files'} is {arrays.dataset_id}, but {expect} was planned;"
             " give the data the plan was made with, or plan again with this data"
         )
     return arrays
 
 
-def _dataset(name: str) -> Dataset:
-    from workers.datasets import get
-
-    return get(name)
+def _prefix(dataset: Dataset) -> str:
+    """What an id begins with: the name, and what else changes numbers besides pixels and labels."""
+    return str(getattr(dataset, "prefix", dataset.name))
 
 
 def path_of(folder: Where) -> Path | None:
@@ -129,7 +126,11 @@ def _fingerprint(dataset: Dataset, files: Sequence[Path]) -> str:
     """Short digest of where the data lies, how large and how old it is: cheap, and changes when it does."""
     stats = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     # The published id stands for the reader: an embedded set that is cut anew has another one.
-    text = json.dumps([dataset.name, dataset.published_id, stats])
+    from workers.datasets import registry
+
+    # Beside the name all that decides how files are read: the keys of a study, the version of a foreign reader.
+    reader = [_prefix(dataset), dataset.published_id, repr(getattr(dataset, "source", registry().source(dataset.name)))]
+    text = json.dumps([*reader, stats])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -80,7 +80,7 @@ def encoded(root: Path, entry: Entry, split: SplitName, rows: Rows) -> bytes:
     try:
         if entry.row is None:
             return (root / entry.file).read_bytes()
-        return rows.bytes_of(root / entry.file, entry.row, split)
+        return rows.bytes_of(root / entry.file, entry.row, split, entry.column)
     except (OSError, ValueError) as error:
         raise BrokenImageError(f"cannot be read: {error}") from error
 

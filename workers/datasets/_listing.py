@@ -34,6 +34,7 @@ class Entry:
     label: int
     stamp: str
     map: str | None = None
+    column: str = ""  # of a shard, that holds the image; "": the usual one
 
     @property
     def name(self) -> str:
@@ -49,6 +50,7 @@ class Listing:
     files: dict[str, str]  # what a file's line of the digest says besides its path: its size
     train: Sequence[Entry]
     test: Sequence[Entry]
+    about: str = ""  # what else the digest is to tell apart
 
     @property
     def digest(self) -> str:
@@ -57,7 +59,7 @@ class Listing:
         A file of a flat `val` has its label in its line, since its path does not tell it.
         """
         lines = "".join(f"{path} {about}\n" for path, about in sorted(self.files.items()))
-        return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        return hashlib.sha256((lines + self.about).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
     def part(self, fraction: float) -> "Listing":
         """The same with a fraction of the training images, at least one of each class; the test images stay.

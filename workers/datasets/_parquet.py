@@ -38,23 +38,32 @@ def shards(folder: Path, split: str) -> list[Path]:
     return files
 
 
-def read_images(files: Sequence[Path], split: SplitName, size: int, classes: int) -> tuple[Images, Labels]:
+def read_images(
+    files: Sequence[Path],
+    split: SplitName,
+    size: int,
+    classes: int,
+    *,
+    label: Sequence[str] = ("label",),
+    grey: bool = False,
+) -> tuple[Images, Labels]:
     """Images (N, size, size, 3) and labels (N,) of all files in order.
 
     The column `image` or `img` holds encoded images (PNG, WebP, ...), as bytes or as a struct with `bytes`;
-    `label` holds integers. ValueError naming file, row and split where anything else is found.
+    the first of the columns `label` that is there holds integers. With `grey` images have one channel, which is given
+    three times. ValueError naming file, row and split where anything else is found.
     """
-    total = sum(_open(file, split).metadata.num_rows for file in files)
+    total = sum(opened(file, split).metadata.num_rows for file in files)
     images = np.empty((total, size, size, 3), np.uint8)
     labels = np.empty(total, np.int64)
     at = 0
     for file in files:
-        for row, (data, label) in enumerate(_rows(file, split)):
+        for row, (data, number) in enumerate(_rows(file, split, label)):
             place = f"{file}, row {row} ({split})"
             if at == total:
                 raise ValueError(f"{place}: the files hold more than the {total} images they promise")
-            images[at] = _pixels(data, size, place)
-            labels[at] = _label(label, classes, place)
+            images[at] = _pixels(data, size, place, "L" if grey else "RGB")
+            labels[at] = _label(number, classes, place)
             at += 1
     if at != total:
         raise ValueError(f"{files[0].parent} ({split}) promises {total} images and holds {at}: a file is damaged")
@@ -63,8 +72,8 @@ def read_images(files: Sequence[Path], split: SplitName, size: int, classes: int
 
 def labels(file: Path, split: SplitName, classes: int) -> Labels:
     """The labels of one file, (rows,), without its images; ValueError where one is no integer in 0..classes - 1."""
-    parquet = _open(file, split)
-    _columns(parquet, file, split)
+    parquet = opened(file, split)
+    columns(parquet, file, split)
     try:
         column = parquet.read(columns=["label"]).column("label").to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
@@ -80,15 +89,15 @@ class Rows:
         self._first = self._end = 0
         self._held: list[Any] = []
 
-    def bytes_of(self, file: Path, row: int, split: SplitName) -> bytes:
+    def bytes_of(self, file: Path, row: int, split: SplitName, column: str = "") -> bytes:
         """The encoded image of a row; ValueError where there is none."""
         if file != self._file or not self._first <= row < self._end:
-            self._read(file, row, split)
+            self._read(file, row, split, column)
         return _encoded(self._held[row - self._first], f"{file}, row {row} ({split})")
 
-    def _read(self, file: Path, row: int, split: SplitName) -> None:
-        parquet = _open(file, split)
-        image = _columns(parquet, file, split)
+    def _read(self, file: Path, row: int, split: SplitName, column: str) -> None:
+        parquet = opened(file, split)
+        image = column or columns(parquet, file, split)[0]
         first = 0
         for group in range(parquet.num_row_groups):
             end = first + parquet.metadata.row_group(group).num_rows
@@ -108,32 +117,35 @@ class _Unfit(ValueError):
     """An image that can be decoded, and is not what the dataset holds."""
 
 
-def _open(file: Path, split: SplitName) -> Any:
+def opened(file: Path, split: str) -> Any:
+    """A Parquet file; ValueError where it is none."""
     try:
         return pq.ParquetFile(file)
     except pa.ArrowInvalid as error:
         raise ValueError(f"{file} ({split}) is no readable Parquet file, perhaps cut short: {error}") from error
 
 
-def _columns(parquet: Any, file: Path, split: SplitName) -> str:
-    """The column of the images; ValueError unless it and the labels are there."""
+def columns(
+    parquet: Any, file: Path, split: str, image: Sequence[str] = IMAGE_COLUMNS, label: Sequence[str] = ("label",)
+) -> tuple[str, str]:
+    """The columns of the images and of the labels, each the first that is there; ValueError where there is none."""
     have = parquet.schema_arrow.names
-    image = next((column for column in IMAGE_COLUMNS if column in have), None)
-    if image is None or "label" not in have:
+    found = [next((column for column in wanted if column in have), None) for wanted in (image, label)]
+    if found[0] is None or found[1] is None:
         raise ValueError(
             f"{file} ({split}) has the columns {', '.join(have)}; "
-            f"right are {' or '.join(IMAGE_COLUMNS)} (encoded images) and label (integers)"
+            f"right are {' or '.join(image)} (encoded images) and {' or '.join(label)} (integers)"
         )
-    return image
+    return found[0], found[1]
 
 
-def _rows(file: Path, split: SplitName) -> Iterator[tuple[Any, Any]]:
+def _rows(file: Path, split: SplitName, label: Sequence[str]) -> Iterator[tuple[Any, Any]]:
     """Encoded image and label of every row, a bounded number of rows in memory."""
-    parquet = _open(file, split)
-    image = _columns(parquet, file, split)
+    parquet = opened(file, split)
+    names = columns(parquet, file, split, label=label)
     try:
-        for batch in parquet.iter_batches(batch_size=1000, columns=[image, "label"]):
-            yield from zip(batch.column(image).to_pylist(), batch.column("label").to_pylist(), strict=True)
+        for batch in parquet.iter_batches(batch_size=1000, columns=list(names)):
+            yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{file} ({split}) is damaged: {error}") from error
 
@@ -146,16 +158,16 @@ def _encoded(data: Any, place: str) -> bytes:
     return data
 
 
-def _pixels(data: Any, size: int, place: str) -> Images:
-    """Decoded RGB pixels (size, size, 3)."""
+def _pixels(data: Any, size: int, place: str, mode: str) -> Images:
+    """Decoded pixels (size, size, 3) of an image in mode RGB or L."""
     data = _encoded(data, place)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             # Known from the header alone: a picture that would fill the memory is never decoded.
-            if image.mode != "RGB" or image.size != (size, size):
+            if image.mode != mode or image.size != (size, size):
                 seen = f"{image.width}x{image.height} {image.mode}"
-                raise _Unfit(f"{place}: image is {seen}; right is {size}x{size} RGB")
-            return np.array(image)
+                raise _Unfit(f"{place}: image is {seen}; right is {size}x{size} {mode}")
+            return np.array(image if mode == "RGB" else image.convert("RGB"))
     except _Unfit:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -27,6 +27,7 @@ from workers.datasets._chunks import Chunk, Keep, Plan
 from workers.datasets._dataset import SPLITS, Dataset, LabelMap, Labels, Maps, Pixels
 from workers.datasets._decoding import BrokenImageError, decoded
 from workers.datasets._listing import Listing, listing_of
+from workers.datasets._own import Own
 from workers.datasets._rehearsal import Pace, rehearse
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ class Stored:
 def identify(dataset: Dataset, root: Path | None, choice: Choice) -> str:
     """`dataset_id` of the files below `root`: their sorted paths and sizes; a name for plans where there are none."""
     try:
-        listing = listing_of(dataset, root)
+        listing = _listing(dataset, root)
     except FileNotFoundError:
         mark = f"{dataset.varied.mark if dataset.varied else 'train'}*"
         begun = root is not None and any(next(root.glob(f"{place}{mark}"), None) for place in ("", f"{dataset.name}/"))
@@ -134,6 +135,10 @@ def identify(dataset: Dataset, root: Path | None, choice: Choice) -> str:
             raise
         return dataset.published_id if choice == Choice() else f"{dataset.name}-{choice.text}-{UNREAD}"
     return _id(dataset, listing, choice)
+
+
+def _listing(dataset: Dataset, root: Path | None) -> Listing:
+    return dataset.listing(root) if isinstance(dataset, Own) else listing_of(dataset, root)
 
 
 def _id(dataset: Dataset, listing: Listing, choice: Choice) -> str:
@@ -157,7 +162,7 @@ def prepare(
     """
     if expect is not None and not check and (stored := _open(dataset, cache, expect, root)):
         return stored
-    listing = listing_of(dataset, root)
+    listing = _listing(dataset, root)
     dataset_id = _id(dataset, listing, choice)
     if expect is not None and (expect == dataset.published_id or expect.endswith(UNREAD)):
         raise ValueError(
@@ -300,7 +305,8 @@ def _open(dataset: Dataset, cache: Path, dataset_id: str, root: Path | None) -> 
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         log.warning("what was prepared in %s is damaged (%s)", path, error)
         return None
-    below, maps = _below(root, dataset), dataset.varied.maps if dataset.varied else None
+    below = root if isinstance(dataset, Own) else _below(root, dataset)
+    maps = dataset.varied.maps if dataset.varied else None
     return Stored(dataset_id, *(Photographs(part, chunks, keep, below, cache, maps) for part in (train, test)))
 
 

@@ -3,6 +3,9 @@
 2 spaces x 2 datasets x 4 tasks.  Values as in the authors' public release; inside a setting all 500
 architectures share them.  The learning rate is proportional to the batch: 0.1 at 128 images on CIFAR-10, 0.1 at
 256 images on ImageNet-1K.
+
+Beyond the paper, other datasets are trained with the same values: those whose images lie in memory (CIFAR-100, SVHN,
+STL-10, Fashion-MNIST, ImageNet16-120, small ones of one's own) as CIFAR-10, large ones as ImageNet-1K.
 """
 
 from workers.recipes._recipe import Recipe
@@ -15,6 +18,7 @@ _CIFAR = {
     "jig": (0.025, 32, 50),  # 4 tiles an image
 }
 _IMAGENET = (0.0125, 32, 25)
+LIKE = {"small": "cifar10", "large": "imagenet"}
 # (space, dataset): (width, depth, epochs, images of precise BN)
 _SIZES = {
     ("darts", "cifar10"): (16, 20, 100, 1024),

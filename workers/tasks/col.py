@@ -34,6 +34,11 @@ class Colorization(Sized):
         """One lightness map."""
         return (1, dataset.size, dataset.size)
 
+    def objection(self, dataset: Dataset) -> str | None:
+        """Grey images have no colours to find."""
+        grey = getattr(dataset, "grey", False)
+        return f"task col needs images with colours, and those of {dataset.name} are grey" if grey else None
+
     def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
         """`flip` (n,), and where images are varied those of a cut; nothing at test time."""
         if not train:

@@ -1,0 +1,73 @@
+"""A start for a space of one's own: what follows from its texts and its networks is filled in."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from spaces._space import Cost, Size, Stem
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Simple:
+    """A subclass says `name`, `sample`, `normal` and `trunk` (see `Space`); it may refine all the rest.
+
+    Texts that differ are different architectures, drawings show one node, and costs are counted on the network itself,
+    built without memory, instead of by arithmetic: some milliseconds an architecture.
+    """
+
+    cifar_size: Size = Size(width=16, depth=1)
+
+    def normal(self, arch: str) -> str:
+        """The text in its one spelling; ValueError where it names no architecture."""
+        raise NotImplementedError
+
+    def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem) -> nn.Module:
+        """(B, in_channels, H, W) -> (B, C, h, w), C being its attribute `out_channels`."""
+        raise NotImplementedError
+
+    def canonical(self, arch: str) -> str:
+        """The normal spelling."""
+        return self.normal(arch)
+
+    def arch_id(self, arch: str) -> str:
+        """12 hexadecimal digits of the canonical text's SHA-256."""
+        return hashlib.sha256(self.canonical(arch).encode()).hexdigest()[:12]
+
+    def encode(self, arch: str) -> str:
+        """There is no other description than the text."""
+        return self.normal(arch)
+
+    def graph(self, arch: str) -> dict[str, Any]:
+        """Input, the architecture, output."""
+        nodes = ["input", self.normal(arch), "output"]
+        return {"cells": [{"name": "network", "nodes": nodes, "edges": [[0, 1, ""], [1, 2, ""]]}]}
+
+    def cost(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int) -> Cost:
+        """Counted on the network: parameters, and multiply-adds of its convolutions and linear layers."""
+        return _counted(self, self.normal(arch), in_channels, width, depth, stem, size)
+
+
+@lru_cache(maxsize=65_536)
+def _counted(space: Simple, arch: str, in_channels: int, width: int, depth: int, stem: Stem, size: int) -> Cost:
+    import torch
+    from torch import nn
+
+    macs = 0
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        nonlocal macs
+        if isinstance(module, nn.Conv2d):
+            macs += out[0].numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Linear):
+            macs += out[0].numel() * module.in_features
+
+    with torch.device("meta"):
+        trunk = space.trunk(arch, in_channels=in_channels, width=width, depth=depth, stem=stem).eval()
+        for module in trunk.modules():
+            module.register_forward_hook(count)
+        out = trunk(torch.empty(1, in_channels, size, size))
+    return Cost(sum(p.numel() for p in trunk.parameters()), macs, out.shape[1], out.shape[-1])

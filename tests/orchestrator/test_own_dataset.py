@@ -1,0 +1,87 @@
+"""A study on a dataset of one's own, as a user has it: a folder of pictures and a few keys."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from orchestrator import runner
+from orchestrator import study as studies
+from orchestrator.cli import app, study_of
+from orchestrator.plan import plan, trial_of
+
+from ..workers.photographs import folder
+from .conftest import cli
+
+STUDY = """
+name = "mine"
+path = "{path}"
+[[sweeps]]
+space = "chain"
+architectures = {{ list = ["c3"] }}
+dataset = {{ {dataset} }}
+tasks = {tasks}
+recipe = "demo"
+override = {{ epochs = 1, width = 4, batch = 4, precise_bn = 4 }}
+[execution]
+engine = "inline"
+"""
+
+
+def write(root: Path, dataset: str, tasks: str = '["cls", "rot", "col", "jig"]') -> Path:
+    (root / "mine.toml").write_text(STUDY.format(path=root / "run", dataset=dataset, tasks=tasks))
+    return root / "mine.toml"
+
+
+def test_a_folder_of_pictures_is_planned_prepared_trained_and_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder(tmp_path / "pictures")
+    file = write(tmp_path, f'name = "pictures", kind = "folder", path = "{tmp_path}/pictures", size = 24')
+    app(["prepare", str(file)], standalone_mode=False)
+    prepared = capsys.readouterr().out
+    assert "18 training and 6 test images" in prepared
+    assert "classes: n01440764, n01443537, n02084071" in prepared
+    assert runner.run(studies.load(str(file)), limit=1).left == 3
+    ended = runner.run(study_of(str(tmp_path / "run")))  # from the run's own copy of the study
+    assert (ended.done, ended.trained, ended.exit_code) == (4, 3, 0)
+    rows = pd.read_parquet(tmp_path / "run" / "rows")
+    assert set(rows["status"]) == {"ok"}
+    assert rows["dataset_id"].nunique() == 1
+    assert f"{rows['dataset_id'][0]}: 18 training" in prepared
+    # The plan alone names the same trials, facts of the dataset included: it is what travels to workers.
+    planned = pd.read_parquet(tmp_path / "run" / "plan.parquet")
+    assert [trial_of(row).id for row in planned.to_dict("records")] == planned["trial_id"].tolist()
+    assert planned["own"].str.contains('"train_images":18').all()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "says"),
+    [
+        ('name = "x", kind = "folder", path = "/nowhere", size = 8', r"sweeps\[0\]\.dataset\.size: .*(given: 8)"),
+        (
+            'name = "x", kind = "folder", size = 32, sise = 3',
+            r"sweeps\[0\]\.dataset\.sise: unknown key; known here: kind",
+        ),
+        ('name = "x", kind = "tar", size = 32', r"sweeps\[0\]\.dataset\.kind: .*given: 'tar'"),
+        ('name = "x", size = 32', r"sweeps\[0\]\.dataset\.kind: Field required"),
+        ('name = "X-1", kind = "folder", size = 32', r"sweeps\[0\]\.dataset\.name"),
+        ('name = "svhn", kind = "folder", size = 32', "there is a dataset 'svhn' already"),
+        ('name = "x", kind = "folder", size = 32, mean = [0.5, 0.5, 0.5]', "give mean and std together"),
+        ('name = "x", kind = "folder", size = 32, test = "val", test_fraction = 0.1', "not both"),
+        ('name = "x", kind = "folder", size = 32, split_seed = 1', "split_seed belongs to test_fraction"),
+        ('name = "x", kind = "folder", size = 32, label_column = "y"', "belong to kind 'parquet'"),
+        ('name = "x", kind = "folder", size = 32, mode = "array"', "one form only"),
+    ],
+)
+def test_a_mistake_in_its_keys_is_named_with_its_place(tmp_path: Path, dataset: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        studies.load(str(write(tmp_path, dataset)))
+
+
+def test_missing_files_and_impossible_tasks_end_a_plan_with_code_2(tmp_path: Path) -> None:
+    ended = cli("plan", write(tmp_path, 'name = "x", kind = "folder", path = "/nowhere", size = 32'))
+    assert (ended.code, ended.err) == (2, "error: dataset x: there is no folder /nowhere\n")
+    study = studies.load(str(write(tmp_path, 'name = "fashion_mnist"')))
+    with pytest.raises(ValueError, match="task col on dataset fashion_mnist: its images are grey"):
+        plan(study)

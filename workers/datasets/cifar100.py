@@ -1,0 +1,55 @@
+"""CIFAR-100 (Krizhevsky 2009): 60,000 images of 32 px in 100 classes, from pickles or Parquet files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.datasets._dataset import Dataset, Images, Labels, SplitName
+from workers.datasets._originals import Originals
+from workers.datasets._parquet import read_images
+from workers.datasets._small import Small
+from workers.datasets.cifar10 import read_pickles
+
+_ORIGINALS = Originals(
+    name="cifar100",
+    home="cifar100",
+    folder="cifar-100-python",
+    files={"train": ["train"], "test": ["test"]},
+    layouts=(".", "cifar100", "data"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cifar100(Small):
+    """The fine labels; Parquet files have them as `fine_label` or `label`."""
+
+    name: str = "cifar100"
+    classes: int = 100
+    size: int = 32
+    # Those of NAS-Bench-201 (Dong & Yang 2020) and of most work on CIFAR-100.
+    mean: tuple[float, float, float] = (129.3 / 255, 124.1 / 255, 112.4 / 255)
+    std: tuple[float, float, float] = (68.2 / 255, 65.4 / 255, 70.4 / 255)
+    train_images: int = 50_000
+    test_images: int = 10_000
+
+    def files(self, root: Path | None) -> tuple[Path, ...]:
+        """Pickles where both are there."""
+        _, files = _ORIGINALS.locate(root)
+        return (*files["train"], *files["test"])
+
+    def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
+        """Pixels and fine labels in the original order."""
+        original, files = _ORIGINALS.locate(root)
+        if original:
+            from torchvision.datasets import CIFAR100
+
+            return read_pickles(CIFAR100, files[split], split)
+        return read_images(files[split], split, self.size, self.classes, label=("fine_label", "label"))
+
+    def download(self, root: Path) -> None:
+        """Fetch the original archive into `root/cifar100` and check it."""
+        from torchvision.datasets import CIFAR100
+
+        CIFAR100(str(root.expanduser() / "cifar100"), download=True)
+
+
+DATASET: Dataset = Cifar100()

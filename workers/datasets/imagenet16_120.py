@@ -1,0 +1,103 @@
+"""ImageNet16-120 (Chrabaszcz et al. 2017; Dong & Yang 2020): the first 120 classes of ImageNet, shrunk to 16 px.
+
+Read from the published pickles of the down-sampled ImageNet, of all 1,000 classes, or from Parquet files of the 120.
+NAS-Bench-201 halves the validation images by a list in its repository; here all 6,000 are the test split.
+"""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workers.datasets._dataset import Dataset, Images, Labels, SplitName
+from workers.datasets._originals import Originals, complete
+from workers.datasets._parquet import read_images
+from workers.datasets._small import Small
+
+_ORIGINALS = Originals(
+    name="imagenet16_120",
+    home="imagenet16_120",
+    folder="ImageNet16",
+    files={"train": [f"train_data_batch_{k}" for k in range(1, 11)], "test": ["val_data"]},
+    layouts=(".", "data"),
+    download=False,
+    test="val",
+)
+# All that a pickle of arrays, lists and numbers asks for, as NumPy 1 and 2 spell it.  None of these runs anything.
+_ALLOWED = {
+    *((f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")),
+    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
+    *(("numpy", name) for name in ("ndarray", "dtype")),
+    ("_codecs", "encode"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageNet16x120(Small):
+    """`data_root` holds `imagenet16_120/`, in it `ImageNet16/` with the ten training batches and `val_data`."""
+
+    name: str = "imagenet16_120"
+    classes: int = 120
+    size: int = 16
+    # Those of NAS-Bench-201.
+    mean: tuple[float, float, float] = (122.68 / 255, 116.66 / 255, 104.01 / 255)
+    std: tuple[float, float, float] = (63.22 / 255, 61.26 / 255, 65.09 / 255)
+    train_images: int = 151_700
+    test_images: int = 6_000
+
+    def files(self, root: Path | None) -> tuple[Path, ...]:
+        """Pickles where both are there."""
+        _, files = _ORIGINALS.locate(root)
+        return (*files["train"], *files["test"])
+
+    def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
+        """The images of the first 120 classes, batch after batch in their order."""
+        original, files = _ORIGINALS.locate(root)
+        if not original:
+            return read_images(files[split], split, self.size, self.classes)
+        complete(files[split], split, {})
+        parts = [self._batch(file, split) for file in files[split]]
+        return np.concatenate([images for images, _ in parts]), np.concatenate([labels for _, labels in parts])
+
+    def _batch(self, file: Path, split: SplitName) -> tuple[Images, Labels]:
+        found = _unpickled(file, split)
+        try:
+            pixels, numbers = np.asarray(found["data"]), np.asarray(found["labels"])
+        except (TypeError, KeyError, ValueError) as error:
+            raise ValueError(f"{file} ({split}) is no batch of the down-sampled ImageNet: {error!r}") from error
+        if (
+            pixels.dtype != np.uint8
+            or pixels.shape != (len(numbers), 3 * self.size**2)
+            or numbers.dtype.kind not in "iu"
+        ):
+            raise ValueError(
+                f"{file} ({split}) holds {pixels.dtype} {pixels.shape} with {numbers.dtype} {numbers.shape} labels; "
+                f"right are bytes (N, {3 * self.size**2}) and N numbers of classes from 1"
+            )
+        kept = (numbers >= 1) & (numbers <= self.classes)
+        images = pixels[kept].reshape(-1, 3, self.size, self.size).transpose(0, 2, 3, 1)
+        return np.ascontiguousarray(images), numbers[kept].astype(np.int64) - 1
+
+
+class _Plain(pickle.Unpickler):
+    """Builds arrays and plain values; whatever else a pickle names is refused before it is imported."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, and batches need no such thing")
+        return super().find_class(module, name)
+
+
+def _unpickled(file: Path, split: SplitName) -> Any:
+    try:
+        with file.open("rb") as opened:
+            return _Plain(opened, encoding="latin1").load()  # the published files are of Python 2
+    except OSError:
+        raise
+    except Exception as error:  # foreign bytes make an unpickler raise almost anything
+        raise ValueError(f"{file} ({split}) is no pickle of arrays: {type(error).__name__}: {error}") from error
+
+
+DATASET: Dataset = ImageNet16x120()

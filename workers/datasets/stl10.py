@@ -1,0 +1,67 @@
+"""STL-10 (Coates et al. 2011): 13,000 labelled images of 96 px in 10 classes, from its binary or Parquet files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from workers.datasets._dataset import Dataset, Images, Labels, SplitName
+from workers.datasets._originals import Originals, complete
+from workers.datasets._parquet import read_images
+from workers.datasets._small import Small
+
+_ORIGINALS = Originals(
+    name="stl10",
+    home="stl10",
+    folder="stl10_binary",
+    files={"train": ["train_X.bin", "train_y.bin"], "test": ["test_X.bin", "test_y.bin"]},
+    layouts=(".", "data"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stl10(Small):
+    """All 5,000 training and 8,000 test images; the unlabelled ones are not used, nor are the ten folds."""
+
+    name: str = "stl10"
+    classes: int = 10
+    class_names: tuple[str, ...] = (
+        *("airplane", "bird", "car", "cat", "deer"),
+        *("dog", "horse", "monkey", "ship", "truck"),
+    )
+    size: int = 96
+    # In common use, measured on the training split.
+    mean: tuple[float, float, float] = (0.4467, 0.4398, 0.4066)
+    std: tuple[float, float, float] = (0.2603, 0.2566, 0.2713)
+    train_images: int = 5_000
+    test_images: int = 8_000
+
+    def files(self, root: Path | None) -> tuple[Path, ...]:
+        """Binary files where both are there."""
+        _, files = _ORIGINALS.locate(root)
+        return (*files["train"], *files["test"])
+
+    def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
+        """Images in the original order."""
+        original, files = _ORIGINALS.locate(root)
+        if not original:
+            return read_images(files[split], split, self.size, self.classes)
+        # Read here: torchvision asks for the 2.8 GB of unlabelled images, too.
+        from torchvision.datasets import STL10
+
+        complete(files[split], split, dict([*STL10.train_list, *STL10.test_list]))
+        pixels, labels = (np.fromfile(file, np.uint8) for file in files[split])
+        if len(pixels) != len(labels) * 3 * self.size**2:
+            raise ValueError(f"{files[split][0]} holds {len(pixels):,} bytes, which are no {len(labels):,} images")
+        # A file has image after image, of each its channels, of those column after column.
+        images = pixels.reshape(-1, 3, self.size, self.size).transpose(0, 3, 2, 1)
+        return np.ascontiguousarray(images), labels.astype(np.int64) - 1
+
+    def download(self, root: Path) -> None:
+        """Fetch the original archive (2.6 GB) into `root/stl10` and check it."""
+        from torchvision.datasets import STL10
+
+        STL10(str(root.expanduser() / "stl10"), download=True)
+
+
+DATASET: Dataset = Stl10()

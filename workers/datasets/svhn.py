@@ -1,0 +1,65 @@
+"""SVHN (Netzer et al. 2011): house numbers, 99,289 cropped digits of 32 px, from MATLAB or Parquet files.
+
+Digits are not what flips and quarter turns were meant for: a mirrored 2 is no 2, and a 6 turned twice is a 9.  The
+tasks do to it what they do to CIFAR-10 (UnNAS's pipelines), so that rankings differ by the data alone.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from workers.datasets._dataset import Dataset, Images, Labels, SplitName
+from workers.datasets._originals import Originals, complete
+from workers.datasets._parquet import read_images
+from workers.datasets._small import Small
+
+_ORIGINALS = Originals(
+    name="svhn",
+    home="svhn",
+    folder=".",
+    files={"train": ["train_32x32.mat"], "test": ["test_32x32.mat"]},
+    layouts=(".", "cropped_digits", "data"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Svhn(Small):
+    """The training and the test split; the 531,131 easier `extra` digits are not used."""
+
+    name: str = "svhn"
+    classes: int = 10
+    class_names: tuple[str, ...] = tuple("0123456789")
+    size: int = 32
+    # In common use, measured on the training split.
+    mean: tuple[float, float, float] = (0.4377, 0.4438, 0.4728)
+    std: tuple[float, float, float] = (0.1980, 0.2010, 0.1970)
+    train_images: int = 73_257
+    test_images: int = 26_032
+
+    def files(self, root: Path | None) -> tuple[Path, ...]:
+        """MATLAB files where both are there."""
+        _, files = _ORIGINALS.locate(root)
+        return (*files["train"], *files["test"])
+
+    def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
+        """Digits in the original order; the label is the digit."""
+        original, files = _ORIGINALS.locate(root)
+        if not original:
+            return read_images(files[split], split, self.size, self.classes)
+        from torchvision.datasets import SVHN
+
+        (file,) = files[split]
+        complete(files[split], split, {file.name: SVHN.split_list[split][2]})
+        data = SVHN(str(file.parent), split=split, download=False)  # which also makes the archive's label 10 a 0
+        return np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)), np.asarray(data.labels, dtype=np.int64)
+
+    def download(self, root: Path) -> None:
+        """Fetch both files into `root/svhn` and check them."""
+        from torchvision.datasets import SVHN
+
+        for split in ("train", "test"):
+            SVHN(str(root.expanduser() / "svhn"), split=split, download=True)
+
+
+DATASET: Dataset = Svhn()
