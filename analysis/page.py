@@ -145,7 +145,7 @@ def _rules(found: pd.DataFrame, rules: dict[str, Any], resamples: int, confidenc
         _RULES[rules["common"]],
         "Ties get the average of their ranks; tau-b corrects for ties.",
         _RULES[rules["diverged"]],
-        f"Intervals: percentile bootstrap over architectures, {resamples} resamples, seed {seed}, "
+        f"Intervals: BCa bootstrap over architectures, {resamples} resamples, seed {seed}, "
         f"{confidence * 100:g} % each, not corrected for the number of pairs.",
     ]
     for space, pairs in found.groupby("space"):

@@ -46,7 +46,7 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
         asked, given = analysis.catalogue.named(name), {"common": common, "score": score}
         options = {key: value for key, value in given.items() if key in asked.options or value != _DEFAULTS[key]}
         places = [store_of(r).url for r in runs]
-        rows = analysis.load(*places)
+        rows = analysis.load(*places, curves=asked.curves)
         table = analysis.table(name, rows, **options)
         if across:
             if "x_dataset_id" not in table:
