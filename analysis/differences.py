@@ -115,7 +115,8 @@ def _difference(cells: Cells, three: tuple[int, int, int], how: Resampling) -> d
     usable = cells.usable if cells.common == "all" else cells.usable[:, three]
     used = usable.all(axis=1)
     found = estimate(cells.values[used][:, three], overlapping, how)
-    line: dict[str, Any] = {"space": cells.space, "rule": cells.rule, "n": int(used.sum())}
+    line: dict[str, Any] = {"space": cells.space, "n": int(used.sum())}
+    line["rule"] = cells.rule.replace("both cells", "the three cells")
     line["n_dropped"] = int((cells.seen[:, three].any(axis=1) & ~used).sum())
     for side, c in zip(_THREE, three, strict=True):
         line |= {f"{side}_{name}": cells.labels[name].iloc[c] for name in NAMES}
