@@ -59,7 +59,7 @@ def estimate(values: Array, statistic: Statistic, how: Resampling) -> Estimate:
     n = len(values)
     ranked = Ranked(values)
     with np.errstate(all="ignore"):
-        value = statistic(ranked.matrices(np.ones((1, n))))[0].round(DIGITS)
+        value = statistic(ranked.matrices(np.ones((1, n), np.int32)))[0].round(DIGITS)
         value = value if n >= FEWEST else np.full(len(value), np.nan)
         if n < FEWEST_RESAMPLED or how.resamples == 0 or not np.isfinite(value).any():
             none = np.full(len(value), np.nan)
@@ -103,7 +103,7 @@ def _left_out(ranked: Ranked, statistic: Statistic, rng: np.random.Generator) ->
     groups, parts = int(group.max()) + 1, []
     for start in range(0, groups, ranked.batch):
         some = np.arange(start, min(start + ranked.batch, groups))
-        parts.append(statistic(ranked.matrices((group != some[:, None]).astype(float))))
+        parts.append(statistic(ranked.matrices(group != some[:, None])))
     found: Array = np.concatenate(parts).T
     return found
 

@@ -76,16 +76,17 @@ def permutation_p(values: Array, pairs: Pairs, draws: int, seed: int) -> Array:
         return p
     if not good or draws == 0:
         return p
-    doubled = 2 * ranks - (n + 1)
+    doubled = np.ascontiguousarray(2 * ranks - (n + 1))
     first, second = np.array([pairs[k] for k in good]).T
     found = np.abs((doubled[:, first] * doubled[:, second]).sum(axis=0))
     rng, left = np.random.default_rng(seed), draws
-    as_far, shuffled = np.zeros(len(good), int), np.arange(n)
+    as_far, straight = np.zeros(len(good), int), np.arange(n)
     batch = max(1, _BATCH // (n * ranks.shape[1]))
     while left:
-        orders = rng.permuted(np.broadcast_to(shuffled, (min(batch, left), n)), axis=1)
+        orders = rng.permuted(np.broadcast_to(straight, (min(batch, left), n)), axis=1)
         left -= len(orders)
-        products = doubled[orders].transpose(0, 2, 1) @ doubled  # (draws, C shuffled, C in place)
+        shuffled = np.take(doubled.T, orders, axis=1).transpose(1, 0, 2)  # (draws, C, n)
+        products = shuffled @ doubled  # (draws, C shuffled, C in place)
         as_far += (np.abs(products[:, second, first]) >= found).sum(axis=0)
     p[good] = (1 + as_far) / (1 + draws)
     return p
@@ -115,23 +116,26 @@ class Ranked:
         self._columns = [_sorted(column) for column in values.T]
         self._unknown: Any = np.isnan(values).any(axis=0)
 
-    def matrices(self, counts: Array) -> Array:
+    def matrices(self, counts: Any) -> Array:
         """Spearman's rho between all columns when row i occurs counts[:, i] times: (R, n) -> (R, C, C).
 
         NaN where a column is constant among the rows that occur, or holds a NaN.
         """
         r, n = counts.shape
-        middle = (counts.sum(axis=1, keepdims=True) + 1) / 2
-        root = np.sqrt(counts)
+        # Doubled, so that ranks are whole numbers: these are summed several times as fast as floating point.
+        counts = counts.astype(np.int32, copy=False)
+        total = counts.sum(axis=1, dtype=np.int32)[:, None]
+        root = np.sqrt(counts, dtype=float)
         scaled = np.empty((r, self.shape[1], n))
         for c, (order, starts, place) in enumerate(self._columns):
-            weight = counts[:, order]
+            weight = np.take(counts, order, axis=1)
             if starts is not None:
                 weight = np.add.reduceat(weight, starts, axis=1)
-            rank = weight.cumsum(axis=1)  # average rank of each distinct value, once half of its own is taken off
-            rank -= (weight - 1) / 2
-            rank -= middle
-            np.multiply(rank[:, place], root, out=scaled[:, c])
+            rank = np.cumsum(weight, axis=1, dtype=np.int32)  # average rank of each distinct value, about their middle
+            rank *= 2
+            rank -= weight
+            rank -= total
+            np.multiply(np.take(rank, place, axis=1), root, out=scaled[:, c])
             if self._unknown[c]:
                 scaled[:, c] = np.nan
         gram = scaled @ scaled.transpose(0, 2, 1)
@@ -141,11 +145,11 @@ class Ranked:
         return rho.clip(-1, 1)
 
 
-def counted(picks: Any, n: int) -> Array:
+def counted(picks: Any, n: int) -> Any:
     """How often each of n rows was picked: row numbers (R, m) -> (R, n)."""
     r = len(picks)
     flat = np.bincount((picks + np.arange(r)[:, None] * n).ravel(), minlength=r * n)
-    return flat.reshape(r, n).astype(float)
+    return flat.reshape(r, n).astype(np.int32)
 
 
 def resampled(values: Array, pairs: Pairs, picks: Any) -> Array:
