@@ -9,7 +9,13 @@ import pandas as pd
 
 from analysis.cells import means
 from analysis.correlation import correlate
+from analysis.differences import differences, pooled
+from analysis.distributions import distributions, random_search
+from analysis.early import cheapest, early
 from analysis.experiments import random_experiment
+from analysis.noise import by_seeds, ceiling, reliability
+from analysis.picks import picks
+from analysis.size import size_effect, size_proxies
 from analysis.summary import cells, failures
 
 
@@ -19,6 +25,7 @@ class Asked:
 
     function: Callable[..., pd.DataFrame]
     shown: tuple[str, ...] = ()
+    curves: bool = False  # whether it reads the epochs of every training
 
     @property
     def options(self) -> list[str]:
@@ -32,12 +39,42 @@ class Asked:
         return text.split(". ")[0].split(": ")[0].rstrip(".")
 
 
+def _cheapest(df: pd.DataFrame, **options: Any) -> pd.DataFrame:
+    return cheapest(early(df, **options))
+
+
+_cheapest.__doc__, _cheapest.__signature__ = cheapest.__doc__, inspect.signature(early)  # type: ignore[attr-defined]
+
 TABLES = {
-    "correlate": Asked(correlate, ("n", "n_dropped", "rho", "rho_low", "rho_high", "tau", "p")),
-    "cells": Asked(cells),
-    "failures": Asked(failures),
-    "means": Asked(means, ("arch", "mean", "std", "n_seeds", "complete")),
+    "correlate": Asked(correlate, ("n", "n_dropped", "rho", "rho_low", "rho_high", "tau", "r", "p", "p_perm")),
+    "reliability": Asked(
+        reliability, ("n", "seeds", "k", "reliability", "reliability_low", "reliability_high", "reason")
+    ),
+    "ceiling": Asked(ceiling, ("n", "rho", "x_reliability", "y_reliability", "ceiling", "rho_corrected", "reason")),
+    "by_seeds": Asked(by_seeds, ("n", "k", "rho", "rho_low", "rho_high")),
+    "size_effect": Asked(
+        size_effect,
+        ("n", "rho", "rho_given_params", "rho_given_macs", "rho_given_both", "rho_small", "rho_medium", "rho_large"),
+    ),
+    "size_proxies": Asked(
+        size_proxies,
+        ("n", "rho_params", "rho_params_low", "rho_params_high", "rho_macs", "rho_macs_low", "rho_macs_high"),
+    ),
+    "early": Asked(early, ("n", "epoch", "epochs", "rho", "rho_low", "rho_high", "rho_full", "share"), curves=True),
+    "cheapest": Asked(_cheapest, ("n", "epoch", "epochs", "rho", "rho_full", "kept", "share", "seconds"), curves=True),
+    "picks": Asked(
+        picks, ("n", "k", "overlap", "overlap_chance", "precision", "regret", "regret_chance", "percentile")
+    ),
+    "differences": Asked(
+        differences, ("n", "a_rho", "b_rho", "difference", "difference_low", "difference_high", "p_holm")
+    ),
+    "pooled": Asked(pooled, ("spaces", "n", "rho", "rho_low", "rho_high", "q_p", "i2", "reason")),
+    "distributions": Asked(distributions, ("n", "score", "edf", "edf_low", "edf_high")),
+    "random_search": Asked(random_search, ("n", "size", "expected", "std", "low", "middle", "high")),
     "random_experiment": Asked(random_experiment, ("n", "size", "mean", "std", "expected")),
+    "cells": Asked(cells),
+    "means": Asked(means, ("arch", "mean", "std", "n_seeds", "complete")),
+    "failures": Asked(failures),
 }
 
 

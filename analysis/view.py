@@ -33,7 +33,7 @@ def view(table: pd.DataFrame, shown: Sequence[str] = ()) -> pd.DataFrame:
         found[_HEADS.get(name, name)] = _spelled(table[name])
         if name in ends:
             low, high = (_spelled(table[f"{name}_{end}"], coefficient=".2f") for end in ("low", "high"))
-            called = "interval" if len(ends) == 1 else f"{name} interval"
+            called = "interval" if len(ends) == 1 and "interval" not in wanted else f"{name} interval"
             found[called] = [_NONE if _NONE in both else f"[{', '.join(both)}]" for both in zip(low, high, strict=True)]
     return pd.DataFrame(found)
 

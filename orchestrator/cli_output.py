@@ -13,6 +13,7 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="print CSV, nothing rounded")
 AsLatex = Annotated[bool, typer.Option("--latex", help="print a LaTeX table (booktabs)")]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="print a Markdown table")]
 
+_EXTRAS = ("p_perm", "p", "r")
 _FOLDS = (40, 20, 16, 12, 10)  # characters of a name that stay on one line
 
 
@@ -65,15 +66,15 @@ def _show(view: Any, out: Console) -> None:
 
 
 def _widths(view: Any, numbers: dict[str, bool], most: int) -> dict[str, int]:
-    """The columns that fit into so many characters.  Sooner than any other number p-values go, then names are folded,
-    and at last columns go from the end."""
+    """The columns that fit into so many characters.  Extras go first, then names are folded, and at last columns go
+    from the end."""
     longest = {name: max(len(str(name)), *map(len, view[name].astype(str))) for name in view.columns}
     for fold in _FOLDS:
         widths = {n: w if numbers[n] else min(w, max(len(str(n)), fold)) for n, w in longest.items()}
-        for names in (list(widths), [name for name in widths if name != "p"]):
+        for k in range(len(_EXTRAS) + 1):
+            names = [name for name in widths if name not in _EXTRAS[:k]]
             if sum(widths[name] + 2 for name in names) <= most + 2:
                 return {name: widths[name] for name in names}
-    names = [name for name in widths if name != "p"]
     while len(names) > 1 and sum(widths[name] + 2 for name in names) > most + 2:
         names.pop()
     return {name: widths[name] for name in names}

@@ -14,7 +14,6 @@ from orchestrator.store import FILES, FOLDERS, RunStore
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="runs' folders (or URLs), studies or presets")]
 
 
-_DEFAULTS = {"common": "all", "score": "score_best"}
 _EMPTY = {"correlate": "no two cells share at least two architectures yet"}
 
 
@@ -25,10 +24,13 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
     def correlate(
         runs: Runs,
         common: Annotated[
-            Literal["all", "pair"], typer.Option(help="architectures in all cells, or in the pair")
-        ] = "all",
+            Literal["all", "pair"] | None, typer.Option(help="architectures in all cells (default), or in the pair")
+        ] = None,
         of: Annotated[str, typer.Option(metavar="TABLE", help="another table, see `archsweep list tables`")] = "",
-        score: Annotated[str, typer.Option(help="the column that ranks")] = "score_best",
+        score: Annotated[str | None, typer.Option(help="the column that ranks; default score_best")] = None,
+        resamples: Annotated[
+            int | None, typer.Option(min=0, help="of the bootstrap; default 2000, 0: no intervals")
+        ] = None,
         across: Annotated[
             bool,
             typer.Option("--across", help="only pairs across datasets, and random experiments with them"),
@@ -43,10 +45,10 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
 
         form = chosen(json=as_json, csv=as_csv, latex=as_latex, markdown=as_markdown)
         name = of or "correlate"
-        asked, given = analysis.catalogue.named(name), {"common": common, "score": score}
-        options = {key: value for key, value in given.items() if key in asked.options or value != _DEFAULTS[key]}
+        asked, given = analysis.catalogue.named(name), {"common": common, "score": score, "resamples": resamples}
+        options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         places = [store_of(r).url for r in runs]
-        rows = analysis.load(*places)
+        rows = analysis.load(*places, curves=asked.curves)
         table = analysis.table(name, rows, **options)
         if across:
             if "x_dataset_id" not in table:
@@ -55,7 +57,7 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
         partial(rows, places, note)
         put(table, form, out, asked.shown, empty=_EMPTY.get(name, "nothing to say yet"))
         if across and not form:
-            _show_experiments(analysis.random_experiment(rows, score=score), out)
+            _show_experiments(analysis.random_experiment(rows, score=score or "score_best"), out)
 
     @app.command(rich_help_panel="Results")
     def report(

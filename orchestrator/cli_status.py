@@ -32,7 +32,7 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
         runs: Runs,
         as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
         watch: Annotated[
-            bool, typer.Option("--watch", help="go on until all is done or no driver is at work; exit 0, 1 or 3 as run")
+            bool, typer.Option("--watch", help="until all is done or no driver is at work; exits 0, 1, 3 as run does")
         ] = False,
         every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="between two looks of --watch")] = 10.0,
     ) -> None:

@@ -26,8 +26,12 @@ def test_json_and_csv_give_every_column_to_the_last_digit(found: pd.DataFrame) -
     records = json.loads(analysis.json_text(found), parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
     assert [list(record) for record in records] == [list(found)] * len(found)
     assert [record["rho"] for record in records] == [None if math.isnan(v) else v for v in found["rho"]]
-    back = pd.read_csv(io.StringIO(analysis.csv_text(found)), dtype=found.dtypes.to_dict())
-    back["interval"] = back["interval"].fillna("")  # there is none where there are too few architectures
+    back = pd.read_csv(
+        io.StringIO(analysis.csv_text(found)),
+        dtype=found.dtypes.to_dict(),
+        keep_default_na=False,
+        na_values={c: [""] for c in found.select_dtypes("float")},
+    )
     pd.testing.assert_frame_equal(back, found, check_exact=True)
 
 
@@ -52,7 +56,7 @@ def test_what_json_has_no_word_for() -> None:
 def test_readers_get_short_tables_that_tell_all_cells_apart(found: pd.DataFrame) -> None:
     shown = analysis.TABLES["correlate"].shown
     view = analysis.view(found, shown)
-    assert list(view) == ["space", "x", "y", "n", "dropped", "rho", "interval", "tau", "p"]
+    assert list(view) == ["space", "x", "y", "n", "dropped", "rho", "interval", "tau", "r", "p", "p_perm"]
     assert view[["space", "x", "y"]].drop_duplicates().shape[0] == len(found)
     assert {"cifar10 rot", "imagenet rot"} <= set(view["x"])
     one = analysis.view(found[found["x_dataset"] == found["y_dataset"]].query("x_dataset == 'imagenet'"), shown)

@@ -385,32 +385,3 @@ def test_the_published_architectures_as_the_release_would_list_and_name_them(
         assert {a: (p[k], m[k]) for a, (p, m) in published.items()} == dict(
             zip(found.index, zip(found["params"], found["macs"], strict=True), strict=True)
         )
-
-
-@pytest.mark.data
-def test_nasbench201_ranks_alike_at_12_and_200_epochs(data: Path, say: Say, tmp_path: Path) -> None:
-    """Spearman over all 15,625 cells, as computed from the published accuracies by other means."""
-    file = data / "nasbench201" / "nasbench201.parquet"
-    if not file.is_file():
-        pytest.skip(f"no {file}")
-    for dataset in ("cifar10", "cifar100", "imagenet16_120"):
-        for epochs in (12, 200):
-            value = ("--value", f"{dataset}_test_e{epochs}", "--recipe", f"e{epochs}", "--metric", "top1_percent")
-            # Not our own space of that name: only its texts are wanted here.
-            columns = ("--space", "NB201", "--arch", "arch_str", "--dataset", dataset, "--task", "cls")
-            code, said = say("import", "table", file, "--into", tmp_path / "run", *columns, *value)
-            assert (code, "15,625 of 15,625 rows are new" in said) == (0, True), said
-    found = analysis.correlate(analysis.load(tmp_path / "run"), resamples=0)
-    assert set(found["n"]) == {15625}
-    sides = ["x_dataset", "x_recipe", "y_dataset", "y_recipe"]
-    rho = {frozenset([(a, b), (c, d)]): r for a, b, c, d, r in found[[*sides, "rho"]].itertuples(index=False)}
-    known = {"cifar10": 0.8705, "cifar100": 0.8242, "imagenet16_120": 0.8090}
-    for dataset, value in known.items():
-        assert round(rho[frozenset([(dataset, "e12"), (dataset, "e200")])], 4) == value
-    across = {
-        ("cifar10", "cifar100"): 0.9802,
-        ("cifar100", "imagenet16_120"): 0.9636,
-        ("cifar10", "imagenet16_120"): 0.9593,
-    }
-    for (a, b), value in across.items():
-        assert round(rho[frozenset([(a, "e200"), (b, "e200")])], 4) == value
