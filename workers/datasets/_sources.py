@@ -86,7 +86,8 @@ class Source(BaseModel):
         if self.test_fraction is not None:
             first, second = _divided(first, self.test_fraction, self.split_seed or 0, classes)
         about = f"{self.test_fraction} {self.split_seed or 0} {self.label_column or 'label'} {first[0].column}\n"
-        return Listing(root, files, first, second, about), tuple(map(str, classes))
+        shown = (str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace") for value in classes)
+        return Listing(root, files, first, second, about), tuple(shown)
 
 
 Labelled = list[tuple[Entry, Any]]
