@@ -1,8 +1,12 @@
 """Rows gathered into cells (space, dataset_id, task, recipe_id), and the mean over seeds of each architecture
 in one."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
+
+Chance = float | Mapping[str, float] | None  # a score, for all tasks or by task
 
 CELL = ["space", "dataset_id", "task", "recipe_id"]
 _ONE = [*CELL, "arch"]
@@ -19,11 +23,8 @@ def means(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
     """
     trials = gather(df, score)
     seeds = trials.groupby(CELL)["seed"].nunique().rename("seeds")
+    one_metric(trials)
     ok = trials[trials["ok"]]
-    mixed = ok.groupby(CELL)["metric"].nunique()
-    if (mixed > 1).any():
-        where = ", ".join(map(str, mixed.index[mixed > 1][0]))
-        raise ValueError(f"the cell ({where}) mixes metrics; keep one of them before comparing architectures")
     labels = ["dataset", "recipe", "arch_id", "metric"]
     each = ok.groupby([*_ONE, "seed"], as_index=False).agg({"value": "mean"} | dict.fromkeys(labels, "first"))
     table = each.groupby(_ONE, as_index=False).agg(
@@ -39,10 +40,18 @@ def means(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
     return table[[*order, "mean", "std", "n_seeds", "complete"]].astype(dict.fromkeys(order, "str"))
 
 
-def gather(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
+def one_metric(trials: pd.DataFrame) -> None:
+    """ValueError where the successful trials of one cell mix metrics."""
+    mixed = trials[trials["ok"]].groupby(CELL)["metric"].nunique()
+    if (mixed > 1).any():
+        where = ", ".join(map(str, mixed.index[mixed > 1][0]))
+        raise ValueError(f"the cell ({where}) mixes metrics; keep one of them before comparing architectures")
+
+
+def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -> pd.DataFrame:
     """One line per trial that counts: the cell's and architecture's names, seed, `ok`, and `value` (-inf
-    where the score is not finite). Failed attempts stay, as they say which architectures and seeds were
-    tried.
+    where the score is not finite, or not above `chance`). Failed attempts stay, as they say which architectures
+    and seeds were tried. The index is the position in `df`.
 
     Columns that a frame of another origin may lack are filled in: `dataset_id` by dataset, one recipe, one
     seed, all ok.
@@ -58,7 +67,11 @@ def gather(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
     trials["seed"] = df.get("seed", pd.Series(1, index=df.index))
     trials["ok"] = (df["status"] == "ok").to_numpy(bool) if "status" in df else True
     value = df[score].astype(float)
-    trials["value"] = value.where(np.isfinite(value), -np.inf)
+    sound = np.isfinite(value)
+    if chance is not None:
+        level = trials["task"].map(chance).astype(float) if isinstance(chance, Mapping) else float(chance)
+        sound &= ~(value <= level)
+    trials["value"] = value.where(sound, -np.inf)
     return trials.drop(index=_repeated(df, trials["ok"]))
 
 

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from analysis import names
 from analysis.figures import STYLE, Drawing, file_word
-from analysis.panel import colour, scale
+from analysis.palette import colour
+from analysis.panel import scale
 
 _LINES = ("-", "--", ":", "-.")  # of proxies that share a task, and so a colour
 _BAND = 2.0  # population standard deviations on either side, as in the paper

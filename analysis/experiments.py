@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.correlation import Cells, Diverged, compared
+from analysis.compare import NAMES, Cells, Diverged, chosen, compared
 
 SIZES = tuple(2**k for k in range(9))  # 1 to 256 architectures, as in the figure
 _REPEATS = 500  # at most, unless asked for: as many as the paper's n allows, so that its numbers stay
-_NAMES = ("dataset", "task", "recipe", "dataset_id", "recipe_id", "metric")
 _TYPES = (
     dict.fromkeys(["space", "proxy_dataset", "proxy_task", "target_dataset", "target_task"], "str")
     | dict.fromkeys(["n", "n_dropped", "size", "repeats"], "int64")
     | dict.fromkeys(["mean", "std", "expected", "expected_std"], "float64")
-    | {f"{side}_{name}": "str" for side in ("proxy", "target") for name in _NAMES[2:]}
+    | {f"{side}_{name}": "str" for side in ("proxy", "target") for name in NAMES[2:]}
 )
 
 
@@ -51,14 +50,14 @@ def random_experiment(
     lines: list[dict[str, Any]] = []
     named = {"proxy": False, "target": False}
     for cells in compared(df, "pair", score=score, diverged=diverged):
-        asked = {"proxy": _chosen(cells, proxy or {}), "target": _chosen(cells, target or {"task": "cls"})}
+        asked = {"proxy": chosen(cells, proxy or {}), "target": chosen(cells, target or {"task": "cls"})}
         named = {side: named[side] or bool(found) for side, found in asked.items()}
         for p, t in _pairs(cells, asked["proxy"], asked["target"], across=proxy is None):
             used = cells.used((min(p, t), max(p, t))) & np.isfinite(cells.values[:, t])
             about: dict[str, Any] = {"space": cells.space, "n": int(used.sum())}
             about["n_dropped"] = int((cells.seen[:, [p, t]].any(axis=1) & ~used).sum())
             for side, c in (("proxy", p), ("target", t)):
-                about |= {f"{side}_{name}": cells.labels[name].iloc[c] for name in _NAMES}
+                about |= {f"{side}_{name}": cells.labels[name].iloc[c] for name in NAMES}
             proxies, targets = cells.values[used, p], cells.values[used, t]
             drawn = _drawn(proxies, targets, sizes, repeats, seed)
             lines += [about | line | _limit(proxies, targets, line["size"]) for line in drawn]
@@ -66,14 +65,6 @@ def random_experiment(
         if choice is not None and not named[side]:
             raise LookupError(f"no cell is {dict(choice)}, which was asked for as the {side}")
     return pd.DataFrame({name: pd.Series([ln[name] for ln in lines], dtype=kind) for name, kind in _TYPES.items()})
-
-
-def _chosen(cells: Cells, choice: Mapping[str, str]) -> list[int]:
-    """The cells that are what the choice says."""
-    if unknown := set(choice) - set(_NAMES):
-        raise LookupError(f"a cell has no {', '.join(sorted(unknown))}; it has {', '.join(_NAMES)}")
-    labels = cells.labels.astype(str)
-    return [c for c in range(len(labels)) if all(labels[name].iloc[c] == value for name, value in choice.items())]
 
 
 def _pairs(cells: Cells, proxies: list[int], targets: list[int], across: bool) -> Iterator[tuple[int, int]]:
@@ -112,7 +103,7 @@ def _limit(proxy: Any, target: Any, m: int) -> dict[str, float]:
     """
     order = np.argsort(proxy, kind="stable")
     ends = np.flatnonzero(np.r_[proxy[order][1:] != proxy[order][:-1], True]) + 1  # k after each group of equals
-    below = _among_worst(len(proxy), m)[ends]
+    below = among_worst(len(proxy), m)[ends]
     sizes = np.diff(ends, prepend=0)
     chance = np.repeat(np.diff(below, prepend=0.0) / sizes, sizes)
     middle = target.mean()  # the deviation of small differences keeps its digits
@@ -121,7 +112,7 @@ def _limit(proxy: Any, target: Any, m: int) -> dict[str, float]:
     return {"expected": middle + mean, "expected_std": math.sqrt(max(float(chance @ (apart - mean) ** 2), 0.0))}
 
 
-def _among_worst(n: int, m: int) -> Any:
+def among_worst(n: int, m: int) -> Any:
     """(n + 1,) C(k, m) / C(n, m) for k = 0..n, as products of 1 - m / k downwards from 1 at n."""
     shares = np.zeros(n + 1)
     shares[n] = 1.0

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import ranks
+from analysis.bootstrap import FEWEST_RESAMPLED, bounds
 from analysis.cells import gather
 
 Pairs = list[tuple[int, int]]
@@ -52,10 +53,10 @@ def fidelity(
     first, agreement = 0, []
     rhos = [float(ranks.spearman(values, pairs)[0].mean()) for *_, pairs in lines]
     for k, (what, x, y, pairs) in enumerate(lines):
-        low, high = ranks.bounds(drawn[k], confidence)
+        low, high = bounds(drawn[k], confidence)
         line = {"what": what, "x": x, "y": y, "pairs": len(pairs), "rho": rhos[k], "low": low, "high": high}
         if what == "other_seeds":
-            low, high = ranks.bounds(drawn[k] - drawn[first], confidence)
+            low, high = bounds(drawn[k] - drawn[first], confidence)
             line |= {"gap": rhos[k] - rhos[first], "gap_low": low, "gap_high": high}
         agreement.append(line)
     return {
@@ -110,7 +111,7 @@ def _comparisons(modes: Sequence[str], seeds: int) -> list[tuple[str, str, str, 
 def _resampled(values: ranks.Array, groups: list[Pairs], resamples: int, seed: int) -> list[ranks.Array]:
     """The mean rho of each group of pairs in each resample of architectures; NaN for too few of them."""
     n = len(values)
-    if n < ranks.FEWEST_RESAMPLED:
+    if n < FEWEST_RESAMPLED:
         return [np.full(resamples, np.nan) for _ in groups]
     picks = np.random.default_rng(seed).integers(0, n, (resamples, n))
     return [ranks.resampled(values, pairs, picks).mean(axis=0) for pairs in groups]

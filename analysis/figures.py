@@ -35,6 +35,8 @@ STYLE: Any = {
     "ytick.labelsize": 6.5,
     "axes.linewidth": 0.6,
     "pdf.fonttype": 42,  # text stays text in the PDF, as publishers ask
+    "svg.fonttype": "none",  # and in the SVG
+    "svg.hashsalt": "archsweep",  # the same ids each time
 }
 
 
@@ -84,15 +86,16 @@ def scatter(
         return [_figure(x, ys, spaces, numbers, trend) for x, ys in _plots(spaces)]
 
 
-def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
-    """Writes name.png (200 dots per inch) and name.pdf into the folder; the same figure gives the same
+def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path, Path]:
+    """Writes name.png (200 dots per inch), name.pdf and name.svg into the folder; the same figure gives the same
     bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
+    png, pdf, svg = (folder / f"{name}.{suffix}" for suffix in ("png", "pdf", "svg"))
     with mpl.rc_context(STYLE):
         figure.savefig(png, dpi=200, metadata={"Software": None})
         figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
-    return png, pdf
+        figure.savefig(svg, metadata={"Date": None, "Creator": None})
+    return png, pdf, svg
 
 
 class _Space:

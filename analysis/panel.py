@@ -1,7 +1,6 @@
 """One panel of a scatter figure: points, limits, trend, and what is said about them."""
 
 import math
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +10,10 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from scipy import stats
 
 from analysis.names import fixed
+from analysis.palette import colour
 
-_COLOURS = {
-    "cls": "#2F5D9B",
-    "rot": "#C8503C",
-    "col": "#23936B",
-    "jig": "#8A5AA6",
-    "seg": "#B07D12",
-    "rand": "#5F6B73",
-}
 FRACTIONS = {"top1": "accuracy", "top5": "top-5 accuracy", "miou": "mIoU"}
 PERCENT = "_percent"  # ends the name of a metric in percent, as others' results often are
-_OTHERS = ("#1F8A9E", "#A8476F", "#6B7F2A", "#8C5A2B", "#4656B0", "#7A7A7A")
 _INK = "#222222"
 _LINE = 0.105  # of the panel's height: one line of text
 # size, opacity and rim of the points, by how many there are at most
@@ -63,11 +54,6 @@ class _Line:
         """How much of the panel's width it takes, with the margin and the radius of a point."""
         wide = 0.72 if self.weight == "bold" else 0.62
         return len(self.text) * self.size * wide / 95 + 0.06  # a panel is about 95 points wide
-
-
-def colour(task: str) -> str:
-    """The task's colour, the same in every figure."""
-    return _COLOURS.get(task) or _OTHERS[zlib.crc32(task.encode()) % len(_OTHERS)]
 
 
 def scale(values: Any, metric: str) -> Scale:

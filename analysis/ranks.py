@@ -1,10 +1,9 @@
-"""Rank correlation of architectures: Spearman's rho with a bootstrap interval, and Kendall's tau-b.
+"""Rank correlation of architectures: Spearman's rho, Kendall's tau-b, Pearson's r, and their p-values.
 
 Everything here works on a matrix of values (n architectures, C cells), higher is better, average ranks on
 ties; -inf is a value like any other, below all finite ones.
 """
 
-import warnings
 from collections.abc import Sequence
 from functools import cache
 from itertools import permutations
@@ -16,11 +15,10 @@ from scipy import stats
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Pairs = Sequence[tuple[int, int]]
 
-_DIGITS = 12  # beyond are rounding errors, which would put a rho of 1 outside its interval
-_FEWEST = 3  # two architectures always agree or disagree completely
-FEWEST_RESAMPLED = 5
-_BATCH = 2_000_000  # ranks held at once while resampling: 16 MB, near the cache
-_EXACT = 7  # up to here the p-value enumerates all n! pairings (5040)
+DIGITS = 12  # beyond are rounding errors, which would put a rho of 1 outside its interval
+FEWEST = 3  # two architectures always agree or disagree completely
+_BATCH = 2_000_000  # ranks held at once: 16 MB, near the cache
+_EXACT = 7  # up to here p-values enumerate all n! pairings (5040)
 
 
 def spearman(values: Array, pairs: Pairs) -> tuple[Array, Array]:
@@ -35,7 +33,7 @@ def spearman(values: Array, pairs: Pairs) -> tuple[Array, Array]:
             rho[k], p[k] = stats.spearmanr(ranks[:, a], ranks[:, b])
             if len(ranks) <= _EXACT:
                 p[k] = _exact_p(ranks[:, a], ranks[:, b])
-    return rho.round(_DIGITS), p
+    return rho.round(DIGITS), p
 
 
 def kendall(values: Array, pairs: Pairs) -> tuple[Array, Array]:
@@ -45,15 +43,139 @@ def kendall(values: Array, pairs: Pairs) -> tuple[Array, Array]:
         stats.kendalltau(ranks[:, a], ranks[:, b]) if usable[a] and usable[b] else (np.nan, np.nan) for a, b in pairs
     ]
     both = np.array(found, float).reshape(-1, 2)
-    return both[:, 0].round(_DIGITS), both[:, 1]
+    return both[:, 0].round(DIGITS), both[:, 1]
+
+
+def pearson(values: Array, pairs: Pairs) -> Array:
+    """r of the values themselves, over the rows that are finite in both columns; NaN as for `spearman`."""
+    r = np.full(len(pairs), np.nan)
+    for k, pair in enumerate(pairs):
+        both = values[:, pair]
+        both = both[np.isfinite(both).all(axis=1)]
+        if len(both) >= FEWEST and (both.max(axis=0) > both.min(axis=0)).all():
+            # A common scale keeps the squares of tiny and huge scores within floating point.
+            centred = both - both.mean(axis=0)
+            x, y = (centred / np.abs(centred).max(axis=0)).T
+            r[k] = np.clip(x @ y / np.sqrt(x @ x * (y @ y)), -1, 1)
+    return r.round(DIGITS)
+
+
+def permutation_p(values: Array, pairs: Pairs, draws: int, seed: int) -> Array:
+    """Two-sided p-value of each pair's rho by permutation: the chance of a rho as far from 0 without any relation.
+
+    Exact over all pairings up to n = 7; beyond, (1 + as far) / (1 + draws) over random pairings (Phipson and
+    Smyth 2010), so never below 1 / (1 + draws). NaN as for `spearman`, and beyond n = 7 without draws. Ranks
+    are whole numbers here (doubled), so what is as far is so to the last digit.
+    """
+    ranks, usable = _ranks(values)
+    n, p = len(ranks), np.full(len(pairs), np.nan)
+    good = [k for k, (a, b) in enumerate(pairs) if usable[a] and usable[b]]
+    if n <= _EXACT:
+        for k in good:
+            p[k] = _exact_p(*(ranks[:, c] for c in pairs[k]))
+        return p
+    if not good or draws == 0:
+        return p
+    doubled = np.ascontiguousarray(2 * ranks - (n + 1))
+    first, second = np.array([pairs[k] for k in good]).T
+    found = np.abs((doubled[:, first] * doubled[:, second]).sum(axis=0))
+    rng, left = np.random.default_rng(seed), draws
+    as_far, straight = np.zeros(len(good), int), np.arange(n)
+    batch = max(1, _BATCH // (n * ranks.shape[1]))
+    while left:
+        orders = rng.permuted(np.broadcast_to(straight, (min(batch, left), n)), axis=1)
+        left -= len(orders)
+        shuffled = np.take(doubled.T, orders, axis=1).transpose(1, 0, 2)  # (draws, C, n)
+        products = shuffled @ doubled  # (draws, C shuffled, C in place)
+        as_far += (np.abs(products[:, second, first]) >= found).sum(axis=0)
+    p[good] = (1 + as_far) / (1 + draws)
+    return p
+
+
+def tied(values: Array) -> Any:
+    """(C,) how many rows share their value with another row of the column."""
+    counts = []
+    for column in values.T:
+        ordered = np.sort(column)
+        same: Any = np.r_[False, ordered[1:] == ordered[:-1], False]
+        counts.append(int((same[1:] | same[:-1]).sum()))
+    return np.array(counts, int)
+
+
+class Ranked:
+    """Columns of values (n, C) sorted once, to be ranked again and again with other multiplicities of the rows.
+
+    A resample only says how often each row occurs. With the rows sorted, the running sum of those counts gives
+    every average rank of the resample, so nothing is sorted again: the same numbers as ranking the picked rows,
+    about fifty times faster.
+    """
+
+    def __init__(self, values: Array) -> None:
+        self.shape = values.shape
+        self.batch = max(1, _BATCH // max(1, values.size))  # resamples that fit near the cache
+        self._columns = [_sorted(column) for column in values.T]
+        self._unknown: Any = np.isnan(values).any(axis=0)
+
+    def matrices(self, counts: Any) -> Array:
+        """Spearman's rho between all columns when row i occurs counts[:, i] times: (R, n) -> (R, C, C).
+
+        NaN where a column is constant among the rows that occur, or holds a NaN.
+        """
+        r, n = counts.shape
+        # Doubled, so that ranks are whole numbers: these are summed several times as fast as floating point.
+        counts = counts.astype(np.int32, copy=False)
+        total = counts.sum(axis=1, dtype=np.int32)[:, None]
+        root = np.sqrt(counts, dtype=float)
+        scaled = np.empty((r, self.shape[1], n))
+        for c, (order, starts, place) in enumerate(self._columns):
+            weight = np.take(counts, order, axis=1)
+            if starts is not None:
+                weight = np.add.reduceat(weight, starts, axis=1)
+            rank = np.cumsum(weight, axis=1, dtype=np.int32)  # average rank of each distinct value, about their middle
+            rank *= 2
+            rank -= weight
+            rank -= total
+            np.multiply(np.take(rank, place, axis=1), root, out=scaled[:, c])
+            if self._unknown[c]:
+                scaled[:, c] = np.nan
+        gram = scaled @ scaled.transpose(0, 2, 1)
+        length = np.sqrt(np.diagonal(gram, axis1=1, axis2=2))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rho: Array = gram / (length[:, :, None] * length[:, None, :])
+        return rho.clip(-1, 1)
+
+
+def counted(picks: Any, n: int) -> Any:
+    """How often each of n rows was picked: row numbers (R, m) -> (R, n)."""
+    r = len(picks)
+    flat = np.bincount((picks + np.arange(r)[:, None] * n).ravel(), minlength=r * n)
+    return flat.reshape(r, n).astype(np.int32)
+
+
+def resampled(values: Array, pairs: Pairs, picks: Any) -> Array:
+    """rho of each pair in each resample: picks (R, m) of row numbers -> (pairs, R)."""
+    first, second = np.array(pairs).T
+    found: Array = Ranked(values).matrices(counted(picks, len(values)))[:, first, second].T
+    return found
+
+
+def _sorted(column: Array) -> tuple[Any, Any, Any]:
+    """The order of the rows, where each distinct value begins in it (None without ties), and each row's value's
+    place among the distinct ones."""
+    order = np.argsort(column, kind="stable")
+    ordered = column[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])[: len(column)]
+    place = np.empty(len(column), int)
+    place[order] = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(column)]))
+    return order, None if len(starts) == len(column) else starts, place
 
 
 def _ranks(values: Array) -> tuple[Array, Any]:
     """Average ranks, and which columns can be correlated."""
-    if len(values) < _FEWEST:
+    if len(values) < FEWEST:
         return values, np.zeros(values.shape[1], bool)
     ranks: Array = stats.rankdata(values, axis=0)
-    return ranks, np.ptp(ranks, axis=0) > 0
+    return ranks, ranks.max(axis=0) > ranks.min(axis=0)
 
 
 def _exact_p(x: Array, y: Array) -> float:
@@ -67,73 +189,3 @@ def _exact_p(x: Array, y: Array) -> float:
 def _orders(n: int) -> Any:
     """All orders of n things, (n!, n)."""
     return np.array(list(permutations(range(n))))
-
-
-def resampled(values: Array, pairs: Pairs, picks: Any) -> Array:
-    """rho of each pair in each resample: picks (R, m) of row numbers -> (pairs, R).
-
-    A resample only says how often each row occurs. With the rows sorted once, the running sum of those counts
-    gives every average rank of the resample, so nothing is sorted again: the same numbers as ranking the
-    picked rows, about fifty times faster.
-    """
-    n, cells = values.shape
-    r, m = picks.shape
-    counts = np.bincount((picks + np.arange(r)[:, None] * n).ravel(), minlength=r * n).reshape(r, n).astype(float)
-    root = np.sqrt(counts)
-    scaled = np.empty((r, cells, n))
-    for c in range(cells):
-        order = np.argsort(values[:, c], kind="stable")
-        ordered = values[order, c]
-        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-        weight = counts[:, order]
-        if len(starts) < n:
-            weight = np.add.reduceat(weight, starts, axis=1)
-        rank = weight.cumsum(axis=1) - (weight - 1) / 2  # average rank of each distinct value
-        place = np.empty(n, int)
-        place[order] = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, n]))
-        scaled[:, c] = (rank[:, place] - (m + 1) / 2) * root
-    gram = scaled @ scaled.transpose(0, 2, 1)
-    first, second = np.array(pairs).T
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rho = gram[:, first, second] / np.sqrt(gram[:, first, first] * gram[:, second, second])
-    clipped: Array = rho.T.clip(-1, 1)
-    return clipped
-
-
-def interval(values: Array, pairs: Pairs, *, resamples: int, confidence: float, seed: int) -> tuple[Array, Array]:
-    """Bounds of rho for each pair: percentile bootstrap over rows, the same resamples for all pairs.
-
-    NaN for fewer than 5 rows, for a constant column, for `resamples=0`, and where more than one resample in
-    twenty is constant. Percentiles rather than BCa: on simulated normal data (true rho 0 to 0.95, n = 8 to
-    500) both cover the truth in 94 to 98 % of cases at 95 %, and percentiles need no jackknife, whose cost
-    grows with n squared. At n = 6 and rho near 1 it is 77 %, by either.
-    """
-    low, high = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
-    n, usable = len(values), _ranks(values)[1]
-    good = [k for k, (a, b) in enumerate(pairs) if usable[a] and usable[b]]
-    if n < FEWEST_RESAMPLED or not good or resamples == 0:
-        return low, high
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # constant resamples are counted below
-        drawn = stats.bootstrap(
-            (np.arange(n),),
-            lambda picks, axis=-1: resampled(values, [pairs[k] for k in good], np.atleast_2d(picks)),
-            method="percentile",
-            n_resamples=resamples,
-            confidence_level=confidence,
-            batch=max(1, _BATCH // (n * values.shape[1])),
-            vectorized=True,
-            rng=np.random.default_rng(seed),
-        ).bootstrap_distribution
-    for k, rho in zip(good, drawn, strict=True):
-        low[k], high[k] = bounds(rho, confidence)
-    return low, high
-
-
-def bounds(drawn: Array, confidence: float) -> tuple[float, float]:
-    """The percentiles that leave (1 - confidence) / 2 out on either side; NaN where over 1 in 20 is not finite."""
-    finite, tail = drawn[np.isfinite(drawn)], (1 - confidence) / 2
-    if not len(finite) or len(finite) < 0.95 * len(drawn):
-        return np.nan, np.nan
-    low, high = np.quantile(finite, [tail, 1 - tail]).round(_DIGITS)
-    return float(low), float(high)

@@ -1,5 +1,7 @@
 """The columns of a result row, as Arrow types, and their way into pandas."""
 
+from typing import Any
+
 import pandas as pd
 import pyarrow as pa
 
@@ -89,12 +91,17 @@ def conform(table: pa.Table, schema: pa.Schema = SCHEMA) -> pa.Table:
     return pa.table(columns)
 
 
+def nullable(kind: pa.DataType) -> Any:
+    """The dtype of pandas for integers and booleans of which some may be missing; None for other types."""
+    return _NULLABLE.get(kind)
+
+
 def frame(table: pa.Table) -> pd.DataFrame:
     """The table as pandas, with the same dtypes whether it has rows or not.
 
     Integers and booleans that may be null are pandas' nullable ones; `seed` and `attempt` are plain; times
     are UTC.
     """
-    df: pd.DataFrame = table.to_pandas(types_mapper=_NULLABLE.get)
+    df: pd.DataFrame = table.to_pandas(types_mapper=nullable)
     plain = {name: kind for name, kind in _NEVER_EMPTY.items() if name in df and not df[name].isna().any()}
     return df.astype(plain)

@@ -1,19 +1,32 @@
 """Questions to the rows in SQL, answered by DuckDB in this process."""
 
-from collections.abc import Sequence
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from os import PathLike
+from typing import Any
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis import runs as _runs
+from analysis.rows import CURVES, nullable
 from analysis.runs import Run
+
+_ABOUT = ("run", "trial_id", "attempt", "status", "space", "arch", "arch_id", "dataset", "task", "seed", "recipe")
+_ARCHITECTURE = ("space", "arch", "arch_id", "params", "macs", "graph")
+_OPS = pa.map_(pa.string(), pa.int64())
 
 
 def query(source: pd.DataFrame | Run | Sequence[Run], sql: str) -> pd.DataFrame:
-    """The answer to one SQL statement over the view `rows` (as `load` gives them, with the curves) of a frame
-    or of one or several runs; of runs there is a view `plan` as well, with every planned trial.
+    """The answer to one SQL statement over these tables, of one or several runs at any moment, or of a frame:
+
+    `rows`, a line an attempt, as `load` gives them with the curves; `curves`, the same in long form, a line an epoch
+    (`epoch` from 1, `train_loss`, `test_score`, `seconds`); `plan`, every planned trial; `architectures`, a line an
+    architecture of rows or plan, with `params` and `macs` of its smallest network (heads differ by task), `graph`, and
+    `ops`, how often each operation stands in its cells. A frame has `rows`, and `curves` where it holds them.
 
     The statement reaches nothing else, no files and no addresses. Raises ValueError with DuckDB's own words
     for a statement that does not work.
@@ -23,7 +36,10 @@ def query(source: pd.DataFrame | Run | Sequence[Run], sql: str) -> pd.DataFrame:
         views = {"rows": source}
     else:
         runs = [source] if isinstance(source, str | PathLike) else list(source)
-        views = {"rows": _runs.table(*runs, curves=True), "plan": _runs.plan(*runs)}
+        rows, plan = _runs.table(*runs, curves=True), _runs.plan(*runs)
+        views = {"rows": rows, "plan": plan}
+        if "architectures" in sql.lower():  # graphs are read for it, which takes a moment
+            views["architectures"] = _architectures(rows, plan)
     # Only the views can be named in the statement, not the variables of whoever calls.
     with duckdb.connect(config={"python_enable_replacements": False}) as connection:
         for name, view in views.items():
@@ -31,9 +47,51 @@ def query(source: pd.DataFrame | Run | Sequence[Run], sql: str) -> pd.DataFrame:
         # A statement may come from anywhere: it reads the views, no file, no address, and cannot undo this.
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
+        columns = connection.table("rows").columns
+        if set(CURVES) <= set(columns):
+            connection.execute(_long([name for name in _ABOUT if name in columns]))
         try:
             found = connection.sql(sql)
-            answer: pd.DataFrame = pd.DataFrame() if found is None else found.to_arrow_table().to_pandas()
+            return pd.DataFrame() if found is None else _frame(found.to_arrow_table())
         except duckdb.Error as error:
             raise ValueError(f"the query failed over {' and '.join(views)}: {error}") from error
-    return answer
+
+
+def _long(about: Sequence[str]) -> str:
+    """Curves side by side, an epoch a line."""
+    values = ", ".join(f"unnest({name}) as {name.removeprefix('curve_')}" for name in CURVES)
+    epoch = f"generate_subscripts({CURVES[0]}, 1) as epoch"
+    return f"create view curves as select {', '.join([*about, epoch, values])} from rows"
+
+
+def _architectures(rows: pa.Table, plan: pa.Table) -> pa.Table:
+    both = [table.select(_ARCHITECTURE) for table in (rows, plan)]
+    found = pa.concat_tables(both, promote_options="permissive").group_by(["space", "arch"])
+    least = {"arch_id": "max", "params": "min", "macs": "min", "graph": "max"}  # one value or none, but for the costs
+    table = found.aggregate(list(least.items())).sort_by([("space", "ascending"), ("arch", "ascending")])
+    table = table.rename_columns([name.removesuffix("_min").removesuffix("_max") for name in table.column_names])
+    ops = [sorted(_counted(graph).items()) for graph in table["graph"].to_pylist()]
+    return table.select(_ARCHITECTURE).append_column("ops", pa.array(ops, _OPS))
+
+
+def _counted(graph: str | None) -> Counter[str]:
+    """How often each operation stands in a graph: on its edges, or where edges carry none, in its inner nodes."""
+    try:
+        cells: list[dict[str, Any]] = json.loads(graph or "{}").get("cells", [])
+        edges = Counter(op for cell in cells for _, _, op in cell["edges"] if op)
+        return edges or Counter(_inner(cells))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"the graph of an architecture cannot be read: {error!r}") from None
+
+
+def _inner(cells: list[dict[str, Any]]) -> Iterator[str]:
+    for cell in cells:
+        ends = {end for _, end, _ in cell["edges"]} & {start for start, _, _ in cell["edges"]}
+        yield from (label for k, label in enumerate(cell["nodes"]) if k in ends)
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """The answer as pandas; whole numbers stay whole where some are missing, maps are dicts."""
+    missing = any(pc.count(column, mode="only_null").as_py() for column in table.columns)
+    found: pd.DataFrame = table.to_pandas(types_mapper=nullable if missing else None, maps_as_pydicts="lossy")
+    return found

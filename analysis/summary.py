@@ -1,5 +1,7 @@
 """What a run holds, counted: cells, failures, and what code produced the rows."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -54,6 +56,46 @@ def cells(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines)
+
+
+def cost(df: pd.DataFrame) -> pd.DataFrame:
+    """One line per cell: attempts that were trained here, hours of training and of GPU in total and those that failed
+    attempts took, the median training in seconds, and the largest memory of a process and of a device."""
+    own = df[df["train_s"].notna()] if "train_s" in df else df.iloc[:0]
+    own = own.assign(**{c: own["dataset"] for c in CELL if c not in own})
+    lines = []
+    for _, cell in own.groupby(CELL, sort=True):
+        train, wall = cell["train_s"].to_numpy(float), _known(cell, "wall_s")
+        lost = (cell["status"] == "failed").to_numpy(bool) if "status" in cell else np.zeros(len(cell), bool)
+        gpu = np.nan_to_num(wall * np.nan_to_num(_known(cell, "gpu_share"))).sum() / 3600
+        lines.append(
+            {
+                "space": names.space_name(str(cell["space"].iloc[0])),
+                "dataset": names.dataset_name(str(cell["dataset"].iloc[0])),
+                "task": names.task_name(str(cell["task"].iloc[0])),
+                "attempts": len(cell),
+                "training, h": f"{train.sum() / 3600:.2f}",
+                "of that failed, h": f"{train[lost].sum() / 3600:.2f}",
+                "GPU, h": f"{gpu:.2f}" if gpu else "–",
+                "median training, s": f"{np.median(train[~lost]):.1f}" if (~lost).any() else "–",
+                "memory, GiB": _most(_known(cell, "peak_mem_bytes")),
+                "GPU memory, GiB": _most(_known(cell, "device_mem_bytes")),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _known(cell: pd.DataFrame, column: str) -> Any:
+    """A column of numbers, NaN where it is null or missing."""
+    if column not in cell:
+        return np.full(len(cell), np.nan)
+    return cell[column].astype(object).map(lambda v: np.nan if pd.isna(v) else float(v)).to_numpy(float)
+
+
+def _most(values: Any) -> str:
+    """The largest number of bytes, in GiB."""
+    known = values[np.isfinite(values) & (values > 0)]
+    return f"{known.max() / 2**30:.2f}" if len(known) else "–"
 
 
 def failures(df: pd.DataFrame) -> pd.DataFrame:

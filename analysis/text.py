@@ -2,20 +2,23 @@
 
 import html
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
 from analysis import names
 
+_CELL = ["dataset", "dataset_id", "task", "recipe", "recipe_id"]
+
 
 def markdown(table: pd.DataFrame) -> str:
     """The table as GitHub Markdown, numbers to the right; floats with 4 digits, nothing where there is no
     value."""
-    right = [pd.api.types.is_numeric_dtype(table[c]) for c in table.columns]
+    numbers = right(table)
     lines = [
         [_flat(c) for c in table.columns],
-        ["---:" if r else "---" for r in right],
+        ["---:" if r else "---" for r in numbers],
         *([_flat(spell(value)) for value in line] for line in table.itertuples(index=False, name=None)),
     ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -23,11 +26,8 @@ def markdown(table: pd.DataFrame) -> str:
 
 def html_table(table: pd.DataFrame) -> str:
     """The table as HTML in a box that scrolls sideways where the page is narrow."""
-    right = [
-        pd.api.types.is_numeric_dtype(table[c]) or (len(table) > 0 and all(map(_number, table[c])))
-        for c in table.columns
-    ]
-    kinds = [' class="number"' if r else "" for r in right]
+    numbers = right(table)
+    kinds = [' class="number"' if r else "" for r in numbers]
     head = "".join(f"<th{k}>{html.escape(str(c))}</th>" for c, k in zip(table.columns, kinds, strict=True))
     body = "\n".join(
         "<tr>" + "".join(f"<td{k}>{html.escape(spell(v))}</td>" for v, k in zip(line, kinds, strict=True)) + "</tr>"
@@ -38,7 +38,7 @@ def html_table(table: pd.DataFrame) -> str:
 
 def correlations(table: pd.DataFrame) -> pd.DataFrame:
     """What `correlate` found, in the columns and spellings of a paper."""
-    sides = [_sides(table, side) for side in "xy"]
+    sides = [cell_names(table, side) for side in "xy"]
     return pd.DataFrame(
         {
             "space": table["space"].map(names.space_name),
@@ -54,10 +54,9 @@ def correlations(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _sides(table: pd.DataFrame, side: str) -> list[str]:
-    """Names of the cells on one side, told apart from all cells of either side of the same space."""
-    parts = ["dataset", "dataset_id", "task", "recipe", "recipe_id"]
-    both = [table[[f"{s}_{p}" for p in parts]].set_axis(parts, axis=1).assign(space=table["space"]) for s in "xy"]
+def cell_names(table: pd.DataFrame, side: str) -> list[str]:
+    """Names of the cells on one side of a table of pairs, told apart from all cells of either side of the space."""
+    both = [table[[f"{s}_{p}" for p in _CELL]].set_axis(_CELL, axis=1).assign(space=table["space"]) for s in "xy"]
     cells = pd.concat(both).drop_duplicates(["space", "dataset_id", "task", "recipe_id"])
     called: dict[Any, str] = {}
     for space, inside in cells.groupby("space"):
@@ -65,6 +64,25 @@ def _sides(table: pd.DataFrame, side: str) -> list[str]:
         called |= {(space, *key): name for key, name in zip(keys, names.labels(inside), strict=True)}
     wanted = table[["space", f"{side}_dataset_id", f"{side}_task", f"{side}_recipe_id"]]
     return [called[key] for key in wanted.itertuples(index=False, name=None)]
+
+
+def each(table: pd.DataFrame) -> Iterator[Any]:
+    """The lines of a table, as untyped as their columns."""
+    yield from table.itertuples()
+
+
+def as_pairs(table: pd.DataFrame, x: str = "proxy", y: str = "target") -> pd.DataFrame:
+    """A table whose sides have other names, as one of pairs x and y."""
+    return table.rename(columns={f"{a}_{p}": f"{b}_{p}" for a, b in ((x, "x"), (y, "y")) for p in _CELL})
+
+
+def brief_names(table: pd.DataFrame) -> tuple[list[str], list[str], str]:
+    """Names of the cells on x and on y, and the dataset's name where it is the same for all and so left out of them."""
+    x, y = cell_names(table, "x"), cell_names(table, "y")
+    if len({*table["x_dataset_id"], *table["y_dataset_id"]}) != 1:
+        return x, y, ""
+    dataset = names.dataset_name(str(table["x_dataset"].iloc[0]))
+    return [n.removeprefix(f"{dataset} ") for n in x], [n.removeprefix(f"{dataset} ") for n in y], dataset
 
 
 def spell(value: Any) -> str:
@@ -85,8 +103,16 @@ def chance(p: float) -> str:
     return "–" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def right(table: pd.DataFrame) -> list[bool]:
+    """Which columns hold numbers or intervals, spelled or not: they belong to the right."""
+    return [
+        pd.api.types.is_numeric_dtype(table[c]) or (len(table) > 0 and all(map(_number, table[c])))
+        for c in table.columns
+    ]
+
+
 def _number(value: Any) -> bool:
-    return spell(value).strip("–−[]<%, .0123456789") == ""
+    return spell(value).strip("–−-[]<%, .0123456789") == ""
 
 
 def _flat(value: Any) -> str:

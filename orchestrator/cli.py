@@ -8,14 +8,12 @@ import logging
 import os
 import sys
 import traceback
-from itertools import groupby
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 import spaces
-from orchestrator import cli_bench, cli_catalogue, cli_import, cli_results, environment, lease
+from orchestrator import cli_bench, cli_catalogue, cli_import, cli_results, cli_status, environment, lease
 from orchestrator import study as studies
 from orchestrator.ledger import LIMITS, Ledger
 from orchestrator.store import STOP, RunStore
@@ -39,6 +37,7 @@ err = Terminal(stderr=True)
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="a study file, or a preset's name")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's folder (or URL), a study file, or a preset")]
 Only = Annotated[str, typer.Option(metavar="KEY=VALUE,...", help="only trials that match, e.g. task=rot,seed=1")]
+DataRoot = Annotated[str, typer.Option(metavar="FOLDER", help="where datasets lie, instead of the study's data_root")]
 
 
 def _version(asked: bool) -> None:
@@ -104,12 +103,13 @@ def _matches(row: dict[str, Any], wanted: dict[str, set[str]]) -> bool:
 @app.command(rich_help_panel="Sweeps")
 def plan(
     study: StudyName,
+    data_root: DataRoot = "",
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Dry run: trials, sizes, estimated time and disk. Touches nothing."""
     from orchestrator import preview
 
-    found = preview.preview(study_of(study))
+    found = preview.preview(study_of(study).at(data_root))
     if as_json:
         out.print_json(json.dumps(found.as_json()), ensure_ascii=True)
     else:
@@ -119,12 +119,13 @@ def plan(
 @app.command(rich_help_panel="Sweeps")
 def run(
     study: StudyName,
+    data_root: DataRoot = "",
     only: Only = "",
     limit: Annotated[int | None, typer.Option(min=1, help="train at most so many trials now")] = None,
     engine: Annotated[str | None, typer.Option(help="tune or inline, instead of the study's")] = None,
 ) -> None:
     """Train what is missing; run it again to resume."""
-    chosen = study_of(study)
+    chosen = study_of(study).at(data_root)
     if engine is not None:
         if engine not in ("tune", "inline"):
             raise ValueError(f"--engine {engine!r}: give tune or inline")
@@ -161,42 +162,7 @@ def _train(study: studies.Study, wanted: dict[str, set[str]], limit: int | None)
     return ended.exit_code
 
 
-@app.command(rich_help_panel="Sweeps")
-def status(
-    run: RunName,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
-) -> None:
-    """Where a run stands, read from its files."""
-    from orchestrator.status import CELL, STATES
-    from orchestrator.status import status as read
-
-    store = store_of(run)
-    planned = store.exists("plan.parquet")
-    if not planned and not store.listing("rows"):
-        out.print(f"nothing was run yet at {store.url}; `archsweep plan {run}` shows what there is to do")
-        return
-    found = read(store)
-    if as_json:
-        out.print_json(json.dumps(found.as_json()), ensure_ascii=True)
-        return
-    table = Table(box=None, pad_edge=False)
-    for name in CELL:
-        table.add_column(name, no_wrap=True)
-    for name in (*STATES, "of"):
-        table.add_column(name, justify="right")
-    for cell, counts in found.cells.items():
-        table.add_row(*cell, *(f"{counts[s]:,}" if counts[s] else "-" for s in STATES), f"{counts.total():,}")
-    out.print(table)
-    who = f"driven by {found.holder}" if found.holder else "no driver at work"
-    done = f"{found.count('done'):,} of {found.count():,} trials done"
-    out.print(f"{done}; {who}{'; stopping' * found.stopping}" if planned else f"{done}; imported, there is no plan")
-    for kind, groups in groupby(found.failures, key=lambda group: group.error_class):
-        alike = list(groups)
-        n = sum(len(group.trial_ids) for group in alike)
-        out.print(f"{kind}: {n:,} trial{'s' * (n > 1)}", style="red")
-        for group in alike:
-            line = group.line if len(group.line) <= 200 else group.line[:199] + "…"
-            out.print(f"  {len(group.trial_ids):,} x {line}  (e.g. {group.trial_ids[0]})")
+cli_status.add_to(app, store_of, out)
 
 
 @app.command(rich_help_panel="Sweeps")
@@ -251,7 +217,7 @@ def _some(trial_ids: set[str]) -> str:
     return first + (f" and {len(trial_ids) - 5:,} more" if len(trial_ids) > 5 else "")
 
 
-cli_results.add_to(app, store_of, out)
+cli_results.add_to(app, store_of, out, err)
 cli_import.add_to(app, out)
 cli_catalogue.add_to(app, out)
 cli_bench.add_to(app, out)
@@ -266,6 +232,9 @@ def main() -> None:
         code = 3
     except KeyboardInterrupt:
         code = 130
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
     except Exception as error:
         code = _explain(error)
     sys.stdout.flush()

@@ -20,15 +20,16 @@ def add_to(app: typer.Typer, out: Console) -> None:
 
     @app.command("list", rich_help_panel="Catalogue")
     def list_(
-        what: Annotated[str, typer.Argument(metavar="spaces|datasets|tasks|recipes|presets")],
+        what: Annotated[str, typer.Argument(metavar="spaces|datasets|tasks|recipes|presets|tables")],
     ) -> None:
-        """What spaces, datasets, tasks, recipes or presets there are."""
+        """What spaces, datasets, tasks, recipes, presets or tables of results there are."""
         tables = {
             "spaces": _spaces,
             "datasets": _datasets,
             "tasks": _tasks,
             "recipes": _recipes,
             "presets": _presets,
+            "tables": _tables,
         }
         if what not in tables:
             raise ValueError(f"list {what!r}: give one of {', '.join(tables)}")
@@ -168,7 +169,9 @@ def _datasets() -> Table:
             continue
         view.add_row(
             name,
-            f"{d.classes:,}",
+            f"{d.classes:,}"
+            if d.classes or d.varied is None or d.varied.maps is None
+            else f"{d.varied.maps.classes} maps",
             f"{d.train_images:,}",
             f"{d.test_images:,}",
             f"{d.size}",
@@ -208,6 +211,15 @@ def _presets() -> Table:
         study = load(name)
         lines = [f"{s.space} on {s.dataset.name}: {', '.join(s.tasks)}; recipe {s.recipe}" for s in study.sweeps]
         view.add_row(name, "\n".join(lines))
+    return view
+
+
+def _tables() -> Table:
+    from analysis import TABLES
+
+    view = _table("table", "about")
+    for name, asked in TABLES.items():
+        view.add_row(name, asked.about)
     return view
 
 

@@ -1,6 +1,5 @@
 """Verbs that read rows: correlate, report, query, export.  They hand over to `analysis`."""
 
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -8,20 +7,19 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from orchestrator.cli_output import AsCsv, AsJson, AsLatex, AsMarkdown, chosen, partial, put
 from orchestrator.store import FILES, FOLDERS, RunStore
 
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="runs' folders (or URLs), studies or presets")]
 
 
-def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) -> None:
-    """Add the verbs to the command line; `store_of` finds the run that an argument names."""
+_DEFAULTS = {"common": "all", "score": "score_best"}
+_EMPTY = {"correlate": "no two cells share at least two architectures yet"}
 
-    def loaded(runs: list[str], **options: Any) -> Any:
-        import analysis
 
-        return analysis.load(*(store_of(r).url for r in runs), **options)
+def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, note: Console) -> None:
+    """Add the verbs to the command line; `store_of` finds the run that an argument names, `note` prints on the side."""
 
     @app.command(rich_help_panel="Results")
     def correlate(
@@ -29,26 +27,35 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
         common: Annotated[
             Literal["all", "pair"], typer.Option(help="architectures in all cells, or in the pair")
         ] = "all",
-        csv: Annotated[Path | None, typer.Option(help="also write the whole table here")] = None,
+        of: Annotated[str, typer.Option(metavar="TABLE", help="another table, see `archsweep list tables`")] = "",
+        score: Annotated[str, typer.Option(help="the column that ranks")] = "score_best",
         across: Annotated[
             bool,
             typer.Option("--across", help="only pairs across datasets, and random experiments with them"),
         ] = False,
+        as_json: AsJson = False,
+        as_csv: AsCsv = False,
+        as_latex: AsLatex = False,
+        as_markdown: AsMarkdown = False,
     ) -> None:
         """Rank correlations between cells, with intervals and n."""
         import analysis
 
-        rows = loaded(runs)
-        table = analysis.correlate(rows, common=common)
+        form = chosen(json=as_json, csv=as_csv, latex=as_latex, markdown=as_markdown)
+        name = of or "correlate"
+        asked, given = analysis.catalogue.named(name), {"common": common, "score": score}
+        options = {key: value for key, value in given.items() if key in asked.options or value != _DEFAULTS[key]}
+        places = [store_of(r).url for r in runs]
+        rows = analysis.load(*places)
+        table = analysis.table(name, rows, **options)
         if across:
+            if "x_dataset_id" not in table:
+                raise ValueError(f"--across: the table {name} has no pairs of cells")
             table = table[table["x_dataset_id"] != table["y_dataset_id"]]
-        if csv:
-            for run in runs:
-                _outside(csv, store_of(run).url)
-            table.to_csv(csv, index=False)
-        _show_correlations(table, out)
-        if across:
-            _show_experiments(analysis.random_experiment(rows), out)
+        partial(rows, places, note)
+        put(table, form, out, asked.shown, empty=_EMPTY.get(name, "nothing to say yet"))
+        if across and not form:
+            _show_experiments(analysis.random_experiment(rows, score=score), out)
 
     @app.command(rich_help_panel="Results")
     def report(
@@ -64,34 +71,53 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
     @app.command(rich_help_panel="Results")
     def query(
         arguments: Annotated[
-            list[str], typer.Argument(metavar="RUN... SQL", help="runs, then SQL over `rows`, `plan`")
+            list[str],
+            typer.Argument(metavar="RUN... SQL", help="runs, then SQL over rows, curves, plan, architectures"),
         ],
+        as_json: AsJson = False,
+        as_csv: AsCsv = False,
+        as_latex: AsLatex = False,
+        as_markdown: AsMarkdown = False,
     ) -> None:
         """Ask the rows in SQL (DuckDB)."""
         import analysis
 
+        form = chosen(json=as_json, csv=as_csv, latex=as_latex, markdown=as_markdown)
         *runs, sql = arguments
         if not runs:
             raise ValueError("give at least one run, then the SQL text: archsweep query runs/demo 'select ...'")
         table = analysis.query([store_of(r).url for r in runs], sql)
-        out.print(table.to_string(index=False), soft_wrap=True)
+        if form:
+            put(table, form, out)
+        else:
+            out.print(table.to_string(index=False), soft_wrap=True)
 
     @app.command(rich_help_panel="Results")
     def export(
-        run: Annotated[str, typer.Argument(metavar="RUN", help="a run's folder, a study or a preset")],
-        file: Annotated[Path, typer.Argument(metavar="FILE", help="ending in .csv, .parquet or .json")],
+        arguments: Annotated[
+            list[str], typer.Argument(metavar="RUN... FILE", help="runs, then a file: .csv, .parquet or .json")
+        ],
     ) -> None:
-        """Write all rows of a run into one file."""
-        writers = {".csv": "to_csv", ".parquet": "to_parquet", ".json": "to_json"}
-        if file.suffix not in writers:
-            raise ValueError(f"{file}: the ending says the format; known are {', '.join(writers)}")
-        rows = loaded([run], curves=True)
-        options: dict[str, Any] = {"index": False}
-        if file.suffix == ".json":
-            options = {"orient": "records", "lines": True, "date_format": "iso"}
-        _outside(file, store_of(run).url)
+        """Write all rows of runs into one file."""
+        import analysis
+
+        *runs, name = arguments
+        file = Path(name)
+        if not runs:
+            raise ValueError("give at least one run, then the file: archsweep export runs/demo rows.csv")
+        if file.suffix not in (".csv", ".parquet", ".json"):
+            raise ValueError(f"{file}: the ending says the format; known are .csv, .parquet, .json")
+        places = [store_of(r).url for r in runs]
+        rows = analysis.load(*places, curves=True)
+        for place in places:
+            _outside(file, place)
         file.parent.mkdir(parents=True, exist_ok=True)
-        getattr(rows, writers[file.suffix])(file, **options)
+        if file.suffix == ".parquet":
+            rows.to_parquet(file, index=False)
+        elif file.suffix == ".csv":
+            file.write_text(analysis.csv_text(rows), encoding="utf-8", newline="")
+        else:
+            rows.to_json(file, orient="records", lines=True, date_format="iso")
         out.print(f"{len(rows):,} rows: {file}", soft_wrap=True)
 
 
@@ -103,58 +129,15 @@ def _outside(file: Path, run: str) -> None:
         raise ValueError(f"{file} lies among the files of the run itself; name a file outside {', '.join(FOLDERS)}")
 
 
-def _signed(value: float) -> str:
-    """A coefficient; a dash where too few architectures say nothing."""
-    return "-" if math.isnan(value) else f"{value:+.3f}"
-
-
-def _show_correlations(table: Any, out: Console) -> None:
-    """The correlations at most 80 columns wide; datasets are named where there are several."""
-    if table.empty:
-        out.print("no two cells share at least two architectures yet")
-        return
-    view = Table(box=None, pad_edge=False)
-    view.add_column("space", no_wrap=True)
-    for name in ("x", "y"):
-        view.add_column(name, overflow="fold")
-    for name in ("n", "dropped", "rho", "95 % interval", "tau"):
-        view.add_column(name, justify="right", no_wrap=True, min_width=len(name))
-    for line, x, y in zip(table.itertuples(), *_cells(table, "x", "y"), strict=True):
-        interval = "-" if math.isnan(line.rho_low) else f"{line.rho_low:+.2f} .. {line.rho_high:+.2f}"
-        numbers = (str(line.n), str(line.n_dropped), _signed(line.rho), interval, _signed(line.tau))
-        view.add_row(line.space, x, y, *numbers)
-    out.print(view)
-
-
 def _show_experiments(table: Any, out: Console) -> None:
     """The target's score of the best of m architectures by each proxy, on average over all draws."""
     if table.empty:
         out.print("no proxy of another dataset and no cls target share architectures: no random experiment to make")
         return
     out.print("\nexpected target score of the best of m architectures by the proxy")
-    sizes = [m for m in sorted(set(table["size"])) if m in (1, 4, 16, 64, 256)]
-    view = Table(box=None, pad_edge=False)
-    view.add_column("space", no_wrap=True)
-    for name in ("proxy", "target"):
-        view.add_column(name, overflow="fold")
-    for name in ("n", *(f"m = {m}" for m in sizes)):
-        view.add_column(name, justify="right", no_wrap=True, min_width=len(name))
-    proxies, targets = _cells(table, "proxy", "target")
-    grouped = table.assign(proxy=proxies, target=targets).groupby(["space", "proxy", "target", "n"], sort=False)
-    for names, lines in grouped:
-        by_size = lines.drop_duplicates("size").set_index("size")["expected"]
-        view.add_row(*map(str, names), *(f"{by_size[m]:.4g}" if m in by_size else "-" for m in sizes))
-    out.print(view)
-
-
-def _cells(table: Any, *sides: str) -> list[list[str]]:
-    """The cells on each side: tasks, with datasets and recipes where there are several."""
-    several = {
-        what: len(set().union(*(set(table[f"{side}_{what}"]) for side in sides))) > 1 for what in ("dataset", "recipe")
-    }
-    found = []
-    for side in sides:
-        parts = [table[f"{side}_dataset"]] * several["dataset"]
-        parts += [table[f"{side}_task"], *[table[f"{side}_recipe"]] * several["recipe"]]
-        found.append([" ".join(map(str, names)) for names in zip(*parts, strict=True)])
-    return found
+    cells = [c for c in table.columns if c.startswith(("proxy_", "target_"))]
+    wide = table[table["size"].isin([1, 4, 16, 64, 256])].pivot(
+        index=["space", *cells, "n"], columns="size", values="expected"
+    )
+    sizes = [f"m = {m}" for m in wide.columns]
+    put(wide.set_axis(sizes, axis=1).reset_index(), "", out, ("n", *sizes))

@@ -38,8 +38,8 @@ def _recipe(text: str) -> Recipe:
 
 def multiply_adds(row: Mapping[str, Any], recipe: Recipe) -> float:
     """Of a whole training: forward and backward over the training split, statistics, and the evaluations."""
-    dataset, task = _dataset(row), tasks.get(row["task"])
-    a_step = 3 * _train_images(row) + recipe.precise_bn + dataset.test_images
+    dataset, task = _dataset(row), tasks.get(row["task"]).configured(recipe)
+    a_step = 3 * _train_images(row) + recipe.precise_bn + dataset.test_images * task.test_work(dataset)
     return float(row["macs"]) * task.views * a_step * recipe.epochs
 
 

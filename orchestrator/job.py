@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -93,8 +93,11 @@ def publish(store: RunStore, row: dict[str, Any]) -> None:
     files.patiently(lambda: store.publish_attempt(row), f"the row of trial {row['trial_id']} could not be published")
 
 
-def perform(job: Job) -> Outcome:
-    """Train a job's trial and publish its row.  Only a store that cannot be written raises, an OSError."""
+def perform(job: Job, told: Callable[[dict[str, Any]], None] | None = None) -> Outcome:
+    """Train a job's trial and publish its row; `told` hears of every epoch.
+
+    Only a store that cannot be written raises, an OSError.
+    """
     import workers
 
     settings, store = job.settings, RunStore(job.settings.run_url)
@@ -121,6 +124,7 @@ def perform(job: Job) -> Outcome:
                 checkpoint_every_s=settings.checkpoint_s,
                 cuda_graphs=settings.cuda_graphs,
                 stop=lambda: _asked_to_stop(store),
+                told=told,
             )
         except workers.Interrupted as stopped:
             log.info("%s", stopped)

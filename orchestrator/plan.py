@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import spaces
 import workers
 from orchestrator.study import Study, Sweep
-from workers import datasets, tasks
+from workers import datasets
 from workers.recipes import Recipe
 
 SCHEMA = pa.schema(
@@ -99,14 +99,11 @@ def _recipes(sweep: Sweep) -> dict[str, Recipe]:
 
 
 def dataset_of(study: Study, sweep: Sweep, root: Path | None) -> tuple[str, datasets.Own | None]:
-    """The `dataset_id` of a sweep, and the facts of a dataset of one's own; ValueError where a task refuses it."""
-    chosen, cache, own = sweep.dataset, study.execution.cache_dir, None
+    """The `dataset_id` of a sweep, and the facts of a dataset of one's own."""
+    chosen, cache = sweep.dataset, study.execution.cache_dir
     if chosen.source is None:
-        dataset_id = datasets.identify(chosen.name, root, cache, chosen.choice)
-    else:
-        own, dataset_id = datasets.describe(chosen.name, chosen.source, root, cache, chosen.choice)
-    for task in sweep.tasks:
-        tasks.check(task, own or datasets.get(chosen.name))
+        return datasets.identify(chosen.name, root, cache, chosen.choice), None
+    own, dataset_id = datasets.describe(chosen.name, chosen.source, root, cache, chosen.choice)
     return dataset_id, own
 
 
@@ -173,8 +170,10 @@ def plan(study: Study) -> Plan:
 def order_of_work(table: pa.Table) -> list[dict[str, Any]]:
     """Plan rows in the order they are handed out: architecture by architecture, the architectures shuffled.
 
-    A study that is stopped early then holds an unbiased sample of complete architectures, ready to correlate.
-    The order is a function of the trials alone.
+    Whatever moment a study is looked at, what is done is then a random sample of its architectures, each with all its
+    tasks and seeds: correlations over the architectures that all cells share are unbiased, and grow sharper from the
+    first minutes on.  (Seed by seed would leave hardly an architecture with all seeds while the second seed trains.)
+    The order is a function of the trials alone, so that a resumed run, another engine or a larger study keeps it.
     """
 
     @cache
@@ -183,7 +182,7 @@ def order_of_work(table: pa.Table) -> list[dict[str, Any]]:
 
     table = table.drop_columns(["graph"] if "graph" in table.column_names else [])
     places = pa.array(map(shuffled, table["space"].to_pylist(), table["arch"].to_pylist()), pa.string())
-    keys = pa.table({"seed": table["seed"], "place": places, "trial_id": table["trial_id"]})
+    keys = pa.table({"place": places, "seed": table["seed"], "trial_id": table["trial_id"]})
     table = table.take(pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names]))
     names, columns = table.column_names, (column.to_pylist() for column in table.columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]

@@ -13,9 +13,10 @@ from typing import Any
 import tomli_w
 
 import spaces
-from orchestrator import inline, lease
+from orchestrator import inline, lease, loggers
 from orchestrator.job import Settings
 from orchestrator.ledger import Ledger
+from orchestrator.loggers import Loggers
 from orchestrator.plan import Plan, architectures, order_of_work, plan
 from orchestrator.pulse import Pulse, signals
 from orchestrator.store import STOP, RunStore
@@ -147,6 +148,7 @@ def run(
     Raises ValueError, LookupError or OSError before anything is trained where study, data or folder are wrong,
     and `lease.Held` where another driver is at work.
     """
+    loggers.check(study.execution)
     store = open_run(study)
     planned = plan(study)
     launch = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
@@ -218,7 +220,7 @@ def _launch(
         else:
             from orchestrator import tune
 
-            tune.run(work, study.execution)
+            tune.run(work, study.execution, _loggers(study, store, launch, stack, note))
     ended = _summary(ledger, ids, work.counts.trained, stopped=work.stopping.is_set() or limit is not None)
     return replace(ended, broken=work.broken)
 
@@ -232,6 +234,19 @@ def _start_engine(study: Study, stack: contextlib.ExitStack, note: Callable[[str
 
     stack.enter_context(tune.cluster(study.execution))
     return tune.gpus_of_a_trial(study.execution)
+
+
+def _loggers(
+    study: Study, store: RunStore, launch: str, stack: contextlib.ExitStack, note: Callable[[str], None]
+) -> Loggers | None:
+    """The loggers that the study asks for, set up; None where it asks for none."""
+    if not study.execution.loggers:
+        return None
+    folder = loggers.folder_of(study.name, store.url)
+    note(f"{', '.join(study.execution.loggers)}: what lies in files is below {folder}")
+    found = Loggers(study.execution.loggers, study.name, folder, launch)
+    stack.callback(found.close)
+    return found
 
 
 def _summary(ledger: Ledger, ids: list[str], trained: int, *, stopped: bool) -> Summary:

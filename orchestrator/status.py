@@ -30,6 +30,7 @@ class Status:
     failures: list[Group]  # of trials that have no row yet; the largest group of the largest class first
     holder: str | None
     stopping: bool
+    planned: bool = True  # else imported
 
     def count(self, state: str | None = None) -> int:
         """Trials in a state, or all."""
@@ -57,6 +58,7 @@ def status(store: RunStore) -> Status:
     FileNotFoundError where there is neither.
     """
     plan = store.plan(["trial_id", *CELL])
+    planned = plan is not None
     if plan is None and store.listing("rows"):
         plan = store.attempts(["trial_id", *CELL]).group_by(["trial_id", *CELL]).aggregate([])
         plan = plan.sort_by([(name, "ascending") for name in CELL])
@@ -76,7 +78,7 @@ def status(store: RunStore) -> Status:
     held = lease.current(store)
     holder = held.holder if held is not None and held.alive() else None
     groups = [Group(*what, trial_ids) for what, trial_ids in failures.items()]
-    return Status(store.url, dict(cells), _by_size(groups), holder, store.stop_asked())
+    return Status(store.url, dict(cells), _by_size(groups), holder, store.stop_asked(), planned)
 
 
 def _by_size(groups: list[Group]) -> list[Group]:

@@ -77,7 +77,7 @@ class Architectures(_Part):
 class DatasetChoice(_Part):
     """A dataset by name, the folder it lies in where that is not under the study's data_root, and which form of it.
 
-    Mode, fraction, short_side and skip_broken are for ImageNet, and part of every trial's identity.
+    Mode, fraction, short_side and skip_broken are for images of many sizes, and part of every trial's identity.
     """
 
     name: str
@@ -105,8 +105,8 @@ class DatasetChoice(_Part):
             return self
         if self.source.size <= 64 if self.source else self._is_small():
             raise ValueError(
-                f"{self.name} has one form only: mode, fraction, short_side and skip_broken are for imagenet, and for "
-                "datasets of one's own above 64 px"
+                f"{self.name} has one form only: mode, fraction, short_side and skip_broken are for images of many "
+                "sizes, as imagenet's are, and for datasets of one's own above 64 px"
             )
         return self
 
@@ -185,7 +185,7 @@ class Sweep(_Part):
                 if name not in registry.names():
                     registry.get(name)
             for task in self.tasks:
-                self.resolved(task)
+                self._asked(task)
         except LookupError as error:
             raise ValueError(str(error)) from None
         for key in ("tasks", "seeds"):
@@ -193,6 +193,17 @@ class Sweep(_Part):
             if len(set(values)) < len(values):
                 raise ValueError(f"{key} = {spaces.quoted(list(values))} names one twice")
         return self
+
+    def _asked(self, task: str) -> None:
+        """LookupError where the task cannot be asked, or not in this way.  `plan` asks once more, of every trial."""
+        try:
+            self.resolved(task)
+        except LookupError:
+            # Only now is the task itself loaded, and torch with it: it may know a better reason.
+            known = None if self.dataset.source else datasets.get(self.dataset.name)
+            if known and (objection := tasks.get(task).objection(known)):
+                raise LookupError(objection) from None
+            raise
 
     def resolved(self, task: str) -> Recipe:
         """The recipe of one of the tasks, overrides applied."""
@@ -228,6 +239,9 @@ class Execution(_Part):
         True, description="replay training steps on GPUs as CUDA graphs; same numbers, less waiting"
     )
     keep_checkpoints: bool = Field(False, description="keep each trial's folder (log, checkpoint) after success")
+    loggers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
+        (), strict=False, description="also show curves there while trials run (engine tune)"
+    )
 
     @field_validator("gpus_per_trial")
     @classmethod
@@ -254,6 +268,15 @@ class Study(_Part):
         if isinstance(values, dict) and not values.get("path") and isinstance(values.get("name"), str):
             return values | {"path": f"runs/{values['name']}"}
         return values
+
+    def at(self, data_root: str) -> Self:
+        """This study with its datasets in another folder; itself where none is given."""
+        if not data_root:
+            return self
+        try:
+            return self.model_copy(update={"data_root": _place(data_root)})
+        except ValueError as error:
+            raise ValueError(f"--data-root {spaces.quoted(scrub(data_root))}: {error}") from None
 
     def root_of(self, choice: DatasetChoice) -> Path | None:
         """The folder to look for a dataset in: its own path, else the study's data_root.

@@ -37,11 +37,13 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from orchestrator import deaths, environment
+from orchestrator.epochs import Epochs
 from orchestrator.forgetful import Forgetful, Unreported
 from orchestrator.job import Job, Outcome, perform
 from orchestrator.reach import autoscaled
 
 if TYPE_CHECKING:
+    from orchestrator.loggers import Loggers
     from orchestrator.study import Execution
     from orchestrator.work import Work
 
@@ -51,14 +53,18 @@ class ResourcesError(ValueError):
 
 
 class SweepTrial(tune.Trainable):
-    """One trial a step; the process stays for the next trial that wants as much room."""
+    """One trial a step, or where loggers listen one epoch; the process stays for the next trial that wants as much
+    room."""
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
         return tune.PlacementGroupFactory([config["room"]])
 
+    _epochs: Epochs | None
+
     def setup(self, config: dict[str, Any]) -> None:
-        self._job = Job.from_json(config["job"])
+        self._job, self._epochs = Job.from_json(config["job"]), None
+        self._tells = config["tells"]
         self._refusal = environment.refusal(environment.Environment(**config["driver"]))
         share = self._job.settings.gpus
         if not share:
@@ -68,13 +74,20 @@ class SweepTrial(tune.Trainable):
             torch.cuda.set_per_process_memory_fraction(share)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._job = Job.from_json(new_config["job"])
+        self._job, self._epochs = Job.from_json(new_config["job"]), None
         return True
 
     def step(self) -> dict[str, Any]:
         if self._refusal:
             return {"done": True, "refusal": self._refusal, "outcome": Outcome(self._job.trial_id, "interrupted")}
-        outcome = perform(self._job)
+        if self._tells:
+            self._epochs = self._epochs or Epochs(self._job)
+            told = self._epochs.next()
+            if isinstance(told, dict):
+                return {"epoch": told}
+            outcome = told
+        else:
+            outcome = perform(self._job)
         if outcome.status == "failed" and _device_is_broken():
             os._exit(1)  # the row is published; the next trial gets a new process
         return {"done": True, "outcome": outcome}
@@ -110,9 +123,9 @@ class _Here:
 class _Feeder(_Here, Searcher):
     """Hands out jobs of `work` until nothing will come any more."""
 
-    def __init__(self, work: Work, cpus: float) -> None:
+    def __init__(self, work: Work, cpus: float, tells: bool) -> None:
         super().__init__()
-        self._work, self._cpus = work, cpus
+        self._work, self._cpus, self._tells = work, cpus, tells
         self._driver = asdict(environment.here())
 
     def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
@@ -124,7 +137,8 @@ class _Feeder(_Here, Searcher):
         job = self._work.take()
         if job is None:
             return None  # what runs now may fail and come back
-        return {"job": job.to_json(), "room": _room(job, self._cpus), "driver": self._driver}
+        room = _room(job, self._cpus)
+        return {"job": job.to_json(), "room": room, "driver": self._driver, "tells": self._tells}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         return None  # the callback knows the job
@@ -137,16 +151,18 @@ class _Feeder(_Here, Searcher):
 
 
 class _Reporter(_Here, Unreported):
-    """Tells `work` how each job ended."""
+    """Tells `work` how each job ended, and loggers how it goes."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, loggers: Loggers | None) -> None:
         super().__init__()
-        self._work = work
+        self._work, self._loggers = work, loggers
         self._began: dict[str, float] = {}
         self.refusal: str | None = None  # of a machine that joined with another environment while we ran
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         self._began[trial.config["job"]["trial_id"]] = time.monotonic()
+        if self._loggers:
+            self._loggers.began(Job.from_json(trial.config["job"]))
 
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
         # Booked here, before Tune asks the searcher again: it ends only when all jobs are settled.
@@ -156,9 +172,20 @@ class _Reporter(_Here, Unreported):
         if "outcome" in result:
             self._began.pop(result["outcome"].trial_id, None)
             self._work.finish(result["outcome"])
+        if self._loggers:
+            self._log(trial.config["job"]["trial_id"], result)
+
+    def _log(self, trial_id: str, result: dict[str, Any]) -> None:
+        assert self._loggers
+        if "outcome" in result:
+            self._loggers.ended(trial_id, result["outcome"].status == "ok")
+        elif "epoch" in result:
+            self._loggers.epoch(trial_id, result["epoch"])
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         job = Job.from_json(trial.config["job"])
+        if self._loggers:
+            self._loggers.ended(job.trial_id, ok=False)
         kind, text = deaths.cause(deaths.error_of(trial))
         seconds = time.monotonic() - self._began.pop(job.trial_id, time.monotonic())
         if kind == "worker_died" and seconds >= (job.settings.timeout_s or math.inf):
@@ -254,11 +281,11 @@ def gpus_of_a_trial(execution: Execution) -> float:
     return wish
 
 
-def run(work: Work, execution: Execution) -> None:
+def run(work: Work, execution: Execution, loggers: Loggers | None = None) -> None:
     """Every job of `work`, on the connected cluster."""
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     deaths.teach_tune()
-    reporter = _Reporter(work)
+    reporter = _Reporter(work, loggers)
     with tempfile.TemporaryDirectory(prefix="archsweep-tune-") as scratch:
         number = 0
         while not work.exhausted:  # once, unless Tune ends of its own accord
@@ -266,7 +293,7 @@ def run(work: Work, execution: Execution) -> None:
             tune.Tuner(
                 SweepTrial,
                 tune_config=tune.TuneConfig(
-                    search_alg=_Feeder(work, execution.cpus_per_trial),
+                    search_alg=_Feeder(work, execution.cpus_per_trial, loggers is not None),
                     scheduler=Forgetful(),
                     num_samples=-1,
                     max_concurrent_trials=execution.max_concurrent,

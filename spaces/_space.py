@@ -71,8 +71,16 @@ class Space(Protocol):
         and target being positions in `nodes`.
         """
 
-    def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem) -> nn.Module:
-        """(B, in_channels, H, W) -> (B, C, h, w), C being its attribute `out_channels`; the task adds a head."""
+    def trunk(
+        self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False
+    ) -> nn.Module:
+        """(B, in_channels, H, W) -> (B, C, h, w), C being its attribute `out_channels`; the task adds a head.
 
-    def cost(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int) -> Cost:
+        `dense`: of the reductions after the stem only the first, for tasks that ask for the class of every pixel; with
+        the ImageNet stem the map is then H/16 (UnNAS) instead of H/32.
+        """
+
+    def cost(
+        self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int, dense: bool = False
+    ) -> Cost:
         """The cost of that trunk for square images of `size` pixels, by arithmetic: nothing is built."""

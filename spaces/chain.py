@@ -55,11 +55,13 @@ class Chain:
         edges = [[k, k + 1, ""] for k in range(len(nodes) - 1)]
         return {"cells": [{"name": "chain", "nodes": nodes, "edges": edges}]}
 
-    def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem) -> Trunk:
-        """(B, in_channels, H, W) -> (B, width, h, w), halved before each repeat but the first."""
-        return Trunk(self._layers(arch), in_channels, width, depth, stem)
+    def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False) -> Trunk:
+        """(B, in_channels, H, W) -> (B, width, h, w), halved before each repeat but the first; `dense`: halved once."""
+        return Trunk(self._layers(arch), in_channels, width, depth, stem, dense)
 
-    def cost(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int) -> Cost:
+    def cost(
+        self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int, dense: bool = False
+    ) -> Cost:
         """The cost of that trunk, counted by arithmetic."""
         layers, strides = self._layers(arch), _strides(width, depth, stem)
         params = macs = 0
@@ -68,7 +70,7 @@ class Chain:
             size = -(-size // stride)
             params, macs = params + weights + 2 * width, macs + weights * size**2
         for repeat in range(depth):
-            size = -(-size // 2) if repeat else size
+            size = -(-size // 2) if _halves(repeat, dense) else size
             for op in layers:
                 if op in ("c3", "c5"):
                     weights = width**2 * int(op[1]) ** 2
@@ -83,6 +85,11 @@ class Chain:
                 "like `c3_c5_id`"
             )
         return layers
+
+
+def _halves(repeat: int, dense: bool) -> bool:
+    """Whether the map is halved before this repeat (the first is 0)."""
+    return repeat == 1 if dense else repeat > 0
 
 
 def _strides(width: int, depth: int, stem: Stem) -> list[int]:
@@ -100,13 +107,15 @@ def _block(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Module
 class Trunk(nn.Module):
     """(B, in_channels, H, W) -> (B, width, h, w)."""
 
-    def __init__(self, ops: Sequence[str], in_channels: int, width: int, depth: int, stem: Stem) -> None:
+    def __init__(
+        self, ops: Sequence[str], in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for stride in _strides(width, depth, stem):
             layers.append(_block(width if layers else in_channels, width, 3, stride))
         for repeat in range(depth):
-            if repeat:
+            if _halves(repeat, dense):
                 layers.append(nn.MaxPool2d(2, 2, ceil_mode=True))
             for op in ops:
                 if op == "mp":

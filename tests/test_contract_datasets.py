@@ -57,6 +57,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 def test_facts_agree_with_each_other(name: str) -> None:
     d = datasets.get(name)
     assert d.name == name
+    assert d.classes > 0 or (d.varied is not None and d.varied.maps is not None)
     assert d.class_names == () or len(set(d.class_names)) == d.classes
     assert all(0 < m < 1 for m in d.mean)
     assert all(0 < s < 0.5 for s in d.std)

@@ -18,12 +18,14 @@ ARCHS = [
     for name in spaces.names()
     for k, arch in enumerate(spaces.sample(spaces.get(name), 6, seed=3).archs)
 ]
-SIZES = [  # in_channels, width, depth, stem, size
-    (3, 16, 3, "cifar", 32),
-    (1, 8, 5, "cifar", 33),
-    (3, 15, 1, "cifar", 12),
-    (3, 16, 4, "imagenet", 224),
-    (1, 10, 2, "imagenet", 85),
+SIZES = [  # in_channels, width, depth, stem, size, dense
+    (3, 16, 3, "cifar", 32, False),
+    (1, 8, 5, "cifar", 33, False),
+    (3, 15, 1, "cifar", 12, False),
+    (3, 16, 4, "imagenet", 224, False),
+    (1, 10, 2, "imagenet", 85, False),
+    (3, 12, 5, "imagenet", 321, True),
+    (3, 8, 2, "cifar", 19, True),
 ]
 
 
@@ -95,8 +97,8 @@ def test_the_graph_is_json_of_acyclic_cells(name, arch):
 @pytest.mark.parametrize(("name", "arch"), ARCHS)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_cost_is_that_of_the_built_network(name, arch, size):
-    in_channels, width, depth, stem, side = size
-    where = {"in_channels": in_channels, "width": width, "depth": depth, "stem": stem}
+    in_channels, width, depth, stem, side, dense = size
+    where = {"in_channels": in_channels, "width": width, "depth": depth, "stem": stem, "dense": dense}
     with torch.device("meta"):
         trunk = spaces.get(name).trunk(arch, **where)
         with FlopCounterMode(display=False) as counter:
@@ -135,6 +137,13 @@ def test_building_twice_from_one_seed_gives_one_network(name, arch):
         nets.append(spaces.get(name).trunk(arch, in_channels=3, width=8, depth=2, stem="cifar").eval())
     x = torch.randn(2, 3, 16, 16)
     assert torch.equal(nets[0](x), nets[1](x))
+
+
+@pytest.mark.parametrize(("name", "arch"), ARCHS)
+def test_a_dense_trunk_ends_at_a_sixteenth_of_the_image(name, arch):
+    where = {"in_channels": 3, "width": 8, "depth": 4, "stem": "imagenet", "size": 1025}
+    assert spaces.get(name).cost(arch, **where, dense=True).size in (64, 65)
+    assert spaces.get(name).cost(arch, **where).size < 64
 
 
 @pytest.mark.parametrize("name", spaces.names())

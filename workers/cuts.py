@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from workers.datasets import Pixels
+from workers.datasets import LabelMap, Pixels
+
+LARGE = 2**20  # pixels of a resized box: of a larger one only what is seen is made (ImageNet has none, Cityscapes most)
 
 
 def resized(pixels: Tensor, rows: int, columns: int) -> Tensor:
@@ -26,11 +28,51 @@ def resized(pixels: Tensor, rows: int, columns: int) -> Tensor:
     return wide[0].permute(1, 2, 0)
 
 
-def cut(pixels: Pixels, how: Sequence[int], side: int, dtype: torch.dtype) -> Tensor:
-    """The square (side, side, 3) of an image uint8 (H, W, 3), as bytes or as float32 in 0..255."""
+def cut(pixels: Pixels, how: Sequence[int], frame: tuple[int, int], dtype: torch.dtype) -> Tensor:
+    """What a frame (rows, columns) shows of an image uint8 (H, W, 3), as bytes or as float32 in 0..255.
+
+    Smaller than the frame where the image ends before it.
+    """
     top, left, height, width, rows, columns, down, right = how
     box = torch.from_numpy(pixels[top : top + height, left : left + width])
-    return resized(box.to(dtype), rows, columns)[down : down + side, right : right + side]
+    if rows * columns > LARGE and (rows, columns) != (height, width):
+        return _window(box, rows, columns, down, right, frame, dtype)
+    return resized(box.to(dtype), rows, columns)[down : down + frame[0], right : right + frame[1]]
+
+
+def cut_map(label_map: LabelMap, how: Sequence[int], frame: tuple[int, int]) -> Tensor:
+    """The same of a label map uint8 (H, W): the class of the pixel nearest to where the image is looked at."""
+    top, left, height, width, rows, columns, down, right = how
+    y = top + _nearest(height, rows, down, frame[0])
+    x = left + _nearest(width, columns, right, frame[1])
+    return torch.from_numpy(label_map[y[:, None], x])
+
+
+def _nearest(length: int, resized_to: int, first: int, count: int) -> np.ndarray:
+    """For `count` positions of a resized line the pixel that each one's middle falls on."""
+    at = np.arange(first, min(first + count, resized_to))
+    return np.minimum((2 * at + 1) * length // (2 * resized_to), length - 1)
+
+
+def _window(
+    box: Tensor, rows: int, columns: int, down: int, right: int, frame: tuple[int, int], dtype: torch.dtype
+) -> Tensor:
+    """`resized(...)[down:, right:]` as far as the frame, to rounding, without the rest of the resized box."""
+    above, below, y = _taps(box.shape[0], rows, down, frame[0])
+    before, after, x = _taps(box.shape[1], columns, right, frame[1])
+    top, left = int(above[0]), int(before[0])
+    part = box[top : int(below[-1]) + 1, left : int(after[-1]) + 1].to(torch.float32)
+    lines = torch.lerp(part[above - top], part[below - top], y[:, None, None])
+    seen = torch.lerp(lines[:, before - left], lines[:, after - left], x[:, None])
+    return seen if dtype == torch.float32 else seen.round().to(dtype)
+
+
+def _taps(length: int, resized_to: int, first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """For `count` positions of a resized line: the two pixels around each one's middle, and the second one's weight."""
+    at = torch.arange(first, min(first + count, resized_to), dtype=torch.float64)
+    at = ((at + 0.5) * (length / resized_to) - 0.5).clamp(0, length - 1)
+    low = at.floor()
+    return low.long(), (low.long() + 1).clamp_max(length - 1), (at - low).float()
 
 
 def shrunk(pixels: Pixels, shorter: int) -> Pixels:
@@ -41,6 +83,15 @@ def shrunk(pixels: Pixels, shorter: int) -> Pixels:
     rows, columns = scaled(height, width, shorter)
     smaller = resized(torch.from_numpy(pixels).to(torch.float32), rows, columns)
     return np.ascontiguousarray(smaller.round().to(torch.uint8).numpy())
+
+
+def shrunk_map(label_map: LabelMap, shorter: int) -> LabelMap:
+    """A label map (H, W) beside its shrunk image."""
+    height, width = label_map.shape
+    if min(height, width) <= shorter:
+        return label_map
+    rows, columns = scaled(height, width, shorter)
+    return np.asarray(label_map[_nearest(height, rows, 0, rows)[:, None], _nearest(width, columns, 0, columns)])
 
 
 def scaled(height: int, width: int, shorter: int) -> tuple[int, int]:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from workers.captured import Part
-from workers.cuts import cut
+from workers.cuts import cut, cut_map
+from workers.datasets import OUTSIDE
 
 if TYPE_CHECKING:
     from workers.datasets._photographs import Photographs
@@ -35,7 +36,7 @@ class Source(Protocol):
         """Parts of `size` images in order; `drawn` has their positions `image` (n,) and their draws, on the CPU."""
 
     def look_up(self, part: Part) -> tuple[Tensor, Tensor]:
-        """Pixels (B, H, W, 3) and labels (B,) of a part; device work of fixed shapes."""
+        """Pixels (B, H, W, 3) and labels (B,), or label maps (B, H, W), of a part; device work of fixed shapes."""
 
 
 def slices(drawn: Part, size: int) -> Iterator[Part]:
@@ -46,7 +47,7 @@ def slices(drawn: Part, size: int) -> Iterator[Part]:
 
 @dataclass(frozen=True)
 class Fed:
-    """Images of many sizes: squares are cut out of them on the CPU and sent to the device, part by part.
+    """Images of many sizes: frames are cut out of them on the CPU and sent to the device, part by part.
 
     On a CPU every part is made when it is asked for, in the thread of the training; for a GPU other threads make parts
     ahead.  Which part holds what does not depend on it.
@@ -54,15 +55,16 @@ class Fed:
 
     images: "Photographs"
     cuts: Cuts
-    side: int
+    frame: tuple[int, int]  # rows and columns of what is cut out
     dtype: torch.dtype  # of the pixels: bytes, or float32 where nothing is to be rounded
     device: torch.device
+    dense: bool = False  # with their label maps
 
     def __len__(self) -> int:
         return len(self.images)
 
     def parts(self, drawn: Part, size: int) -> Iterator[Part]:
-        """Parts with `pixels` (B, side, side, 3) and `label` (B,)."""
+        """Parts with `pixels` (B, rows, columns, 3) and `label` (B,), of dense tasks (B, rows, columns)."""
         if self.device.type == "cpu":
             return map(self.made, slices(drawn, size))
         return self._ahead(slices(drawn, size))
@@ -76,10 +78,18 @@ class Fed:
         numbers = part["image"].numpy()
         draws = {name: values for name, values in part.items() if name != "image"}
         how = self.cuts(torch.from_numpy(self.images.sizes(numbers)), draws).tolist()
-        pixels = torch.empty(len(numbers), self.side, self.side, 3, dtype=self.dtype)
+        pixels = torch.zeros(len(numbers), *self.frame, 3, dtype=self.dtype)
+        labels = torch.from_numpy(self.images.labels[numbers])
+        if self.dense:
+            labels = torch.full((len(numbers), *self.frame), OUTSIDE, dtype=torch.uint8)
         for place, number in enumerate(numbers):
-            pixels[place] = cut(self.images.pixels(int(number)), how[place], self.side, self.dtype)
-        return {"pixels": pixels, "label": torch.from_numpy(self.images.labels[numbers]), **draws}
+            seen = cut(self.images.pixels(int(number)), how[place], self.frame, self.dtype)
+            rows, columns = seen.shape[:2]
+            pixels[place, :rows, :columns] = seen
+            if self.dense:
+                found = cut_map(self.images.label_map(int(number)), how[place], self.frame)
+                labels[place, :rows, :columns] = found
+        return {"pixels": pixels, "label": labels, **draws}
 
     def _ahead(self, parts: Iterator[Part]) -> Iterator[Part]:
         """Parts on the device, in order, made by threads while the device works."""

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from workers import tasks
 from workers.network import build_network
 from workers.trial import Trial
 
@@ -16,7 +15,7 @@ def training_bytes(trial: Trial) -> int:
     Counted on the meta device, so it takes no memory and no GPU.  A lower bound: libraries add workspaces, allocators
     gaps, and a CUDA process some hundred megabytes of its own.  Rows have what was really used (`peak_mem_bytes`).
     """
-    task, dataset, recipe = tasks.get(trial.task), trial.data, trial.recipe
+    task, dataset, recipe = trial.asked, trial.data, trial.recipe
     with torch.device("meta"):
         net = build_network(trial)
         inputs = torch.empty(recipe.batch * task.views, *task.element(dataset))

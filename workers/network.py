@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 import spaces
-from workers import tasks
 from workers.trial import Trial
 
 if TYPE_CHECKING:
@@ -14,15 +13,16 @@ def build_network(trial: Trial) -> "nn.Module":
     """Trunk and head of a trial, with the framework's default initialisation.  Opens no data.
 
     Inputs as the task makes them: cls and rot (B, 3, H, W) -> (B, classes); col (B, 1, H, W) -> (B, 313, H, W);
-    jig (B, T, 3, h, w) -> (B, classes).  Works under `torch.device("meta")`.
+    jig (B, T, 3, h, w) -> (B, classes); seg (B, 3, H, W) -> (B, classes, H, W).  Works under `torch.device("meta")`.
     """
-    dataset, task, recipe = trial.data, tasks.get(trial.task), trial.recipe
+    dataset, task, recipe = trial.data, trial.asked, trial.recipe
     trunk = spaces.get(trial.space).trunk(
         trial.arch,
         in_channels=task.in_channels,
         width=recipe.width,
         depth=recipe.depth,
         stem=dataset.stem,
+        dense=task.dense,
     )
     return task.network(trunk, dataset)
 
@@ -30,9 +30,10 @@ def build_network(trial: Trial) -> "nn.Module":
 def cost(trial: Trial) -> tuple[int, int]:
     """Parameters, and multiply-adds of convolutions and linear layers for one element of the network's batch.
 
-    By arithmetic, nothing is built.  An element is one (turned) image; for jig all tiles of one image.
+    By arithmetic, nothing is built.  An element is one (turned) image; for jig all tiles of one image; for seg one
+    training crop, not the larger test image.
     """
-    dataset, task, recipe = trial.data, tasks.get(trial.task), trial.recipe
+    dataset, task, recipe = trial.data, trial.asked, trial.recipe
     trunk = spaces.get(trial.space).cost(
         trial.arch,
         in_channels=task.in_channels,
@@ -40,5 +41,6 @@ def cost(trial: Trial) -> tuple[int, int]:
         depth=recipe.depth,
         stem=dataset.stem,
         size=task.element(dataset)[-1],
+        dense=task.dense,
     )
     return task.cost(trunk, dataset)

@@ -18,7 +18,6 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from workers import tasks
 from workers.captured import Captured, Part, Recorder
 from workers.datasets import Split
 from workers.feed import PLACES, Source, slices
@@ -76,7 +75,7 @@ class Training:
 
     @cached_property
     def judging(self) -> "Repeated":
-        """The evaluation of a part of the test split; `sums`: targets met, all targets, the sum of all scores."""
+        """The evaluation of a part of the test split; `sums`: what the task counts, all targets, all scores' sum."""
         return _judging(self)
 
     def _stream(self, purpose: str, epoch: int) -> torch.Generator:
@@ -95,13 +94,13 @@ class Training:
         return self._parts(order, self._stream("test", 0), self.trial.recipe.test_batch, train=False)
 
     def _parts(self, order: Tensor, generator: torch.Generator, size: int, train: bool) -> Iterator[Part]:
-        task, dataset = tasks.get(self.trial.task), self.trial.data
+        task, dataset = self.trial.asked, self.trial.data
         drawn = {"image": order, **task.draw(len(order), dataset, generator, train=train)}
         return (self.train if train else self.test).parts(drawn, size)
 
     def batch(self, split: Source, part: Part) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a part."""
-        task, dataset = tasks.get(self.trial.task), self.trial.data
+        task, dataset = self.trial.asked, self.trial.data
         draws = {name: values for name, values in part.items() if name not in PLACES}
         return task.batch(*split.look_up(part), draws, dataset)
 
@@ -131,7 +130,7 @@ class Repeated:
 
 
 def _learning(t: Training) -> Repeated:
-    task, recipe = tasks.get(t.trial.task), t.trial.recipe
+    task, recipe = t.trial.asked, t.trial.recipe
     total = torch.zeros((), dtype=torch.float64, device=t.device)
 
     def work(part: Part) -> None:
@@ -156,19 +155,20 @@ def _learning(t: Training) -> Repeated:
 
 
 def _judging(t: Training) -> Repeated:
-    task, recipe = tasks.get(t.trial.task), t.trial.recipe
-    correct, count = (torch.zeros((), dtype=torch.int64, device=t.device) for _ in range(2))
+    task, recipe = t.trial.asked, t.trial.recipe
+    shapes = task.tally(t.trial.data), ()
+    counted, count = (torch.zeros(shape, dtype=torch.int64, device=t.device) for shape in shapes)
     health = torch.zeros((), dtype=torch.float64, device=t.device)
 
     def work(part: Part) -> None:
         inputs, targets = t.batch(t.test, part)
         with torch.no_grad(), arithmetic(recipe, t.device):
             met, total = task.judge(t.net, inputs, targets)
-        correct.add_(met)
+        counted.add_(met)
         count.add_(targets.numel())
         health.add_(total)  # one NaN or infinity anywhere stays in the sum
 
-    sums = (correct, count, health)
+    sums = (counted, count, health)
     return Repeated(Captured(work, lambda: list(sums), t.device, t.record), sums)
 
 
@@ -225,7 +225,7 @@ def precise_bn(t: Training, epoch: int) -> None:
     squares = [torch.zeros_like(var, dtype=torch.float64) for _, var in running]
     for norm in norms:
         norm.momentum = 1.0  # a batch's own statistics become readable as the running ones
-    task = tasks.get(t.trial.task)
+    task = t.trial.asked
     for inputs, targets in t.batches("precise_bn", epoch, steps):
         with arithmetic(recipe, t.device):
             task.judge(t.net, inputs, targets)
@@ -250,7 +250,7 @@ def _running(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 
 def evaluate(t: Training) -> tuple[float, bool]:
-    """Top-1 over the whole test split as a fraction in [0, 1], and whether all outputs were finite."""
+    """The task's score over the whole test split, in [0, 1], and whether all outputs were finite."""
     t.net.eval()
-    correct, count, health = t.judging.over(t.test_parts())
-    return correct.item() / count.item(), math.isfinite(health.item())
+    counted, count, health = t.judging.over(t.test_parts())
+    return t.trial.asked.score(counted, int(count.item())), math.isfinite(health.item())

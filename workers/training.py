@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -22,6 +23,7 @@ from workers.train import Images, Training, evaluate, precise_bn, train_epoch
 from workers.trial import Trial
 
 log = logging.getLogger(__name__)
+Told = Callable[[dict[str, float]], None]
 
 
 class Interrupted(Exception):
@@ -40,6 +42,12 @@ class Progress:
     @property
     def epochs(self) -> int:
         return len(self.train_loss)
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The epoch that ended last, by the names that loggers know."""
+        curves = {"train_loss": self.train_loss, "test_score": self.test_score, "seconds": self.seconds}
+        return {"training_iteration": self.epochs} | {name: values[-1] for name, values in curves.items()}
 
     def columns(self) -> dict[str, Any]:
         """The columns of a row that tell how the training went.
@@ -70,7 +78,6 @@ def _prepare(
     record: Recorder | None = None,
 ) -> Training:
     """Network, optimiser and images of a trial, as they are before the first epoch."""
-    tasks.check(trial.task, trial.data)
     arrays = datasets.prepare(trial.own or trial.dataset, data_root, cache_dir, expect=trial.dataset_id)
     recipe = trial.recipe
     if recipe.batch > len(arrays.train):
@@ -79,18 +86,20 @@ def _prepare(
             f"{trial.dataset_id}; override batch with a smaller one"
         )
     net, optimizer = learner(trial, device)
-    train, test = (_source(split, trial, device) for split in (arrays.train, arrays.test))
+    train, test = (_source(split, trial, device, split is arrays.train) for split in (arrays.train, arrays.test))
     return Training(trial, net, optimizer, train, test, device, record)
 
 
-def _source(split: datasets.Split | datasets.Photographs, trial: Trial, device: torch.device) -> Source:
+def _source(split: datasets.Split | datasets.Photographs, trial: Trial, device: torch.device, train: bool) -> Source:
     """Small images whole on the device; of large ones the cuts that the task takes."""
     if isinstance(split, datasets.Split):
         return Images.of(split, device)
-    task, dataset = tasks.get(trial.task), trial.data
+    task, dataset = trial.asked, trial.data
     # What was rounded when it was stored may be rounded again; from original files nothing is.
     dtype = torch.uint8 if split.keep == "pixels" else torch.float32
-    return Fed(split, lambda sizes, draws: task.cuts(sizes, draws, dataset), task.side(dataset), dtype, device)
+    side = task.side(dataset)
+    frame = (side, side) if train else task.frame(torch.from_numpy(split.sizes(np.arange(len(split)))), dataset)
+    return Fed(split, lambda sizes, draws: task.cuts(sizes, draws, dataset), frame, dtype, device, task.dense)
 
 
 def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -156,11 +165,20 @@ def _resume(t: Training, url: str | None) -> Progress:
     return Progress(**state["progress"])
 
 
-def _train(t: Training, progress: Progress, url: str | None, every_s: float, stop: Callable[[], bool] | None) -> None:
+def _train(
+    t: Training,
+    progress: Progress,
+    url: str | None,
+    every_s: float,
+    stop: Callable[[], bool] | None,
+    told: Told | None,
+) -> None:
     """Every epoch that is left, with a checkpoint between epochs now and then, and before a stop."""
     saved = time.monotonic()
     while progress.epochs < t.trial.recipe.epochs and not progress.diverged:
         _epoch(t, progress)
+        if told is not None:
+            told(progress.last)
         if progress.epochs == t.trial.recipe.epochs or progress.diverged:
             return
         stopping = stop is not None and stop()
@@ -182,6 +200,7 @@ def run(
     checkpoint_every_s: float = 60.0,
     stop: Callable[[], bool] | None = None,
     cuda_graphs: bool = True,
+    told: Told | None = None,
 ) -> dict[str, Any]:
     """Train a trial and give its row (`workers.row.SCHEMA`, as a dict); scores are fractions of the test split.
 
@@ -189,6 +208,8 @@ def run(
     `checkpoint_every_s` seconds, and a killed training goes on from it: on the CPU the row is bit for bit that of
     an undisturbed one, times aside.  `stop` is asked between epochs; when it says so, the state is saved and
     Interrupted raised.  A diverged training is a row with `diverged=True`.  What else goes wrong is raised.
+
+    `told` hears of every epoch: `training_iteration` (from 1), `train_loss`, `test_score`, `seconds`.
 
     On a CUDA device steps are replayed as graphs; where that is impossible, or not wanted (`cuda_graphs=False`),
     they are queued one operation after the other, and the row's `step_mode` says so.
@@ -208,7 +229,7 @@ def run(
         t = _prepare(trial, where, data_root, cache_dir, record)
         progress = _resume(t, checkpoint_url)
         resumed = progress.epochs
-        _train(t, progress, checkpoint_url, checkpoint_every_s, stop)
+        _train(t, progress, checkpoint_url, checkpoint_every_s, stop, told)
         peak = provenance.peak_memory(where)
     finally:
         torch.set_num_threads(threads)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from functools import lru_cache
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,6 +11,9 @@ import spaces
 from workers import datasets, tasks
 from workers.datasets import Dataset, Own
 from workers.recipes import Recipe
+
+if TYPE_CHECKING:
+    from workers.tasks import Task
 
 # Part of every trial's identity.  Raise it when the same trial would give other numbers than before.
 PROTOCOL = 1
@@ -24,9 +27,10 @@ def _normal(space: str, arch: str) -> str:
 class Trial(BaseModel):
     """One training: an architecture of a space, on a task of a dataset, with a seed and a recipe.
 
-    `arch` is brought to its normal spelling.  Unknown names raise LookupError, a malformed architecture
-    ValueError.  `dataset_id` says which content is meant; None: whatever lies at the data root.  `own` are the facts
-    of a dataset that is in no registry but described by a study (`workers.datasets.describe`).
+    `arch` is brought to its normal spelling.  Unknown names raise LookupError, and so does a task that cannot be asked
+    of the dataset; a malformed architecture ValueError.  `dataset_id` says which content is meant; None: whatever lies
+    at the data root.  `own` are the facts of a dataset that is in no registry but described by a study
+    (`workers.datasets.describe`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -53,15 +57,22 @@ class Trial(BaseModel):
         return values
 
     @model_validator(mode="after")
-    def _named(self) -> Self:
+    def _possible(self) -> Self:
         if self.own is not None and self.own.name != self.dataset:
             raise ValueError(f"dataset {self.dataset!r} comes with the facts of {self.own.name!r}")
+        if objection := self.asked.objection(self.data):
+            raise LookupError(objection)
         return self
 
     @property
     def data(self) -> Dataset:
         """What is known of the dataset."""
         return datasets.get(self.dataset) if self.own is None else self.own
+
+    @property
+    def asked(self) -> "Task":
+        """The task as the recipe wants it."""
+        return tasks.get(self.task).configured(self.recipe)
 
     @property
     def id(self) -> str:

@@ -56,13 +56,18 @@ class Darts:
         cells = zip(("normal", "reduce"), parse(arch), strict=True)
         return {"cells": [_drawing(name, cell) for name, cell in cells]}
 
-    def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem) -> Trunk:
-        """(B, in_channels, H, W) -> (B, 16 * width, H/4, W/4), or H/32 with the ImageNet stem."""
-        return Trunk(parse(arch), in_channels, width, depth, stem)
+    def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False) -> Trunk:
+        """(B, in_channels, H, W) -> (B, 16 * width, H/4, W/4), or H/32 with the ImageNet stem.
 
-    def cost(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int) -> Cost:
+        `dense`: what would be the second reduction cell is a normal one, so (B, 8 * width, H/16, W/16) (UnNAS).
+        """
+        return Trunk(parse(arch), in_channels, width, depth, stem, dense)
+
+    def cost(
+        self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int, dense: bool = False
+    ) -> Cost:
         """The cost of that trunk, counted by arithmetic."""
-        return _cost(parse(arch), in_channels, width, depth, stem, size)
+        return _cost(parse(arch), in_channels, width, depth, stem, size, dense)
 
 
 def _pairs(edges: Sequence[tuple[str, int]], kind: str) -> Cell:

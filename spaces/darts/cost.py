@@ -7,9 +7,11 @@ from spaces.darts.network import STEM_MULTIPLIER, stages
 Count = tuple[int, int]  # weights of convolutions and BN; multiply-adds
 
 
-def cost(genotype: Genotype, in_channels: int, width: int, depth: int, stem: Stem, size: int) -> Cost:
+def cost(
+    genotype: Genotype, in_channels: int, width: int, depth: int, stem: Stem, size: int, dense: bool = False
+) -> Cost:
     """The cost of the trunk for one image of `size` x `size` pixels."""
-    stack = stages(width, depth, stem)
+    stack = stages(width, depth, stem, dense)
     if stem == "cifar":
         counts = [_conv(in_channels, STEM_MULTIPLIER * width, 3, size)]
         before_last = last = size

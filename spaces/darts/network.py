@@ -24,15 +24,18 @@ class Stage(NamedTuple):
     after_reduction: bool  # the input from two cells back is twice as large as the other one
 
 
-def stages(width: int, depth: int, stem: Stem) -> list[Stage]:
-    """The stack of `depth` cells: the width doubles in the reduction cells, at 1/3 and 2/3 of the depth."""
+def stages(width: int, depth: int, stem: Stem, dense: bool = False) -> list[Stage]:
+    """The stack of `depth` cells: the width doubles in the reduction cells, at 1/3 and 2/3 of the depth.
+
+    A `dense` stack has the first of them only.
+    """
     if width < 2 or depth < 1:
         raise ValueError(f"a DARTS network of width {width} and depth {depth}: at least 2 and 1 are needed")
     before_last = last = STEM_MULTIPLIER * width if stem == "cifar" else width
     after_reduction = stem == "imagenet"  # its two outputs are at 1/4 and 1/8 of the image
     out = []
     for i in range(depth):
-        reduces = i in (depth // 3, 2 * depth // 3)
+        reduces = i == depth // 3 or (i == 2 * depth // 3 and not dense)
         width *= 2 if reduces else 1
         out.append(Stage(before_last, last, width, reduces, after_reduction))
         before_last, last, after_reduction = last, 4 * width, reduces
@@ -94,9 +97,11 @@ class CellNetwork(nn.Module):
 class Trunk(nn.Module):
     """(B, in_channels, H, W) -> (B, out_channels, h, w), h = H/4 (CIFAR stem) or H/32 with two reductions."""
 
-    def __init__(self, genotype: Genotype, in_channels: int, width: int, depth: int, stem: Stem) -> None:
+    def __init__(
+        self, genotype: Genotype, in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False
+    ) -> None:
         super().__init__()
-        stack = stages(width, depth, stem)
+        stack = stages(width, depth, stem, dense)
         self.stem = nn.ModuleList()
         if stem == "cifar":
             self.stem.append(ConvBn(in_channels, STEM_MULTIPLIER * width, 3))

@@ -58,13 +58,18 @@ class NasBench101:
         nodes = ["input", *(OPS[op] for op in module.ops), "output"]
         return {"cells": [{"name": "module", "nodes": nodes, "edges": edges}]}
 
-    def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem) -> Trunk:
-        """(B, in_channels, H, W) -> (B, 4 * width, H/4, W/4), or H/32 with the ImageNet stem."""
-        return Trunk(self._module(arch), in_channels, width, depth, stem)
+    def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False) -> Trunk:
+        """(B, in_channels, H, W) -> (B, 4 * width, H/4, W/4), or H/32 with the ImageNet stem.
 
-    def cost(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int) -> Cost:
+        `dense`: no pooling between the second stack and the third; channels as ever. UnNAS gives no such network.
+        """
+        return Trunk(self._module(arch), in_channels, width, depth, stem, dense)
+
+    def cost(
+        self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int, dense: bool = False
+    ) -> Cost:
         """The cost of that trunk, counted by arithmetic."""
-        return _cost(self._module(arch), in_channels, width, depth, stem, size)
+        return _cost(self._module(arch), in_channels, width, depth, stem, size, dense)
 
     @cached_property
     def _sampler(self) -> Sampler:

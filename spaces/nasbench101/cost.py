@@ -7,7 +7,7 @@ from spaces.nasbench101.network import KERNELS, STACKS, check_size, stem_layers,
 Count = tuple[int, int]  # weights of convolutions; channels of BN
 
 
-def cost(module: Module, in_channels: int, width: int, depth: int, stem: Stem, size: int) -> Cost:
+def cost(module: Module, in_channels: int, width: int, depth: int, stem: Stem, size: int, dense: bool = False) -> Cost:
     """The cost of the trunk for one image of `size` x `size` pixels. ValueError if no pixel would be left."""
     check_size(width, depth)
     params = macs = 0
@@ -24,7 +24,7 @@ def cost(module: Module, in_channels: int, width: int, depth: int, stem: Stem, s
     inputs = outputs = width
     for stack in range(STACKS):
         if stack:
-            side, outputs = side // 2, 2 * outputs
+            side, outputs = (side // 2 if stack == 1 or not dense else side), 2 * outputs
         add(*_module(module, inputs, outputs))
         add(*_module(module, outputs, outputs), times=depth - 1)
         inputs = outputs

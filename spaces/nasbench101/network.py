@@ -87,7 +87,9 @@ def _first(value: Tensor, channels: int) -> Tensor:
 class Trunk(nn.Module):
     """(B, in_channels, H, W) -> (B, out_channels, h, w): three stacks of `depth` modules, h = H/4 or H/32."""
 
-    def __init__(self, module: Module, in_channels: int, width: int, depth: int, stem: Stem) -> None:
+    def __init__(
+        self, module: Module, in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False
+    ) -> None:
         super().__init__()
         check_size(width, depth)
         layers: list[nn.Module] = [
@@ -96,7 +98,8 @@ class Trunk(nn.Module):
         inputs = outputs = width
         for stack in range(STACKS):
             if stack:
-                layers.append(nn.MaxPool2d(2, 2))
+                if stack == 1 or not dense:
+                    layers.append(nn.MaxPool2d(2, 2))
                 outputs *= 2
             for _ in range(depth):
                 layers.append(ModuleNetwork(module, inputs, outputs))

@@ -54,13 +54,18 @@ class NasBench201:
         nodes = ["input", *map(str, range(1, NODES - 1)), "output"]
         return {"cells": [{"name": "cell", "nodes": nodes, "edges": edges}]}
 
-    def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem) -> Trunk:
-        """(B, in_channels, H, W) -> (B, 4 * width, H/4, W/4), or H/32 with the ImageNet stem."""
-        return Trunk(parse(arch), in_channels, width, depth, stem)
+    def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False) -> Trunk:
+        """(B, in_channels, H, W) -> (B, 4 * width, H/4, W/4), or H/32 with the ImageNet stem.
 
-    def cost(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int) -> Cost:
+        `dense`: the second residual block between stages keeps the resolution.
+        """
+        return Trunk(parse(arch), in_channels, width, depth, stem, dense)
+
+    def cost(
+        self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int, dense: bool = False
+    ) -> Cost:
         """The cost of that trunk, counted by arithmetic."""
-        return _cost(parse(arch), in_channels, width, depth, stem, size)
+        return _cost(parse(arch), in_channels, width, depth, stem, size, dense)
 
 
 SPACE = NasBench201()

@@ -5,7 +5,7 @@ from spaces.nasbench201.cell import Cell
 from spaces.nasbench201.network import KERNELS, STAGES, check_size, stem_layers
 
 
-def cost(cell: Cell, in_channels: int, width: int, depth: int, stem: Stem, size: int) -> Cost:
+def cost(cell: Cell, in_channels: int, width: int, depth: int, stem: Stem, size: int, dense: bool = False) -> Cost:
     """The cost of the trunk for one image of `size` x `size` pixels."""
     check_size(width, depth)
     params = macs = 0
@@ -22,7 +22,7 @@ def cost(cell: Cell, in_channels: int, width: int, depth: int, stem: Stem, size:
         add(inputs, outputs, 3)
     for stage in range(STAGES):
         if stage:
-            side = -(-side // 2)
+            side = -(-side // 2) if stage == 1 or not dense else side
             add(width, 2 * width, 3)
             add(2 * width, 2 * width, 3)
             add(width, 2 * width, 1, normed=False)

@@ -87,15 +87,15 @@ def _total(parts: list[Tensor]) -> Tensor:
 
 
 class Reduction(nn.Module):
-    """The residual block between stages: (B, in, H, W) -> (B, out, ceil(H/2), ceil(W/2))."""
+    """The residual block between stages: (B, in, H, W) -> (B, out, ceil(H/2), ceil(W/2)), or (B, out, H, W)."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int = 2) -> None:
         super().__init__()
-        self.first = ConvBn(inputs, outputs, 3, stride=2)
+        self.first = ConvBn(inputs, outputs, 3, stride)
         self.second = ConvBn(outputs, outputs, 3)
         self.shortcut = nn.Sequential(
             # With an odd side the last windows are cut off: both paths round up.
-            nn.AvgPool2d(2, 2, ceil_mode=True),
+            nn.AvgPool2d(2, 2, ceil_mode=True) if stride == 2 else nn.Identity(),
             nn.Conv2d(inputs, outputs, 1, bias=False),
         )
 
@@ -109,7 +109,7 @@ class Reduction(nn.Module):
 class Trunk(nn.Module):
     """(B, in_channels, H, W) -> (B, 4 * width, h, w): three stages of `depth` cells, then BN and ReLU."""
 
-    def __init__(self, cell: Cell, in_channels: int, width: int, depth: int, stem: Stem) -> None:
+    def __init__(self, cell: Cell, in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False) -> None:
         super().__init__()
         check_size(width, depth)
         layers: list[nn.Module] = []
@@ -119,7 +119,7 @@ class Trunk(nn.Module):
             layers.append(ConvBn(inputs, outputs, 3, stride))
         for stage in range(STAGES):
             if stage:
-                layers.append(Reduction(width, 2 * width))
+                layers.append(Reduction(width, 2 * width, stride=2 if stage == 1 or not dense else 1))
                 width *= 2
             layers += [CellNetwork(cell, width) for _ in range(depth)]
         layers += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]

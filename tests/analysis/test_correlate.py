@@ -13,7 +13,7 @@ from made_up import failed, population, row, write_run
 from scipy import stats
 
 import analysis
-from analysis import ranks
+from analysis import bootstrap, ranks
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -227,13 +227,16 @@ def test_the_interval_is_that_of_ranking_every_resample_anew() -> None:
     y = x + rng.normal(0, 4, 30)
     y[:3] = np.nan
     ranked = np.where(np.isnan(y), -np.inf, y)
-    picks = (rng.integers(0, 30, 30) for _ in range(4000))
-    drawn = [stats.spearmanr(x[p], stats.rankdata(ranked[p]))[0] for p in picks]
     some = rng.integers(0, 30, (50, 30))
     anew = [stats.spearmanr(x[p], stats.rankdata(ranked[p]))[0] for p in some]
     assert ranks.resampled(np.stack([x, ranked], 1), [(0, 1)], some)[0] == pytest.approx(np.array(anew))
+    wanted = stats.bootstrap(
+        (x, ranked), lambda a, b: stats.spearmanr(a, b)[0], paired=True, vectorized=False, n_resamples=2000,
+        confidence_level=0.9, rng=rng,
+    ).confidence_interval  # fmt: skip
     got = one(frame({"cls": list(x), "rot": list(y)}), resamples=4000, confidence=0.9)
-    assert got[["rho_low", "rho_high"]].tolist() == pytest.approx(np.quantile(drawn, [0.05, 0.95]), abs=0.03)
+    assert got["interval"] == "bca"
+    assert got[["rho_low", "rho_high"]].tolist() == pytest.approx(list(wanted), abs=0.03)
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
@@ -243,10 +246,62 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     covered = 0
     for _ in range(repeats):
         x, noise = rng.normal(size=(2, n))
-        df = frame({"cls": list(x), "rot": list(pearson * x + np.sqrt(1 - pearson**2) * noise)})
-        got = one(df, resamples=400, confidence=0.9)
-        covered += got["rho_low"] <= truth <= got["rho_high"]
+        values = np.column_stack([x, pearson * x + np.sqrt(1 - pearson**2) * noise])
+        found = bootstrap.estimate(values, bootstrap.of_pairs([(0, 1)]), bootstrap.Resampling(400, 0.9, 0))
+        covered += found.low[0] <= truth <= found.high[0]
     assert 0.83 <= covered / repeats <= 0.97
+
+
+def test_many_architectures_are_left_out_in_groups() -> None:
+    rng = np.random.default_rng(3)
+    x = rng.exponential(size=5200)
+    values = np.column_stack([x, x + rng.exponential(size=5200)])
+    found = bootstrap.estimate(values, bootstrap.of_pairs([(0, 1)]), bootstrap.Resampling(200))
+    assert found.method == ["bca, grouped jackknife"]
+    spread = found.drawn.std()
+    assert found.value[0] - 3 * spread < found.low[0] < found.value[0] < found.high[0] < found.value[0] + 3 * spread
+
+
+def test_permutation_p_is_exact_where_few_and_near_the_t_test_where_many() -> None:
+    few = one(frame({"cls": [1, 2, 3, 4, 4, 5], "rot": [2, 1, 3, 3, 5, 4]}), resamples=0)
+    wanted = stats.permutation_test(
+        ([2, 1, 3, 3, 5, 4],), lambda y: stats.spearmanr([1, 2, 3, 4, 4, 5], y)[0], permutation_type="pairings",
+        n_resamples=np.inf,
+    )  # fmt: skip
+    assert few["p_perm"] == few["p"] == pytest.approx(wanted.pvalue)
+    df = pd.DataFrame(population(40, tasks=("cls", "rot", "jig"), agreement=0.55))
+    many = analysis.correlate(df, resamples=4000)
+    assert many["p_perm"].tolist() == pytest.approx(many["p"].tolist(), abs=0.015)
+    assert analysis.correlate(df, resamples=0)["p_perm"].isna().all()
+    sure = one(frame({"cls": list(range(20)), "rot": list(range(20))}), resamples=99)
+    assert sure["p_perm"] == 1 / 100, "never 0"
+
+
+def test_pearson_is_of_scores_that_are_numbers_and_ties_are_counted() -> None:
+    x, y = [1, 1, 2, 3, 7, np.nan, np.nan], [2, 4, 5, 3, 11, 1, 9]
+    got = one(frame({"rot": x, "cls": y}))
+    assert got["r"] == pytest.approx(stats.pearsonr(x[:5], y[:5]).statistic)
+    assert (got["x_ties"], got["y_ties"]) == (4, 0)
+    assert one(frame({"rot": [1e-300, 2e-300, 4e-300], "cls": [1e300, 2e300, 4e300]}))["r"] == pytest.approx(1)
+
+
+def test_a_training_at_chance_may_count_as_diverged_and_the_rule_is_said() -> None:
+    df = frame({"rot": [0.25, 0.24, 0.5, 0.6, 0.7], "cls": [0.1, 0.3, 0.2, 0.4, 0.5]})
+    got = one(df, chance={"rot": 0.25})
+    assert (got["x_diverged"], got["y_diverged"], got["x_ties"]) == (2, 0, 2)
+    assert "0.25 (rot)" in got["rule"]
+    left = one(df, chance={"rot": 0.25}, diverged="drop", common="pair")
+    assert left["n"] == 3
+    assert "score_best" in left["rule"]
+    assert "left out" in left["rule"]
+    assert "both cells" in left["rule"]
+    assert one(df, chance=0.1)["y_diverged"] == 1
+
+
+def test_equal_means_in_another_order_of_seeds_are_ties() -> None:
+    seeds = ([0.1, 0.3, 0.5, 0.7], [0.2, 0.2, 0.1, 0.3], [0.3, 0.1, 0.6, 0.2])
+    df = pd.concat([frame({"rot": list(s), "cls": [1, 2, 3, 4]}, seed=k) for k, s in enumerate(seeds)])
+    assert one(df)["x_ties"] == 4, "0.2 and 0.2, 0.4 and 0.4"
 
 
 def test_a_bare_frame_will_do() -> None:

@@ -1,9 +1,11 @@
 """SQL over the rows and the plan."""
 
+import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from made_up import population, write_part, write_plan
+from made_up import failed, population, row, write_part, write_plan, write_run
 
 import analysis
 
@@ -25,3 +27,51 @@ def test_a_wrong_statement_says_what_is_wrong(tmp_path: Path) -> None:
     write_plan(tmp_path / "x", population(1))
     with pytest.raises(ValueError, match="scoer"):
         analysis.query(tmp_path / "x", "select scoer from rows")
+
+
+def test_curves_are_a_line_an_epoch_of_every_attempt_that_has_them(tmp_path: Path) -> None:
+    ended = row(
+        curve_train_loss=[3.0, 2.0, 1.0], curve_test_score=[0.1, float("nan"), 0.3], curve_seconds=[1.0, 1.5, 2.0]
+    )
+    write_run(tmp_path / "x", [ended, failed(arch="b", task="rot", curve_seconds=None)])
+    found = analysis.query(tmp_path / "x", "select * from curves order by trial_id, epoch")
+    assert found["trial_id"].tolist() == [ended["trial_id"]] * 3
+    assert found["epoch"].tolist() == [1, 2, 3]
+    assert found["train_loss"].tolist() == [3.0, 2.0, 1.0]
+    assert found["seconds"].tolist() == [1.0, 1.5, 2.0]
+    assert found["test_score"].isna().tolist() == [False, True, False]
+    df = analysis.load(tmp_path / "x", curves=True)
+    pd.testing.assert_frame_equal(
+        analysis.query(df, "select * from curves order by trial_id, epoch"), found, check_dtype=False
+    )
+
+
+def test_architectures_with_what_stands_in_their_cells(tmp_path: Path) -> None:
+    """Operations on edges (DARTS) or in nodes (NAS-Bench-101); params of the smallest network; imported ones too."""
+    edges = {"nodes": ["in", "0", "out"], "edges": [[0, 1, "skip"], [0, 1, "none"], [1, 2, ""]]}
+    nodes = {
+        "nodes": ["input", "c3", "c3", "pool", "output"],
+        "edges": [[0, 1, ""], [1, 2, ""], [2, 3, ""], [3, 4, ""]],
+    }
+    planned = [
+        row(arch="a", task=task, params=params, graph=json.dumps({"cells": [edges, edges]}))
+        for task, params in (("cls", 30), ("rot", 20))
+    ]
+    write_plan(tmp_path / "x", planned)
+    write_part(tmp_path / "x", planned[:1])
+    write_part(
+        tmp_path / "y", [row(space="nasbench101", arch="b", graph=json.dumps({"cells": [nodes]})), row(arch="c")]
+    )
+    runs = [tmp_path / "x", tmp_path / "y"]
+    found = analysis.query(runs, "select * from architectures order by arch").set_index("arch")
+    assert found["ops"].to_dict() == {"a": {"skip": 2, "none": 2}, "b": {"c3": 2, "pool": 1}, "c": {}}
+    assert found.loc["a", ["space", "arch_id", "params"]].tolist() == ["darts", "id-a", 20]
+    joined = "select sum(ops['c3']) as n from rows join architectures using (space, arch)"
+    assert analysis.query(runs, joined)["n"].tolist() == [2]
+
+
+def test_whole_numbers_stay_whole_where_some_are_missing(tmp_path: Path) -> None:
+    write_run(tmp_path / "x", [row(seed=2**62 + 1), row(arch="b", best_epoch=None)])
+    found = analysis.query(tmp_path / "x", "select seed, best_epoch from rows order by arch")
+    assert found["seed"][0] == 2**62 + 1
+    assert found["best_epoch"].tolist() == [2, pd.NA]

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from orchestrator import cli as module
+from tests.workers.photographs import folder
 
 from .conftest import Write
 
@@ -252,7 +254,7 @@ MISTAKES = [
     (["list", "archs"], "give one of spaces"),
     (["show", "c3_c9"], "c9"),
     (["show", "c3_c5", "--space", "dart"], "no .*space 'dart'"),
-    (["prepare", "cifar"], "no dataset 'cifar'; have cifar10"),
+    (["prepare", "cifar"], "no dataset 'cifar'; have .*cifar10"),
     (["prepare", "cifar10"], "cifar10"),
     (["prepare", "imagenet", "--data-root", "."], "no imagenet at"),
     (["prepare", "cifar10", "--mode", "array"], "imagenet"),
@@ -295,6 +297,34 @@ def test_an_unknown_key_of_the_study_is_refused(study: Write, say) -> None:
     said = say("run", file)
     assert said.code == 2
     assert "execution.gpus: unknown key" in said.err
+
+
+def test_a_preset_takes_its_data_from_another_folder(say, tmp_path: Path, monkeypatch) -> None:
+    folder(tmp_path / "pictures" / "imagenet", each=4)
+    monkeypatch.chdir(tmp_path)
+    words = ["small-imagenet", "--data-root", "pictures"]
+    planned = json.loads(say("plan", *words, "--json").out)
+    assert planned["total"] == 48
+    assert not planned["dataset_ids"][0].endswith("unread")
+    said = say("run", *words, "--engine", "inline", "--only", "space=nasbench101,task=cls", "--limit", "1")
+    assert said.code == 3, said.err
+    assert tomllib.loads(Path("runs/small-imagenet/study.toml").read_text())["data_root"] == str(tmp_path / "pictures")
+    (tmp_path / "empty").mkdir()
+    assert say("run", "small-imagenet", "--data-root", "empty").code == 2
+
+
+def test_loggers_that_cannot_be_had_are_told_before_anything_starts(
+    study: Write, say, tmp_path: Path, monkeypatch
+) -> None:
+    from orchestrator import loggers
+
+    monkeypatch.setitem(loggers._PACKAGES, "mlflow", "no_such_package_here")
+    said = say("run", study(engine="tune", execution='loggers = ["tensorboard", "mlflow"]'))
+    assert said.code == 2
+    assert "pip install 'archsweep[mlflow]'" in said.err
+    assert "engine inline has none" in say("run", study(execution='loggers = ["tensorboard"]')).err
+    assert "execution.loggers[0]" in say("run", study(execution='loggers = ["tensorbord"]')).err
+    assert not (tmp_path / "run").exists()
 
 
 def test_missing_data_is_told_before_anything_starts(study: Write, say, tmp_path: Path) -> None:
@@ -354,13 +384,12 @@ def test_an_unwritable_run_folder_is_told(study: Write, say, tmp_path: Path) -> 
     assert str(tmp_path / "run") in said.err
 
 
-@pytest.mark.parametrize("what", ["spaces", "datasets", "tasks", "recipes", "presets"])
+@pytest.mark.parametrize("what", ["spaces", "datasets", "tasks", "recipes", "presets", "tables"])
 def test_lists_answer(what: str, say) -> None:
     said = say("list", what)
     assert said.code == 0
-    assert {"spaces": "nasbench101", "datasets": "photos", "tasks": "jig", "recipes": "unnas", "presets": "demo"}[
-        what
-    ] in said.out
+    names = {"spaces": "nasbench101", "datasets": "photos", "tasks": "jig", "recipes": "unnas", "presets": "demo"}
+    assert (names | {"tables": "means"})[what] in said.out
 
 
 def test_show_finds_the_space_and_counts(say) -> None:

@@ -33,6 +33,22 @@ def wait_for_rows(folder: Path, n: int, timeout: float = 120) -> int:
     raise AssertionError(f"no {n} rows in {timeout} s")
 
 
+def logged_scores(folder: Path) -> dict[int, float]:
+    """What a TensorBoard event file says of the test score, by epoch."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    (file,) = folder.glob("events.*")
+    data, scores = file.read_bytes(), {}
+    while data:  # length of the record, its checksum, the record, its checksum
+        end = 12 + int.from_bytes(data[:8], "little")
+        event = Event.FromString(data[12:end])
+        for value in event.summary.value:
+            if value.tag.endswith("test_score"):
+                scores[event.step] = value.simple_value
+        data = data[end + 4 :]
+    return scores
+
+
 def test_tune_and_inline_give_the_same_rows(study: Write, tmp_path: Path) -> None:
     tasks = ("cls", "rot", "col", "jig")
     ended = cli("run", study(archs=2, tasks=tasks, engine="tune"))
@@ -50,7 +66,8 @@ def test_tune_and_inline_give_the_same_rows(study: Write, tmp_path: Path) -> Non
 
 
 def test_a_killed_driver_loses_nothing_and_trains_nothing_twice(study: Write, tmp_path: Path) -> None:
-    """Values included: what was in flight goes on from its checkpoint, and the table is the undisturbed one."""
+    """Values included: what was in flight goes on from its checkpoint, and the table is the undisturbed one; also where
+    every epoch is told to a logger."""
     file, run = study(archs=6, epochs=3, engine="tune", execution="checkpoint_s = 0"), tmp_path / "run"
     driver = start("run", file)
     wait_for_rows(run, 4)
@@ -59,9 +76,16 @@ def test_a_killed_driver_loses_nothing_and_trains_nothing_twice(study: Write, tm
     time.sleep(3)  # workers outlive their driver by a moment and may still publish
     before = {p.name.split(".")[0] for p in run.glob("attempts/*.parquet")}
     assert 4 <= len(before) < 12
-    ended = Ended(start("run", file))
+    logged = 'checkpoint_s = 0\nloggers = ["tensorboard"]'
+    ended = cli("run", study(archs=6, epochs=3, engine="tune", execution=logged))
     assert ended.code == 0, ended.err
     after = rows(run)
+    curves = {p.name[-16:]: logged_scores(p) for p in (run / "logs").iterdir()}
+    assert set(curves) == set(after.index) - before
+    for trial_id, scores in curves.items():
+        curve = list(after.loc[trial_id, "curve_test_score"])
+        assert scores == {3 - k: pytest.approx(curve[2 - k]) for k in range(len(scores))}, "to the last epoch"
+        assert len(scores) == 3 - after.loc[trial_id, "resumed"]
     assert len(after) == 12
     assert after.index.is_unique
     launches = after["launch"].value_counts()

@@ -8,6 +8,7 @@ import pytest
 import spaces
 import workers
 from orchestrator import study as studies
+from orchestrator.estimate import multiply_adds, recipe_of
 from orchestrator.plan import order_of_work, plan, trial_of
 
 from .conftest import Write
@@ -50,12 +51,21 @@ def test_plan_rows_hold_what_analysis_needs(study: Write) -> None:
         assert json.loads(row["graph"])["cells"]
 
 
-def test_work_goes_architecture_by_architecture_in_shuffled_order(study: Write) -> None:
-    rows = order_of_work(plan(studies.load(str(study(archs=6)))).table)
-    archs = [row["arch"] for row in rows]
-    assert [archs[i] for i in range(0, 12, 2)] == [archs[i] for i in range(1, 12, 2)]
-    assert len(set(archs)) == 6
-    assert rows == order_of_work(plan(studies.load(str(study(archs=6)))).table)
+def test_work_goes_architecture_by_architecture_in_an_order_that_stays(study: Write) -> None:
+    """All tasks and seeds of one before the next, none of the planned order left, the same in a larger study."""
+
+    def order(archs: int) -> list[str]:
+        table = plan(studies.load(str(study(archs=archs, seeds=(1, 2))))).table
+        rows = order_of_work(table)
+        found = [row["arch"] for row in rows]
+        assert found == [arch for arch in dict.fromkeys(found) for _ in range(4)]
+        assert rows == order_of_work(table.take(list(range(len(rows)))[::-1]))
+        assert list(dict.fromkeys(found)) != list(dict.fromkeys(table["arch"].to_pylist()))
+        return list(dict.fromkeys(found))
+
+    few = order(8)
+    assert len(few) == 8
+    assert [arch for arch in order(12) if arch in few] == few
 
 
 def test_the_papers_cifar_study_needs_no_data() -> None:
@@ -69,6 +79,24 @@ def test_the_papers_cifar_study_needs_no_data() -> None:
     sweep = imagenet.sweeps[0]
     few = sweep.model_copy(update={"architectures": sweep.architectures.model_copy(update={"sample": 5})})
     assert plan(imagenet.model_copy(update={"sweeps": (few,)})).table.num_rows == 5 * 4
+
+
+def test_a_study_of_cityscapes_is_planned_without_data_and_its_large_test_images_are_reckoned_with() -> None:
+    text = """
+    name = "city"
+    [[sweeps]]
+    space = "darts"
+    architectures = { sample = 1 }
+    dataset = "cityscapes"
+    tasks = ["seg", "jig"]
+    recipe = "unnas_search"
+    """
+    rows = {row["task"]: row for row in plan(studies.parse(text, "city")).table.to_pylist()}
+    macs, recipe = rows["seg"]["macs"], recipe_of(rows["seg"])
+    assert multiply_adds(rows["seg"], recipe) == pytest.approx(
+        400 * macs * (3 * 2975 + 500 * (1025 * 2049) / 321**2), rel=1e-9
+    )
+    assert multiply_adds(rows["jig"], recipe) == 400 * rows["jig"]["macs"] * (3 * 2975 + 500)
 
 
 def test_a_malformed_architecture_is_named(study: Write, tmp_path: Path) -> None:

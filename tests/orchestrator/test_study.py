@@ -36,11 +36,21 @@ def test_every_preset_is_a_study_of_its_name(name: str) -> None:
 
 
 def test_the_unnas_presets_draw_the_papers_samples() -> None:
-    for name in ("unnas-cifar10", "unnas-imagenet"):
+    for name in ("unnas-cifar10", "unnas-imagenet", "unnas-across"):
         for sweep in studies.load(name).sweeps:
             assert sweep.architectures.sample == 500
             assert sweep.architectures.min_params == {"darts": 684858, "nasbench101": 0}[sweep.space]
             assert sweep.tasks == ("cls", "rot", "col", "jig")
+
+
+def test_presets_that_span_datasets_train_the_same_architectures_on_each() -> None:
+    for name in ("unnas-across", "small-across"):
+        asked: dict[tuple[str, str], object] = {}
+        for sweep in studies.load(name).sweeps:
+            asked[sweep.space, sweep.dataset.name] = sweep.architectures.model_copy(update={"min_params": 0})
+        assert len({dataset for _, dataset in asked}) == 2
+        for space in ("darts", "nasbench101"):
+            assert len({str(archs) for (s, _), archs in asked.items() if s == space}) == 1
 
 
 @pytest.mark.parametrize(
@@ -54,6 +64,8 @@ def test_the_unnas_presets_draw_the_papers_samples() -> None:
         (('"rot"', '"rotate"'), "no task 'rotate'"),
         (('"demo"', '"quick"'), "no recipe 'quick'; have demo, nasbench201, unnas"),
         (('"demo"', '"unnas"'), "recipe 'unnas' has no setting for space=chain"),
+        (('"rot"', '"seg"'), r"sweeps\[0\]: task seg needs a label map for every image, and photos has none"),
+        (('"photos"', '"camvid"'), r"sweeps\[0\]: task cls needs images with classes, and those of camvid have none"),
         (("sample = 3", "sample = 0"), r"sweeps\[0\]\.architectures\.sample: .*given: 0"),
         (("sample = 3", 'sample = "3"'), r"valid integer.*given: '3'"),
         (("sample = 3", "seed = 3"), "give exactly one of sample, file, list; given: none"),

@@ -9,7 +9,6 @@ import torch
 import spaces
 import workers
 from tests.workers.replayed import tape
-from workers import tasks
 from workers.captured import Captured, Recorder, cuda_graph
 from workers.train import Images, Training, evaluate, train_epoch
 from workers.training import _prepare
@@ -40,7 +39,7 @@ def epochs(t: Training, count: int = 2) -> list[float]:
     return [float(v) for epoch in range(count) for v in (train_epoch(t, epoch), *evaluate(t))]
 
 
-@pytest.mark.parametrize("task", tasks.names())
+@pytest.mark.parametrize("task", ["cls", "rot", "col", "jig"])
 @pytest.mark.parametrize("space", spaces.names())
 def test_replayed_steps_train_like_eager_ones(space: str, task: str, cache: Path) -> None:
     """Other images in every step, another learning rate in every epoch, a test split whose last batch is smaller."""
@@ -90,7 +89,7 @@ def test_a_row_says_how_its_steps_were_made(cache: Path) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
-@pytest.mark.parametrize("task", tasks.names())
+@pytest.mark.parametrize("task", ["cls", "rot", "col", "jig"])
 @pytest.mark.parametrize("space", spaces.names())
 def test_cuda_graphs_train_like_eager_steps(space: str, task: str, cache: Path) -> None:
     """In fp32 over few steps of a small network; kernels that add in any order leave a rounding."""

@@ -152,14 +152,14 @@ def test_one_class_is_too_few_and_a_class_of_one_image_cannot_be_divided(tmp_pat
 
 def test_grey_images_are_not_coloured(flowers: Path, tmp_path: Path) -> None:
     own, _ = datasets.describe("flowers", source(), flowers, tmp_path / "cache")
-    tasks.check("col", own)
+    assert tasks.get("col").objection(own) is None
     for file in flowers.rglob("*.png"):
         Image.open(file).convert("L").save(file)
     for size in (16, 72):
         grey, _ = datasets.describe("flowers", source(size=size), flowers, tmp_path / "cache")
-        tasks.check("cls", grey)
-        with pytest.raises(ValueError, match="col on dataset flowers: its images are grey"):
-            tasks.check("col", grey)
+        assert tasks.get("cls").objection(grey) is None
+        with pytest.raises(LookupError, match="col needs images with colours, and those of flowers are grey"):
+            trial(grey, "flowers-0", "col")
 
 
 def trial(own: Own, dataset_id: str, task: str) -> workers.Trial:

@@ -130,7 +130,7 @@ def squares(task: str, images: list[np.ndarray], draws: dict, dtype: torch.dtype
     sizes = torch.tensor([image.shape[:2] for image in images])
     how = tasks.get(task).cuts(sizes, draws, DATASET)
     side = tasks.get(task).side(DATASET)
-    return torch.stack([cut(image, h, side, dtype) for image, h in zip(images, how.tolist(), strict=True)])
+    return torch.stack([cut(image, h, (side, side), dtype) for image, h in zip(images, how.tolist(), strict=True)])
 
 
 @pytest.mark.parametrize("train", [True, False], ids=["train", "test"])
@@ -195,7 +195,7 @@ def test_a_stored_image_gives_the_jigsaw_what_the_original_gives(images: list[np
 @pytest.mark.parametrize("size", [(1, 1), (3000, 40), (1, 90), (224, 224)])
 def test_odd_sizes_are_cut(size: tuple[int, int], tmp_path: Path) -> None:
     image = np.full((size[1], size[0], 3), 77, np.uint8)
-    for task in tasks.names():
+    for task in ("cls", "rot", "col", "jig"):
         for train in (True, False):
             draws = tasks.get(task).draw(1, DATASET, torch.Generator().manual_seed(1), train)
             assert (squares(task, [image], draws, torch.uint8) == 77).all()

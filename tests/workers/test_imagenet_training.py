@@ -130,4 +130,4 @@ def test_a_part_holds_the_squares_of_its_images(mode: str, root: Path, cache: Pa
         (how,) = task.cuts(
             torch.tensor([image.shape[:2]]), {name: v[place : place + 1] for name, v in draws.items()}, dataset
         ).tolist()
-        assert torch.equal(part["pixels"][place], cut(image, how, 224, part["pixels"].dtype))
+        assert torch.equal(part["pixels"][place], cut(image, how, (224, 224), part["pixels"].dtype))

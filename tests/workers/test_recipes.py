@@ -7,15 +7,15 @@ import torch
 
 import spaces
 import workers
-from workers import tasks
-from workers.recipes import names
+from workers import datasets, tasks
+from workers.recipes import names, unnas_search
 from workers.recipes.unnas import cells
 from workers.train import learning_rate
 
 
 def test_the_paper_has_sixteen_settings() -> None:
     assert len(cells()) == len(set(cells())) == 16
-    assert {c[2] for c in cells()} == set(tasks.names())
+    assert {c[2] for c in cells()} == {"cls", "rot", "col", "jig"}
 
 
 @pytest.mark.parametrize(("space", "dataset", "task"), cells())
@@ -31,14 +31,37 @@ def test_precise_bn_is_off_in_one_space_of_imagenet_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("space", "dataset", "task"), list(itertools.product(spaces.names(), ("photos", "cifar10"), tasks.names()))
+    ("space", "dataset", "task"), list(itertools.product(spaces.names(), ("photos", "camvid"), tasks.names()))
 )
 def test_every_space_and_task_has_a_demo(space: str, dataset: str, task: str) -> None:
-    assert workers.recipe("demo", space=space, dataset=dataset, task=task).epochs <= 10
+    if tasks.get(task).objection(datasets.get(dataset)) is None:
+        assert workers.recipe("demo", space=space, dataset=dataset, task=task).epochs <= 10
+
+
+def test_searches_scale_the_rate_with_the_batch_and_seg_has_an_aspp_of_its_own() -> None:
+    for space, dataset, task in unnas_search.cells():
+        r = workers.recipe("unnas_search", space=space, dataset=dataset, task=task)
+        assert r.lr / r.batch == pytest.approx(0.1 / (32 if dataset == "cityscapes" else 64))
+        assert (r.width, r.nesterov, r.precise_bn, r.of_seg) == (16, False, 0, {})
+    assert workers.recipe("unnas_eval", space="darts", dataset="cityscapes", task="seg").of_seg == {
+        "aspp": 256, "rates": (6, 12, 18), "crop": 769, "scaled": 1024
+    }  # fmt: skip
+
+
+def test_settings_of_segmentation_are_read_back_and_belong_to_it_alone() -> None:
+    r = workers.recipe("unnas_eval", space="darts", dataset="cityscapes", task="seg")
+    assert workers.Recipe.read(r.name, r.json_text) == r
+    assert r.replace(rates=[6, 12]).rates == (6, 12)
+    assert r.replace(rates=[6, 12]).id != r.id
+    where = {"space": "chain", "arch": "c3", "recipe": r}
+    assert workers.Trial(**where, dataset="camvid", task="seg").asked.side(datasets.get("camvid")) == 769
+    assert workers.Trial.model_validate_json(workers.Trial(**where, dataset="camvid", task="seg").model_dump_json())
+    with pytest.raises(LookupError, match="aspp, rates, crop, scaled are for task seg alone"):
+        workers.Trial(**where, dataset="camvid", task="rot")
 
 
 def test_unknown_family_and_unknown_setting_say_what_there_is() -> None:
-    with pytest.raises(LookupError, match="demo, nasbench201, unnas"):
+    with pytest.raises(LookupError, match="demo, nasbench201, unnas, unnas_eval, unnas_search"):
         workers.recipe("fast", space="darts", dataset="cifar10", task="cls")
     with pytest.raises(LookupError, match=r"darts or nasbench101 on cifar10 or imagenet"):
         workers.recipe("unnas", space="chain", dataset="cifar10", task="cls")
@@ -46,7 +69,7 @@ def test_unknown_family_and_unknown_setting_say_what_there_is() -> None:
         LookupError, match=r"nasbench201 on cifar10_valid or cifar10 or cifar100 or imagenet16_120 with cls"
     ):
         workers.recipe("nasbench201", space="nasbench201", dataset="photos", task="cls")
-    assert names() == ["demo", "nasbench201", "unnas"]
+    assert names() == ["demo", "nasbench201", "unnas", "unnas_eval", "unnas_search"]
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", "cifar10_valid", "cifar100", "imagenet16_120"])
@@ -54,7 +77,7 @@ def test_nasbench201_trains_classification_as_the_benchmark_and_scales_by_the_ba
     r = workers.recipe("nasbench201", space="nasbench201", dataset=dataset, task="cls")
     assert (r.epochs, r.lr, r.batch, r.weight_decay, r.momentum) == (200, 0.1, 256, 5e-4, 0.9)
     assert (r.nesterov, r.precise_bn, r.width, r.depth) == (True, 0, 16, 5)
-    for task in tasks.names():
+    for task in ("rot", "col", "jig"):
         other = workers.recipe("nasbench201", space="nasbench201", dataset=dataset, task=task)
         assert other.lr / other.batch == r.lr / r.batch
 

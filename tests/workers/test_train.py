@@ -9,7 +9,7 @@ import torch
 
 import spaces
 import workers
-from workers import checkpoint, tasks
+from workers import checkpoint
 from workers.train import Training, precise_bn
 from workers.training import _prepare
 
@@ -54,7 +54,7 @@ def training(t: workers.Trial, cache: Path) -> Training:
     return _prepare(full, torch.device("cpu"), None, cache)
 
 
-@pytest.mark.parametrize("task", tasks.names())
+@pytest.mark.parametrize("task", ["cls", "rot", "col", "jig"])
 def test_every_architecture_sees_the_same_batches(task: str, cache: Path) -> None:
     one, other = (training(small(task, space), cache) for space in ("chain", "nasbench101"))
     pairs = zip(one.batches("train", 3, 2), other.batches("train", 3, 2), strict=True)
@@ -63,7 +63,7 @@ def test_every_architecture_sees_the_same_batches(task: str, cache: Path) -> Non
     assert all(torch.equal(x, u) and torch.equal(y, v) for (x, y), (u, v) in pairs)
 
 
-@pytest.mark.parametrize("task", tasks.names())
+@pytest.mark.parametrize("task", ["cls", "rot", "col", "jig"])
 def test_batches_change_with_epoch_and_seed(task: str, cache: Path) -> None:
     t = training(small(task), cache)
     seeded = training(small(task).model_copy(update={"seed": 2}), cache)
@@ -118,7 +118,7 @@ def test_a_training_learns_and_repeats_bit_for_bit(cache: Path) -> None:
     assert science(workers.run(t, cache_dir=cache)) == science(row)
 
 
-@pytest.mark.parametrize("task", tasks.names())
+@pytest.mark.parametrize("task", ["cls", "rot", "col", "jig"])
 @pytest.mark.parametrize("space", spaces.names())
 def test_a_training_stopped_after_any_epoch_ends_in_the_same_row(
     space: str, task: str, cache: Path, tmp_path: Path
@@ -209,7 +209,7 @@ def test_bf16_is_another_experiment_and_tf32_needs_cuda(cache: Path) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
-@pytest.mark.parametrize("task", tasks.names())
+@pytest.mark.parametrize("task", ["cls", "rot", "col", "jig"])
 def test_a_gpu_sees_the_batches_of_the_cpu(task: str, cache: Path) -> None:
     t = small(task)
     full = t.model_copy(update={"dataset_id": workers.datasets.identify("photos")})

@@ -16,7 +16,7 @@ import spaces
 from workers.datasets import _arrays
 from workers.datasets._arrays import Arrays, Split, Where, cache_folder, path_of
 from workers.datasets._choice import SIDES, UNREAD, Choice
-from workers.datasets._dataset import Dataset, Jigsaw, Pixels, Varied
+from workers.datasets._dataset import IGNORED, OUTSIDE, Dataset, Jigsaw, LabelMap, Maps, Pixels, Varied
 
 if TYPE_CHECKING:
     from workers.datasets._own import Own
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from workers.datasets._sources import Source
 
 __all__ = [
+    "IGNORED",
+    "OUTSIDE",
     "SIDES",
     "Arrays",
     "Choice",
     "Dataset",
     "Jigsaw",
+    "LabelMap",
+    "Maps",
     "Own",
     "Photographs",
     "Pixels",
@@ -181,6 +185,5 @@ def is_read(name: str, dataset_id: str) -> bool:
 def _check(dataset: Dataset, choice: Choice | None) -> None:
     if choice not in (None, Choice()):
         raise ValueError(
-            f"{dataset.name} has no mode, fraction, short_side or skip_broken: they belong to images of many sizes "
-            "(imagenet)"
+            f"{dataset.name} has no mode, fraction, short_side or skip_broken: they belong to images of many sizes"
         )

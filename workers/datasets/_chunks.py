@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from workers.datasets._arrays import publish
-from workers.datasets._dataset import Pixels, SplitName
-from workers.datasets._decoding import BrokenImageError, decoded
+from workers.datasets._dataset import LabelMap, Maps, Pixels, SplitName
+from workers.datasets._decoding import BrokenImageError, decoded, decoded_map
 from workers.datasets._listing import Entry
 from workers.datasets._parquet import Rows
 
@@ -50,22 +50,29 @@ class Plan:
     split: SplitName
     keep: Keep
     short_side: int
+    maps: Maps | None = None
 
     @property
     def key(self) -> str:
         """The chunk's name: 32 hex digits."""
         about = f"{self.root}\n{self.keep} {self.short_side if self.keep == 'pixels' else ''}\n"
+        if self.maps is not None:
+            about += f"{self.maps.values}\n"
         lines = about + "".join(f"{e.name} {e.stamp}\n" for e in self.entries)
         return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def plans(
-    root: Path, splits: Sequence[tuple[SplitName, Sequence[Entry]]], keep: Keep, short_side: int
+    root: Path,
+    splits: Sequence[tuple[SplitName, Sequence[Entry]]],
+    keep: Keep,
+    short_side: int,
+    maps: Maps | None = None,
 ) -> Iterator[Plan]:
     """Chunk after chunk, the splits one after the other."""
     for split, entries in splits:
         for first in range(0, len(entries), COUNT):
-            yield Plan(root, entries[first : first + COUNT], split, keep, short_side)
+            yield Plan(root, entries[first : first + COUNT], split, keep, short_side, maps)
 
 
 def encoded(root: Path, entry: Entry, split: SplitName, rows: Rows) -> bytes:
@@ -78,12 +85,26 @@ def encoded(root: Path, entry: Entry, split: SplitName, rows: Rows) -> bytes:
         raise BrokenImageError(f"cannot be read: {error}") from error
 
 
-def kept(root: Path, entry: Entry, split: SplitName, rows: Rows, short_side: int) -> tuple[bytes, Pixels]:
-    """The bytes of an image and its pixels, shrunk; BrokenImageError where there are none."""
-    from workers.cuts import shrunk  # imports torch
+def kept(plan: Plan, entry: Entry, rows: Rows) -> tuple[bytes, Pixels, LabelMap | None]:
+    """The bytes of an image, its pixels and its label map, shrunk; BrokenImageError where there are none."""
+    from workers.cuts import shrunk, shrunk_map  # imports torch
 
-    data = encoded(root, entry, split, rows)
-    return data, shrunk(decoded(data), short_side)
+    side = plan.short_side if plan.keep == "pixels" else 2**31
+    data = encoded(plan.root, entry, plan.split, rows)
+    pixels = decoded(data)
+    found = None
+    if plan.maps is not None:
+        found = shrunk_map(label_map(plan.root, entry.map or "", plan.maps, pixels.shape[:2]), side)
+    return data, shrunk(pixels, side), found
+
+
+def label_map(root: Path, file: str, maps: Maps, size: tuple[int, int]) -> LabelMap:
+    """The classes of an image's pixels as they lie in their file; BrokenImageError where they cannot be read."""
+    try:
+        data = (root / file).read_bytes()
+    except OSError as error:
+        raise BrokenImageError(f"its label map {file} cannot be read: {error}") from error
+    return decoded_map(data, file, maps, size)
 
 
 def make(plan: Plan, folder: Path) -> Chunk:
@@ -98,10 +119,12 @@ def make(plan: Plan, folder: Path) -> Chunk:
             height = width = 0
             content = b""
             try:
-                side = plan.short_side if plan.keep == "pixels" else 2**31
-                data, pixels = kept(plan.root, entry, plan.split, rows, side)
+                data, pixels, found_map = kept(plan, entry, rows)
                 height, width = pixels.shape[:2]
-                content = {"pixels": pixels.tobytes(), "bytes": data, "nothing": b""}[plan.keep]
+                if plan.keep == "pixels":
+                    content = pixels.tobytes() + (b"" if found_map is None else found_map.tobytes())
+                else:
+                    content = data if plan.keep == "bytes" else b""
             except BrokenImageError as error:
                 found.broken[entry.name] = str(error)
             found.heights.append(height)

@@ -1,18 +1,26 @@
 """What a dataset is: facts that plans and networks need, and a reader of its pixels."""
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from workers.datasets._listing import Listing
 
 SplitName = Literal["train", "test"]
 Images = npt.NDArray[np.uint8]  # (N, H, W, 3), RGB
 Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB
 Labels = npt.NDArray[np.int64]  # (N,)
+LabelMap = npt.NDArray[np.uint8]  # (H, W), the class of each pixel or IGNORED
+OUTSIDE = 254  # in a label map that is part of a batch: beyond the image
+IGNORED = 255  # in a label map: a pixel that counts for nothing, neither in training nor in tests
 SPLITS: tuple[SplitName, SplitName] = ("train", "test")
 
 
@@ -45,14 +53,38 @@ class Jigsaw:
 
 
 @dataclass(frozen=True)
+class Maps:
+    """A class for every pixel of an image, in an image file of its own with one channel of 8 bits."""
+
+    class_names: tuple[str, ...]
+    size: tuple[int, int]  # rows and columns of the published images
+    # The class of each value that may occur, or IGNORED; where there are several kinds of files, by the ends of their
+    # names, of which the first that fits counts.
+    values: tuple[tuple[str, tuple[tuple[int, int], ...]], ...]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes; those of pixels are 0 .. classes - 1."""
+        return len(self.class_names)
+
+
+@dataclass(frozen=True)
 class Varied:
     """Images of many sizes, of which networks see cuts: the constants of UnNAS's pipelines for them."""
 
     scaled: int  # what the shorter side becomes before tests and the jigsaw cut the image
     # Principal axes of the training pixels on the 0..1 scale, for the jitter of their colours: the deviation along
-    # each axis, and its part in R, G, B.
-    light: tuple[float, float, float]
-    axes: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+    # each axis, and its part in R, G, B.  Those of ImageNet, which UnNAS takes for all photographs.
+    light: tuple[float, float, float] = (0.2175, 0.0188, 0.0045)
+    axes: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]] = (
+        (-0.5675, -0.5808, -0.5836),
+        (0.7192, -0.0045, -0.6948),
+        (0.4009, -0.8140, 0.4203),
+    )
+    zoomed: bool = False  # training takes squares of images at random scales, not boxes of random area and shape
+    maps: Maps | None = None  # of a dataset whose pixels have classes
+    mark: str = "train"  # a pattern: what a folder of the dataset holds and no other folder does
+    listing: Callable[[Path], Listing] | None = None  # what lies in such a folder; None: laid out as ImageNet
 
 
 class Dataset(Protocol):
@@ -64,7 +96,7 @@ class Dataset(Protocol):
 
     @property
     def classes(self) -> int:
-        """Number of classes; labels are 0 .. classes - 1."""
+        """Number of classes; labels are 0 .. classes - 1.  0 where images have none (their pixels may)."""
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-from workers.datasets._dataset import Pixels
+from workers.datasets._dataset import LabelMap, Maps, Pixels
 from workers.datasets._parquet import FORMATS
 
 LARGEST = 100_000_000  # pixels: ten times the largest photograph of ImageNet, 300 MB
@@ -40,6 +40,30 @@ def decoded(data: bytes) -> Pixels:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BrokenImageError(f"{len(data):,} bytes cannot be decoded: {error}") from error
+
+
+def decoded_map(data: bytes, file: str, maps: Maps, size: tuple[int, int]) -> LabelMap:
+    """The class of each pixel of an image of `size` (rows, columns); BrokenImageError says what is wrong."""
+    end, values = next((pair for pair in maps.values if file.endswith(pair[0])), maps.values[0])
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if (image.height, image.width) != size:
+                right = f"its image has {size[1]}x{size[0]}"
+                raise BrokenImageError(f"its label map {file} has {image.width}x{image.height} pixels; {right}")
+            if image.mode not in ("L", "P"):
+                raise BrokenImageError(f"its label map {file} is {image.mode}; right is one channel of 8 bits")
+            found = np.array(image)
+    except BrokenImageError:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BrokenImageError(f"its label map {file}, {len(data):,} bytes, cannot be decoded: {error}") from error
+    table, known = np.zeros(256, np.uint8), np.zeros(256, bool)
+    for value, label in values:
+        table[value], known[value] = label, True
+    if not known[found].all():
+        strange = ", ".join(map(str, np.unique(found[~known[found]])[:5].tolist()))
+        raise BrokenImageError(f"its label map {file} holds {strange}, which no class of {end or 'such maps'} has")
+    return np.asarray(table[found])
 
 
 def _turned(image: Image.Image) -> bool:

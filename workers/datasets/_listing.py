@@ -1,4 +1,4 @@
-"""What lies in an ImageNet folder, before any image is opened.
+"""What lies in the folder of a varied dataset, before any image is opened.  In one like ImageNet's:
 
 train/<wnid>/*.JPEG   val/<wnid>/*.JPEG          the usual layout
 train/<wnid>/*.JPEG   val/ILSVRC2012_val_*.JPEG  as unpacked, with the devkit's ground truth beside it
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workers.datasets._dataset import SPLITS, Labels, SplitName
+from workers.datasets._dataset import SPLITS, Dataset, Images, Labels, SplitName
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 DEVKIT = ("ILSVRC2012_devkit_t12/data", "devkit/data", "data", ".")
@@ -22,14 +22,18 @@ TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _NUMBER = re.compile(r"_(\d{8})\.[A-Za-z]+$")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One image: a file below the root, or a row of a shard.  `stamp` changes when the bytes may have."""
+    """One image: a file below the root, or a row of a shard.  `stamp` changes when the bytes may have.
+
+    `map` is the file of its label map, where it has one.
+    """
 
     file: str
     row: int | None
     label: int
     stamp: str
+    map: str | None = None
     column: str = ""  # of a shard, that holds the image; "": the usual one
 
     @property
@@ -72,6 +76,44 @@ class Listing:
             entries.sort(key=lambda e: hashlib.sha256(f"fraction|{e.name}".encode("utf-8", "surrogateescape")).digest())
             chosen |= {e.name for e in entries[: max(1, round(fraction * len(entries)))]}
         return replace(self, train=[entry for entry in self.train if entry.name in chosen])
+
+
+def listing_of(dataset: Dataset, root: Path | None) -> Listing:
+    """The images of a varied dataset below `root/<name>` or `root`; FileNotFoundError where there are none, ValueError
+    where they are not laid out as they should be."""
+    if dataset.varied is None or dataset.varied.listing is None:
+        return find(root, dataset.name, dataset.classes)
+    if root is None:
+        raise FileNotFoundError(
+            f"{dataset.name} needs data_root: a folder that holds {dataset.name}/, or is that folder"
+        )
+    for folder in (root / dataset.name, root):
+        if next(folder.glob(dataset.varied.mark), None):
+            return dataset.varied.listing(folder)
+    raise FileNotFoundError(f"no {dataset.name} at {root} or {root / dataset.name}: no {dataset.varied.mark} there")
+
+
+class Listed:
+    """What such datasets have in common: their files are listed, and read image by image."""
+
+    def files(self: Dataset, root: Path | None) -> tuple[Path, ...]:
+        """Every image, label map or shard."""
+        listing = listing_of(self, root)
+        return tuple(listing.root / file for file in listing.files)
+
+    def read(self: Dataset, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
+        """Refused: images of many sizes are no one array."""
+        raise ValueError(f"{self.name} is read image by image; see workers.datasets.prepare")
+
+
+def entry(root: Path, image: str, label: int, files: dict[str, str], label_map: str | None = None) -> Entry:
+    """An image file below the root, and its label map; `files` gets their lines of the digest."""
+    stamp = []
+    for file in (image, label_map) if label_map else (image,):
+        about = (root / file).stat()
+        files[file] = str(about.st_size)
+        stamp.append(f"{about.st_size} {about.st_mtime_ns}")
+    return Entry(image, None, label, " ".join(stamp), label_map)
 
 
 def find(root: Path | None, name: str, classes: int) -> Listing:

@@ -27,7 +27,6 @@ from workers.datasets._listing import Entry, Listing
 from workers.datasets._parquet import Rows
 from workers.datasets._small import LARGEST_CIFAR
 from workers.datasets._sources import Rgb, Source
-from workers.datasets.imagenet import AXES, LIGHT
 
 RULE = 1  # raise it when the same files would be seen otherwise than before
 MEASURED = 1000  # training images whose pixels give the mean and deviation of a large dataset
@@ -64,7 +63,7 @@ class Own(BaseModel):
     @property
     def varied(self) -> Varied | None:
         """ImageNet's constants in proportion to the size; the axes of its colours stay ImageNet's."""
-        return None if self.size <= LARGEST_CIFAR else Varied(_scaled(self.size), LIGHT, AXES)
+        return None if self.size <= LARGEST_CIFAR else Varied(_scaled(self.size))
 
     @property
     def jigsaw(self) -> Jigsaw:

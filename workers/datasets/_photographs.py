@@ -24,9 +24,9 @@ from workers.datasets import _chunks
 from workers.datasets._arrays import lock, publish, writing
 from workers.datasets._choice import UNREAD, Choice
 from workers.datasets._chunks import Chunk, Keep, Plan
-from workers.datasets._dataset import SPLITS, Dataset, Labels, Pixels
+from workers.datasets._dataset import SPLITS, Dataset, LabelMap, Labels, Maps, Pixels
 from workers.datasets._decoding import BrokenImageError, decoded
-from workers.datasets._listing import Listing, find
+from workers.datasets._listing import Listing, listing_of
 from workers.datasets._own import Own
 from workers.datasets._rehearsal import Pace, rehearse
 
@@ -46,6 +46,7 @@ class Photographs:
     keep: Keep
     root: Path | None
     cache: Path
+    maps: Maps | None = None
     _maps: dict[int, npt.NDArray[np.uint8]] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -72,7 +73,7 @@ class Photographs:
             int(self._columns[name][number]) for name in ("height", "width", "chunk", "offset", "length")
         )
         if self.keep == "pixels":
-            return self._map(chunk)[offset : offset + length].reshape(height, width, 3)
+            return self._map(chunk)[offset : offset + 3 * height * width].reshape(height, width, 3)
         name = str(self.table.column("name")[number])
         if self.keep == "bytes":
             data = self._map(chunk)[offset : offset + length].tobytes()
@@ -90,6 +91,21 @@ class Photographs:
                 f"and was {width}x{height}"
             )
         return found
+
+    def label_map(self, number: int) -> LabelMap:
+        """The classes of an image's pixels (H, W); ValueError where their file is not the same any more."""
+        height, width, chunk, offset, length = (
+            int(self._columns[name][number]) for name in ("height", "width", "chunk", "offset", "length")
+        )
+        if self.keep == "pixels":
+            return self._map(chunk)[offset + 3 * height * width : offset + length].reshape(height, width)
+        if self.maps is None or self.root is None:
+            raise FileNotFoundError("label maps in mode exact are read from their files: give data_root")
+        file = str(self.table.column("map")[number])
+        try:
+            return _chunks.label_map(self.root, file, self.maps, (height, width))
+        except BrokenImageError as error:
+            raise ValueError(f"{file} below {self.root} has changed since it was checked: {error}") from error
 
     def _map(self, chunk: int) -> npt.NDArray[np.uint8]:
         if chunk not in self._maps:
@@ -113,7 +129,8 @@ def identify(dataset: Dataset, root: Path | None, choice: Choice) -> str:
     try:
         listing = _listing(dataset, root)
     except FileNotFoundError:
-        begun = root is not None and any(next(root.glob(f"{place}train*"), None) for place in ("", f"{dataset.name}/"))
+        mark = f"{dataset.varied.mark if dataset.varied else 'train'}*"
+        begun = root is not None and any(next(root.glob(f"{place}{mark}"), None) for place in ("", f"{dataset.name}/"))
         if begun or dataset.published_id is None:
             raise
         return dataset.published_id if choice == Choice() else f"{dataset.name}-{choice.text}-{UNREAD}"
@@ -121,7 +138,7 @@ def identify(dataset: Dataset, root: Path | None, choice: Choice) -> str:
 
 
 def _listing(dataset: Dataset, root: Path | None) -> Listing:
-    return dataset.listing(root) if isinstance(dataset, Own) else find(root, dataset.name, dataset.classes)
+    return dataset.listing(root) if isinstance(dataset, Own) else listing_of(dataset, root)
 
 
 def _id(dataset: Dataset, listing: Listing, choice: Choice) -> str:
@@ -178,7 +195,8 @@ def _make(
         keep: Keep = "pixels"
     else:
         keep = "nothing" if part.train[0].row is None else "bytes"
-    plans = list(_chunks.plans(part.root, (("train", part.train), ("test", part.test)), keep, choice.short_side))
+    maps = dataset.varied.maps if dataset.varied else None
+    plans = list(_chunks.plans(part.root, (("train", part.train), ("test", part.test)), keep, choice.short_side, maps))
     chunks = _all(plans, folder, check, note)
     broken = {name: why for chunk in chunks for name, why in chunk.broken.items()}
     if broken:
@@ -240,7 +258,8 @@ def _write(file: Any, plans: list[Plan], chunks: list[Chunk], keep: Keep) -> Non
         "chunks": [chunk.key for chunk in chunks],
         "bytes": [sum(chunk.lengths) for chunk in chunks],
     }
-    schema = _SCHEMA.with_metadata({"archsweep": json.dumps(about)})
+    mapped = [("map", pa.string())] if plans[0].maps is not None else []
+    schema = pa.schema([*_SCHEMA, *mapped]).with_metadata({"archsweep": json.dumps(about)})
     with pa.ipc.new_file(file, schema) as writer:
         for split in SPLITS:
             columns = list(zip(*lines[split], strict=True)) or [()] * len(schema)
@@ -265,7 +284,8 @@ def _lines(number: int, plan: Plan, chunk: Chunk) -> Iterator[tuple[Any, ...]]:
     offset = 0
     for entry, height, width, length in zip(plan.entries, chunk.heights, chunk.widths, chunk.lengths, strict=True):
         if height:
-            yield entry.name, entry.label, height, width, number, offset, length
+            line = (entry.name, entry.label, height, width, number, offset, length)
+            yield line if plan.maps is None else (*line, entry.map)
         offset += length
 
 
@@ -285,12 +305,14 @@ def _open(dataset: Dataset, cache: Path, dataset_id: str, root: Path | None) -> 
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         log.warning("what was prepared in %s is damaged (%s)", path, error)
         return None
-    below = root if isinstance(dataset, Own) else _below(root, dataset.name)
-    return Stored(dataset_id, *(Photographs(part, chunks, keep, below, cache) for part in (train, test)))
+    below = root if isinstance(dataset, Own) else _below(root, dataset)
+    maps = dataset.varied.maps if dataset.varied else None
+    return Stored(dataset_id, *(Photographs(part, chunks, keep, below, cache, maps) for part in (train, test)))
 
 
-def _below(root: Path | None, name: str) -> Path | None:
+def _below(root: Path | None, dataset: Dataset) -> Path | None:
     """The folder that names are relative to, without a look at its contents."""
     if root is None:
         return None
-    return next((folder for folder in (root / name, root) if (folder / "train").is_dir()), root)
+    mark = dataset.varied.mark if dataset.varied else "train"
+    return next((folder for folder in (root / dataset.name, root) if next(folder.glob(mark), None)), root)

@@ -61,12 +61,11 @@ def rehearse(plans: Sequence[Plan], folder: Path, threads: int) -> Rehearsal:
 
 def _try(plan: Plan, place: int) -> int:
     """Decode an image; the bytes that would be kept of it."""
-    side = plan.short_side if plan.keep == "pixels" else 2**31
     try:
-        data, pixels = kept(plan.root, plan.entries[place], plan.split, Rows(), side)
+        data, pixels, found = kept(plan, plan.entries[place], Rows())
     except BrokenImageError:
         return 0
-    return {"pixels": pixels.size, "bytes": len(data), "nothing": 0}[plan.keep]
+    return {"pixels": pixels.size + (0 if found is None else found.size), "bytes": len(data), "nothing": 0}[plan.keep]
 
 
 class Pace:

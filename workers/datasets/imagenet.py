@@ -8,9 +8,7 @@ from workers.datasets._dataset import Dataset, Images, Jigsaw, Labels, SplitName
 from workers.datasets._listing import find
 
 _JIGSAW = Jigsaw(side=255, grid=3)
-LIGHT = (0.2175, 0.0188, 0.0045)
-AXES = ((-0.5675, -0.5808, -0.5836), (0.7192, -0.0045, -0.6948), (0.4009, -0.8140, 0.4203))
-_VARIED = Varied(scaled=256, light=LIGHT, axes=AXES)
+_VARIED = Varied(scaled=256)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -48,12 +48,28 @@ class Recipe(BaseModel):
         description="arithmetic of convolutions and matrix products. The studies' protocol is fp32: these "
         "networks amplify rounding about 100,000 times, so another precision is another experiment",
     )
+    # Of segmentation alone; None: as in UnNAS's searches.  A recipe without them has the identity that it had before
+    # there were any.
+    aspp: int | None = Field(None, ge=1, le=16_384, description="seg: channels of the ASPP; default 64")
+    rates: tuple[Annotated[int, Field(ge=1, le=1_000)], ...] | None = Field(
+        None, strict=False, min_length=1, max_length=16, description="seg: dilations of the ASPP; default [6]"
+    )
+    crop: int | None = Field(None, ge=17, le=16_384, description="seg: side of a training crop; default the dataset's")
+    scaled: int | None = Field(
+        None, ge=16, le=16_384, description="seg: training scales the shorter side to half to twice so many pixels"
+    )
     threads: int = Field(1, ge=1, le=1024, description="torch threads of a training on the CPU")
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The fields that are part of a trial's identity: all but the label."""
-        return self.model_dump(exclude={"name"})
+        """The fields that are part of a trial's identity: all but the label, and what is not set."""
+        return self.model_dump(exclude={"name"}, exclude_none=True)
+
+    @property
+    def of_seg(self) -> dict[str, Any]:
+        """What is set of segmentation."""
+        found = {"aspp": self.aspp, "rates": self.rates, "crop": self.crop, "scaled": self.scaled}
+        return {name: value for name, value in found.items() if value is not None}
 
     @property
     def json_text(self) -> str:

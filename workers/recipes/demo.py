@@ -9,40 +9,52 @@ import spaces
 from workers import tasks
 from workers.recipes._recipe import Recipe
 
-# space: (width, depth, epochs for cls, rot, col, jig).  Depth keeps both reductions of a darts network.
-_SIZES = {
-    "darts": (4, 3, (2, 1, 1, 2)),
-    "nasbench101": (8, 1, (4, 2, 2, 4)),
-    "nasbench201": (8, 1, (4, 2, 2, 4)),
-    "chain": (8, 3, (4, 2, 2, 4)),
+# space: (width, depth, epochs for cls, rot, col, jig, seg).  Depth keeps both reductions of a darts network.
+_SMALL = {
+    "darts": (4, 3, (2, 1, 1, 2, 2)),
+    "nasbench101": (8, 1, (4, 2, 2, 4, 4)),
+    "nasbench201": (8, 1, (4, 2, 2, 4, 4)),
+    "chain": (8, 3, (4, 2, 2, 4, 4)),
 }
-# (learning rate, training batch).  Small batches: so few images leave few steps.
-_STEPS = {"cls": (0.1, 32), "rot": (0.1, 16), "col": (0.1, 32), "jig": (0.01, 8)}
-_OTHER = (8, 1, (4, 2, 2, 4))  # for spaces of other distributions; tasks of theirs are trained as cls
-_DATASETS = ("photos", "cifar10")
-LIKE = {"small": "photos", "large": "photos"}
+# Of photographs, whose networks begin with the ImageNet stem.
+_LARGE = {
+    "darts": (16, 3, (4, 2, 2, 3, 6)),
+    "nasbench101": (16, 1, (6, 3, 3, 4, 8)),
+    "nasbench201": (16, 1, (6, 3, 3, 4, 8)),
+    "chain": (16, 2, (6, 3, 3, 4, 8)),
+}
+# task: (learning rate, training batch).  Small batches: so few images leave few steps.
+_STEPS = {"cls": (0.1, 32), "rot": (0.1, 16), "col": (0.1, 32), "jig": (0.01, 8), "seg": (0.05, 4)}
+_LARGE_STEPS = {"cls": (0.05, 8), "rot": (0.05, 4), "col": (0.05, 4), "jig": (0.01, 4), "seg": (0.05, 4)}
+_FOUR = ("cls", "rot", "col", "jig")
+_COVERED = {"photos": _FOUR, "cifar10": _FOUR, "camvid": ("seg", "rot", "col", "jig")}
+# What is added is trained as these: datasets by the kind of their images, spaces and tasks of other distributions.
+LIKE = {"small": "photos", "large": "camvid"}
+_LIKE_SPACE, _LIKE_TASK = "nasbench101", "cls"
 
 
 def cells() -> list[tuple[str, str, str]]:
-    """Every (space, dataset, task) with a demo recipe."""
-    return [(space, dataset, task) for space in _SIZES for dataset in _DATASETS for task in _STEPS]
+    """Every (space, dataset, task) with a demo recipe of its own."""
+    return [(space, dataset, task) for space in _SMALL for dataset, asked in _COVERED.items() for task in asked]
 
 
 def lookup(space: str, dataset: str, task: str) -> Recipe:
     """The demo recipe of a cell, whatever the dataset; LookupError where there is no such space or task."""
-    if (space not in _SIZES and space not in spaces.names()) or (task not in _STEPS and task not in tasks.names()):
+    if (space not in _SMALL and space not in spaces.names()) or (task not in _STEPS and task not in tasks.names()):
         raise LookupError(f"recipe 'demo': there is no space {space} or no task {task}")
-    width, depth, epochs = _SIZES.get(space, _OTHER)
-    task = task if task in _STEPS else "cls"
-    lr, batch = _STEPS[task]
+    large = dataset == LIKE["large"]
+    sizes, steps = (_LARGE, _LARGE_STEPS) if large else (_SMALL, _STEPS)
+    width, depth, epochs = sizes[space if space in sizes else _LIKE_SPACE]
+    known = task if task in steps else _LIKE_TASK
+    lr, batch = steps[known]
     return Recipe(
         name="demo",
-        epochs=epochs[list(_STEPS).index(task)],
+        epochs=epochs[list(steps).index(known)],
         lr=lr,
         batch=batch,
-        test_batch=100,
+        test_batch=1 if task == "seg" else 10 if large else 100,
         weight_decay=5e-4,
-        precise_bn=128,
+        precise_bn=32 if large else 128,
         width=width,
         depth=depth,
     )

@@ -4,18 +4,12 @@ The folder is the registry: a file that defines `TASK` is a task; installed dist
 `archsweep.tasks`. Nothing is imported before it is asked for.
 """
 
-from __future__ import annotations
-
 from functools import cache
-from typing import TYPE_CHECKING
 
 import spaces
 from workers.tasks._task import Task
 
-if TYPE_CHECKING:
-    from workers.datasets import Dataset
-
-__all__ = ["Task", "check", "get", "names", "registry"]
+__all__ = ["Task", "get", "names", "registry"]
 
 
 @cache
@@ -33,10 +27,3 @@ def get(name: str) -> Task:
     """The task of that name; LookupError naming what exists."""
     task: Task = registry().get(name)
     return task
-
-
-def check(name: str, dataset: Dataset) -> None:
-    """ValueError where a task makes no sense on a dataset: what its method `refuses`, if it has one, says."""
-    refuses = getattr(get(name), "refuses", None)
-    if refuses is not None and (reason := refuses(dataset)):
-        raise ValueError(f"task {name} on dataset {dataset.name}: {reason}")

@@ -22,6 +22,11 @@ def draw_sized(n: int, generator: Generator) -> dict[str, Tensor]:
     }
 
 
+def draw_zoomed(n: int, generator: Generator) -> dict[str, Tensor]:
+    """How far n images are scaled, `zoom` (n,) in -1..1, and the `place` (n, 2) of a crop of a given size, in 0..1."""
+    return {"zoom": 2 * torch.rand(n, generator=generator) - 1, **draw_place(n, generator)}
+
+
 def draw_place(n: int, generator: Generator) -> dict[str, Tensor]:
     """`place` (n, 2) of a crop of a given size, in 0..1."""
     return {"place": torch.rand(n, 2, generator=generator)}
@@ -60,16 +65,25 @@ def placed(sizes: Tensor, draws: dict[str, Tensor], shorter: int, side: int) -> 
     return _squares(sizes, scaled, torch.stack(_offset(draws["place"], rows, columns), dim=1))
 
 
+def zoomed(sizes: Tensor, draws: dict[str, Tensor], shorter: int, side: int) -> Tensor:
+    """A square anywhere in the image scaled to half to twice a shorter side, but never to less than the square."""
+    drawn = (shorter * torch.exp2(draws["zoom"].double())).clamp_min(side).floor()
+    scaled = _scaled(sizes, drawn)
+    rows, columns = (scaled - side).unbind(1)
+    return _squares(sizes, scaled, torch.stack(_offset(draws["place"], rows, columns), dim=1))
+
+
 def _offset(place: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
     """Whole offsets in 0 .. room - 1; as in the release the last one, `room`, never occurs."""
     return (place[:, 0].double() * rows).floor(), (place[:, 1].double() * columns).floor()
 
 
-def _scaled(sizes: Tensor, shorter: int) -> Tensor:
-    """(n, 2) rows and columns once the shorter side is `shorter`; the longer is rounded down."""
+def _scaled(sizes: Tensor, shorter: int | Tensor) -> Tensor:
+    """(n, 2) rows and columns once the shorter side is `shorter`, one number or (n,); the longer is rounded down."""
     height, width = sizes.double().unbind(1)
-    rows = torch.where(width < height, (height / width * shorter).floor(), float(shorter))
-    columns = torch.where(width < height, float(shorter), (width / height * shorter).floor())
+    short = torch.as_tensor(shorter, dtype=torch.float64)
+    rows = torch.where(width < height, (height / width * short).floor(), short)
+    columns = torch.where(width < height, short, (width / height * short).floor())
     return torch.stack([rows, columns], dim=1)
 
 

@@ -11,7 +11,7 @@ class Pooled(nn.Module):
     def __init__(self, trunk: nn.Module, classes: int) -> None:
         super().__init__()
         self.trunk = trunk
-        self.head = nn.Linear(_channels(trunk), classes)
+        self.head = nn.Linear(channels_of(trunk), classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores of the classes."""
@@ -28,7 +28,7 @@ class Tiled(nn.Module):
     def __init__(self, trunk: nn.Module, tiles: int, classes: int) -> None:
         super().__init__()
         self.trunk = trunk
-        self.head = nn.Linear(tiles * _channels(trunk), classes)
+        self.head = nn.Linear(tiles * channels_of(trunk), classes)
 
     def forward(self, tiles: Tensor) -> Tensor:
         """Scores of the permutations."""
@@ -38,12 +38,12 @@ class Tiled(nn.Module):
 
 
 class Dense(nn.Module):
-    """A 1x1 convolution with bias, upsampled to the input: (B, c, H, W) -> (B, classes, H, W)."""
+    """A head at every place of the trunk's map, upsampled to the input: (B, c, H, W) -> (B, classes, H, W)."""
 
-    def __init__(self, trunk: nn.Module, classes: int) -> None:
+    def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.trunk = trunk
-        self.head = nn.Conv2d(_channels(trunk), classes, kernel_size=1)
+        self.head = head
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores of the classes at every pixel; corners of the maps lie on corners of the images."""
@@ -55,7 +55,15 @@ class Dense(nn.Module):
         return scores
 
 
-def _channels(trunk: nn.Module) -> int:
+def dense(net: nn.Module) -> Dense:
+    """The network itself; TypeError where it gives no scores before upsampling."""
+    if not isinstance(net, Dense):
+        raise TypeError(f"this task trains networks of its own making, not a {type(net).__name__}")
+    return net
+
+
+def channels_of(trunk: nn.Module) -> int:
+    """Channels of a trunk's last map."""
     channels = trunk.out_channels
     if not isinstance(channels, int):
         raise ValueError(f"a trunk's out_channels is {channels!r}; right is the number of its last channels")

@@ -38,28 +38,34 @@ class _SlicedCrossEntropy(torch.autograd.Function):
     """Loss and gradient in one pass over the slices; the gradient waits for the backward pass."""
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, target: Tensor) -> Tensor:
+    def forward(ctx: Any, scores: Tensor, target: Tensor, ignored: int | None) -> Tensor:
+        # On the device, so that nobody waits for it; without a pixel that counts the loss is 0.
+        count = target.numel() if ignored is None else (target != ignored).sum().clamp_min(1)
+        left_out = -100 if ignored is None else ignored
         total = scores.new_zeros((), dtype=torch.float32)
         gradient = torch.empty_like(scores)
         for part in _slices(scores, target):
             with torch.enable_grad():
                 coarse = scores[part].detach().requires_grad_()
-                loss = F.cross_entropy(_by_pixel(coarse, target[part]), target[part].flatten(), reduction="sum")
-                loss = loss / target.numel()
+                fine = _by_pixel(coarse, target[part])
+                loss = F.cross_entropy(fine, target[part].flatten(), reduction="sum", ignore_index=left_out) / count
                 (gradient[part],) = torch.autograd.grad(loss, coarse)
             total += loss.detach()
         ctx.save_for_backward(gradient)
         return total
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * outer[0].to(gradient.dtype), None
+        return gradient * outer[0].to(gradient.dtype), None, None
 
 
-def cross_entropy(scores: Tensor, target: Tensor) -> Tensor:
-    """Mean cross-entropy of the upsampled scores (B, K, h, w) against classes (B, H, W), a scalar."""
-    loss: Tensor = _SlicedCrossEntropy.apply(scores, target)
+def cross_entropy(scores: Tensor, target: Tensor, ignored: int | None = None) -> Tensor:
+    """Mean cross-entropy of the upsampled scores (B, K, h, w) against classes (B, H, W), a scalar.
+
+    Over all pixels but those whose class is `ignored`.
+    """
+    loss: Tensor = _SlicedCrossEntropy.apply(scores, target, ignored)
     return loss
 
 
@@ -69,3 +75,19 @@ def correct(scores: Tensor, target: Tensor) -> Tensor:
     for part in _slices(scores, target):
         total += (_by_pixel(scores[part], target[part]).argmax(1) == target[part].flatten()).sum()
     return total
+
+
+def confusion(scores: Tensor, target: Tensor, ignored: int) -> Tensor:
+    """How many pixels of each class (row) were taken for each class (column): int64 (K, K).
+
+    Of the upsampled scores (B, K, h, w) the highest; pixels whose class (B, H, W) is `ignored` are not counted.
+    """
+    classes = scores.shape[1]
+    # The last counter takes what is ignored.  `bincount` would ask a GPU for the largest value and wait for it, so no
+    # step could be recorded; the same is true of the libraries that count by it.
+    counts = torch.zeros(classes**2 + 1, dtype=torch.int64, device=scores.device)
+    for part in _slices(scores, target):
+        taken, true = _by_pixel(scores[part], target[part]).argmax(1), target[part].flatten()
+        at = torch.where(true == ignored, classes**2, true * classes + taken)
+        counts.scatter_add_(0, at, torch.ones_like(at))
+    return counts[:-1].view(classes, classes)

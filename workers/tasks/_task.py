@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # the protocol alone needs no torch: reading a run's status s
 
     from spaces import Cost
     from workers.datasets import Dataset
+    from workers.recipes import Recipe
 
 
 class Task(Protocol):
@@ -23,7 +24,7 @@ class Task(Protocol):
 
     @property
     def metric(self) -> str:
-        """What `correct` counts, as rows spell it: `top1`."""
+        """What the score is, as rows spell it: `top1`, `miou`."""
 
     @property
     def in_channels(self) -> int:
@@ -33,11 +34,28 @@ class Task(Protocol):
     def views(self) -> int:
         """Elements of the network's batch that one image becomes: 4 turns for rot, else 1."""
 
+    @property
+    def dense(self) -> bool:
+        """Whether the task is about label maps: `batch` gets those as labels, and the trunk keeps a finer map."""
+
+    def objection(self, dataset: Dataset) -> str | None:
+        """Why the task cannot be asked of a dataset; None where it can."""
+
+    def configured(self, recipe: Recipe) -> Task:
+        """The task as a recipe wants it; LookupError where the recipe has settings that are not for this task."""
+
     def classes(self, dataset: Dataset) -> int:
         """K, the number of classes to tell apart."""
 
     def side(self, dataset: Dataset) -> int:
-        """Side of the square images that `batch` takes, in pixels."""
+        """Side of the square images that `batch` takes, in pixels; of label maps, in training."""
+
+    def frame(self, sizes: Tensor, dataset: Dataset) -> tuple[int, int]:
+        """Rows and columns of the images that `batch` takes of a varied test split, whose images have these sizes
+        (N, 2)."""
+
+    def test_work(self, dataset: Dataset) -> float:
+        """Work of a test image, in units of a training image's (without its backward pass)."""
 
     def element(self, dataset: Dataset) -> tuple[int, ...]:
         """Shape of one element of the network's batch, without the batch dimension."""
@@ -60,7 +78,7 @@ class Task(Protocol):
     ) -> tuple[Tensor, Tensor]:
         """uint8 (B, H, W, 3) and labels (B,) on any device -> float32 inputs and int64 targets there.
 
-        Images of a varied dataset come as cut, also as float32 in 0..255.
+        Images of a varied dataset come as cut, also as float32 in 0..255; of a dense task labels are uint8 (B, H, W).
         What an image becomes depends on it and its draws alone, never on its neighbours in the batch.
         """
 
@@ -76,8 +94,17 @@ class Task(Protocol):
     def loss(self, out: Tensor, target: Tensor) -> Tensor:
         """What training minimises: a scalar, the mean over targets."""
 
+    def tally(self, dataset: Dataset) -> tuple[int, ...]:
+        """Shape of what `correct` counts: () where that is one number."""
+
     def correct(self, out: Tensor, target: Tensor) -> Tensor:
-        """How many of `target.numel()` targets are met: an int64 scalar on the device."""
+        """What the score is made of, counted over a batch: int64 on the device, to be added up.
+
+        One number: how many of `target.numel()` targets are met.
+        """
+
+    def score(self, counted: Tensor, targets: int) -> float:
+        """The score in [0, 1] of what was counted over so many targets of a whole split."""
 
     def training_loss(self, net: nn.Module, inputs: Tensor, target: Tensor) -> Tensor:
         """`loss(net(inputs), target)`, to rounding, in the way that takes least time and memory."""

@@ -1,7 +1,12 @@
 """The loss and the count that all tasks with one right class a target share."""
 
+from typing import Self
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from workers.datasets import Dataset
+from workers.recipes import Recipe
 
 
 class Top1:
@@ -9,6 +14,34 @@ class Top1:
 
     metric: str = "top1"
     views: int = 1
+    dense: bool = False
+
+    def objection(self, dataset: Dataset) -> str | None:
+        """None: it can be asked of any images."""
+        return None
+
+    def configured(self, recipe: Recipe) -> Self:
+        """The task itself; LookupError where the recipe has settings of segmentation."""
+        if recipe.of_seg:
+            raise LookupError(f"recipe settings {', '.join(recipe.of_seg)} are for task seg alone")
+        return self
+
+    def frame(self, sizes: Tensor, dataset: Dataset) -> tuple[int, int]:
+        """A square as in training."""
+        side = self.side(dataset)
+        return side, side
+
+    def side(self, dataset: Dataset) -> int:
+        """The native side."""
+        return dataset.size
+
+    def test_work(self, dataset: Dataset) -> float:
+        """As much as a training image."""
+        return 1.0
+
+    def tally(self, dataset: Dataset) -> tuple[int, ...]:
+        """One number."""
+        return ()
 
     def loss(self, out: Tensor, target: Tensor) -> Tensor:
         """Mean cross-entropy over all targets."""
@@ -17,6 +50,10 @@ class Top1:
     def correct(self, out: Tensor, target: Tensor) -> Tensor:
         """Number of targets whose class has the highest score."""
         return (out.argmax(dim=1) == target).sum()
+
+    def score(self, counted: Tensor, targets: int) -> float:
+        """Top-1."""
+        return float(counted.item() / targets)
 
     def training_loss(self, net: nn.Module, inputs: Tensor, target: Tensor) -> Tensor:
         """The loss of the network's outputs."""

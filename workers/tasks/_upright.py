@@ -3,7 +3,6 @@
 from torch import Generator, Tensor
 
 from workers.datasets import Dataset
-from workers.tasks._cuts import draw_sized
 from workers.tasks._images import augmented, draw_crop, draw_flip
 from workers.tasks._photographs import developed, draw_light
 from workers.tasks._sized import Sized
@@ -12,27 +11,23 @@ from workers.tasks._sized import Sized
 class Upright(Sized):
     """Whole images at the dataset's native side, mirrored and cropped in training (UnNAS's pipelines).
 
-    Small images are padded and cropped; of varied ones a crop of any size is resized, and their light is changed.
+    Small images are padded and cropped; varied ones are cut and resized, and their light is changed.
     """
 
     in_channels: int = 3
-
-    def side(self, dataset: Dataset) -> int:
-        """The native side."""
-        return dataset.size
 
     def element(self, dataset: Dataset) -> tuple[int, ...]:
         """One image, turned or not."""
         return (3, dataset.size, dataset.size)
 
     def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
-        """`flip` (n,) and `crop` (n, 2), or those of a sized crop and `light` (n, 3); nothing at test time."""
+        """`flip` (n,) and `crop` (n, 2), or those of a cut and `light` (n, 3); nothing at test time."""
         if not train:
             return {}
         flip = {"flip": draw_flip(n, generator)}
         if dataset.varied is None:
             return {**flip, "crop": draw_crop(n, generator)}
-        return {**flip, **draw_sized(n, generator), "light": draw_light(n, generator)}
+        return {**flip, **self.draw_cut(n, dataset, generator), "light": draw_light(n, generator)}
 
     def upright(self, images: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
         """(B, S, S, 3) -> float32 (B, 3, S, S), augmented."""

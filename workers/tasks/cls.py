@@ -18,6 +18,10 @@ class Classification(Upright):
 
     name: str = "cls"
 
+    def objection(self, dataset: Dataset) -> str | None:
+        """Images must have classes."""
+        return None if dataset.classes else f"task cls needs images with classes, and those of {dataset.name} have none"
+
     def classes(self, dataset: Dataset) -> int:
         """The dataset's own."""
         return dataset.classes

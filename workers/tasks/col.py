@@ -7,8 +7,7 @@ from torch import Generator, Tensor, nn
 
 from spaces import Cost
 from workers.datasets import Dataset
-from workers.tasks._cuts import draw_sized
-from workers.tasks._heads import Dense
+from workers.tasks._heads import Dense, channels_of, dense
 from workers.tasks._images import check, draw_flip, mirrored
 from workers.tasks._lab import CLASSES, of_colours, packed
 from workers.tasks._sized import Sized
@@ -31,24 +30,21 @@ class Colorization(Sized):
         """The colour classes."""
         return CLASSES
 
-    def side(self, dataset: Dataset) -> int:
-        """The native side."""
-        return dataset.size
-
     def element(self, dataset: Dataset) -> tuple[int, ...]:
         """One lightness map."""
         return (1, dataset.size, dataset.size)
 
-    def refuses(self, dataset: Dataset) -> str | None:
-        """Images without colour."""
-        return "its images are grey, there is nothing to colour" if getattr(dataset, "grey", False) else None
+    def objection(self, dataset: Dataset) -> str | None:
+        """Grey images have no colours to find."""
+        grey = getattr(dataset, "grey", False)
+        return f"task col needs images with colours, and those of {dataset.name} are grey" if grey else None
 
     def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
-        """`flip` (n,), and where images are varied those of a sized crop; nothing at test time."""
+        """`flip` (n,), and where images are varied those of a cut; nothing at test time."""
         if not train:
             return {}
         flip = {"flip": draw_flip(n, generator)}
-        return flip if dataset.varied is None else {**flip, **draw_sized(n, generator)}
+        return flip if dataset.varied is None else {**flip, **self.draw_cut(n, dataset, generator)}
 
     def batch(
         self, images: Tensor, labels: Tensor, draws: dict[str, Tensor], dataset: Dataset
@@ -69,27 +65,21 @@ class Colorization(Sized):
 
     def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
         """A 1x1 convolution on the trunk's map, upsampled to the input."""
-        return Dense(trunk, CLASSES)
+        return Dense(trunk, nn.Conv2d(channels_of(trunk), CLASSES, kernel_size=1))
 
     def training_loss(self, net: nn.Module, inputs: Tensor, target: Tensor) -> Tensor:
         """The loss of the upsampled scores, a few images at a time: they are never all in memory."""
-        return cross_entropy(_dense(net).scores(inputs), target)
+        return cross_entropy(dense(net).scores(inputs), target)
 
     def judge(self, net: nn.Module, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels met, and the sum of the scores before upsampling, which is finite exactly where theirs is."""
-        scores = _dense(net).scores(inputs)
+        scores = dense(net).scores(inputs)
         return correct(scores, target), scores.sum()
 
     def cost(self, trunk: Cost, dataset: Dataset) -> tuple[int, int]:
         """The 1x1 convolution works at every place of the trunk's map."""
         params = (trunk.channels + 1) * CLASSES
         return trunk.params + params, trunk.macs + trunk.channels * CLASSES * trunk.size**2
-
-
-def _dense(net: nn.Module) -> Dense:
-    if not isinstance(net, Dense):
-        raise TypeError(f"colorization trains networks of its own making, not a {type(net).__name__}")
-    return net
 
 
 TASK: Task = Colorization()

@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 
 from spaces import Cost
 from workers.datasets import Dataset
-from workers.tasks._cuts import centred, draw_place, placed
+from workers.tasks._cuts import centred, draw_place, draw_zoomed, placed, zoomed
 from workers.tasks._heads import Tiled
 from workers.tasks._images import check, draw_flip, mirrored, normalise, planes
 from workers.tasks._permutations import orders
@@ -49,7 +49,8 @@ class Jigsaw(Top1):
     def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
         """`permutation` (n,) and `offset` (n, T, 2) of the tile in each patch of the grid, row-major.
 
-        In training also `flip` (n,) and `grey` (n,), and where images are varied `place` (n, 2) and `light` (n, 3).
+        In training also `flip` (n,) and `grey` (n,), and where images are varied `place` (n, 2) and `light` (n, 3);
+        zoomed ones also have their `zoom` (n,).
         """
         cut = dataset.jigsaw
         # departs: permutations and offsets of test images come from the caller's generator; UnNAS draws
@@ -64,7 +65,8 @@ class Jigsaw(Top1):
             draws["flip"] = draw_flip(n, generator)
             draws["grey"] = torch.rand(n, generator=generator) < GREY
             if dataset.varied is not None:
-                draws |= {**draw_place(n, generator), "light": draw_light(n, generator)}
+                where = draw_zoomed if dataset.varied.zoomed else draw_place
+                draws |= {**where(n, generator), "light": draw_light(n, generator)}
         return draws
 
     def batch(
@@ -93,9 +95,14 @@ class Jigsaw(Top1):
         return tiles.view(len(images), -1, 3, dataset.jigsaw.tile, dataset.jigsaw.tile), target
 
     def cuts(self, sizes: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
-        """A square of the scaled image (B, 2) -> (B, 8): anywhere in training, in the middle at test time (UnNAS)."""
+        """A square of the scaled image (B, 2) -> (B, 8): anywhere in training, in the middle at test time (UnNAS).
+
+        In training the scale is random where images are zoomed.
+        """
         if dataset.varied is None:
             raise ValueError(f"images of {dataset.name} are seen whole")
+        if "zoom" in draws:
+            return zoomed(sizes, draws, dataset.varied.scaled, self.side(dataset))
         if "place" in draws:
             return placed(sizes, draws, dataset.varied.scaled, self.side(dataset))
         return centred(sizes, dataset.varied.scaled, self.side(dataset))

@@ -1,0 +1,228 @@
+"""The report's sections on how sure the findings are: noise of seeds, size, budget, picks, distributions of scores.
+
+Each is HTML of one or two tables of `analysis`, and nothing where they have no lines.
+"""
+
+import html
+import math
+
+import pandas as pd
+
+from analysis import names, text
+from analysis.charts import Chart, Series, charts
+from analysis.palette import hue
+from analysis.panel import scale
+
+_TARGET = ["space", "target_dataset_id", "target_task", "target_recipe_id"]
+_PROXY = ["proxy_dataset_id", "proxy_task", "proxy_recipe_id"]
+
+
+def noise(ceiling: pd.DataFrame) -> str:
+    """What the noise of seeds allows, of `ceiling`: rho beside its highest expectation and what it would be without."""
+    known = ceiling[ceiling["ceiling"].notna()]
+    if known.empty:
+        return ""
+    table = _pairs(known)
+    table["ρ"] = _intervals(known, "rho", "rho_low", "rho_high")
+    for side in "xy":
+        seeds = known[f"{side}_seeds"].astype(int)
+        values = known[f"{side}_reliability"].map(names.fixed)
+        table[f"reliability of {side}"] = [f"{v} ({s} seeds)" for v, s in zip(values, seeds, strict=True)]
+    table["highest expected ρ"] = known["ceiling"].map(names.fixed)
+    table["ρ without noise"] = _intervals(known, "rho_corrected", "corrected_low", "corrected_high")
+    missing = len(ceiling) - len(known)
+    more = f" {missing} pairs are left out, as a cell of theirs has one seed only." if missing else ""
+    return _note(
+        "Seeds disagree, so no two rankings can agree fully. The reliability of a cell is ρ between its mean over "
+        "seeds and that over as many others; the root of two reliabilities is the highest ρ to expect, and ρ divided "
+        f"by it is what two noiseless rankings would have.{more}"
+    ) + text.html_table(table)
+
+
+def budget(early: pd.DataFrame, cheapest: pd.DataFrame) -> str:
+    """How soon a proxy ranks as it will, of `early`: rho against what the proxy's training has cost so far."""
+    panels = []
+    for (space, *_), lines in early.groupby(_TARGET, sort=False):
+        called = _sides(lines)
+        timed = lines["seconds"].notna().all() and (lines["seconds"] > 0).all()
+        series = []
+        for _, one in lines.groupby(_PROXY, sort=False):
+            x = one["seconds"] if timed else one["epoch"]
+            name, style = called["x"][one.index[0]], hue(str(one["proxy_task"].iloc[0]))
+            series.append(Series(name, style, x, one["rho"], one["rho_low"], one["rho_high"]))
+        cost = "training of an architecture so far, all seeds (s)" if timed else "epochs so far"
+        title = f"{names.space_name(str(space))}: ρ with final {called['y'][lines.index[0]]}"
+        panels.append(Chart(title, cost, "ρ", series, log=2 if timed else 0, high=1.0))
+    if not panels:
+        return ""
+    told = charts(panels)
+    if len(cheapest):
+        table = _pairs(text.as_pairs(cheapest), x="proxy", y="target")
+        table["enough after"] = [
+            f"epoch {e} of {o}" for e, o in zip(cheapest["epoch"], cheapest["epochs"], strict=True)
+        ]
+        table["of the training"] = cheapest["share"].map(lambda v: "" if math.isnan(v) else f"{100 * v:.0f} %")
+        table["ρ then"] = _intervals(cheapest, "rho", "rho_low", "rho_high")
+        table["ρ in the end"] = cheapest["rho_full"].map(names.fixed)
+        told += _note("The cheapest budget from which on ρ stays above 95 % of that of the whole training:")
+        told += text.html_table(table)
+    return (
+        _note(
+            "ρ between a proxy stopped early and the target in the end; bands are the intervals. Both axes' lines end "
+            "where the training ends."
+        )
+        + told
+    )
+
+
+def size(effect: pd.DataFrame, alone: pd.DataFrame) -> str:
+    """Whether agreement is more than both ranking large networks first, of `size_effect` and `size_proxies`."""
+    parts = []
+    known = effect[effect["rho_given_params"].notna()]
+    if len(known):
+        table = _pairs(known)
+        table["ρ"] = _intervals(known, "rho", "rho_low", "rho_high")
+        for name, said in (("params", "parameters"), ("macs", "multiply-adds")):
+            columns = [f"rho_given_{name}{end}" for end in ("", "_low", "_high")]
+            table[f"ρ, {said} held constant"] = _intervals(known, *columns)
+        for third in ("small", "medium", "large"):
+            table[f"{third} third"] = _intervals(known, *(f"rho_{third}{end}" for end in ("", "_low", "_high")))
+        parts.append(text.html_table(table))
+    ranked = alone[alone["rho_params"].notna()]
+    if len(ranked):
+        table = pd.DataFrame({"space": ranked["space"].map(names.space_name)})
+        table["cell"] = [
+            f"{names.dataset_name(str(line.dataset))} {names.task_name(str(line.task))}" for line in text.each(ranked)
+        ]
+        table["n"] = ranked["n"]
+        for name, said in (("params", "parameters"), ("macs", "multiply-adds")):
+            table[f"ρ of {said}"] = _intervals(ranked, *(f"rho_{name}{end}" for end in ("", "_low", "_high")))
+        parts.append(_note("How well size alone, without training, ranks by each score:") + text.html_table(table))
+    return "\n".join(parts)
+
+
+def picked(picks: pd.DataFrame) -> str:
+    """What picking by a proxy costs, of `picks`: the regret of the best of its k best."""
+    panels = []
+    for (space, *_), lines in picks.groupby(_TARGET, sort=False):
+        called = _sides(lines)
+        shown = scale(lines[["best", "chosen"]].to_numpy(float), str(lines["target_metric"].iloc[0]))
+        series = []
+        for _, one in lines.groupby(_PROXY, sort=False):
+            name, style = called["x"][one.index[0]], hue(str(one["proxy_task"].iloc[0]))
+            series.append(Series(name, style, one["k"], one["regret"] * shown.factor))
+        one = lines.drop_duplicates("k").sort_values("k")
+        series.append(
+            Series("drawn at random", hue("rand"), one["k"], one["regret_chance"] * shown.factor, dashed=True)
+        )
+        title = f"{names.space_name(str(space))}: {called['y'][lines.index[0]]}"
+        percent = shown.brief.replace("%", "points")
+        panels.append(Chart(title, "architectures picked, k", f"regret{percent}", series, log=2, low=0.0))
+    note = "Of the k best by a proxy the best is taken: by how much the target's best of all architectures beats it."
+    return _note(note) + charts(panels) if panels else ""
+
+
+def distributions(table: pd.DataFrame) -> str:
+    """What the spaces hold, of `distributions`: the share of architectures up to each score, a line a space."""
+    panels = []
+    spaces = {space: k for k, space in enumerate(dict.fromkeys(table["space"]))}
+    for (_, task), lines in table.groupby(["dataset_id", "task"], sort=False):
+        shown = scale(lines["score"].to_numpy(float), str(lines["metric"].iloc[0]))
+        series = []
+        for (space, recipe), one in lines.groupby(["space", "recipe_id"], sort=False):
+            several = lines.loc[lines["space"] == space, "recipe_id"].nunique() > 1
+            name = names.space_name(str(space)) + (f" ({one['recipe'].iloc[0]})" if several else "")
+            kind = {"dashed": bool(several and recipe != lines.loc[lines["space"] == space, "recipe_id"].iloc[0])}
+            score = one["score"].to_numpy(float) * shown.factor
+            style = spaces[space] % 10
+            series.append(Series(name, style, score, one["edf"], one["edf_low"], one["edf_high"], steps=True, **kind))
+        title = f"{names.dataset_name(str(lines['dataset'].iloc[0]))} {names.task_name(str(task))}"
+        unit = shown.unit.strip(" ,") or "score"
+        panels.append(Chart(title, unit, "share of architectures", series, low=0.0, high=1.0))
+    note = (
+        "The share of architectures that score at most so much. Bands hold the whole curve of the space, if the "
+        "architectures are a random sample of it."
+    )
+    return _note(note) + charts(panels) if panels else ""
+
+
+def differences(table: pd.DataFrame) -> str:
+    """Which of two proxies is better, of `differences`, closest contests last."""
+    known = table[table["difference"].notna()]
+    if known.empty:
+        return ""
+    sided, third = text.as_pairs(known, x="a", y="b"), text.as_pairs(known, x="a", y="target")
+    shown = pd.DataFrame(
+        {
+            "space": known["space"].map(names.space_name),
+            "target": text.cell_names(third, "y"),
+            "proxy": text.cell_names(sided, "x"),
+            "other proxy": text.cell_names(sided, "y"),
+            "n": known["n"],
+            "ρ": known["a_rho"].map(names.fixed),
+            "ρ of the other": known["b_rho"].map(names.fixed),
+            "difference": _intervals(known, "difference", "difference_low", "difference_high"),
+            "p (Holm)": known["p_holm"].map(text.chance),
+        }
+    )
+    return (
+        "<details><summary>Which of two proxies agrees better</summary>\n"
+        + _note("Differences of ρ with the same target over the same architectures, by a paired bootstrap.")
+        + text.html_table(shown)
+        + "</details>"
+    )
+
+
+def pooled(table: pd.DataFrame) -> str:
+    """One rho for all spaces, of `pooled`."""
+    known = table[table["rho"].notna()]
+    if known.empty:
+        return ""
+    sides = [
+        [
+            f"{names.dataset_name(str(d))} {names.task_name(str(t))}"
+            for d, t in zip(known[f"{s}_dataset"], known[f"{s}_task"], strict=True)
+        ]
+        for s in "xy"
+    ]
+    shown = pd.DataFrame({"x": sides[0], "y": sides[1], "spaces": known["spaces"], "n": known["n"]})
+    shown["ρ"] = _intervals(known, "rho", "rho_low", "rho_high").to_numpy()
+    shown["do the spaces agree? p"] = known["q_p"].map(text.chance).to_numpy()
+    shown["scatter beyond chance"] = known["i2"].map(lambda v: f"{100 * v:.0f} %").to_numpy()
+    return (
+        "<details><summary>All spaces together</summary>\n"
+        + _note("Mean of a random-effects model on Fisher's z; p: Cochran's Q.")
+        + text.html_table(shown)
+        + "</details>"
+    )
+
+
+def _pairs(table: pd.DataFrame, x: str = "x", y: str = "y") -> pd.DataFrame:
+    """The columns that name a pair."""
+    return pd.DataFrame(
+        {
+            "space": table["space"].map(names.space_name),
+            x: text.cell_names(table, "x"),
+            y: text.cell_names(table, "y"),
+            "n": table["n"],
+        }
+    )
+
+
+def _sides(lines: pd.DataFrame) -> dict[str, pd.Series]:
+    """Names of the proxies and of the targets of some lines, by their index, without a dataset that all share."""
+    x, y, _ = text.brief_names(text.as_pairs(lines))
+    return {"x": pd.Series(x, index=lines.index), "y": pd.Series(y, index=lines.index)}
+
+
+def _intervals(table: pd.DataFrame, value: str, low: str, high: str) -> pd.Series:
+    """ "0.87 [0.84, 0.90]" of each line."""
+    said = [
+        names.fixed(v) if math.isnan(a) or math.isnan(v) else f"{names.fixed(v)} {text.interval(a, b)}"
+        for v, a, b in zip(table[value], table[low], table[high], strict=True)
+    ]
+    return pd.Series(said, index=table.index, dtype="str")
+
+
+def _note(said: str) -> str:
+    return f'<p class="note">{html.escape(said)}</p>\n'

@@ -1,0 +1,112 @@
+"""Correlate, query and export as they are called from a shell: to a reader, into a pipe, over several runs."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import analysis
+from orchestrator import cli
+from orchestrator.store import RunStore
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "analysis"))
+from made_up import population, write_part, write_plan, write_run
+
+Say = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Say:
+    """Exit code, standard output and the rest, at 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        monkeypatch.setattr("sys.argv", ["archsweep", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Path]:
+    """Two studies, as figure 4 of the paper spans: the same architectures on two datasets."""
+    return [write_run(tmp_path / name, population(9, datasets=(name,))) for name in ("cifar10", "imagenet")]
+
+
+def test_correlations_of_two_studies_in_every_output(say: Say, runs: list[Path]) -> None:
+    expected = analysis.correlate(analysis.load(*runs))
+    code, out, err = say("correlate", *runs)
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 1 + len(expected) + 1 == 1 + 28 + 1
+    assert "for want of room: p; --csv" in out.splitlines()[-1]
+    assert max(map(len, out.splitlines())) <= 80
+    assert "cifar10 rot   imagenet cls" in out
+    assert f"{expected['tau'].iloc[-1]:.3f}" in out.splitlines()[-2]
+    records = json.loads(say("correlate", *runs, "--json")[1])
+    assert [record["rho_low"] for record in records] == expected["rho_low"].tolist()
+    table = pd.read_csv(io.StringIO(say("correlate", *runs, "--csv")[1]))
+    assert table["p"].tolist() == expected["p"].tolist()
+    assert say("correlate", *runs, "--latex")[1].count(r"\\") == 1 + len(expected)
+    assert say("correlate", *runs, "--markdown")[1].count("\n") == 2 + len(expected)
+    across = json.loads(say("correlate", *runs, "--json", "--across")[1])
+    assert len(across) == 16
+    final = json.loads(say("correlate", *runs, "--json", "--score", "params")[1])
+    assert [record["rho"] for record in final] == [None] * 28, "all have as many parameters"
+
+
+def test_other_tables_of_the_rows_by_name(say: Say, runs: list[Path]) -> None:
+    code, out, _ = say("correlate", *runs, "--of", "means", "--json")
+    assert code == 0
+    assert [r["mean"] for r in json.loads(out)] == analysis.means(analysis.load(*runs))["mean"].tolist()
+    assert "imagenet jig" in say("correlate", *runs, "--of", "means")[1]
+    for words, wrong in [
+        (("--of", "mean"), "no table 'mean'; there are correlate"),
+        (("--of", "means", "--common", "pair"), "the table means has no option common"),
+        (("--of", "means", "--across"), "has no pairs of cells"),
+        (("--csv", "--json"), "--json and --csv are different outputs"),
+        (("--score", "scoer"), "no column 'scoer'"),
+    ]:
+        code, out, err = say("correlate", *runs, *words)
+        assert (code, out) == (2, ""), words
+        assert wrong in " ".join(err.split())
+
+
+def test_what_is_printed_of_a_partial_run_says_so_beside_it(say: Say, tmp_path: Path) -> None:
+    rows = population(9)
+    write_plan(tmp_path / "x", rows)
+    write_part(tmp_path / "x", rows[:30])
+    code, out, err = say("correlate", tmp_path / "x", "--json")
+    assert (code, err.strip()) == (0, "partial: 30 of 36 planned trials done")
+    assert len(json.loads(out)) == 6
+    write_part(tmp_path / "x", rows[:1])
+    assert "no two cells" in say("correlate", tmp_path / "x")[1]
+    assert say("correlate", tmp_path / "x", "--csv")[1].startswith("space,x_dataset,"), "the header of an empty table"
+
+
+def test_an_answer_in_sql_into_a_pipe(say: Say, runs: list[Path]) -> None:
+    sql = "select dataset, seed, max(score_best) as best, 'a,\"b\x1b[2J' as odd from rows group by 1, 2 order by 1"
+    best = analysis.load(*runs).groupby("dataset")["score_best"].max().tolist()
+    assert [r["best"] for r in json.loads(say("query", *runs, sql, "--json")[1])] == best
+    table = pd.read_csv(io.StringIO(say("query", *runs, sql, "--csv")[1]))
+    assert table["best"].tolist() == best
+    assert table["odd"].tolist() == ['a,"b\x1b[2J'] * 2, "into a file as it is"
+    assert "\x1b" not in say("query", *runs, sql)[1]
+    assert say("query", *runs, sql, "--latex")[1].startswith(r"\begin{tabular}{lrrl}")
+
+
+def test_export_of_two_runs_keeps_curves_and_digits(say: Say, runs: list[Path], tmp_path: Path) -> None:
+    assert say("export", *runs, tmp_path / "all.csv")[0] == 0
+    table = pd.read_csv(tmp_path / "all.csv")
+    assert table["run"].value_counts().to_dict() == {"cifar10": 36, "imagenet": 36}
+    assert table["score_best"].tolist() == analysis.load(*runs)["score_best"].tolist()
+    assert json.loads(table["curve_test_score"][0]) == [0.5, 0.9]
+    assert say("export", *runs, runs[1] / "rows" / "x.csv")[0] == 2
+    assert RunStore(str(runs[1])).listing("rows") == ["part-000.parquet"]

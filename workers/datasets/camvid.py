@@ -1,0 +1,65 @@
+"""CamVid (Brostow et al. 2008): frames of drives, 360x480, with the class of every pixel, as SegNet groups them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from workers.datasets._dataset import IGNORED, Dataset, Jigsaw, Maps, Varied
+from workers.datasets._listing import Entry, Listed, Listing, entry
+
+CLASSES = (
+    "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
+)  # fmt: skip
+UNLABELLED = len(CLASSES)
+
+
+def _listing(folder: Path) -> Listing:
+    files: dict[str, str] = {}
+    train, val = (_split(folder, split, files) for split in ("train", "val"))
+    return Listing(folder, files, train, val)
+
+
+def _split(folder: Path, split: str, files: dict[str, str]) -> list[Entry]:
+    found = []
+    for image in sorted((folder / split).glob("*.png")):
+        truth = f"{split}annot/{image.name}"
+        if not (folder / truth).is_file():
+            raise ValueError(f"{image} has no label map: there is no {folder / truth}")
+        found.append(entry(folder, f"{split}/{image.name}", 0, files, truth))
+    if not found:
+        raise ValueError(f"{folder / split} holds no *.png")
+    return found
+
+
+@dataclass(frozen=True)
+class CamVid(Listed):
+    """Trained on `train`, tested on `val`; `test` is left for what is chosen.  Images have no class.
+
+    Crops of 161 px out of images at half to twice 240 px: about half of Cityscapes' sizes.
+    """
+
+    name: str = "camvid"
+    classes: int = 0
+    class_names: tuple[str, ...] = ()
+    size: int = 161
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    stem: Literal["cifar", "imagenet"] = "imagenet"
+    jigsaw: Jigsaw = Jigsaw(side=161, grid=2)  # noqa: RUF009  (immutable; so few images have no use for 1,000 orders)
+    varied: Varied | None = Varied(  # noqa: RUF009
+        scaled=240,
+        zoomed=True,
+        maps=Maps(
+            class_names=CLASSES,
+            size=(360, 480),
+            values=(("", (*((label, label) for label in range(UNLABELLED)), (UNLABELLED, IGNORED))),),
+        ),
+        mark="trainannot",
+        listing=_listing,
+    )
+    published_id: str | None = "camvid-segnet"
+    train_images: int = 367
+    test_images: int = 101
+
+
+DATASET: Dataset = CamVid()

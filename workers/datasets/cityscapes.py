@@ -1,0 +1,83 @@
+"""Cityscapes (Cordts et al. 2016): street scenes of 50 cities, 1024x2048, with the class of every pixel."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from workers.datasets._dataset import IGNORED, Dataset, Jigsaw, Maps, Varied
+from workers.datasets._listing import Entry, Listed, Listing, entry
+
+CLASSES = (
+    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain",
+    "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+)  # fmt: skip
+# Of the 34 labels of `labelIds` those that are evaluated, in the order of their classes; the others count for nothing.
+EVALUATED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+LABELS = 34
+IMAGE = "_leftImg8bit.png"
+TRAIN_IDS, LABEL_IDS = "_gtFine_labelTrainIds.png", "_gtFine_labelIds.png"  # the first is preferred where it is there
+
+_classes = {label: number for number, label in enumerate(EVALUATED)}
+_MAPS = Maps(
+    class_names=CLASSES,
+    size=(1024, 2048),
+    values=(
+        (TRAIN_IDS, (*((number, number) for number in range(len(CLASSES))), (IGNORED, IGNORED))),
+        (LABEL_IDS, (*((label, _classes.get(label, IGNORED)) for label in range(LABELS)), (IGNORED, IGNORED))),
+    ),
+)
+
+
+def _listing(folder: Path) -> Listing:
+    files: dict[str, str] = {}
+    train, val = (_split(folder, split, files) for split in ("train", "val"))
+    return Listing(folder, files, train, val)
+
+
+def _split(folder: Path, split: str, files: dict[str, str]) -> list[Entry]:
+    """The images of a split with their label maps, by path; ValueError where one has none."""
+    found = []
+    for image in sorted((folder / "leftImg8bit" / split).glob(f"*/*{IMAGE}")):
+        start = f"gtFine/{split}/{image.parent.name}/{image.name.removesuffix(IMAGE)}"
+        truth = next((start + end for end in (TRAIN_IDS, LABEL_IDS) if (folder / (start + end)).is_file()), None)
+        if truth is None:
+            raise ValueError(
+                f"{image} has no label map: there is neither {folder / (start + LABEL_IDS)} nor one of {TRAIN_IDS}; "
+                "unpack gtFine_trainvaltest.zip beside leftImg8bit"
+            )
+        found.append(entry(folder, image.relative_to(folder).as_posix(), 0, files, truth))
+    if not found:
+        raise ValueError(
+            f"{folder / 'leftImg8bit' / split} holds no <city>/*{IMAGE}; unpack leftImg8bit_trainvaltest.zip"
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Cityscapes(Listed):
+    """Fine annotations; trained on `train`, tested on `val` (the labels of `test` are not public).
+
+    Crops of 321 px out of images at half to twice 512 px: the setting of UnNAS's searches.  Images have no class.
+    """
+
+    name: str = "cityscapes"
+    classes: int = 0
+    class_names: tuple[str, ...] = ()
+    size: int = 321
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    stem: Literal["cifar", "imagenet"] = "imagenet"
+    jigsaw: Jigsaw = Jigsaw(side=321, grid=3)  # noqa: RUF009  (immutable)
+    varied: Varied | None = Varied(  # noqa: RUF009
+        scaled=512,
+        zoomed=True,
+        maps=_MAPS,
+        mark="leftImg8bit",
+        listing=_listing,
+    )
+    published_id: str | None = "cityscapes-fine"
+    train_images: int = 2_975
+    test_images: int = 500
+
+
+DATASET: Dataset = Cityscapes()

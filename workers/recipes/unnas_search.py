@@ -1,0 +1,47 @@
+"""The settings with which UnNAS searched (Liu et al. 2020), for training single networks of the DARTS space.
+
+UnNAS has no sample-based experiment on ImageNet-22K and Cityscapes: there it trained supernets, and these are the
+learning settings of those, width and depth included.  What belongs to a supernet alone is left out: the half of the
+data that trained architecture weights (here all training images train), clipping, the warm-up.  SGD has momentum
+without Nesterov, batch norm keeps running averages.  The search on 22K used four GPUs, a quarter of the batch each.
+Segmentation has an ASPP of 64 channels and one rate, 6.  Test batches are ours.
+"""
+
+from workers.recipes._recipe import Recipe
+
+# dataset: (epochs, depth, weight decay); task: (learning rate, training batch)
+_SETTINGS: dict[str, tuple[int, int, float, dict[str, tuple[float, int]]]] = {
+    "imagenet": (2, 8, 3e-5, {"cls": (0.1, 64), "col": (0.1, 64), "rot": (0.05, 32), "jig": (0.05, 32)}),
+    "imagenet22k": (1, 8, 3e-5, {"cls": (0.4, 256), "col": (0.4, 256), "rot": (0.2, 128), "jig": (0.2, 128)}),
+    "cityscapes": (400, 12, 3e-4, {"seg": (0.1, 32), "jig": (0.1, 32), "rot": (0.05, 16), "col": (0.05, 16)}),
+}
+_WIDTH = 16
+
+
+def cells() -> list[tuple[str, str, str]]:
+    """The twelve settings as (space, dataset, task)."""
+    return [("darts", dataset, task) for dataset, (*_, steps) in _SETTINGS.items() for task in steps]
+
+
+def lookup(space: str, dataset: str, task: str) -> Recipe:
+    """The recipe of one of the settings; LookupError for any other cell."""
+    if (space, dataset, task) not in cells():
+        covered = "; ".join(f"{name} with {', '.join(steps)}" for name, (*_, steps) in _SETTINGS.items())
+        raise LookupError(
+            f"recipe 'unnas_search' has no setting for space={space}, dataset={dataset}, task={task}; it covers darts "
+            f"on {covered}"
+        )
+    epochs, depth, weight_decay, steps = _SETTINGS[dataset]
+    lr, batch = steps[task]
+    return Recipe(
+        name="unnas_search",
+        epochs=epochs,
+        lr=lr,
+        batch=batch,
+        test_batch=1 if task == "seg" else 25,
+        weight_decay=weight_decay,
+        nesterov=False,
+        precise_bn=0,
+        width=_WIDTH,
+        depth=depth,
+    )
