@@ -58,6 +58,8 @@ def add_to(app: typer.Typer, out: Console) -> None:
     ) -> None:
         """Decode a dataset once into this node's cache; again: go on, or verify."""
         if dataset not in datasets.names() and dataset.endswith(".toml"):
+            if download or data_root or mode or short_side or fraction != 1 or skip_broken:
+                raise ValueError(f"{dataset} says itself which data it means: of the options only --cache-dir is left")
             _prepare_study(dataset, cache_dir, out)
             return
         if download:

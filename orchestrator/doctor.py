@@ -99,6 +99,8 @@ def _data(root: Path) -> Iterator[Check]:
 
     for name in datasets.names():
         try:
-            yield Check("ok", name, datasets.identify(name, root))
+            dataset_id = datasets.identify(name, root)
+            seen = datasets.is_read(name, dataset_id)
+            yield Check("ok", name, dataset_id) if seen else Check("note", name, f"no files below {root}")
         except (OSError, ValueError) as error:
             yield Check("note", name, str(error).splitlines()[0])

@@ -22,7 +22,7 @@ from pydantic import (
 import spaces
 from workers import datasets, tasks
 from workers.datasets import SIDES, Source
-from workers.recipes import Recipe, recipe
+from workers.recipes import Recipe, cells, recipe
 from workers.secrets import LOGIN, scrub
 
 PRESETS = files("orchestrator") / "presets"
@@ -198,12 +198,18 @@ class Sweep(_Part):
         """LookupError where the task cannot be asked, or not in this way.  `plan` asks once more, of every trial."""
         try:
             self.resolved(task)
+            settled = (self.space, self.dataset.name, task) in cells(self.recipe)
         except LookupError:
-            # Only now is the task itself loaded, and torch with it: it may know a better reason.
-            known = None if self.dataset.source else datasets.get(self.dataset.name)
-            if known and (objection := tasks.get(task).objection(known)):
-                raise LookupError(objection) from None
+            self._object(task)
             raise
+        if not settled:
+            self._object(task)
+
+    def _object(self, task: str) -> None:
+        """LookupError with the task's own reason.  Loads it, and torch with it: not where a recipe is made for it."""
+        known = None if self.dataset.source else datasets.get(self.dataset.name)
+        if known and (objection := tasks.get(task).objection(known)):
+            raise LookupError(objection) from None
 
     def resolved(self, task: str) -> Recipe:
         """The recipe of one of the tasks, overrides applied."""

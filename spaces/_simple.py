@@ -25,7 +25,9 @@ class Simple:
         """The text in its one spelling; ValueError where it names no architecture."""
         raise NotImplementedError
 
-    def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem) -> nn.Module:
+    def trunk(
+        self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False
+    ) -> nn.Module:
         """(B, in_channels, H, W) -> (B, C, h, w), C being its attribute `out_channels`."""
         raise NotImplementedError
 
@@ -46,13 +48,17 @@ class Simple:
         nodes = ["input", self.normal(arch), "output"]
         return {"cells": [{"name": "network", "nodes": nodes, "edges": [[0, 1, ""], [1, 2, ""]]}]}
 
-    def cost(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int) -> Cost:
+    def cost(
+        self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int, dense: bool = False
+    ) -> Cost:
         """Counted on the network: parameters, and multiply-adds of its convolutions and linear layers."""
-        return _counted(self, self.normal(arch), in_channels, width, depth, stem, size)
+        return _counted(self, self.normal(arch), in_channels, width, depth, stem, size, dense)
 
 
 @lru_cache(maxsize=65_536)
-def _counted(space: Simple, arch: str, in_channels: int, width: int, depth: int, stem: Stem, size: int) -> Cost:
+def _counted(
+    space: Simple, arch: str, in_channels: int, width: int, depth: int, stem: Stem, size: int, dense: bool
+) -> Cost:
     import torch
     from torch import nn
 
@@ -66,7 +72,7 @@ def _counted(space: Simple, arch: str, in_channels: int, width: int, depth: int,
             macs += out[0].numel() * module.in_features
 
     with torch.device("meta"):
-        trunk = space.trunk(arch, in_channels=in_channels, width=width, depth=depth, stem=stem).eval()
+        trunk = space.trunk(arch, in_channels=in_channels, width=width, depth=depth, stem=stem, dense=dense).eval()
         for module in trunk.modules():
             module.register_forward_hook(count)
         out = trunk(torch.empty(1, in_channels, size, size))

@@ -114,7 +114,7 @@ def test_broken_plugins_are_explained_and_harm_no_other(
         (spaces, "chain", "space 'chain' is offered by archsweep itself and by bad 1.0"),
         (spaces, "absent", "'absent' of bad 1.0 cannot be loaded from no_such_module:SPACE: ModuleNotFoundError"),
         (spaces, "Upper", "'Upper' of bad 1.0: a name is a small letter"),
-        (tasks, "half", "'half' of bad 1.0: bad:THING lacks batch, classes, correct"),
+        (tasks, "half", "'half' of bad 1.0: bad:THING lacks batch, classes, "),
         (tasks, "raising", "ZeroDivisionError"),
         (datasets, "other", "is offered by (bad|worse) 1.0 and by (bad|worse) 1.0"),
     ):

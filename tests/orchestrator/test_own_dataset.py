@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from orchestrator import runner
 from orchestrator import study as studies
@@ -82,6 +83,11 @@ def test_a_mistake_in_its_keys_is_named_with_its_place(tmp_path: Path, dataset: 
 def test_missing_files_and_impossible_tasks_end_a_plan_with_code_2(tmp_path: Path) -> None:
     ended = cli("plan", write(tmp_path, 'name = "x", kind = "folder", path = "/nowhere", size = 32'))
     assert (ended.code, ended.err) == (2, "error: dataset x: there is no folder /nowhere\n")
-    study = studies.load(str(write(tmp_path, 'name = "fashion_mnist"')))
-    with pytest.raises(ValueError, match="task col on dataset fashion_mnist: its images are grey"):
+    with pytest.raises(ValueError, match="task col needs images with colours, and those of fashion_mnist are grey"):
+        studies.load(str(write(tmp_path, 'name = "fashion_mnist"')))
+    folder(tmp_path / "grey")
+    for file in (tmp_path / "grey").rglob("*.JPEG"):
+        Image.open(file).convert("L").save(file)
+    study = studies.load(str(write(tmp_path, f'name = "x", kind = "folder", path = "{tmp_path}/grey", size = 32')))
+    with pytest.raises(LookupError, match="those of x are grey"):  # known once they were read
         plan(study)

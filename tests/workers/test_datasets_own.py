@@ -22,6 +22,7 @@ from workers.datasets import Choice, Own, Source
 from .photographs import encoded, picture
 
 CLASSES = ("daisy", "rose", "tulip")
+GIVEN = {"mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2)}
 
 
 def fill(root: Path, each: int = 4, size: tuple[int, int] = (40, 30), seed: int = 0, kind: str = "PNG") -> Path:
@@ -76,13 +77,12 @@ def test_an_id_follows_what_changes_numbers_and_nothing_else(flowers: Path, tmp_
     assert identity(flowers, test="val", mean=own.mean, std=own.std) == usual  # said or measured
     moved = flowers.rename(tmp_path / "elsewhere")
     assert identity(moved) == usual
-    same = [identity(moved, size=17), identity(moved, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2)), usual]
+    same = [identity(moved, size=17), identity(moved, **GIVEN), usual]
     (moved / "train" / "daisy" / "3.png").unlink()
     assert len({*same, identity(moved)}) == 4
     large = identity(moved, size=72)
     assert large == identity(moved, size=72, test="val")
-    mean = {"mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2)}
-    assert len({large, identity(moved, size=73), identity(moved, size=72, **mean)}) == 3
+    assert len({large, *(identity(moved, size=size, **GIVEN) for size in (72, 73))}) == 3
 
 
 def test_parquet_files_with_the_same_pixels_are_the_same_dataset(flowers: Path, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_fraction_of_every_class_is_the_test_split(flowers: Path, tmp_path: Pa
     assert not train & test
     assert parts() == (train, test)
     assert parts(split_seed=1) != (train, test)
-    ids = {identity(flowers / "train", test_fraction=0.25, split_seed=seed, size=72) for seed in (0, 1)}
+    ids = {identity(flowers / "train", test_fraction=0.25, split_seed=seed, size=72, **GIVEN) for seed in (0, 1)}
     assert len(ids) == 2
 
 
@@ -209,7 +209,7 @@ def test_a_large_one_has_the_forms_and_proportions_of_imagenet(flowers: Path, tm
 @pytest.mark.parametrize("space", spaces.names())
 def test_tiles_of_every_size_survive_the_poolings(space: str) -> None:
     """The networks of every size that a dataset may have, built without memory and asked for an answer."""
-    arch = spaces.sample(spaces.get(space), 1, 0).archs[0]
+    arch, depth = spaces.sample(spaces.get(space), 1, 0).archs[0], 3 if space == "darts" else 1
     sized = [
         Own(name="mine", source=source(size=s), classes=2, mean=(0.5,) * 3, std=(0.2,) * 3, grey=False,
             train_images=9, test_images=9)
@@ -218,10 +218,10 @@ def test_tiles_of_every_size_survive_the_poolings(space: str) -> None:
     for dataset in (*sized, *map(datasets.get, ("fashion_mnist", "stl10"))):
         task = tasks.get("jig")
         with torch.device("meta"):
-            trunk = spaces.get(space).trunk(arch, in_channels=3, width=4, depth=3, stem=dataset.stem)
+            trunk = spaces.get(space).trunk(arch, in_channels=3, width=4, depth=depth, stem=dataset.stem)
             net, tiles = task.network(trunk, dataset), torch.empty(2, *task.element(dataset))
         assert net(tiles).shape == (2, task.classes(dataset))
         cost = spaces.get(space).cost(
-            arch, in_channels=3, width=4, depth=3, stem=dataset.stem, size=dataset.jigsaw.tile
+            arch, in_channels=3, width=4, depth=depth, stem=dataset.stem, size=dataset.jigsaw.tile
         )
         assert cost.size >= 1

@@ -89,7 +89,7 @@ def test_the_short_runs_of_nasbench201_have_a_cosine_of_their_own() -> None:
 
 
 def test_other_datasets_are_trained_as_the_one_of_their_kind() -> None:
-    for space, task in itertools.product(("darts", "nasbench101"), tasks.names()):
+    for space, task in itertools.product(("darts", "nasbench101"), ("cls", "rot", "col", "jig")):
         small, large = (workers.recipe("unnas", space=space, dataset=d, task=task) for d in ("cifar10", "imagenet"))
         for name in ("cifar100", "svhn", "stl10", "fashion_mnist", "imagenet16_120"):
             assert workers.recipe("unnas", space=space, dataset=name, task=task) == small

@@ -9,6 +9,7 @@ Classes are numbered in the sorted order of their names: folders, or the values 
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -82,11 +83,12 @@ class Source(BaseModel):
         if strange := sorted({str(value) for _, value in test} - {*map(str, classes)}):
             raise ValueError(f"dataset {name} at {root}: test classes that train lacks: {', '.join(strange[:5])}")
         rank = {value: label for label, value in enumerate(classes)}
-        first, second = ([Entry(e.file, e.row, rank[v], e.stamp, e.column) for e, v in part] for part in (train, test))
+        first, second = ([replace(e, label=rank[v]) for e, v in part] for part in (train, test))
         if self.test_fraction is not None:
             first, second = _divided(first, self.test_fraction, self.split_seed or 0, classes)
         about = f"{self.test_fraction} {self.split_seed or 0} {self.label_column or 'label'} {first[0].column}\n"
-        return Listing(root, files, first, second, about), tuple(map(str, classes))
+        shown = (str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace") for value in classes)
+        return Listing(root, files, first, second, about), tuple(shown)
 
 
 Labelled = list[tuple[Entry, Any]]
@@ -186,7 +188,9 @@ def _read(source: Source, root: Path, parts: Sequence[Path], split: str, files: 
             values = parquet.read(columns=[label_column]).column(label_column).to_pylist()
         except (pa.ArrowInvalid, OSError) as error:
             raise ValueError(f"{shard} ({split}) is damaged: {error}") from error
-        found += [(Entry(path, row, 0, stamp, image_column), value) for row, value in _checked(values, shard, split)]
+        found += [
+            (Entry(path, row, 0, stamp, column=image_column), value) for row, value in _checked(values, shard, split)
+        ]
     if len({type(value) for _, value in found}) > 1:
         raise ValueError(f"{parts[0].parent} ({split}): labels are text in one file and numbers in another")
     if not found:
