@@ -47,12 +47,10 @@ def add_to(app: typer.Typer, out: Console) -> None:
         data_root: Annotated[Path | None, typer.Option(help="folder that holds the dataset's folder")] = None,
         cache_dir: Annotated[Path | None, typer.Option(help="where arrays go; default ~/.cache/archsweep")] = None,
         download: Annotated[bool, typer.Option("--download", help="fetch it to data_root first (cifar10)")] = False,
-        mode: Annotated[str, typer.Option(help="exact or array (large images); default array with --short-side")] = "",
-        short_side: Annotated[int | None, typer.Option(help="pixels that mode array keeps (large images)")] = None,
-        fraction: Annotated[float, typer.Option(help="of the training images (large images)")] = 1.0,
-        skip_broken: Annotated[
-            bool, typer.Option("--skip-broken", help="leave out broken images (large images)")
-        ] = False,
+        mode: Annotated[str, typer.Option(help="exact or array (imagenet); default array with --short-side")] = "",
+        short_side: Annotated[int | None, typer.Option(help="pixels that mode array keeps (imagenet)")] = None,
+        fraction: Annotated[float, typer.Option(help="of the training images (imagenet)")] = 1.0,
+        skip_broken: Annotated[bool, typer.Option("--skip-broken", help="leave out broken images (imagenet)")] = False,
     ) -> None:
         """Decode a dataset once into this node's cache; again: go on, or verify."""
         if download:
