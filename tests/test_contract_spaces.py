@@ -24,8 +24,7 @@ SIZES = [  # in_channels, width, depth, stem, size, dense
     (3, 15, 1, "cifar", 12, False),
     (3, 16, 4, "imagenet", 224, False),
     (1, 10, 2, "imagenet", 85, False),
-    (3, 12, 5, "imagenet", 321, True),
-    (3, 8, 2, "cifar", 19, True),
+    (3, 12, 3, "imagenet", 321, True),
 ]
 
 

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from workers.datasets import LabelMap, Pixels
 
-LARGE = 2**20  # pixels of a resized box: of a larger one only what is seen is made (ImageNet has none, Cityscapes most)
+# Pixels of a resized box: of a larger one only what is seen is made.  Most of Cityscapes' are; of ImageNet's only
+# those 16 times as long as wide.
+LARGE = 2**20
 
 
 def resized(pixels: Tensor, rows: int, columns: int) -> Tensor:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from workers.datasets._photographs import Photographs
 
 AHEAD = 2  # batches that wait for the device, for each thread that makes them
+AHEAD_BYTES = 4 * 2**30  # fewer where they would be larger than so much together
 MOST_THREADS = 8
 Cuts = Callable[[Tensor, Part], Tensor]  # sizes (B, 2) and draws -> cuts (B, 8)
 PLACES = ("image", "pixels", "label")  # of a part; what else it holds are draws
@@ -100,12 +101,18 @@ class Fed:
         try:
             for part in parts:
                 waiting.append(pool.submit(self._pinned, part))
-                if len(waiting) > AHEAD * threads:
+                room = AHEAD_BYTES // (len(part["image"]) * self._bytes)
+                if len(waiting) > min(AHEAD * threads, max(1, room)):
                     yield self._sent(waiting.popleft().result())
             while waiting:
                 yield self._sent(waiting.popleft().result())
         finally:
             pool.shutdown(cancel_futures=True)
+
+    @property
+    def _bytes(self) -> int:
+        """Of one image as it is cut out, with its label map."""
+        return self.frame[0] * self.frame[1] * (3 * self.dtype.itemsize + self.dense)
 
     def _pinned(self, part: Part) -> Part:
         made = self.made(part)

@@ -9,7 +9,7 @@ import torch
 import workers
 from tests.workers.photographs import folder
 from tests.workers.replayed import tape
-from workers import datasets, tasks
+from workers import datasets, feed, tasks
 from workers.cuts import cut
 from workers.datasets import Choice
 from workers.feed import slices
@@ -89,8 +89,12 @@ def test_colours_of_photographs_are_learned(root: Path, cache: Path) -> None:
     assert any(not torch.equal(a, b) for a, b in zip(before, t.net.parameters(), strict=True))
 
 
-def test_parts_made_ahead_by_threads_are_the_same_in_order(root: Path, cache: Path) -> None:
+@pytest.mark.parametrize("room", [feed.AHEAD_BYTES, 1])
+def test_parts_made_ahead_by_threads_are_the_same_in_order(
+    root: Path, cache: Path, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a GPU is fed, on the CPU: other threads, the same parts."""
+    monkeypatch.setattr(feed, "AHEAD_BYTES", room)
     t = _prepare(trial("jig", root), CPU, root, cache)
     drawn = {
         "image": torch.arange(12).flip(0),

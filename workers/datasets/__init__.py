@@ -185,5 +185,6 @@ def is_read(name: str, dataset_id: str) -> bool:
 def _check(dataset: Dataset, choice: Choice | None) -> None:
     if choice not in (None, Choice()):
         raise ValueError(
-            f"{dataset.name} has no mode, fraction, short_side or skip_broken: they belong to images of many sizes"
+            f"{dataset.name} has no mode, fraction, short_side or skip_broken: they belong to images of many sizes "
+            "(imagenet, cityscapes)"
         )

@@ -62,6 +62,10 @@ class Maps:
     # names, of which the first that fits counts.
     values: tuple[tuple[str, tuple[tuple[int, int], ...]], ...]
 
+    def __post_init__(self) -> None:
+        if len(self.class_names) > OUTSIDE:
+            raise ValueError(f"label maps of {len(self.class_names)} classes; right are at most {OUTSIDE}")
+
     @property
     def classes(self) -> int:
         """Number of classes; those of pixels are 0 .. classes - 1."""
