@@ -101,10 +101,10 @@ def _prepare_study(file: str, cache_dir: Path | None, out: Console) -> None:
         study = study.model_copy(update={"execution": execution})
     for sweep in study.sweeps:
         root = study.root_of(sweep.dataset)
-        dataset_id, own = dataset_of(study, sweep, root)
-        if dataset_id in done:
+        seen, own = dataset_of(study, sweep, root)
+        if seen.dataset_id in done:
             continue
-        done.add(dataset_id)
+        done.add(seen.dataset_id)
         arrays = datasets.prepare(
             own or sweep.dataset.name,
             root,

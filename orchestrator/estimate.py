@@ -39,7 +39,8 @@ def _recipe(text: str) -> Recipe:
 def multiply_adds(row: Mapping[str, Any], recipe: Recipe) -> float:
     """Of a whole training: forward and backward over the training split, statistics, and the evaluations."""
     dataset, task = _dataset(row), tasks.get(row["task"]).configured(recipe)
-    a_step = 3 * _train_images(row) + recipe.precise_bn + dataset.test_images * task.test_work(dataset)
+    train, test = _images(row)
+    a_step = 3 * train + recipe.precise_bn + test * task.test_work(dataset)
     return float(row["macs"]) * task.views * a_step * recipe.epochs
 
 
@@ -47,14 +48,17 @@ def _dataset(row: Mapping[str, Any]) -> datasets.Dataset:
     return own_of(row) or datasets.get(row["dataset"])
 
 
-def _train_images(row: Mapping[str, Any]) -> int:
-    """Of the published set, or of the fraction that is trained on."""
-    return round(_dataset(row).train_images * datasets.Choice.of(row["dataset_id"]).fraction)
+def _images(row: Mapping[str, Any]) -> tuple[int, int]:
+    """Training and test images that the plan saw; those of the published set where it does not say."""
+    if row.get("train_images") and row.get("test_images"):
+        return row["train_images"], row["test_images"]
+    dataset = _dataset(row)
+    return round(dataset.train_images * datasets.Choice.of(row["dataset_id"]).fraction), dataset.test_images
 
 
 def _guess(row: Mapping[str, Any], recipe: Recipe, device: str) -> float:
     """Seconds of a training that nothing is known of but its size."""
-    steps = recipe.epochs * _train_images(row) // recipe.batch
+    steps = recipe.epochs * _images(row)[0] // recipe.batch
     return max(multiply_adds(row, recipe) / GUESS[device], steps * LEAST_STEP_S[device])
 
 
@@ -74,13 +78,10 @@ def rate_of(store: RunStore) -> dict[tuple[str, str], float]:
     ]
     found: dict[tuple[str, str], list[float]] = {}
     planned = store.plan()
-    described = (
-        dict(zip(planned["dataset_id"].to_pylist(), planned["own"].to_pylist(), strict=True))
-        if planned is not None and "own" in planned.column_names
-        else {}
-    )
+    about = [] if planned is None else [c for c in ("own", "train_images", "test_images") if c in planned.column_names]
+    known = {row["dataset_id"]: row for row in planned.select(["dataset_id", *about]).to_pylist()} if planned else {}
     for row in store.attempts(columns).to_pylist():
-        row["own"] = described.get(row["dataset_id"])
+        row |= known.get(row["dataset_id"], {})
         if row["status"] != "ok" or row["diverged"] or not row["train_s"] or not row["macs"]:
             continue
         try:

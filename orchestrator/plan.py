@@ -34,6 +34,8 @@ SCHEMA = pa.schema(
         ("params", pa.int64()),
         ("macs", pa.int64()),
         ("graph", pa.string()),  # the cells as JSON (nodes, edges), so that analysis draws them without the spaces
+        ("train_images", pa.int64()),  # what an epoch and an evaluation see, for estimates
+        ("test_images", pa.int64()),
         ("own", pa.string()),  # the facts, as JSON, of a dataset that the study describes; else null
     ]
 )
@@ -98,16 +100,16 @@ def _recipes(sweep: Sweep) -> dict[str, Recipe]:
     return {task: sweep.resolved(task) for task in sweep.tasks}
 
 
-def dataset_of(study: Study, sweep: Sweep, root: Path | None) -> tuple[str, datasets.Own | None]:
-    """The `dataset_id` of a sweep, and the facts of a dataset of one's own."""
+def dataset_of(study: Study, sweep: Sweep, root: Path | None) -> tuple[datasets.Seen, datasets.Own | None]:
+    """The dataset of a sweep as it lies there, and the facts of a dataset of one's own."""
     chosen, cache = sweep.dataset, study.execution.cache_dir
     if chosen.source is None:
-        return datasets.identify(chosen.name, root, cache, chosen.choice), None
+        return datasets.look(chosen.name, root, cache, chosen.choice), None
     own, dataset_id = datasets.describe(chosen.name, chosen.source, root, cache, chosen.choice)
-    return dataset_id, own
+    return datasets.Seen(dataset_id, round(own.train_images * chosen.fraction), own.test_images), own
 
 
-def _trials(sweep: Sweep, dataset_id: str, own: datasets.Own | None, archs: list[str]) -> Iterator[dict[str, Any]]:
+def _trials(sweep: Sweep, seen: datasets.Seen, own: datasets.Own | None, archs: list[str]) -> Iterator[dict[str, Any]]:
     """One plan row a trial; costs are reckoned once an architecture and task, seeds share them."""
     space = spaces.get(sweep.space)
     recipes = _recipes(sweep)
@@ -122,7 +124,7 @@ def _trials(sweep: Sweep, dataset_id: str, own: datasets.Own | None, archs: list
                 task=task,
                 seed=sweep.seeds[0],
                 recipe=recipe,
-                dataset_id=dataset_id,
+                dataset_id=seen.dataset_id,
                 own=own,
             )
             params, macs = workers.cost(first)
@@ -133,7 +135,7 @@ def _trials(sweep: Sweep, dataset_id: str, own: datasets.Own | None, archs: list
                     "space": trial.space,
                     "arch": trial.arch,
                     "dataset": trial.dataset,
-                    "dataset_id": dataset_id,
+                    "dataset_id": seen.dataset_id,
                     "task": task,
                     "seed": seed,
                     "recipe": recipe.name,
@@ -141,6 +143,8 @@ def _trials(sweep: Sweep, dataset_id: str, own: datasets.Own | None, archs: list
                     "recipe_json": recipe.json_text,
                     "params": params,
                     "macs": macs,
+                    "train_images": seen.train_images,
+                    "test_images": seen.test_images,
                     "own": facts,
                     **about,
                 }
@@ -152,17 +156,17 @@ def plan(study: Study) -> Plan:
     samples, roots, described = {}, {}, {}
     for number, sweep in enumerate(study.sweeps):
         root = study.root_of(sweep.dataset)
-        dataset_id, own = dataset_of(study, sweep, root)
-        roots[dataset_id] = root
+        seen, own = dataset_of(study, sweep, root)
+        roots[seen.dataset_id] = root
         if own is not None:
-            described[dataset_id] = own
+            described[seen.dataset_id] = own
         asked = (sweep.architectures.sample or 1) * len(sweep.tasks) * len(sweep.seeds)
         if asked > _MOST:
             raise ValueError(f"sweep {number + 1} asks for {asked:,} trials; a study may have {_MOST:,}")
         archs, drawn = architectures(sweep)
         if drawn is not None:
             samples[f"sweep {number + 1} ({sweep.space})"] = drawn
-        for row in _trials(sweep, dataset_id, own, archs):
+        for row in _trials(sweep, seen, own, archs):
             rows.setdefault(row["trial_id"], row)
     return Plan(pa.Table.from_pylist(list(rows.values()), schema=SCHEMA), samples, roots, described)
 

@@ -49,7 +49,7 @@ class Pulse(threading.Thread):
             if lease.renew(self._store, self._launch):
                 self._renewed = began
             elif self.holds:
-                self._lose("the run was taken over by another driver")
+                self._lose("the lease is gone: another driver took the run over, or the run's folder was removed")
         if self._store.stop_asked():
             self._work.stopping.set()
         elif self._work.stopping.is_set() and self.holds:

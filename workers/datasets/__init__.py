@@ -16,7 +16,7 @@ import spaces
 from workers.datasets import _arrays
 from workers.datasets._arrays import Arrays, Split, Where, cache_folder, path_of
 from workers.datasets._choice import SIDES, UNREAD, Choice
-from workers.datasets._dataset import IGNORED, OUTSIDE, Dataset, Jigsaw, LabelMap, Maps, Pixels, Varied
+from workers.datasets._dataset import IGNORED, OUTSIDE, Dataset, Jigsaw, LabelMap, Maps, Pixels, Seen, Varied
 
 if TYPE_CHECKING:
     from workers.datasets._own import Own
@@ -37,6 +37,7 @@ __all__ = [
     "Own",
     "Photographs",
     "Pixels",
+    "Seen",
     "Small",
     "Source",
     "Split",
@@ -47,6 +48,7 @@ __all__ = [
     "get",
     "identify",
     "is_read",
+    "look",
     "names",
     "prepare",
     "registry",
@@ -110,13 +112,18 @@ def describe(
     if own.varied is None:
         _check(own, choice)
         return own, dataset_id
-    return own, _photographs.identify(own, root, choice or Choice())
+    return own, _photographs.look(own, root, choice or Choice()).dataset_id
 
 
 def identify(
     name: str | Dataset, data_root: Where = None, cache_dir: Where = None, choice: Choice | None = None
 ) -> str:
-    """`dataset_id` of the data below `data_root`, or of the complete published set where there is none.
+    """`dataset_id` of the data below `data_root`; see `look`."""
+    return look(name, data_root, cache_dir, choice).dataset_id
+
+
+def look(name: str | Dataset, data_root: Where = None, cache_dir: Where = None, choice: Choice | None = None) -> Seen:
+    """What lies below `data_root`, or what is known of the complete published set where there is nothing.
 
     Writes nothing. Files that `prepare` has seen before are not decoded again; others are (CIFAR-10: about
     15 s). Files of many sizes (ImageNet) are only listed. Where there is neither data nor a published set, an id that
@@ -125,10 +132,10 @@ def identify(
     dataset = get(name) if isinstance(name, str) else name
     if dataset.varied is None:
         _check(dataset, choice)
-        return _arrays.identify(dataset, data_root, cache_dir)
+        return _arrays.look(dataset, data_root, cache_dir)
     from workers.datasets import _photographs
 
-    return _photographs.identify(dataset, _arrays.path_of(data_root), choice or Choice())
+    return _photographs.look(dataset, _arrays.path_of(data_root), choice or Choice())
 
 
 def prepare(

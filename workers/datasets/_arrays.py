@@ -23,7 +23,7 @@ from typing import BinaryIO
 import numpy as np
 
 from workers.datasets._choice import UNREAD
-from workers.datasets._dataset import SPLITS, Dataset, Images, Labels, SplitName, content_id
+from workers.datasets._dataset import SPLITS, Dataset, Images, Labels, Seen, SplitName, content_id
 
 log = logging.getLogger(__name__)
 Where = str | os.PathLike[str] | None
@@ -54,18 +54,33 @@ class Arrays:
     test: Split
 
 
-def identify(dataset: Dataset, data_root: Where = None, cache_dir: Where = None) -> str:
-    """`dataset_id` of the data below `data_root`, or of the complete published set where there is none.
+def look(dataset: Dataset, data_root: Where = None, cache_dir: Where = None) -> Seen:
+    """What lies below `data_root`, or what is known of the complete published set where there is nothing.
 
     Writes nothing. Files that `prepare` has seen before are not decoded again; others are (CIFAR-10: about
-    15 s). Where there is neither data nor a published set, a name for plans: `<name>-unread`.
+    15 s). Where there is neither data nor a published set, the id is a name for plans: `<name>-unread`.
     """
+    published = dataset.train_images, dataset.test_images
     try:
         files = dataset.files(path_of(data_root))
     except FileNotFoundError:
-        return dataset.published_id or f"{dataset.name}-{UNREAD}"
-    known = _known(cache_folder(cache_dir), _fingerprint(dataset, files))
-    return known or content_id(_prefix(dataset), _decode(dataset, path_of(data_root)))
+        return Seen(dataset.published_id or f"{dataset.name}-{UNREAD}", *published)
+    cache = cache_folder(cache_dir)
+    if known := _known(cache, _fingerprint(dataset, files)):
+        return Seen(known, *(_counted(cache, known) or published))
+    content = _decode(dataset, path_of(data_root))
+    train, test = (len(labels) for _, _, labels in content)
+    return Seen(content_id(_prefix(dataset), content), train, test)
+
+
+def _counted(cache: Path, dataset_id: str) -> tuple[int, int] | None:
+    """How many images the cached arrays of that id have, by their headers; None where they are not there."""
+    labels = (cache / "arrays" / dataset_id / f"{split}-labels.npy" for split in SPLITS)
+    try:
+        train, test = (len(np.load(file, mmap_mode="r", allow_pickle=False)) for file in labels)
+    except (OSError, ValueError, EOFError, TypeError):
+        return None
+    return train, test
 
 
 def prepare(dataset: Dataset, data_root: Where = None, cache_dir: Where = None, expect: str | None = None) -> Arrays:

@@ -155,6 +155,15 @@ class Dataset(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a dataset before anything is prepared: its id, and how many images its splits have."""
+
+    dataset_id: str
+    train_images: int
+    test_images: int
+
+
 def content_id(name: str, splits: Sequence[tuple[SplitName, Images, Labels]]) -> str:
     """`<name>-<16 hex>`: the identity of decoded pixels and labels, in order, whatever file they came from.
 

@@ -24,7 +24,7 @@ from workers.datasets import _chunks
 from workers.datasets._arrays import lock, publish, writing
 from workers.datasets._choice import UNREAD, Choice
 from workers.datasets._chunks import Chunk, Keep, Plan
-from workers.datasets._dataset import SPLITS, Dataset, LabelMap, Labels, Maps, Pixels
+from workers.datasets._dataset import SPLITS, Dataset, LabelMap, Labels, Maps, Pixels, Seen
 from workers.datasets._decoding import BrokenImageError, decoded
 from workers.datasets._listing import Listing, listing_of
 from workers.datasets._own import Own
@@ -124,8 +124,9 @@ class Stored:
     test: Photographs
 
 
-def identify(dataset: Dataset, root: Path | None, choice: Choice) -> str:
-    """`dataset_id` of the files below `root`: their sorted paths and sizes; a name for plans where there are none."""
+def look(dataset: Dataset, root: Path | None, choice: Choice) -> Seen:
+    """What lies below `root`: the id of the files by their sorted paths and sizes, and how many images are trained on,
+    broken ones among them; a name for plans where there is nothing."""
     try:
         listing = _listing(dataset, root)
     except FileNotFoundError:
@@ -133,8 +134,10 @@ def identify(dataset: Dataset, root: Path | None, choice: Choice) -> str:
         begun = root is not None and any(next(root.glob(f"{place}{mark}"), None) for place in ("", f"{dataset.name}/"))
         if begun or dataset.published_id is None:
             raise
-        return dataset.published_id if choice == Choice() else f"{dataset.name}-{choice.text}-{UNREAD}"
-    return _id(dataset, listing, choice)
+        name = dataset.published_id if choice == Choice() else f"{dataset.name}-{choice.text}-{UNREAD}"
+        return Seen(name, round(dataset.train_images * choice.fraction), dataset.test_images)
+    part = listing.part(choice.fraction)
+    return Seen(_id(dataset, listing, choice), len(part.train), len(part.test))
 
 
 def _listing(dataset: Dataset, root: Path | None) -> Listing:
