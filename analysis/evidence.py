@@ -34,8 +34,8 @@ def noise(ceiling: pd.DataFrame) -> str:
     more = f" {missing} pairs are left out, as a cell of theirs has one seed only." if missing else ""
     return _note(
         "Seeds disagree, so no two rankings can agree fully. The reliability of a cell is ρ between its mean over "
-        "seeds and that over as many others; the root of two reliabilities is the highest ρ to expect, and ρ divided by "
-        f"it is what two noiseless rankings would have.{more}"
+        "seeds and that over as many others; the root of two reliabilities is the highest ρ to expect, and ρ divided "
+        f"by it is what two noiseless rankings would have.{more}"
     ) + text.html_table(table)
 
 
@@ -58,16 +58,14 @@ def budget(early: pd.DataFrame, cheapest: pd.DataFrame) -> str:
     told = charts(panels)
     if len(cheapest):
         table = _pairs(text.as_pairs(cheapest), x="proxy", y="target")
-        table["enough after"] = [f"epoch {e} of {o}" for e, o in zip(cheapest["epoch"], cheapest["epochs"], strict=True)]
+        both = zip(cheapest["epoch"], cheapest["epochs"], strict=True)
+        table["enough after"] = [f"epoch {epoch} of {of}" for epoch, of in both]
         table["of the training"] = cheapest["share"].map(lambda v: "" if math.isnan(v) else f"{100 * v:.0f} %")
         table["ρ then"] = _intervals(cheapest, "rho", "rho_low", "rho_high")
         table["ρ in the end"] = cheapest["rho_full"].map(names.fixed)
         told += _note("The cheapest budget from which on ρ stays above 95 % of that of the whole training:")
         told += text.html_table(table)
-    return (
-        _note("ρ between a proxy stopped early and the target in the end; bands are the intervals. Both axes' lines end "
-        "where the training ends.") + told
-    )
+    return _note("ρ between a proxy stopped early and the target in the end; bands are the intervals.") + told
 
 
 def size(effect: pd.DataFrame, alone: pd.DataFrame) -> str:
@@ -107,7 +105,8 @@ def picked(picks: pd.DataFrame) -> str:
             name, style = called["x"][one.index[0]], hue(str(one["proxy_task"].iloc[0]))
             series.append(Series(name, style, one["k"], one["regret"] * shown.factor))
         one = lines.drop_duplicates("k").sort_values("k")
-        series.append(Series("drawn at random", hue("rand"), one["k"], one["regret_chance"] * shown.factor, dashed=True))
+        chance = one["regret_chance"] * shown.factor
+        series.append(Series("drawn at random", hue("rand"), one["k"], chance, dashed=True))
         title = f"{names.space_name(str(space))}: {called['y'][lines.index[0]]}"
         percent = shown.brief.replace("%", "points")
         panels.append(Chart(title, "architectures picked, k", f"regret{percent}", series, log=2, low=0.0))
@@ -172,7 +171,10 @@ def pooled(table: pd.DataFrame) -> str:
     if known.empty:
         return ""
     sides = [
-        [f"{names.dataset_name(str(d))} {names.task_name(str(t))}" for d, t in zip(known[f"{s}_dataset"], known[f"{s}_task"], strict=True)]
+        [
+            f"{names.dataset_name(str(d))} {names.task_name(str(t))}"
+            for d, t in zip(known[f"{s}_dataset"], known[f"{s}_task"], strict=True)
+        ]
         for s in "xy"
     ]
     shown = pd.DataFrame({"x": sides[0], "y": sides[1], "spaces": known["spaces"], "n": known["n"]})

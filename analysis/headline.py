@@ -24,6 +24,11 @@ def pair_key(line: Any) -> Pair:
     return (line.space, *sorted(sides))
 
 
+def ceilings(table: pd.DataFrame) -> dict[Pair, float]:
+    """The ceiling of each pair, of `ceiling`."""
+    return {pair_key(line): line.ceiling for line in text.each(table)}
+
+
 def findings(found: pd.DataFrame, ceilings: Ceilings) -> str:
     """A card a space of what `correlate` gives; `ceilings` are the rho that the noise of seeds allows, by pair."""
     cards = [_card(str(space), lines, ceilings) for space, lines in found.groupby("space", sort=True)]

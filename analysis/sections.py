@@ -22,6 +22,7 @@ _RULES = {
     "worst": "A trial that never had a finite score makes its architecture rank below all others, level with its like.",
     "drop": "An architecture with a trial that never had a finite score is not compared.",
 }
+_MANY = 2000  # architectures
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class Rules:
     resamples: int
     confidence: float
     seed: int
+
+    def fewer(self, df: pd.DataFrame) -> int:
+        """Resamples for what is computed besides rho: fewer for thousands of architectures, which would take minutes
+        and whose intervals are narrow."""
+        return self.resamples if df["arch"].nunique() <= _MANY else min(self.resamples, 500)
 
 
 def lead(df: pd.DataFrame, planned: pd.DataFrame, unplanned: int) -> str:
@@ -131,8 +137,9 @@ def failures(df: pd.DataFrame) -> str:
     return text.html_table(summary.failures(df))
 
 
-def rules(found: pd.DataFrame, used: Rules) -> str:
+def rules(df: pd.DataFrame, found: pd.DataFrame, used: Rules) -> str:
     """How the numbers came, as a list."""
+    fewer = used.fewer(df)
     lines = [
         _RULES.get(used.score, f"Score of a trial: {used.score}."),
         "Scores are averaged over seeds before ranking; different recipes and datasets are never averaged.",
@@ -141,6 +148,7 @@ def rules(found: pd.DataFrame, used: Rules) -> str:
         _RULES[used.diverged],
         f"Intervals: BCa bootstrap over architectures, {used.resamples} resamples, seed {used.seed}, "
         f"{used.confidence * 100:g} % each, not corrected for the number of pairs.",
+        *([f"Intervals of other numbers than ρ: {fewer} resamples."] if fewer < used.resamples else []),
         "ρ: Spearman; τ: Kendall's tau-b; p: two-sided, of ρ.",
     ]
     for space, pairs in found.groupby("space"):

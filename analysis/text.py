@@ -9,7 +9,6 @@ import pandas as pd
 
 from analysis import names
 
-
 _CELL = ["dataset", "dataset_id", "task", "recipe", "recipe_id"]
 
 
