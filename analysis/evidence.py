@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis import names, text
 from analysis.charts import Chart, Series, charts
-from analysis.palette import hue
+from analysis.palette import hue, hues
 from analysis.panel import scale
 
 _TARGET = ["space", "target_dataset_id", "target_task", "target_recipe_id"]
@@ -41,15 +41,15 @@ def noise(ceiling: pd.DataFrame) -> str:
 
 def budget(early: pd.DataFrame, cheapest: pd.DataFrame) -> str:
     """How soon a proxy ranks as it will, of `early`: rho against what the proxy's training has cost so far."""
-    panels = []
+    panels, called = [], _sides(early)
+    shades = hues(called["x"], early["proxy_task"])
     for (space, *_), lines in early.groupby(_TARGET, sort=False):
-        called = _sides(lines)
         timed = lines["seconds"].notna().all() and (lines["seconds"] > 0).all()
         series = []
         for _, one in lines.groupby(_PROXY, sort=False):
             x = one["seconds"] if timed else one["epoch"]
-            name, style = called["x"][one.index[0]], hue(str(one["proxy_task"].iloc[0]))
-            series.append(Series(name, style, x, one["rho"], one["rho_low"], one["rho_high"]))
+            name = called["x"][one.index[0]]
+            series.append(Series(name, shades[name], x, one["rho"], one["rho_low"], one["rho_high"]))
         cost = "training of an architecture so far, all seeds (s)" if timed else "epochs so far"
         title = f"{names.space_name(str(space))}: ρ with final {called['y'][lines.index[0]]}"
         panels.append(Chart(title, cost, "ρ", series, log=2 if timed else 0, high=1.0))
@@ -77,9 +77,11 @@ def size(effect: pd.DataFrame, alone: pd.DataFrame) -> str:
         table["ρ"] = _intervals(known, "rho", "rho_low", "rho_high")
         for name, said in (("params", "parameters"), ("macs", "multiply-adds")):
             columns = [f"rho_given_{name}{end}" for end in ("", "_low", "_high")]
-            table[f"ρ, {said} held constant"] = _intervals(known, *columns)
+            table[f"ρ given {said}"] = _intervals(known, *columns)
         for third in ("small", "medium", "large"):
-            table[f"{third} third"] = _intervals(known, *(f"rho_{third}{end}" for end in ("", "_low", "_high")))
+            table[f"ρ of the {third} third"] = _intervals(
+                known, *(f"rho_{third}{end}" for end in ("", "_low", "_high"))
+            )
         parts.append(text.html_table(table))
     ranked = alone[alone["rho_params"].notna()]
     if len(ranked):
@@ -96,14 +98,14 @@ def size(effect: pd.DataFrame, alone: pd.DataFrame) -> str:
 
 def picked(picks: pd.DataFrame) -> str:
     """What picking by a proxy costs, of `picks`: the regret of the best of its k best."""
-    panels = []
+    panels, called = [], _sides(picks)
+    shades = hues(called["x"], picks["proxy_task"])
     for (space, *_), lines in picks.groupby(_TARGET, sort=False):
-        called = _sides(lines)
         shown = scale(lines[["best", "chosen"]].to_numpy(float), str(lines["target_metric"].iloc[0]))
         series = []
         for _, one in lines.groupby(_PROXY, sort=False):
-            name, style = called["x"][one.index[0]], hue(str(one["proxy_task"].iloc[0]))
-            series.append(Series(name, style, one["k"], one["regret"] * shown.factor))
+            name = called["x"][one.index[0]]
+            series.append(Series(name, shades[name], one["k"], one["regret"] * shown.factor))
         one = lines.drop_duplicates("k").sort_values("k")
         chance = one["regret_chance"] * shown.factor
         series.append(Series("drawn at random", hue("rand"), one["k"], chance, dashed=True))

@@ -70,7 +70,8 @@ def _sentence(told: pd.DataFrame) -> str:
     numbers = f"ρ = {names.fixed(line.rho)}"
     if not math.isnan(line.rho_low):
         numbers += f" {text.interval(line.rho_low, line.rho_high)}"
-    best = f", the best of {len(told)}" if len(told) > 1 else ""
+    kind = "proxies" if len(set(text.brief_names(told)[1])) == 1 else "pairs"
+    best = f", the best of {len(told)} {kind}" if len(told) > 1 else ""
     few = "" if line.n >= 20 else " So few architectures say little."
     says = html.escape(f"{x} {_verb(line)} {y}{where}{best}: ")
     return f"{says}<b>{html.escape(numbers)}</b>, n = {line.n:,}.{few}"

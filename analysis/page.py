@@ -82,7 +82,7 @@ def report(
         "Size": evidence.size(more["size_effect"], more["size_proxies"]),
         "Distributions": evidence.distributions(more["distributions"]),
         "What ran": text.html_table(summary.cells(df, score)) if len(df) else "<p>No attempt has ended yet.</p>",
-        "Cost": text.html_table(summary.cost(df)) if len(df) else "",
+        "Cost": text.html_table(spent) if len(spent := summary.cost(df)) else "",
         "Failures": sections.failures(df),
         "How the numbers came": sections.rules(df, found, rules),
         "Provenance": sections.provenance(df, planned),
@@ -98,7 +98,8 @@ def _evidence(df: pd.DataFrame, compare: dict[str, Any], rules: Rules) -> dict[s
     drawn = compare | {"seed": rules.seed, "confidence": rules.confidence, "resamples": rules.fewer(df)}
     several = df.groupby([c for c in CELL if c in df])["seed"].nunique().gt(1).any() if "seed" in df else False
     sized = "params" in df and bool(df["params"].notna().any())
-    curved = "curve_test_score" in df and bool(df["curve_test_score"].map(lambda c: c is not None and len(c) > 1).any())
+    curves = df["curve_test_score"] if "curve_test_score" in df and "curve_seconds" in df else ()
+    curved = any(curve is not None and len(curve) > 1 for curve in curves)
     asked = {
         "reliability": several,
         "ceiling": several,
@@ -107,7 +108,7 @@ def _evidence(df: pd.DataFrame, compare: dict[str, Any], rules: Rules) -> dict[s
         "size_proxies": sized,
         "differences": True,
     }
-    none = df.iloc[:0]
+    none = df.iloc[:0].assign(curve_test_score=None, curve_seconds=None)
     found = {name: _TABLES[name](df if there else none, **drawn) for name, there in asked.items()}
     found["picks"] = picks(df, **compare)
     found["pooled"] = pooled(df, **compare, confidence=rules.confidence)
