@@ -56,7 +56,8 @@ class Cells:
 
     def cell(self, c: int, used: Any) -> dict[str, Any]:
         """What identifies the cell, and its counts."""
-        out: dict[str, Any] = {"space": self.space, "n": int(used.sum()), "rule": self.rule}
+        alone = self.rule.replace("both cells", "the cell")
+        out: dict[str, Any] = {"space": self.space, "n": int(used.sum()), "rule": alone}
         out["n_dropped"] = int((self.seen[:, c] & ~used).sum())
         return out | dict(self.labels.iloc[c])
 

@@ -89,7 +89,7 @@ def pooled(
         if len(of_pair) > 1:
             about: dict[str, Any] = dict(zip(key, names, strict=False)) | {"rule": of_pair["rule"].iloc[0]}
             about |= {"spaces": len(of_pair), "n": int(of_pair["n"].sum())}
-            lines.append(about | _pool(of_pair["rho"].to_numpy(), of_pair["n"].to_numpy(float), confidence))
+            lines.append(about | pool(of_pair["rho"].to_numpy(), of_pair["n"].to_numpy(float), confidence))
     return frame(lines, _POOLED)
 
 
@@ -114,8 +114,9 @@ def holm(p: Array) -> Array:
 def _difference(cells: Cells, three: tuple[int, int, int], how: Resampling) -> dict[str, Any]:
     usable = cells.usable if cells.common == "all" else cells.usable[:, three]
     used = usable.all(axis=1)
-    found = estimate(cells.values[used][:, three], _overlapping, how)
-    line: dict[str, Any] = {"space": cells.space, "rule": cells.rule, "n": int(used.sum())}
+    found = estimate(cells.values[used][:, three], overlapping, how)
+    line: dict[str, Any] = {"space": cells.space, "n": int(used.sum())}
+    line["rule"] = cells.rule.replace("both cells", "the three cells")
     line["n_dropped"] = int((cells.seen[:, three].any(axis=1) & ~used).sum())
     for side, c in zip(_THREE, three, strict=True):
         line |= {f"{side}_{name}": cells.labels[name].iloc[c] for name in NAMES}
@@ -128,7 +129,7 @@ def _difference(cells: Cells, three: tuple[int, int, int], how: Resampling) -> d
     return line | {"p": 2 * stats.norm.sf(abs(z)), "p_mrr": meng(a, b, ab, line["n"]), "p_holm": np.nan}
 
 
-def _overlapping(rho: Array) -> Array:
+def overlapping(rho: Array) -> Array:
     """Of columns (a, b, target): rho of a, of b, between them, the difference, and that of Fisher's z."""
     a, b, ab = rho[:, 0, 2], rho[:, 1, 2], rho[:, 0, 1]
     return np.stack([a, b, ab, a - b, np.arctanh(a) - np.arctanh(b)], axis=1)
@@ -145,7 +146,7 @@ def meng(a: float, b: float, ab: float, n: int) -> float:
     return float(2 * stats.norm.sf(abs(z)))
 
 
-def _pool(rho: Array, n: Array, confidence: float) -> dict[str, Any]:
+def pool(rho: Array, n: Array, confidence: float) -> dict[str, Any]:
     sound = (np.abs(rho) < 1) & (n > 3)  # false for NaN
     if not sound.all():
         return dict.fromkeys(_POOL, np.nan) | {"reason": f"{(~sound).sum()} of {len(rho)} spaces give no Fisher z"}

@@ -53,8 +53,8 @@ def reliability(
             if scores.shape[1] < 2:
                 found = estimate(scores, lambda rho: np.full((len(rho), len(ks)), np.nan), how)
             else:
-                blocks = [_Block(scores, 0, k if kind == "measured" else 1) for k, kind in zip(ks, kinds, strict=True)]
-                found = estimate(_side_by_side(blocks), _reliabilities(blocks, ks, kinds), how)
+                blocks = [Block(scores, 0, k if kind == "measured" else 1) for k, kind in zip(ks, kinds, strict=True)]
+                found = estimate(side_by_side(blocks), reliabilities(blocks, ks, kinds), how)
             for j, k in enumerate(ks):
                 line = cells.cell(c, used) | {"k": k, "how": kinds[j], "reliability": found.value[j]}
                 line |= {"reliability_low": found.low[j], "reliability_high": found.high[j]}
@@ -92,7 +92,7 @@ def ceiling(
             for pair in pairs:
                 x, y = (cells.seeded(used, c) for c in pair)
                 values = np.column_stack([cells.values[used][:, pair], x, y])
-                found = estimate(values, _corrected(x.shape[1], y.shape[1]), how)
+                found = estimate(values, corrected(x.shape[1], y.shape[1]), how)
                 line = cells.line(pair, used) | dict(zip(_CEILING, found.value, strict=True))
                 line |= {"rho_low": found.low[0], "rho_high": found.high[0]}
                 line |= {"corrected_low": found.low[4], "corrected_high": found.high[4], "interval": found.method[4]}
@@ -132,9 +132,9 @@ def by_seeds(
             for pair in pairs:
                 x, y = (cells.seeded(used, c) for c in pair)
                 for k in (k for k in ks if k <= max(x.shape[1], y.shape[1])):
-                    both = [_Block(s, 0, min(k, s.shape[1])) for s in (x, y)]
+                    both = [Block(s, 0, min(k, s.shape[1])) for s in (x, y)]
                     wide = both[0].means.shape[1]
-                    found = estimate(_side_by_side(both), _between(wide), how)
+                    found = estimate(side_by_side(both), between(wide), how)
                     line = cells.line(pair, used) | {"k": k, "x_k": both[0].k, "y_k": both[1].k, "_order": (*pair, k)}
                     line |= {"rho": found.value[0], "rho_low": found.low[0], "rho_high": found.high[0]}
                     lines.append(line | {"interval": found.method[0]})
@@ -147,7 +147,7 @@ def by_seeds(
 _CEILING = ("rho", "x_reliability", "y_reliability", "ceiling", "rho_corrected")
 
 
-class _Block:
+class Block:
     """Means (n, windows) over each run of k neighbouring seeds of scores (n, S); the first follows the last."""
 
     def __init__(self, scores: Array, start: int, k: int) -> None:
@@ -164,7 +164,7 @@ class _Block:
         return [a for a, _ in pairs], [b for _, b in pairs]
 
 
-def _side_by_side(blocks: Sequence[_Block]) -> Array:
+def side_by_side(blocks: Sequence[Block]) -> Array:
     """The columns of all blocks, each of which is told where its own begin."""
     start = 0
     for block in blocks:
@@ -177,7 +177,7 @@ def _kind(k: int, seeds: int) -> str:
     return "" if seeds < 2 else "measured" if seeds >= 2 * k else "spearman-brown"
 
 
-def _reliabilities(blocks: Sequence[_Block], ks: Sequence[int], kinds: Sequence[str]) -> Statistic:
+def reliabilities(blocks: Sequence[Block], ks: Sequence[int], kinds: Sequence[str]) -> Statistic:
     def statistic(rho: Array) -> Array:
         found = [rho[:, *block.disjoint].mean(axis=1) for block in blocks]
         longer = [r if kind == "measured" else _brown(r, k) for r, k, kind in zip(found, ks, kinds, strict=True)]
@@ -186,7 +186,7 @@ def _reliabilities(blocks: Sequence[_Block], ks: Sequence[int], kinds: Sequence[
     return statistic
 
 
-def _corrected(x: int, y: int) -> Statistic:
+def corrected(x: int, y: int) -> Statistic:
     """Of columns (mean x, mean y, x's seeds, y's seeds): what `_CEILING` names."""
     both = [list(combinations(range(start, start + k), 2)) for start, k in ((2, x), (2 + x, y))]
 
@@ -202,7 +202,7 @@ def _corrected(x: int, y: int) -> Statistic:
     return statistic
 
 
-def _between(wide: int) -> Statistic:
+def between(wide: int) -> Statistic:
     """The mean rho between the first `wide` columns and the others."""
     return lambda rho: rho[:, :wide, wide:].mean(axis=(1, 2))[:, None]
 

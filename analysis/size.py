@@ -52,7 +52,7 @@ def size_effect(
                 if (known & used).any():
                     used = known & used
                 values = np.column_stack([cells.values[:, pair], of_pair])[used]
-                found = estimate(values, _partials, how)
+                found = estimate(values, partials, how)
                 line = cells.line(pair, used) | _columns(_GIVEN, found)
                 line |= {"interval": found.method[0], "reason": _why(values[:, 2:]), "_order": pair}
                 lines.append(line | _within_thirds(values, how))
@@ -105,7 +105,7 @@ def partial(rho: Array, x: int, y: int, given: list[int]) -> Array:
     return found.clip(-1, 1)
 
 
-def _partials(rho: Array) -> Array:
+def partials(rho: Array) -> Array:
     """Of columns (x, y, params, macs): what `_GIVEN` names."""
     given = [partial(rho, 0, 1, [2]), partial(rho, 0, 1, [3]), partial(rho, 0, 1, [2, 3])]
     return np.stack([rho[:, 0, 1], *given], axis=1)

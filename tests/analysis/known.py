@@ -32,36 +32,39 @@ class Known:
     rough: float = 0.4
     tasks: tuple[str, ...] = ("rot", "cls", "jig")
 
-    def rows(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
-        """One line a training."""
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Scores of trainings (tasks, n, seeds), and the logarithms of params and MACs (n, 2)."""
         size, others = rng.normal(size=n), rng.normal(size=(2 + len(self.in_quality), n))
         quality = self.in_size * size + np.sqrt(1 - self.in_size**2) * others[0]
         macs = self.macs_like_params * size + np.sqrt(1 - self.macs_like_params**2) * others[1]
+        share = np.array(self.in_quality)[:, None]
+        scores = share * quality + np.sqrt(1 - share**2) * others[2:]
+        noise = self.noise * rng.normal(size=(*scores.shape, self.seeds))
+        return scores[..., None] + noise, np.column_stack([size, macs])
+
+    def rows(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
+        """One line a training."""
+        trained, sizes = self.draw(n, rng)
+        left = self.epochs - np.arange(1, self.epochs + 1)
         parts = []
-        for task, share, own in zip(self.tasks, self.in_quality, others[2:], strict=False):
-            score = share * quality + np.sqrt(1 - share**2) * own
-            for seed in range(1, self.seeds + 1):
-                trained = score + self.noise * rng.normal(size=n)
-                left = self.epochs - np.arange(1, self.epochs + 1)
-                curves = trained[:, None] + self.rough * left * rng.normal(size=(n, self.epochs))
-                parts.append(
-                    pd.DataFrame(
-                        {
-                            "space": "known",
-                            "arch": [f"a{k:05d}" for k in range(n)],
-                            "dataset": "made-up",
-                            "task": task,
-                            "seed": seed,
-                            "metric": "top1",
-                            "score_best": trained,
-                            "score_final": trained,
-                            "params": (np.exp(13 + size) * 1000).astype(np.int64),
-                            "macs": (np.exp(17 + macs) * 1000).astype(np.int64),
-                            "curve_test_score": list(curves),
-                            "curve_seconds": [np.full(self.epochs, 2.0)] * n,
-                        }
-                    )
-                )
+        for t, s in np.ndindex(len(trained), self.seeds):
+            scores = trained[t, :, s]
+            curves = scores[:, None] + self.rough * left * rng.normal(size=(n, self.epochs))
+            columns = {
+                "space": "known",
+                "arch": [f"a{k:05d}" for k in range(n)],
+                "dataset": "made-up",
+                "task": self.tasks[t],
+                "seed": s + 1,
+                "metric": "top1",
+                "score_best": scores,
+                "score_final": scores,
+                "params": (np.exp(13 + sizes[:, 0]) * 1000).astype(np.int64),
+                "macs": (np.exp(17 + sizes[:, 1]) * 1000).astype(np.int64),
+                "curve_test_score": list(curves),
+                "curve_seconds": [np.full(self.epochs, 2.0)] * n,
+            }
+            parts.append(pd.DataFrame(columns))
         return pd.concat(parts, ignore_index=True)
 
     def between(self, x: int, y: int, x_seeds: int | None = None, y_seeds: int | None = None) -> float:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from known import Known
 from made_up import population, row
 from scipy import stats
 
@@ -19,7 +20,7 @@ def cell(scores: list[float]) -> pd.DataFrame:
     return pd.DataFrame([row(arch=f"a{k:04d}", score_best=s) for k, s in enumerate(scores)])
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.lists(st.integers(0, 5).map(float), min_size=1, max_size=7))
 def test_each_figure_by_counting(scores: list[float]) -> None:
     found = analysis.distributions(cell(scores))
@@ -44,6 +45,18 @@ def test_the_band_holds_the_whole_distribution_about_as_often_as_it_says() -> No
         reach = (found["edf"] - found["edf_low"]).max()
         inside += bool(((found["edf_low"] <= found["score"]) & (found["score"] <= before + reach)).all())
     assert inside >= 27
+
+
+def test_the_truth_of_a_known_study_is_found() -> None:
+    known = Known()
+    df = known.rows(1500, np.random.default_rng(0))
+    spread = np.sqrt(1 + known.noise**2 / known.seeds)
+    found = analysis.distributions(df)
+    truth = stats.norm(scale=spread).cdf(found["score"])
+    assert (found["edf_low"] < truth).all()
+    assert (truth < found["edf_high"]).all()
+    best = analysis.random_search(df, sizes=[1, 4]).groupby("size")["expected"].mean()
+    assert best.tolist() == pytest.approx([0, 1.02938 * spread], abs=0.05)  # the largest of four normal numbers
 
 
 def test_many_scores_are_thinned_and_keep_the_last() -> None:

@@ -69,6 +69,15 @@ def test_a_perfect_proxy_and_one_that_knows_nothing() -> None:
         analysis.picks(tasks(rot=scores, cls=scores), k=(0,))
 
 
+def test_the_truth_of_a_known_study_is_found() -> None:
+    known = Known(in_quality=(0.9, 0.95))
+    found = analysis.picks(known.rows(2000, np.random.default_rng(0)), k=(200,)).iloc[0]
+    r, q = known.between(0, 1), stats.norm.ppf(0.1)
+    both = stats.multivariate_normal(cov=[[1, r], [r, 1]]).cdf([q, q])  # in the best tenth of proxy and target
+    assert found[["overlap", "precision"]].tolist() == pytest.approx([both / 0.1] * 2, abs=0.1)
+    assert found["overlap_chance"] == 0.1
+
+
 def test_a_target_that_diverged_cannot_be_regretted() -> None:
     got = analysis.picks(tasks(rot=[1, 2, 3, 4], cls=[math.nan, 3, 2, 1]), k=[1]).iloc[0]
     assert got[["n", "n_dropped", "regret", "percentile"]].tolist() == [3, 1, 2, 0]

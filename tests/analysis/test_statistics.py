@@ -1,0 +1,52 @@
+"""What holds of every statistic: its columns never depend on what there is, and its rule is said."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up import failed, population, row
+
+import analysis
+
+pytestmark = pytest.mark.filterwarnings("error")
+EVERY = (
+    analysis.correlate,
+    analysis.reliability,
+    analysis.ceiling,
+    analysis.by_seeds,
+    analysis.size_effect,
+    analysis.size_proxies,
+    analysis.early,
+    analysis.picks,
+    analysis.differences,
+    analysis.pooled,
+    analysis.distributions,
+    analysis.random_search,
+)
+NOTHING = pd.DataFrame(population(0), columns=list(row()))
+FRAMES = {
+    "one cell": pd.DataFrame(population(6, tasks=("cls",))),
+    "failures alone": pd.DataFrame([failed(arch=a, task=t) for a in "abc" for t in ("cls", "rot")]),
+    "no cls": pd.DataFrame(population(6, tasks=("rot", "jig", "col"), spaces=("a", "b"))),
+    "diverged alone": pd.DataFrame(population(6, tasks=("cls", "rot"))).assign(score_best=np.nan),
+    "no curves": pd.DataFrame(population(6)).assign(curve_test_score=None, curve_seconds=None),
+}
+
+
+@pytest.mark.parametrize("function", EVERY)
+def test_columns_and_their_types_are_always_the_same(function: Callable[..., pd.DataFrame]) -> None:
+    types = function(NOTHING).dtypes
+    for name, df in FRAMES.items():
+        pd.testing.assert_series_equal(function(df).dtypes, types, obj=name)
+
+
+@pytest.mark.parametrize("function", EVERY)
+def test_the_rule_stands_beside_every_figure(function: Callable[..., pd.DataFrame]) -> None:
+    df = pd.DataFrame(population(6, spaces=("a", "b"), seeds=(1, 2)))
+    found = function(df, common="pair", diverged="drop", chance=0.1)
+    assert len(found)
+    for words in ("score_best", "every seed succeeded in the", "left out", "0.1"):
+        assert found["rule"].str.replace("both", "the").str.contains(words).all()
+    with pytest.raises(ValueError, match="common"):
+        function(df, common="some")
