@@ -56,6 +56,10 @@ def budget(early: pd.DataFrame, cheapest: pd.DataFrame) -> str:
     if not panels:
         return ""
     told = charts(panels)
+    key = [*_TARGET, *_PROXY]
+    last = early[early["epoch"] == early["epochs"]]
+    clear = pd.MultiIndex.from_frame(last.loc[last["rho_low"] > 0, key])  # of no agreement there is no 95 %
+    cheapest = cheapest[pd.MultiIndex.from_frame(cheapest[key]).isin(clear)]
     if len(cheapest):
         table = _pairs(text.as_pairs(cheapest), x="proxy", y="target")
         both = zip(cheapest["epoch"], cheapest["epochs"], strict=True)

@@ -114,7 +114,7 @@ def test_the_findings_come_first_in_words_no_stronger_than_the_interval(tmp_path
     for space, says in (("darts", "agrees well with"), ("nasbench101", "shows no clear agreement with")):
         line = found.loc[space]
         numbers = f"ρ = {line['rho']:z.2f} [{line['rho_low']:z.2f}, {line['rho_high']:z.2f}]".replace("-", "−")
-        sentence = f"Rotation {says} classification on CIFAR-10: {numbers}, n = {line['n']}."
+        sentence = f"Rotation {says} classification on CIFAR-10: {numbers}, n\u00a0=\u00a0{line['n']}."
         assert sentence in text
         assert text.index(sentence) < text.index("Drag over points"), "before anything else"
     assert "So few architectures say little." in text
