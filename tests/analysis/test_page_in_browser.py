@@ -1,6 +1,7 @@
 """The report in a real browser: quiet, narrow enough, its panels linked, its cells drawn."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from made_up import population, write_run
 
 import analysis
+from analysis.cell_drawing import draw, read
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -103,11 +105,17 @@ def test_a_click_picks_an_architecture_and_draws_its_cell(browser: Any) -> None:
     _drag(browser, (at["x"], at["y"]), (at["x"], at["y"]))
     card = browser.find_element("css selector", ".card")
     assert "darts0007" in card.text
-    drawn = browser.execute_script("return [...document.querySelector('.card svg').children].map((e) => e.outerHTML)")
-    ops = [op for _, _, op in json.loads(graph(7))["cells"][0]["edges"] if op]
-    for label in ("in", "0", "out", *(LABELS[op] for op in ops)):
-        assert any(f">{label}</text>" in part for part in drawn)
-    assert sum("<path" in part for part in drawn) == 5, "two operations on the way, one plain edge"
+    (cell,) = draw(read(graph(7)))
+    rects = """return [...arguments[0].querySelectorAll("rect")].map((e) => [
+        Number(e.getAttribute("x")) + Number(e.getAttribute("width")) / 2, e.nextSibling.textContent])"""
+    drawn = browser.execute_script(rects, card)
+    assert [label for _, label in drawn] == [box.label for box in cell.boxes]
+    assert [x for x, _ in drawn] == pytest.approx([box.x for box in cell.boxes], abs=0.5)
+    assert {LABELS[op] for *_, op in json.loads(graph(7))["cells"][0]["edges"] if op} <= {label for _, label in drawn}
+    outlines = "return [...arguments[0].querySelectorAll('path')].map((e) => e.getAttribute('d'))"
+    for path, line in zip(browser.execute_script(outlines, card), cell.lines(), strict=True):
+        numbers = [float(v) for v in re.findall(r"[0-9.]+", path)]
+        assert numbers[:2] + numbers[-2:] == pytest.approx([*line[0], *line[-1]], abs=0.5)
 
 
 @pytest.mark.parametrize("width", [1280, 400])
