@@ -72,11 +72,12 @@ def pooled(
     """One rho for all spaces: one line for each pair of cells that several spaces have, by their names.
 
     Fisher's z of each space's rho, its variance (1 + rho^2 / 2) / (n - 3) (Bonett and Wright 2000). `rho` is the mean
-    of a random-effects model (DerSimonian and Laird 1986), `rho_fixed` that of one common rho, each with its interval
-    on the scale of z. `q` and `q_p` test that the spaces agree (Cochran), `i2` is the share of their scatter beyond
-    chance, `tau2` the variance of the true z between spaces. With two or three spaces tau2 is hardly known, and the
-    interval of `rho` covers less than it says if it is large. NaN, and `reason` says why, where a space has fewer than
-    4 architectures, a rho of 1 or -1, or none.
+    of a random-effects model (DerSimonian and Laird 1986; interval of Hartung and Knapp 2001, never narrower than with
+    the scatter expected), `rho_fixed` that of one common rho, each with its interval on the scale of z. `q` and `q_p`
+    test that the spaces agree (Cochran), `i2` is the share of their scatter beyond chance, `tau2` the variance of the
+    true z between spaces. Two or three spaces say little about others, and the interval of `rho` is as wide as that;
+    `rho_fixed` is about these spaces alone. NaN, and `reason` says why, where a space has fewer than 4 architectures, a
+    rho of 1 or -1, or none.
     """
     Resampling(0, confidence)
     rules: dict[str, Any] = {"score": score, "diverged": diverged, "chance": chance}
@@ -156,10 +157,12 @@ def pool(rho: Array, n: Array, confidence: float) -> dict[str, Any]:
     q, free = float(weight @ (z - fixed) ** 2), len(z) - 1
     between = max(0.0, (q - free) / (weight.sum() - (weight**2).sum() / weight.sum()))
     mixed = 1 / (variance + between)
-    reach = stats.norm.ppf((1 + confidence) / 2)
     found: dict[str, Any] = {"q": q, "q_p": float(stats.chi2.sf(q, free)), "tau2": between, "reason": ""}
     found["i2"] = max(0.0, (q - free) / q) if q > 0 else 0.0
-    for names, w in ((_POOL[:3], mixed), (_POOL[3:6], weight)):
+    scatter = max(1.0, float(mixed @ (z - mixed @ z / mixed.sum()) ** 2) / free)
+    tail = (1 + confidence) / 2
+    reaches = (stats.t.ppf(tail, free) * np.sqrt(scatter), stats.norm.ppf(tail))
+    for names, w, reach in zip((_POOL[:3], _POOL[3:6]), (mixed, weight), reaches, strict=True):
         middle, half = w @ z / w.sum(), reach / np.sqrt(w.sum())
         found |= dict(zip(names, np.tanh([middle, middle - half, middle + half]).tolist(), strict=True))
     return found

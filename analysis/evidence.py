@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis import names, text
 from analysis.charts import Chart, Series, charts
-from analysis.palette import hue
+from analysis.palette import hue, hues
 from analysis.panel import scale
 
 _TARGET = ["space", "target_dataset_id", "target_task", "target_recipe_id"]
@@ -41,38 +41,35 @@ def noise(ceiling: pd.DataFrame) -> str:
 
 def budget(early: pd.DataFrame, cheapest: pd.DataFrame) -> str:
     """How soon a proxy ranks as it will, of `early`: rho against what the proxy's training has cost so far."""
-    panels = []
+    panels, called = [], _sides(early)
+    shades = hues(called["x"], early["proxy_task"])
     for (space, *_), lines in early.groupby(_TARGET, sort=False):
-        called = _sides(lines)
         timed = lines["seconds"].notna().all() and (lines["seconds"] > 0).all()
         series = []
         for _, one in lines.groupby(_PROXY, sort=False):
             x = one["seconds"] if timed else one["epoch"]
-            name, style = called["x"][one.index[0]], hue(str(one["proxy_task"].iloc[0]))
-            series.append(Series(name, style, x, one["rho"], one["rho_low"], one["rho_high"]))
+            name = called["x"][one.index[0]]
+            series.append(Series(name, shades[name], x, one["rho"], one["rho_low"], one["rho_high"]))
         cost = "training of an architecture so far, all seeds (s)" if timed else "epochs so far"
         title = f"{names.space_name(str(space))}: ρ with final {called['y'][lines.index[0]]}"
         panels.append(Chart(title, cost, "ρ", series, log=2 if timed else 0, high=1.0))
     if not panels:
         return ""
     told = charts(panels)
+    key = [*_TARGET, *_PROXY]
+    last = early[early["epoch"] == early["epochs"]]
+    clear = pd.MultiIndex.from_frame(last.loc[last["rho_low"] > 0, key])  # of no agreement there is no 95 %
+    cheapest = cheapest[pd.MultiIndex.from_frame(cheapest[key]).isin(clear)]
     if len(cheapest):
         table = _pairs(text.as_pairs(cheapest), x="proxy", y="target")
-        table["enough after"] = [
-            f"epoch {e} of {o}" for e, o in zip(cheapest["epoch"], cheapest["epochs"], strict=True)
-        ]
+        both = zip(cheapest["epoch"], cheapest["epochs"], strict=True)
+        table["enough after"] = [f"epoch {epoch} of {of}" for epoch, of in both]
         table["of the training"] = cheapest["share"].map(lambda v: "" if math.isnan(v) else f"{100 * v:.0f} %")
         table["ρ then"] = _intervals(cheapest, "rho", "rho_low", "rho_high")
         table["ρ in the end"] = cheapest["rho_full"].map(names.fixed)
         told += _note("The cheapest budget from which on ρ stays above 95 % of that of the whole training:")
         told += text.html_table(table)
-    return (
-        _note(
-            "ρ between a proxy stopped early and the target in the end; bands are the intervals. Both axes' lines end "
-            "where the training ends."
-        )
-        + told
-    )
+    return _note("ρ between a proxy stopped early and the target in the end; bands are the intervals.") + told
 
 
 def size(effect: pd.DataFrame, alone: pd.DataFrame) -> str:
@@ -84,9 +81,11 @@ def size(effect: pd.DataFrame, alone: pd.DataFrame) -> str:
         table["ρ"] = _intervals(known, "rho", "rho_low", "rho_high")
         for name, said in (("params", "parameters"), ("macs", "multiply-adds")):
             columns = [f"rho_given_{name}{end}" for end in ("", "_low", "_high")]
-            table[f"ρ, {said} held constant"] = _intervals(known, *columns)
+            table[f"ρ given {said}"] = _intervals(known, *columns)
         for third in ("small", "medium", "large"):
-            table[f"{third} third"] = _intervals(known, *(f"rho_{third}{end}" for end in ("", "_low", "_high")))
+            table[f"ρ of the {third} third"] = _intervals(
+                known, *(f"rho_{third}{end}" for end in ("", "_low", "_high"))
+            )
         parts.append(text.html_table(table))
     ranked = alone[alone["rho_params"].notna()]
     if len(ranked):
@@ -103,18 +102,17 @@ def size(effect: pd.DataFrame, alone: pd.DataFrame) -> str:
 
 def picked(picks: pd.DataFrame) -> str:
     """What picking by a proxy costs, of `picks`: the regret of the best of its k best."""
-    panels = []
+    panels, called = [], _sides(picks)
+    shades = hues(called["x"], picks["proxy_task"])
     for (space, *_), lines in picks.groupby(_TARGET, sort=False):
-        called = _sides(lines)
         shown = scale(lines[["best", "chosen"]].to_numpy(float), str(lines["target_metric"].iloc[0]))
         series = []
         for _, one in lines.groupby(_PROXY, sort=False):
-            name, style = called["x"][one.index[0]], hue(str(one["proxy_task"].iloc[0]))
-            series.append(Series(name, style, one["k"], one["regret"] * shown.factor))
+            name = called["x"][one.index[0]]
+            series.append(Series(name, shades[name], one["k"], one["regret"] * shown.factor))
         one = lines.drop_duplicates("k").sort_values("k")
-        series.append(
-            Series("drawn at random", hue("rand"), one["k"], one["regret_chance"] * shown.factor, dashed=True)
-        )
+        chance = one["regret_chance"] * shown.factor
+        series.append(Series("drawn at random", hue("rand"), one["k"], chance, dashed=True))
         title = f"{names.space_name(str(space))}: {called['y'][lines.index[0]]}"
         percent = shown.brief.replace("%", "points")
         panels.append(Chart(title, "architectures picked, k", f"regret{percent}", series, log=2, low=0.0))

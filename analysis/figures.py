@@ -92,6 +92,9 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     png, pdf, svg = (folder / f"{name}.{suffix}" for suffix in ("png", "pdf", "svg"))
     with mpl.rc_context(STYLE):
+        # Laid out once for all three, which is half of the time.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
         figure.savefig(png, dpi=200, metadata={"Software": None})
         figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
         figure.savefig(svg, metadata={"Date": None, "Creator": None})

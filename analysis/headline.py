@@ -11,6 +11,7 @@ import pandas as pd
 from analysis import names, text
 from analysis.palette import hue
 
+_FEW = 20  # architectures, below which an interval is too wide to act on
 _MOST = 12  # pairs that are drawn below a sentence
 _SIDE = ("dataset_id", "task", "recipe_id")
 
@@ -22,6 +23,11 @@ def pair_key(line: Any) -> Pair:
     """A pair of cells, whichever of the two is x."""
     sides = [tuple(getattr(line, f"{side}_{part}") for part in _SIDE) for side in "xy"]
     return (line.space, *sorted(sides))
+
+
+def ceilings(table: pd.DataFrame) -> dict[Pair, float]:
+    """The ceiling of each pair, of `ceiling`."""
+    return {pair_key(line): line.ceiling for line in text.each(table)}
 
 
 def findings(found: pd.DataFrame, ceilings: Ceilings) -> str:
@@ -65,10 +71,13 @@ def _sentence(told: pd.DataFrame) -> str:
     numbers = f"ρ = {names.fixed(line.rho)}"
     if not math.isnan(line.rho_low):
         numbers += f" {text.interval(line.rho_low, line.rho_high)}"
-    best = f", the best of {len(told)}" if len(told) > 1 else ""
-    few = "" if line.n >= 20 else " So few architectures say little."
-    says = html.escape(f"{x} {_verb(line)} {y}{where}{best}: ")
-    return f"{says}<b>{html.escape(numbers)}</b>, n = {line.n:,}.{few}"
+    one_target, many = len(set(text.brief_names(told)[1])) == 1, len(told)
+    best = f", the best of {many} {'proxies' if one_target else 'pairs'}" if many > 1 else ""
+    says = f"{x} {_verb(line)} {y}{where}{best}: "
+    if many > 1 and one_target and line.rho_low <= 0:
+        says = f"None of {many} proxies agrees clearly with {y}{where}. The closest is {x[:1].lower()}{x[1:]}: "
+    few = "" if line.n >= _FEW else " So few architectures say little."
+    return f"{html.escape(says)}<b>{html.escape(numbers)}</b>, n\u00a0=\u00a0{line.n:,}.{few}"
 
 
 def _verb(line: Any) -> str:
@@ -99,15 +108,15 @@ def _forest(lines: pd.DataFrame, ceilings: Ceilings) -> str:
     one_target = len(set(ys)) == 1
     for line, x, y in zip(text.each(lines), xs, ys, strict=True):
         marks, value = grid, names.fixed(line.rho)
+        if not math.isnan(most := ceilings.get(pair_key(line), math.nan)):
+            marks += f'<u style="left:{at(min(most, 1.0))}"></u>'
+            limited = True
         if not math.isnan(line.rho_low):
             wide = f"{(line.rho_high - line.rho_low) / (1 - left) * 100:.1f}%"
             marks += f'<i style="left:{at(line.rho_low)};width:{wide}"></i>'
             value += f" {text.interval(line.rho_low, line.rho_high)}"
         if not math.isnan(line.rho):
             marks += f'<b style="left:{at(line.rho)}"></b>'
-        if not math.isnan(most := ceilings.get(pair_key(line), math.nan)):
-            marks += f'<u style="left:{at(min(most, 1.0))}"></u>'
-            limited = True
         task = line.x_task if line.x_task != "cls" else line.y_task
         rows.append(
             f'<span class="name">{html.escape(x if one_target else f"{x} with {y}")}</span>'

@@ -1,6 +1,6 @@
 """The report of a study: one HTML file to send or to read offline, with figures and tables beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike, fspath
 from os.path import expanduser
 from pathlib import Path
@@ -8,16 +8,23 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import figures, sections, summary, text
+from analysis import evidence, figures, sections, summary, text
+from analysis.cells import CELL
 from analysis.correlation import Common, Diverged, compared, correlate
 from analysis.curves import curves
+from analysis.differences import differences, pooled
+from analysis.distributions import distributions
 from analysis.document import document
+from analysis.early import cheapest, early
 from analysis.experiments import random_experiment
-from analysis.headline import findings
+from analysis.headline import ceilings, findings
 from analysis.matrix import matrices
+from analysis.noise import ceiling, reliability
 from analysis.page_data import content
+from analysis.picks import picks
 from analysis.runs import Run, load, plan, study
 from analysis.sections import Rules
+from analysis.size import size_effect, size_proxies
 
 _EMBEDDED = 600_000  # bytes of static figures that go into the page; further ones are named
 
@@ -60,22 +67,63 @@ def report(
     experiments = random_experiment(df, score=score, diverged=diverged)
     if len(experiments):
         experiments.to_csv(folder / "experiments.csv", index=False)
+    more = _evidence(df, compare, rules)
     data = content(df, list(compared(df, **compare)), found, sections.graphs(df, planned), score)
     parts = {
-        "Findings": findings(found, {}),
+        "Findings": findings(found, ceilings(more["ceiling"])),
         "Architectures": sections.linked(data),
-        "Rank correlations": matrices(found, pd.DataFrame()) + sections.folded("All pairs as a table", pretty),
-        "Small experiments": sections.experiments(experiments),
+        "Rank correlations": matrices(found, more["reliability"])
+        + sections.folded("All pairs as a table", pretty)
+        + evidence.differences(more["differences"])
+        + evidence.pooled(more["pooled"]),
+        "Noise ceiling": evidence.noise(more["ceiling"]),
+        "Early budget": evidence.budget(more["early"], cheapest(more["early"])),
+        "Picking by proxy": evidence.picked(more["picks"]) + sections.experiments(experiments),
+        "Size": evidence.size(more["size_effect"], more["size_proxies"]),
+        "Distributions": evidence.distributions(more["distributions"]),
         "What ran": text.html_table(summary.cells(df, score)) if len(df) else "<p>No attempt has ended yet.</p>",
-        "Cost": text.html_table(summary.cost(df)) if len(df) else "",
+        "Cost": text.html_table(spent) if len(spent := summary.cost(df)) else "",
         "Failures": sections.failures(df),
-        "How the numbers came": sections.rules(found, rules),
+        "How the numbers came": sections.rules(df, found, rules),
         "Provenance": sections.provenance(df, planned),
         "Figures for a paper": sections.paper([*drawn, *curves(experiments)], folder, _EMBEDDED),
     }
     page = folder / "report.html"
     page.write_text(document(name, lead, partial, parts, data), "utf-8")
     return page
+
+
+def _evidence(df: pd.DataFrame, compare: dict[str, Any], rules: Rules) -> dict[str, pd.DataFrame]:
+    """The tables of `evidence`, empty where the rows cannot have lines in them: some take minutes to say so."""
+    drawn = compare | {"seed": rules.seed, "confidence": rules.confidence, "resamples": rules.fewer(df)}
+    several = df.groupby([c for c in CELL if c in df])["seed"].nunique().gt(1).any() if "seed" in df else False
+    sized = "params" in df and bool(df["params"].notna().any())
+    curves = df["curve_test_score"] if "curve_test_score" in df and "curve_seconds" in df else ()
+    curved = any(curve is not None and len(curve) > 1 for curve in curves)
+    asked = {
+        "reliability": several,
+        "ceiling": several,
+        "early": curved,
+        "size_effect": sized,
+        "size_proxies": sized,
+        "differences": True,
+    }
+    none = df.iloc[:0].assign(curve_test_score=None, curve_seconds=None)
+    found = {name: _TABLES[name](df if there else none, **drawn) for name, there in asked.items()}
+    found["picks"] = picks(df, **compare)
+    found["pooled"] = pooled(df, **compare, confidence=rules.confidence)
+    found["distributions"] = distributions(df, **compare, confidence=rules.confidence)
+    return found
+
+
+_TABLES: dict[str, Callable[..., pd.DataFrame]] = {
+    "reliability": reliability,
+    "ceiling": ceiling,
+    "early": early,
+    "size_effect": size_effect,
+    "size_proxies": size_proxies,
+    "differences": differences,
+}
 
 
 def _folder(sources: Any, out: str | PathLike[str] | None) -> Path:

@@ -110,7 +110,7 @@ def _score(cells: Cells, c: int, values: Any, means: pd.DataFrame, archs: list[s
         "unit": shown.unit.strip(" ,"),
         "hue": hue(str(label["task"])),
         "seeds": int(label["seeds"]),
-        "digits": _digits(values * shown.factor, 100),
+        "digits": _digits(values * shown.factor, 300),
         "values": _rounded(values * shown.factor),
     }
     return axis | (
@@ -135,7 +135,9 @@ def _one_dataset(cells: Cells) -> str:
 
 def _sizes(df: pd.DataFrame, archs: list[str], cell: pd.Series) -> list[dict[str, Any]]:
     """Parameters and multiply-adds as axes, of the networks of one cell, where they are known."""
-    one = df[np.all([(df[c] == cell[c]).to_numpy() for c in CELL[1:] if c in df], axis=0)].drop_duplicates("arch")
+    of_cell = np.all([(df[c] == cell[c]).to_numpy() for c in CELL[1:] if c in df], axis=0)
+    done = (df["status"] == "ok").to_numpy(bool) if "status" in df else np.ones(len(df), bool)
+    one = df[of_cell & done].drop_duplicates("arch")
     found = []
     for column, name in (("params", "parameters"), ("macs", "multiply-adds")):
         if column not in one or not one[column].notna().any():

@@ -5,6 +5,7 @@ stand out from the background.
 """
 
 import zlib
+from collections.abc import Iterable
 
 _TASKS = ("cls", "rot", "col", "jig", "seg", "rand")
 _LIGHT = ("#0B66A8", "#C8500A", "#00805F", "#B0578D", "#9A6B00", "#5A636B", "#1F8A9E", "#7A4FB0", "#6B7F2A", "#8C5A2B")
@@ -16,6 +17,13 @@ def hue(task: str) -> int:
     if task in _TASKS:
         return _TASKS.index(task)
     return len(_TASKS) + zlib.crc32(task.encode(errors="replace")) % (len(_LIGHT) - len(_TASKS))
+
+
+def hues(names: Iterable[str], tasks: Iterable[str]) -> dict[str, int]:
+    """A colour for each name: its task's where no two names share a task, else one after the other."""
+    of = dict(zip(names, map(str, tasks), strict=True))
+    shared = len(set(of.values())) < len(of)
+    return {name: k % len(_LIGHT) if shared else hue(task) for k, (name, task) in enumerate(of.items())}
 
 
 def colour(task: str) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis import figures, names, summary, text
 from analysis.charts import Chart, Series, charts
-from analysis.palette import hue
+from analysis.palette import hues
 from analysis.panel import scale
 
 _RULES = {
@@ -22,6 +22,7 @@ _RULES = {
     "worst": "A trial that never had a finite score makes its architecture rank below all others, level with its like.",
     "drop": "An architecture with a trial that never had a finite score is not compared.",
 }
+_MANY = 2000  # architectures
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class Rules:
     resamples: int
     confidence: float
     seed: int
+
+    def fewer(self, df: pd.DataFrame) -> int:
+        """Resamples for what is computed besides rho: fewer for thousands of architectures, which would take minutes
+        and whose intervals are narrow."""
+        return self.resamples if df["arch"].nunique() <= _MANY else min(self.resamples, 500)
 
 
 def lead(df: pd.DataFrame, planned: pd.DataFrame, unplanned: int) -> str:
@@ -75,9 +81,10 @@ def linked(data: Mapping[str, Any]) -> str:
     if not data["spaces"]:
         return ""
     parts = [
-        '<p class="note">Drag over points to select architectures in all panels of their space; click one, or step '
-        "with the arrow keys, to see its cell and its numbers; Escape clears. Hollow points are not among the "
-        "architectures compared, triangles lie beyond the axes or diverged.</p>",
+        '<p class="note screen">Drag over points to select architectures in all panels of their space; click one, or '
+        "step with the arrow keys, to see its cell and its numbers; Escape clears.</p>",
+        '<p class="note">Hollow points are not among the architectures compared; triangles lie beyond the axes or '
+        "diverged.</p>",
         "<noscript><p>The panels need JavaScript. The figures at the end show the same without.</p></noscript>",
     ]
     for k, space in enumerate(data["spaces"]):
@@ -102,24 +109,23 @@ def folded(title: str, table: pd.DataFrame) -> str:
 def experiments(table: pd.DataFrame) -> str:
     """UnNAS, figure 5, of what `random_experiment` gives: a chart a space and target."""
     panels = []
-    cells = text.as_pairs(table)
+    proxies, targets, _ = text.brief_names(text.as_pairs(table)) if len(table) else ([], [], "")
+    called = pd.DataFrame({"proxy": proxies, "target": targets}, index=table.index)
+    shades = hues(proxies, table["proxy_task"])
     keys = ["space", "target_dataset_id", "target_task", "target_recipe_id"]
     for (space, *_), lines in table.groupby(keys, sort=False):
         shown = scale(lines[["mean", "expected"]].to_numpy(float), str(lines["target_metric"].iloc[0]))
         series = []
-        proxies = ["proxy_dataset_id", "proxy_task", "proxy_recipe_id"]
-        called = dict(zip(lines.index, text.cell_names(cells.loc[lines.index], "x"), strict=True))
-        for _, one in lines.groupby(proxies, sort=False):
+        for _, one in lines.groupby(["proxy_dataset_id", "proxy_task", "proxy_recipe_id"], sort=False):
             middle, spread = (one[c].to_numpy(float) * shown.factor for c in ("expected", "expected_std"))
-            style = hue(str(one["proxy_task"].iloc[0]))
-            name = called[one.index[0]]
-            series.append(Series(name, style, one["size"], middle, middle - spread, middle + spread))
-        target = text.cell_names(cells.loc[lines.index], "y")[0]
-        title = f"{names.space_name(str(space))}: {target}"
+            name = called["proxy"][one.index[0]]
+            series.append(Series(name, shades[name], one["size"], middle, middle - spread, middle + spread))
+        title = f"{names.space_name(str(space))}: {called['target'][lines.index[0]]}"
         panels.append(Chart(title, "architectures in the experiment", f"best by proxy{shown.brief}", series, log=2))
     note = (
-        '<p class="note">If only m architectures are trained on the proxy and the best of them is taken: its expected '
-        "score on the target, over all draws of m, and one standard deviation on either side.</p>"
+        '<h3>Small experiments</h3>\n<p class="note">If only m architectures are trained on the proxy and the best of '
+        "them is taken: its expected score on the target, over all draws of m, and one standard deviation on either "
+        "side.</p>"
     )
     return note + charts(panels) if panels else ""
 
@@ -131,8 +137,9 @@ def failures(df: pd.DataFrame) -> str:
     return text.html_table(summary.failures(df))
 
 
-def rules(found: pd.DataFrame, used: Rules) -> str:
+def rules(df: pd.DataFrame, found: pd.DataFrame, used: Rules) -> str:
     """How the numbers came, as a list."""
+    fewer = used.fewer(df)
     lines = [
         _RULES.get(used.score, f"Score of a trial: {used.score}."),
         "Scores are averaged over seeds before ranking; different recipes and datasets are never averaged.",
@@ -141,6 +148,7 @@ def rules(found: pd.DataFrame, used: Rules) -> str:
         _RULES[used.diverged],
         f"Intervals: BCa bootstrap over architectures, {used.resamples} resamples, seed {used.seed}, "
         f"{used.confidence * 100:g} % each, not corrected for the number of pairs.",
+        *([f"Intervals of other numbers than ρ: {fewer} resamples."] if fewer < used.resamples else []),
         "ρ: Spearman; τ: Kendall's tau-b; p: two-sided, of ρ.",
     ]
     for space, pairs in found.groupby("space"):

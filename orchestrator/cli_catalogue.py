@@ -39,9 +39,10 @@ def add_to(app: typer.Typer, out: Console) -> None:
     def show(
         arch: Annotated[str, typer.Argument(metavar="ARCH", help="the text of an architecture")],
         space: Annotated[str, typer.Option(help="its space; found by trying where left out")] = "",
+        file: Annotated[Path | None, typer.Option("--out", help="draw it into this .svg, .png or .dot")] = None,
     ) -> None:
         """An architecture: its spelling, cells, parameters and MACs."""
-        _show(arch, space, out)
+        _show(arch, space, file, out)
 
     @app.command(rich_help_panel="Catalogue")
     def prepare(
@@ -238,25 +239,24 @@ def _space_of(arch: str, space: str) -> str:
     raise ValueError(f"{spaces.quoted(arch)} is no architecture of any space:\n" + "\n".join(objections))
 
 
-def _show(arch: str, name: str, out: Console) -> None:
+def _show(arch: str, name: str, file: Path | None, out: Console) -> None:
     import workers
+    from analysis import cell_files, cell_text
 
     name = _space_of(arch, name)
     space = spaces.get(name)
     normal = space.normal(arch)
+    graph = space.graph(normal)
+    if file:
+        cell_files.save(graph, file, normal)
     out.print(f"space      {name}", soft_wrap=True)
     out.print(f"arch       {normal}", soft_wrap=True)
     out.print(f"canonical  {space.canonical(normal)}", soft_wrap=True)
     out.print(f"arch_id    {space.arch_id(normal)}", soft_wrap=True)
-    for cell in space.graph(normal)["cells"]:
-        out.print(f"\n{cell['name']}")
-        for target, label in enumerate(cell["nodes"]):
-            inputs = [
-                f"{op} of {cell['nodes'][source]}" if op else cell["nodes"][source]
-                for source, end, op in cell["edges"]
-                if end == target
-            ]
-            out.print(f"  {target} {label:<14} {'<- ' + ', '.join(inputs) if inputs else ''}", soft_wrap=True)
+    for cell in graph["cells"]:
+        out.print(f"\n{cell['name']}", soft_wrap=True)
+        for line in cell_text.lines(cell):
+            out.print(f"  {line}", soft_wrap=True, markup=False, highlight=False)
     view = _table("recipe", "dataset", "task", "params", "MACs, M")
     for column in view.columns[3:]:
         column.justify = "right"
@@ -270,3 +270,5 @@ def _show(arch: str, name: str, out: Console) -> None:
             view.add_row(family, dataset, task, f"{params:,}", f"{macs / 1e6:,.2f}")
     out.print()
     out.print(view)
+    if file:
+        out.print(f"drawing: {file}", soft_wrap=True)

@@ -91,8 +91,8 @@ function fillCard(card, space, k, why, book) {
     if (Number.isNaN(value)) continue;
     const row = table.insertRow();
     row.append(element("th", "", axis.name));
-    const spread = axis.sd && axis.sd[k] !== null ? ` \u00b1 ${axis.sd[k].toFixed(axis.digits)}` : "";
-    const unit = axis.unit.includes("%") ? " %" : axis.size ? " M" : "";
+    const spread = axis.sd && axis.sd[k] !== null ? ` \u00b1 ${axis.sd[k]}` : "";
+    const unit = axis.unit.includes("%") ? " %" : "";
     const said = Number.isFinite(value) ? `${minus(axis.spell(value))}${spread}${unit}` : "diverged";
     row.append(element("td", "number", said));
     const place = whole && !axis.size ? `${grouped(axis.place(k))} of ${grouped(axis.known)}` : "";

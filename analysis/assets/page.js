@@ -28,9 +28,9 @@ const spaces = [...document.querySelectorAll("[data-space]")].map(
   (home) => new Space(home, data.spaces[Number(home.dataset.space)], data.cells, () => look),
 );
 
-function repaint(sharp) {
+function repaint() {
   look = readTheme();
-  for (const space of spaces) sharp === undefined ? space.draw() : space.layout(sharp);
+  for (const space of spaces) space.draw();
 }
 
 const toggle = document.getElementById("theme");
@@ -45,11 +45,14 @@ let before = "";
 addEventListener("beforeprint", () => {
   before = root.style.colorScheme;
   root.style.colorScheme = "light";
-  repaint(3); // paper has finer dots than a screen
+  look = readTheme();
+  // Three panels a line, so as wide as a third of a page, in dots finer than those of a screen.
+  for (const space of spaces) space.layout(4, 240);
 });
 addEventListener("afterprint", () => {
   root.style.colorScheme = before;
-  repaint(window.devicePixelRatio || 1);
+  look = readTheme();
+  for (const space of spaces) space.layout();
 });
 
 // For whoever wants to know more, in the browser's console: archsweep.spaces[0].chosen()

@@ -47,8 +47,8 @@ class Panel {
   }
 
   /** Gives the canvas as many pixels as the screen has there, and every point its place. */
-  layout(sharp = window.devicePixelRatio || 1) {
-    this.width = Math.max(this.canvas.clientWidth, 160);
+  layout(sharp = window.devicePixelRatio || 1, width = this.canvas.clientWidth) {
+    this.width = Math.max(width, 160);
     this.height = Math.round(Math.min(Math.max(this.width * 0.78, 190), 300));
     this.canvas.width = Math.round(this.width * sharp);
     this.canvas.height = Math.round(this.height * sharp);

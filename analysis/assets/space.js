@@ -29,7 +29,8 @@ class Axis {
     return found.length > 1 ? found : ticks(10 ** this.low, 10 ** this.high, most);
   }
   spell(v) {
-    return this.size ? String(v) : v.toFixed(this.digits);
+    if (!this.size) return v.toFixed(this.digits);
+    return v < 0.1 ? `${Number((v * 1000).toPrecision(4))} k` : `${v} M`;
   }
   get known() {
     return this.values.filter((v) => !Number.isNaN(v)).length;
@@ -111,11 +112,11 @@ class Space {
     this.show();
   }
 
-  layout(sharp) {
+  layout(sharp, width) {
     this.wide = this.grid.clientWidth;
     for (const panel of this.panels) {
       panel.box = null;
-      panel.layout(sharp);
+      panel.layout(sharp, width);
     }
     this.draw();
   }

@@ -227,6 +227,12 @@ def test_permutation_p_is_exact_where_few_and_near_the_t_test_where_many() -> No
         n_resamples=np.inf,
     )  # fmt: skip
     assert few["p_perm"] == few["p"] == pytest.approx(wanted.pvalue)
+    mostly = [0.0] * 15 + [1, 1, 1, 1, 1]
+    y = list(np.random.default_rng(0).normal(size=20) + np.array(mostly))
+    level = one(frame({"cls": y, "rot": mostly}), resamples=4000)
+    sums = [sum(drawn) for drawn in itertools.combinations(stats.rankdata(y), 5)]
+    apart = np.abs(np.array(sums) - np.mean(sums))
+    assert level["p_perm"] == pytest.approx(np.mean(apart >= apart[-1] - 1e-9), abs=0.02)
     df = pd.DataFrame(population(40, tasks=("cls", "rot", "jig"), agreement=0.55))
     many = analysis.correlate(df, resamples=4000)
     assert many["p_perm"].tolist() == pytest.approx(many["p"].tolist(), abs=0.015)

@@ -103,6 +103,10 @@ def test_trainings_that_ended_early_keep_their_score_and_cost_what_they_took() -
     ranks = [[1, 2, -1, 4, -1], [2, 2, 1, 4, -1], [3, 2, 5, 4, -9]]
     assert found["rho"].tolist() == pytest.approx([stats.spearmanr(r, cls[:, 0]).statistic for r in ranks])
     assert found["seconds"].tolist() == pytest.approx([1, 8 / 5, 11 / 5])
+    assert found["macs"].tolist() == pytest.approx([10_000, 16_000, 22_000])
+    last = analysis.early(df, proxy={"task": "rot"}, resamples=0, score="score_final")
+    ranks = [[1, 2, -1, 4, -1], [2, 2, 1, 4, -1], [3, 2, 5, 4, -1]]
+    assert last["rho"].tolist() == pytest.approx([stats.spearmanr(r, cls[:, 0]).statistic for r in ranks])
 
 
 def test_many_epochs_are_thinned_and_those_asked_for_are_given() -> None:

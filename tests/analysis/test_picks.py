@@ -137,7 +137,11 @@ def test_spaces_are_pooled_and_their_disagreement_is_measured() -> None:
     assert got["tau2"] == pytest.approx(tau2)
     assert got["rho_fixed"] == pytest.approx(np.tanh(fixed))
     assert got["rho"] == pytest.approx(np.tanh(np.average(z, weights=1 / (v + tau2))))
-    half = 1.959964 / np.sqrt(np.sum(1 / (v + tau2)))
+    w = 1 / (v + tau2)
+    scatter = max(1, np.sum(w * (z - np.average(z, weights=w)) ** 2) / 2)
+    half = 4.302653 * np.sqrt(scatter / np.sum(w))  # Student's t with 2 degrees of freedom
+    common = fixed - 1.959964 / np.sqrt(np.sum(1 / v))
+    assert got["fixed_low"] == pytest.approx(np.tanh(common))
     assert got["rho_high"] == pytest.approx(np.tanh(np.arctanh(got["rho"]) + half))
     alone = analysis.pooled(pd.DataFrame(parts[: 2 * sizes[0]]))
     assert alone.empty

@@ -1,6 +1,7 @@
 """Figures as files, and a report that needs nothing but itself."""
 
 import base64
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -56,8 +57,13 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_run(tmp_path_factory.mktemp("runs") / "both", rows, name="a study & more")
 
 
-def test_the_report_is_one_file_that_refers_to_nothing(both: Path) -> None:
-    path = analysis.report(both)
+@pytest.fixture(scope="module")
+def reported(both: Path) -> Path:
+    return analysis.report(both)
+
+
+def test_the_report_is_one_file_that_refers_to_nothing(both: Path, reported: Path) -> None:
+    path = reported
     assert path == both / "report" / "report.html"
     page = Page(path)
     assert not page.open, "every element is closed"
@@ -68,9 +74,8 @@ def test_the_report_is_one_file_that_refers_to_nothing(both: Path) -> None:
     assert {png.read_bytes() for png in drawn} == set(page.pictures)
 
 
-def test_the_report_says_what_ran_and_how_the_numbers_came(both: Path) -> None:
-    path = analysis.report(both)
-    text = Page(path).text
+def test_the_report_says_what_ran_and_how_the_numbers_came(both: Path, reported: Path) -> None:
+    text = Page(reported).text
     assert "a study & more" in text
     found = analysis.correlate(analysis.load(both))
     for line in found.itertuples():
@@ -83,8 +88,8 @@ def test_the_report_says_what_ran_and_how_the_numbers_came(both: Path) -> None:
     assert "0123456789ab" in text
 
 
-def test_the_tables_beside_the_report(both: Path, tmp_path: Path) -> None:
-    folder = analysis.report([both], tmp_path / "out").parent
+def test_the_tables_beside_the_report(both: Path, reported: Path) -> None:
+    folder = reported.parent
     found = analysis.correlate(analysis.load(both))
     written = pd.read_csv(folder / "correlations.csv")
     assert list(written) == list(found)
@@ -94,11 +99,47 @@ def test_the_tables_beside_the_report(both: Path, tmp_path: Path) -> None:
     assert len({line.count("|") for line in lines}) == 1
 
 
-def test_the_same_rows_give_the_same_files(both: Path, tmp_path: Path) -> None:
-    one, two = (analysis.report(both, tmp_path / name).parent for name in ("one", "two"))
+def test_the_same_rows_give_the_same_files(both: Path, reported: Path, tmp_path: Path) -> None:
+    one, two = reported.parent, analysis.report([both], tmp_path / "two").parent
     files = sorted(p.relative_to(one) for p in one.rglob("*.*"))
     assert len(files) == 4 + 3 * 6
     assert all((one / f).read_bytes() == (two / f).read_bytes() for f in files)
+
+
+def test_the_findings_come_first_in_words_no_stronger_than_the_interval(tmp_path: Path) -> None:
+    clear = population(60, tasks=("cls", "rot"), seeds=(1, 2), agreement=0.95)
+    vague = population(12, spaces=("nasbench101",), tasks=("cls", "rot"), seeds=(1, 2), agreement=0.05)
+    text = Page(analysis.report(pd.DataFrame(clear + vague), tmp_path)).text
+    found = analysis.correlate(pd.DataFrame(clear + vague)).set_index("space")
+    for space, says in (("darts", "agrees well with"), ("nasbench101", "shows no clear agreement with")):
+        line = found.loc[space]
+        numbers = f"ρ = {line['rho']:z.2f} [{line['rho_low']:z.2f}, {line['rho_high']:z.2f}]".replace("-", "−")
+        sentence = f"Rotation {says} classification on CIFAR-10: {numbers}, n\u00a0=\u00a0{line['n']}."
+        assert sentence in text
+        assert text.index(sentence) < text.index("Drag over points"), "before anything else"
+    assert "So few architectures say little." in text
+    assert "Noise ceiling" in text, "two seeds say how much noise there is"
+
+
+def test_a_report_amid_a_run_says_so(tmp_path: Path) -> None:
+    rows = population(20, tasks=("cls", "rot"))
+    run = write_run(tmp_path / "x", rows[:20] + rows[20:25])
+    write_plan(run, rows)
+    text = Page(analysis.report(run)).text
+    assert "Not complete: 25 of 40 planned trials are done (62 %)." in text
+    assert "25 of 40 planned trials" not in Page(analysis.report(write_run(tmp_path / "y", rows))).text
+
+
+def test_a_large_table_is_drawn_in_part_and_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.page_data.MOST_POINTS", 50)
+    df = pd.DataFrame(population(120, tasks=("cls", "rot")))
+    path = analysis.report(df, tmp_path, resamples=20)
+    assert "50 of 120 architectures drawn" in Page(path).text
+    data = json.loads(path.read_text(encoding="utf-8").split('id="data">')[1].split("</script>")[0])
+    assert len(data["spaces"][0]["archs"]) == 50
+    best = df[df["task"] == "cls"].set_index("arch")["score_best"].idxmax()
+    assert best in data["spaces"][0]["archs"], "the ends of the ranking are among them"
+    assert data["spaces"][0]["rhos"][0][-1] == 120, "numbers are of all"
 
 
 def test_a_run_without_results_has_a_report_too(tmp_path: Path) -> None:
@@ -109,14 +150,13 @@ def test_a_run_without_results_has_a_report_too(tmp_path: Path) -> None:
     assert "out of memory" in Page(analysis.report(tmp_path / "x")).text
 
 
-def test_a_report_of_a_table_and_of_a_remote_run_lies_here(
-    both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_report_of_a_table_and_of_a_remote_run_lies_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import fsspec
 
     monkeypatch.chdir(tmp_path)
-    fsspec.filesystem("memory").put(str(both), "/far/both", recursive=True)
-    assert analysis.report("memory://far/both") == Path("report/report.html")
+    run = write_run(tmp_path / "near", population(3, tasks=("cls",)))
+    fsspec.filesystem("memory").put(str(run), "/far/run", recursive=True)
+    assert analysis.report("memory://far/run") == Path("report/report.html")
     long = pd.DataFrame({"net": list("abcdef"), "acc": [1.0, 2, 3, 4, 5, 6], "on": ["x"] * 6})
     long = pd.concat([long, long.assign(on="$y_1$ <i>", acc=lambda t: t["acc"] * 10)])
     df = analysis.from_table(long, space="mine", arch="net", dataset="on", task="cls", value="acc")

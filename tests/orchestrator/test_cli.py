@@ -400,6 +400,20 @@ def test_show_finds_the_space_and_counts(say) -> None:
     assert "MACs" in said.out
 
 
+@pytest.mark.parametrize(("suffix", "begins"), [(".svg", b"<svg"), (".png", b"\x89PNG"), (".dot", b"digraph")])
+def test_show_draws_the_cell_into_a_file(say, tmp_path: Path, suffix: str, begins: bytes) -> None:
+    file = tmp_path / f"cell{suffix}"
+    assert say("show", "c3.0_c3.1_c1.02_out.23", "--out", file).code == 0
+    assert file.read_bytes().startswith(begins)
+
+
+def test_show_knows_a_drawing_by_its_suffix(say, tmp_path: Path) -> None:
+    said = say("show", "c3_c5", "--out", tmp_path / "cell.gif")
+    assert said.code == 2
+    assert ".svg, .png, .dot" in said.err
+    assert not list(tmp_path.iterdir())
+
+
 def test_doctor_finds_this_machine_sound(say, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     said = say("doctor")

@@ -164,7 +164,8 @@ def rejects(known: Known, n: int, which: int) -> Simulate:
         if which == 1:
             p = meng(*found.value[:3], n)
         else:
-            p = 0.0 if abs(found.value[4]) > 1.959964 * found.drawn[4].std(ddof=1) else 1.0
+            drawn = found.drawn[4]
+            p = 0.0 if abs(found.value[4]) > 1.959964 * drawn[np.isfinite(drawn)].std(ddof=1) else 1.0
         return 0.0, (1.0 if p < 0.05 else -1.0), 2.0
 
     return simulate
