@@ -54,7 +54,8 @@ def estimate(values: Array, statistic: Statistic, how: Resampling) -> Estimate:
     groups in turn. Where every resample lies on one side of the value, percentiles stand in. No interval (NaN) for
     fewer than 5 rows, for `resamples=0`, and where more than one resample in twenty gives no number; no value for
     fewer than 3 rows. The resamples depend on n and `seed` alone, so statistics of the same architectures can be
-    compared resample by resample.
+    compared resample by resample. On simulated rankings of 10 to 500 architectures 95 % intervals of rho held the truth
+    in 93 to 98 % of cases, at n = 200 and more in 94.3 % on average (docs/statistics.md has the table).
     """
     n = len(values)
     ranked = Ranked(values)
