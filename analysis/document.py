@@ -16,7 +16,7 @@ from typing import Any
 
 from analysis import page_data, palette
 
-_SCRIPTS = ("numbers.js", "cells.js", "panel.js", "space.js", "page.js")
+_SCRIPTS = ("numbers.js", "axis.js", "cells.js", "panel.js", "space.js", "page.js")
 
 _PAGE = """<!doctype html>
 <html lang="en">

@@ -184,12 +184,16 @@ def pooled(table: pd.DataFrame) -> str:
         for s in "xy"
     ]
     shown = pd.DataFrame({"x": sides[0], "y": sides[1], "spaces": known["spaces"], "n": known["n"]})
-    shown["ρ"] = _intervals(known, "rho", "rho_low", "rho_high").to_numpy()
+    shown["one common ρ"] = _intervals(known, "rho_fixed", "fixed_low", "fixed_high").to_numpy()
+    shown["ρ of such spaces"] = _intervals(known, "rho", "rho_low", "rho_high").to_numpy()
     shown["do the spaces agree? p"] = known["q_p"].map(text.chance).to_numpy()
     shown["scatter beyond chance"] = known["i2"].map(lambda v: f"{100 * v:.0f} %").to_numpy()
     return (
         "<details><summary>All spaces together</summary>\n"
-        + _note("Mean of a random-effects model on Fisher's z; p: Cochran's Q.")
+        + _note(
+            "One common ρ is about these spaces alone; ρ of such spaces is the mean of a random-effects model and says "
+            "as little about others as so few spaces can. p: Cochran's Q."
+        )
         + text.html_table(shown)
         + "</details>"
     )

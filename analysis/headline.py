@@ -41,11 +41,9 @@ def _card(space: str, lines: pd.DataFrame, ceilings: Ceilings) -> str:
     drawn = told.head(_MOST)
     more = len(lines) - len(drawn)
     note = f'<p class="note">The matrix below has all {len(lines)} pairs.</p>' if more else ""
+    forest = _forest(drawn, ceilings) if drawn["rho"].notna().any() else ""
     title = html.escape(names.space_name(space))
-    return (
-        f'<section class="finding"><h3>{title}</h3><p class="says">{_sentence(told)}</p>'
-        f"{_forest(drawn, ceilings)}{note}</section>"
-    )
+    return f'<section class="finding"><h3>{title}</h3><p class="says">{_sentence(told)}</p>{forest}{note}</section>'
 
 
 def _of_interest(lines: pd.DataFrame) -> pd.DataFrame:

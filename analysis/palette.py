@@ -23,7 +23,9 @@ def hues(names: Iterable[str], tasks: Iterable[str]) -> dict[str, int]:
     """A colour for each name: its task's where no two names share a task, else one after the other."""
     of = dict(zip(names, map(str, tasks), strict=True))
     shared = len(set(of.values())) < len(of)
-    return {name: k % len(_LIGHT) if shared else hue(task) for k, (name, task) in enumerate(of.items())}
+    grey = _TASKS.index("rand")  # stands for drawing at random beside them
+    order = [k for k in range(len(_LIGHT)) if k != grey]
+    return {name: order[k % len(order)] if shared else hue(task) for k, (name, task) in enumerate(of.items())}
 
 
 def colour(task: str) -> str:

@@ -146,7 +146,7 @@ def rules(df: pd.DataFrame, found: pd.DataFrame, used: Rules) -> str:
         _RULES[used.common],
         "Ties get the average of their ranks; tau-b corrects for ties.",
         _RULES[used.diverged],
-        f"Intervals: BCa bootstrap over architectures, {used.resamples} resamples, seed {used.seed}, "
+        f"Intervals: {_kinds(found)} bootstrap over architectures, {used.resamples} resamples, seed {used.seed}, "
         f"{used.confidence * 100:g} % each, not corrected for the number of pairs.",
         *([f"Intervals of other numbers than ρ: {fewer} resamples."] if fewer < used.resamples else []),
         "ρ: Spearman; τ: Kendall's tau-b; p: two-sided, of ρ.",
@@ -156,6 +156,12 @@ def rules(df: pd.DataFrame, found: pd.DataFrame, used: Rules) -> str:
         space, most = names.space_name(str(space)), pairs["n_dropped"].max()
         lines.append(f"{space}: {counted} architectures compared a pair, at most {most:,} dropped.")
     return "<ul>\n" + "\n".join(f"<li>{html.escape(line)}</li>" for line in lines) + "\n</ul>"
+
+
+def _kinds(found: pd.DataFrame) -> str:
+    """The kinds of intervals in the table, as they are called."""
+    kinds = sorted({kind.split(",")[0] for kind in found["interval"] if kind})
+    return " or ".join({"bca": "BCa"}.get(kind, kind) for kind in kinds) or "no"
 
 
 def provenance(df: pd.DataFrame, planned: pd.DataFrame | None) -> str:

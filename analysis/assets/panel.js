@@ -25,12 +25,12 @@ class Panel {
     const { x, y, space } = this;
     const [i, j] = [space.axes.indexOf(x), space.axes.indexOf(y)];
     const found = space.data.rhos.find(([a, b]) => (a === i && b === j) || (a === j && b === i));
-    if (!found) {
+    const [, , rho, low, high, n] = found || [];
+    if (!found || rho === null) {
       const all = this.both(() => true);
-      return `\u03c1 = ${fixed(spearman(...all))}, n = ${grouped(all[0].length)}`;
+      const drawn = `\u03c1 = ${fixed(spearman(...all))}, n = ${grouped(all[0].length)}`;
+      return found ? `not to be compared yet; drawn: ${drawn}` : drawn;
     }
-    const [, , rho, low, high, n] = found;
-    if (rho === null) return `\u03c1 not defined, n = ${grouped(n)}`;
     return `\u03c1 = ${fixed(rho)}${low === null ? "" : ` [${fixed(low)}, ${fixed(high)}]`}, n = ${grouped(n)}`;
   }
 
