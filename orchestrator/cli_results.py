@@ -13,6 +13,14 @@ from orchestrator.store import FILES, FOLDERS, RunStore
 
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="runs' folders (or URLs), studies or presets")]
 
+Common = Annotated[
+    Literal["all", "pair"] | None, typer.Option(help="architectures in all cells (default), or in the pair")
+]
+Score = Annotated[str | None, typer.Option(help="the column that ranks; default score_best")]
+Diverged = Annotated[
+    Literal["worst", "drop"] | None, typer.Option(help="architectures that diverged rank last (default), or drop out")
+]
+Resamples = Annotated[int | None, typer.Option(min=0, help="of the bootstrap; default 2000, 0: no intervals")]
 
 _EMPTY = {"correlate": "no two cells share at least two architectures yet"}
 
@@ -23,14 +31,11 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
     @app.command(rich_help_panel="Results")
     def correlate(
         runs: Runs,
-        common: Annotated[
-            Literal["all", "pair"] | None, typer.Option(help="architectures in all cells (default), or in the pair")
-        ] = None,
+        common: Common = None,
         of: Annotated[str, typer.Option(metavar="TABLE", help="another table, see `archsweep list tables`")] = "",
-        score: Annotated[str | None, typer.Option(help="the column that ranks; default score_best")] = None,
-        resamples: Annotated[
-            int | None, typer.Option(min=0, help="of the bootstrap; default 2000, 0: no intervals")
-        ] = None,
+        score: Score = None,
+        diverged: Diverged = None,
+        resamples: Resamples = None,
         across: Annotated[
             bool,
             typer.Option("--across", help="only pairs across datasets, and random experiments with them"),
@@ -45,8 +50,8 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
 
         form = chosen(json=as_json, csv=as_csv, latex=as_latex, markdown=as_markdown)
         name = of or "correlate"
-        asked, given = analysis.catalogue.named(name), {"common": common, "score": score, "resamples": resamples}
-        options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        asked = analysis.catalogue.named(name)
+        options = _given(common=common, score=score, diverged=diverged, resamples=resamples)
         places = [store_of(r).url for r in runs]
         rows = analysis.load(*places, curves=asked.curves)
         table = analysis.table(name, rows, **options)
@@ -63,11 +68,16 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
     def report(
         runs: Runs,
         to: Annotated[Path | None, typer.Option(help="folder to write to; default <first run>/report")] = None,
+        common: Common = None,
+        score: Score = None,
+        diverged: Diverged = None,
+        resamples: Resamples = None,
     ) -> None:
         """Write figures, tables and an HTML page."""
         import analysis
 
-        path = analysis.report([store_of(r).url for r in runs], out=to)
+        options = _given(common=common, score=score, diverged=diverged, resamples=resamples)
+        path = analysis.report([store_of(r).url for r in runs], out=to, **options)
         out.print(f"report: {path}", soft_wrap=True)
 
     @app.command(rich_help_panel="Results")
@@ -121,6 +131,11 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
         else:
             rows.to_json(file, orient="records", lines=True, date_format="iso")
         out.print(f"{len(rows):,} rows: {file}", soft_wrap=True)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _outside(file: Path, run: str) -> None:

@@ -86,6 +86,11 @@ def test_what_is_printed_of_a_partial_run_says_so_beside_it(say: Say, tmp_path: 
     code, out, err = say("correlate", tmp_path / "x", "--json")
     assert (code, err.strip()) == (0, "partial: 30 of 36 planned trials done")
     assert len(json.loads(out)) == 6
+    of_pairs = json.loads(say("correlate", tmp_path / "x", "--json", "--common", "pair")[1])
+    assert max(line["n"] for line in of_pairs) > json.loads(out)[0]["n"]
+    code, _, _ = say("report", tmp_path / "x", "--common", "pair", "--resamples", 0, "--to", tmp_path / "report")
+    assert code == 0
+    assert "in both cells of the pair" in (tmp_path / "report" / "report.html").read_text()
     write_part(tmp_path / "x", rows[:1])
     assert "no two cells" in say("correlate", tmp_path / "x")[1]
     assert say("correlate", tmp_path / "x", "--csv")[1].startswith("space,x_dataset,"), "the header of an empty table"
