@@ -13,6 +13,12 @@ _RATIO: list[Column] = [
     ("ratio", "ratio", ".2f"),
 ]
 _DATA: list[Column] = [("task", "task", ""), ("batch", "batch", ""), ("workers", "workers", ""), *_RATIO]
+_MODES: list[Column] = [
+    ("task", "task", ""),
+    ("part", "part", ""),
+    ("batch", "batch", ""),
+    *((name.replace("ours", "array").replace("plain", "exact"), key, form) for name, key, form in _RATIO),
+]
 _STEP: list[Column] = [
     ("space", "space", ""),
     ("task", "task", ""),
@@ -24,7 +30,7 @@ _STEP: list[Column] = [
 def sides(found: dict[str, Any], out: Console) -> None:
     """The table, at most 80 columns wide, and what it was measured with."""
     step = found["bench"] == "step"
-    columns = _STEP if step else _DATA
+    columns = {"step": _STEP, "modes": _MODES}.get(found["bench"], _DATA)
     view = Table(box=None, pad_edge=False)
     for place, (name, _, _) in enumerate(columns):
         view.add_column(name, justify="left" if place < (3 if step else 1) else "right", no_wrap=True)
@@ -45,6 +51,8 @@ def sides(found: dict[str, Any], out: Console) -> None:
         f"{here['device']}, {here['threads']} thread, torch {here['torch']}, load {here['load'][0]}; "
         f"median of {found['cells'][0]['rounds']} rounds in turns"
     )
+    if found["bench"] == "modes":
+        out.print("cut: decoded, cut and resized, as a GPU is sent it; batch: augmented on the CPU as well")
     if any(cell.get("workers") for cell in found["cells"]):
         out.print("with workers: seconds on the clock; ours makes its batches in one process")
     if any(cell.get("baseline") == "nasbench_pytorch" for cell in found["cells"]):

@@ -59,6 +59,24 @@ def add_to(app: typer.Typer, out: Console) -> None:
         bench_tables.sides(_measured(measure, file), out)
 
     @bench.command()
+    def modes(
+        data_root: Annotated[Path, typer.Option(help="a folder in ImageNet's layout, or one that holds imagenet/")],
+        task: Task = None,
+        rounds: Rounds = 5,
+        file: File = None,
+    ) -> None:
+        """ImageNet's mode array against mode exact: images a second of one thread."""
+        chosen = _chosen("task", task, TASKS)
+
+        def measure(note: Note) -> dict[str, Any]:
+            from workers.bench import modes
+
+            with TemporaryDirectory(prefix="archsweep-bench-") as cache:
+                return modes.run(chosen, data_root, Path(cache), rounds, note)
+
+        bench_tables.sides(_measured(measure, file), out)
+
+    @bench.command()
     def step(
         task: Task = None,
         space: Annotated[list[str] | None, typer.Option(help="only this space (may be given often)")] = None,

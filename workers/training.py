@@ -86,11 +86,11 @@ def _prepare(
             f"{trial.dataset_id}; override batch with a smaller one"
         )
     net, optimizer = learner(trial, device)
-    train, test = (_source(split, trial, device, split is arrays.train) for split in (arrays.train, arrays.test))
+    train, test = (source_of(split, trial, device, split is arrays.train) for split in (arrays.train, arrays.test))
     return Training(trial, net, optimizer, train, test, device, record)
 
 
-def _source(split: datasets.Split | datasets.Photographs, trial: Trial, device: torch.device, train: bool) -> Source:
+def source_of(split: datasets.Split | datasets.Photographs, trial: Trial, device: torch.device, train: bool) -> Source:
     """Small images whole on the device; of large ones the cuts that the task takes."""
     if isinstance(split, datasets.Split):
         return Images.of(split, device)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from orchestrator import cli
+from tests.workers.photographs import folder
 from workers.bench import GateFailed, data, packing, step
 from workers.bench.baseline_step import Library, Plain, topk_errors
 from workers.bench.timing import Ceiling, Paired
@@ -153,6 +154,25 @@ def test_smoke_writes_the_documented_keys(what: str, tmp_path: Path, capsys, mon
         assert set(cell) == TIMES | (STEP if what == "step" else {"workers"})
         assert len(cell["ours_s_per_image"]) == len(cell["baseline_s_per_image"]) == cell["rounds"] == 2
         assert cell["ratio_min"] <= cell["ratio"] <= cell["ratio_max"]
+
+
+def test_both_modes_of_imagenet_are_measured(tmp_path: Path, capsys, monkeypatch) -> None:
+    folder(tmp_path / "imagenet", each=6)
+    file = tmp_path / "bench.json"
+    words = ["modes", "--data-root", tmp_path, "--task", "jig", "--rounds", 2, "--json", file]
+    code, out, err = bench(capsys, monkeypatch, *words)
+    assert code == 0, err
+    found = json.loads(file.read_text())
+    assert [(cell["task"], cell["part"]) for cell in found["cells"]] == [("jig", "cut"), ("jig", "batch")]
+    for cell in found["cells"]:
+        assert cell["ours_images_per_s"] > 0
+        assert len(cell["ours_s_per_image"]) == len(cell["baseline_s_per_image"]) == 2
+    assert "array im/s" in out
+    (tmp_path / "few").mkdir()
+    folder(tmp_path / "few" / "imagenet", each=2)
+    code, _, err = bench(capsys, monkeypatch, "modes", "--data-root", tmp_path / "few")
+    assert code == 2
+    assert "6 training images; one batch has 16" in err
 
 
 def test_a_plain_path_with_workers_is_measured_beside_the_one_without(tmp_path: Path, capsys, monkeypatch) -> None:

@@ -1,0 +1,76 @@
+"""`bench modes`: ImageNet's mode array against mode exact, over the same images and draws."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import workers
+from workers import datasets
+from workers.bench.timing import Paired, conditions, cpu_seconds, interleaved
+from workers.datasets import Choice, Stored
+from workers.train import Training
+from workers.training import source_of
+
+BATCH = 16
+CPU = torch.device("cpu")
+Note = Callable[[str], None]
+
+
+def training(task: str, stored: Stored, batch: int = BATCH) -> Training:
+    """A training on these photographs, without a network."""
+    recipe = workers.recipe("unnas", space="darts", dataset="imagenet", task=task).replace(batch=batch)
+    cell = "_".join(["sk.0+sk.1"] * 4)  # any will do: batches do not depend on it
+    trial = workers.Trial(
+        space="darts", arch=f"{cell}:{cell}", dataset="imagenet", task=task, recipe=recipe, dataset_id="bench"
+    )
+    train, test = (source_of(split, trial, CPU, split is stored.train) for split in (stored.train, stored.test))
+    net = nn.Linear(1, 1)
+    return Training(trial, net, torch.optim.SGD(net.parameters(), lr=0.1), train, test, CPU)
+
+
+def measure(array: Training, exact: Training, rounds: int, images: int) -> dict[str, Paired]:
+    """CPU seconds an image of two parts: `cut`, decoded, cut and resized, which is what a GPU is sent; `batch`,
+    augmented as well."""
+    steps = max(1, min(images, len(array.train)) // array.trial.recipe.batch)
+    epochs = iter(range(1, 10**9))
+
+    def cut(t: Training) -> None:
+        for _ in t.parts("bench", next(epochs), steps):
+            pass
+
+    def batched(t: Training) -> None:
+        for _ in t.batches("bench", next(epochs), steps):
+            pass
+
+    found = {}
+    for name, work in (("cut", cut), ("batch", batched)):
+        sides = (lambda w=work: w(array), lambda w=work: w(exact))
+        seconds = interleaved(sides, rounds, cpu_seconds)
+        found[name] = Paired(*(tuple(s / (steps * array.trial.recipe.batch) for s in side) for side in seconds))
+    return found
+
+
+def run(names: list[str], root: Path, cache: Path, rounds: int, note: Note, images: int = 512) -> dict[str, Any]:
+    """Both parts of all tasks, as JSON can hold them; `images` of the training split a round at most.
+
+    ValueError where the training split has not one batch of images.
+    """
+    before = conditions(CPU)
+    stored: dict[str, Stored] = {}
+    for mode in ("array", "exact"):
+        found = datasets.prepare("imagenet", root, cache, choice=Choice(mode), note=note)
+        if not isinstance(found, Stored):
+            raise TypeError("imagenet is a dataset of images of many sizes")
+        if len(found.train) < BATCH:
+            raise ValueError(f"{root} holds {len(found.train)} training images; one batch has {BATCH}")
+        stored[mode] = found
+    cells = []
+    for name in names:
+        note(f"modes, {name}: {rounds} rounds")
+        array, exact = (training(name, stored[mode]) for mode in ("array", "exact"))
+        for part, paired in measure(array, exact, rounds, images).items():
+            cells.append({"task": name, "part": part, "batch": BATCH, **paired.as_json()})
+    return {"bench": "modes", "conditions": before, "load_after": conditions(CPU)["load"], "cells": cells}
