@@ -4,6 +4,8 @@ The folder is the registry: a file that defines `TASK` is a task; installed dist
 `archsweep.tasks`. Nothing is imported before it is asked for.
 """
 
+from __future__ import annotations  # `spaces.Registry` is not looked up where another `spaces` is imported
+
 from functools import cache
 
 import spaces
