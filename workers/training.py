@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import spaces
-from workers import checkpoint, datasets, provenance, tasks
+from workers import checkpoint, datasets, heap, provenance, tasks
 from workers.captured import Recorder, cuda_graph
 from workers.feed import Fed, Source
 from workers.network import build_network, cost
@@ -223,6 +223,7 @@ def run(
     threads = torch.get_num_threads()
     if where.type == "cpu":
         torch.set_num_threads(trial.recipe.threads)
+        heap.keep()
     try:
         provenance.forget_peak_memory(where)
         record = cuda_graph if cuda_graphs and where.type == "cuda" else None
