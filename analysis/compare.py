@@ -40,6 +40,11 @@ class Cells:
         """(A,) which architectures a pair of cells compares."""
         return np.frombuffer(next(mask for mask, pairs in self.groups.items() if pair in pairs), bool)
 
+    def each_pair(self) -> Iterator[tuple[tuple[int, int], Any]]:
+        """Every pair of cells in their order, with (A,) which architectures it compares."""
+        used = {pair: np.frombuffer(mask, bool) for mask, pairs in self.groups.items() for pair in pairs}
+        return ((pair, used[pair]) for pair in sorted(used))
+
     def alone(self, cell: int) -> Any:
         """(A,) which architectures count where a cell is looked at by itself."""
         found: Any = self.usable.all(axis=1) if self.common == "all" else self.usable[:, cell]

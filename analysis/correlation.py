@@ -13,6 +13,7 @@ from analysis.compare import Cells, Common, Diverged, compared, frame
 
 PAIR = ["space", "x_dataset", "x_task", "y_dataset", "y_task"]
 IDS = ["x_recipe", "y_recipe", "x_dataset_id", "y_dataset_id", "x_recipe_id", "y_recipe_id", "x_metric", "y_metric"]
+LAST = {"interval": "str", "reason": "str", "rule": "str"}  # of tables that say why a number is missing
 _TYPES = (
     dict.fromkeys(PAIR, "str")
     | {"n": "int64", "n_dropped": "int64"}

@@ -14,13 +14,12 @@ import pandas as pd
 from analysis.bootstrap import Resampling, Statistic, estimate
 from analysis.cells import Chance
 from analysis.compare import NAMES, Common, Diverged, compared, frame, mean_of_seeds
+from analysis.correlation import IDS, LAST, PAIR
 from analysis.ranks import Array
 
 _CELL = dict.fromkeys(["space", "dataset", "task"], "str")
-_PAIR = dict.fromkeys(["space", "x_dataset", "x_task", "y_dataset", "y_task"], "str")
-_IDS = {f"{side}_{name}": "str" for name in NAMES[2:] for side in "xy"}
+_PAIR, _IDS = dict.fromkeys(PAIR, "str"), dict.fromkeys(IDS, "str")
 _COUNTS = {"n": "int64", "n_dropped": "int64"}
-_LAST = {"interval": "str", "reason": "str", "rule": "str"}
 
 
 def reliability(
@@ -61,7 +60,7 @@ def reliability(
                 lines.append(line | {"interval": found.method[j], "reason": _why(scores, found.value[j])})
     kinds_of = _CELL | _COUNTS | {"seeds": "int64", "k": "int64", "how": "str"}
     numbers = dict.fromkeys(["reliability", "reliability_low", "reliability_high"], "float64")
-    return frame(lines, kinds_of | numbers | dict.fromkeys(NAMES[2:], "str") | _LAST)
+    return frame(lines, kinds_of | numbers | dict.fromkeys(NAMES[2:], "str") | LAST)
 
 
 def ceiling(
@@ -87,23 +86,19 @@ def ceiling(
     how = Resampling(resamples, confidence, seed)
     lines: list[dict[str, Any]] = []
     for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
-        for mask, pairs in cells.groups.items():
-            used = np.frombuffer(mask, bool)
-            for pair in pairs:
-                x, y = (cells.seeded(used, c) for c in pair)
-                values = np.column_stack([cells.values[used][:, pair], x, y])
-                found = estimate(values, corrected(x.shape[1], y.shape[1]), how)
-                line = cells.line(pair, used) | dict(zip(_CEILING, found.value, strict=True))
-                line |= {"rho_low": found.low[0], "rho_high": found.high[0]}
-                line |= {"corrected_low": found.low[4], "corrected_high": found.high[4], "interval": found.method[4]}
-                whys = [(side, _why(s, line[f"{side}_reliability"])) for side, s in (("x", x), ("y", y))]
-                reason = "; ".join(f"{side}: {why}" for side, why in whys if why)
-                lines.append(line | {"reason": reason, "_order": pair})
-    lines.sort(key=lambda line: (line["space"], line["_order"]))
+        for pair, used in cells.each_pair():
+            x, y = (cells.seeded(used, c) for c in pair)
+            values = np.column_stack([cells.values[used][:, pair], x, y])
+            found = estimate(values, corrected(x.shape[1], y.shape[1]), how)
+            line = cells.line(pair, used) | dict(zip(_CEILING, found.value, strict=True))
+            line |= {"rho_low": found.low[0], "rho_high": found.high[0]}
+            line |= {"corrected_low": found.low[4], "corrected_high": found.high[4], "interval": found.method[4]}
+            whys = [(side, _why(s, line[f"{side}_reliability"])) for side, s in (("x", x), ("y", y))]
+            lines.append(line | {"reason": "; ".join(f"{side}: {why}" for side, why in whys if why)})
     numbers = [*_CEILING, "corrected_low", "corrected_high"]
     numbers[1:1] = ["rho_low", "rho_high"]
     kinds = _PAIR | _COUNTS | {"x_seeds": "int64", "y_seeds": "int64"} | dict.fromkeys(numbers, "float64")
-    return frame(lines, kinds | _IDS | _LAST)
+    return frame(lines, kinds | _IDS | LAST)
 
 
 def by_seeds(
@@ -127,18 +122,15 @@ def by_seeds(
     how = Resampling(resamples, confidence, seed)
     lines: list[dict[str, Any]] = []
     for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
-        for mask, pairs in cells.groups.items():
-            used = np.frombuffer(mask, bool)
-            for pair in pairs:
-                x, y = (cells.seeded(used, c) for c in pair)
-                for k in (k for k in ks if k <= max(x.shape[1], y.shape[1])):
-                    both = [Block(s, 0, min(k, s.shape[1])) for s in (x, y)]
-                    wide = both[0].means.shape[1]
-                    found = estimate(side_by_side(both), between(wide), how)
-                    line = cells.line(pair, used) | {"k": k, "x_k": both[0].k, "y_k": both[1].k, "_order": (*pair, k)}
-                    line |= {"rho": found.value[0], "rho_low": found.low[0], "rho_high": found.high[0]}
-                    lines.append(line | {"interval": found.method[0]})
-    lines.sort(key=lambda line: (line["space"], line["_order"]))
+        for pair, used in cells.each_pair():
+            x, y = (cells.seeded(used, c) for c in pair)
+            for k in sorted(k for k in ks if k <= max(x.shape[1], y.shape[1])):
+                both = [Block(s, 0, min(k, s.shape[1])) for s in (x, y)]
+                wide = both[0].means.shape[1]
+                found = estimate(side_by_side(both), between(wide), how)
+                line = cells.line(pair, used) | {"k": k, "x_k": both[0].k, "y_k": both[1].k}
+                line |= {"rho": found.value[0], "rho_low": found.low[0], "rho_high": found.high[0]}
+                lines.append(line | {"interval": found.method[0]})
     kinds = _PAIR | _COUNTS | dict.fromkeys(["x_seeds", "y_seeds", "k", "x_k", "y_k"], "int64")
     kinds |= dict.fromkeys(["rho", "rho_low", "rho_high"], "float64")
     return frame(lines, kinds | _IDS | {"interval": "str", "rule": "str"})

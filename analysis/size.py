@@ -11,13 +11,12 @@ import pandas as pd
 from analysis.bootstrap import Estimate, Resampling, estimate, of_pairs
 from analysis.cells import Chance
 from analysis.compare import NAMES, Cells, Common, Diverged, compared, frame
-from analysis.correlation import IDS, PAIR
+from analysis.correlation import IDS, LAST, PAIR
 from analysis.ranks import Array
 
 _SIZES = ("params", "macs")
 _GIVEN = ("rho", "rho_given_params", "rho_given_macs", "rho_given_both")
 _THIRDS = ("small", "medium", "large")
-_LAST = {"interval": "str", "reason": "str", "rule": "str"}
 
 
 def size_effect(
@@ -44,24 +43,20 @@ def size_effect(
     lines: list[dict[str, Any]] = []
     for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
         sizes = _sizes(df, cells)
-        for mask, pairs in cells.groups.items():
-            for pair in pairs:
-                used = np.frombuffer(mask, bool)
-                of_pair = np.where(np.isnan(sizes[:, pair[1]]), sizes[:, pair[0]], sizes[:, pair[1]])
-                known = ~np.isnan(of_pair).any(axis=1)
-                if (known & used).any():
-                    used = known & used
-                values = np.column_stack([cells.values[:, pair], of_pair])[used]
-                found = estimate(values, partials, how)
-                line = cells.line(pair, used) | _columns(_GIVEN, found)
-                line |= {"interval": found.method[0], "reason": _why(values[:, 2:]), "_order": pair}
-                lines.append(line | _within_thirds(values, how))
-    lines.sort(key=lambda line: (line["space"], line["_order"]))
+        for pair, compared_by_it in cells.each_pair():
+            of_pair = np.where(np.isnan(sizes[:, pair[1]]), sizes[:, pair[0]], sizes[:, pair[1]])
+            known = ~np.isnan(of_pair).any(axis=1) & compared_by_it
+            used = known if known.any() else compared_by_it
+            values = np.column_stack([cells.values[:, pair], of_pair])[used]
+            found = estimate(values, partials, how)
+            line = cells.line(pair, used) | _columns(_GIVEN, found)
+            line |= {"interval": found.method[0], "reason": _why(values[:, 2:])}
+            lines.append(line | _within_thirds(values, how))
     numbers = [f"{name}{end}" for name in _GIVEN for end in ("", "_low", "_high")]
     kinds = dict.fromkeys(PAIR, "str") | {"n": "int64", "n_dropped": "int64"} | dict.fromkeys(numbers, "float64")
     for third in _THIRDS:
         kinds |= {f"n_{third}": "int64"} | dict.fromkeys([f"rho_{third}{e}" for e in ("", "_low", "_high")], "float64")
-    return frame(lines, kinds | dict.fromkeys(IDS, "str") | _LAST)
+    return frame(lines, kinds | dict.fromkeys(IDS, "str") | LAST)
 
 
 def size_proxies(
@@ -91,7 +86,7 @@ def size_proxies(
             lines.append(line | {"interval": found.method[0], "reason": _why(values[:, 1:])})
     numbers = [f"rho_{name}{end}" for name in _SIZES for end in ("", "_low", "_high")]
     kinds = dict.fromkeys(["space", "dataset", "task"], "str") | {"n": "int64", "n_dropped": "int64"}
-    return frame(lines, kinds | dict.fromkeys(numbers, "float64") | dict.fromkeys(NAMES[2:], "str") | _LAST)
+    return frame(lines, kinds | dict.fromkeys(numbers, "float64") | dict.fromkeys(NAMES[2:], "str") | LAST)
 
 
 def partial(rho: Array, x: int, y: int, given: list[int]) -> Array:

@@ -8,6 +8,7 @@ train-*.parquet       validation-*.parquet       shards of encoded images (here 
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,6 +62,11 @@ class Listing:
         lines = "".join(f"{path} {about}\n" for path, about in sorted(self.files.items()))
         return hashlib.sha256((lines + self.about).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
+    def count(self, fraction: float) -> int:
+        """How many training images `part` keeps, without choosing them."""
+        by_class = Counter(entry.label for entry in self.train)
+        return sum(_share(fraction, count) for count in by_class.values())
+
     def part(self, fraction: float) -> "Listing":
         """The same with a fraction of the training images, at least one of each class; the test images stay.
 
@@ -74,8 +80,13 @@ class Listing:
         chosen = set()
         for entries in by_class.values():
             entries.sort(key=lambda e: hashlib.sha256(f"fraction|{e.name}".encode("utf-8", "surrogateescape")).digest())
-            chosen |= {e.name for e in entries[: max(1, round(fraction * len(entries)))]}
+            chosen |= {e.name for e in entries[: _share(fraction, len(entries))]}
         return replace(self, train=[entry for entry in self.train if entry.name in chosen])
+
+
+def _share(fraction: float, count: int) -> int:
+    """How many of a class's images a fraction of them is."""
+    return max(1, round(fraction * count))
 
 
 def listing_of(dataset: Dataset, root: Path | None) -> Listing:

@@ -10,10 +10,9 @@ from workers.datasets._parquet import shards
 
 @dataclass(frozen=True)
 class Originals:
-    """What to look for in `data_root/<home>` or `data_root`."""
+    """What to look for in `data_root/<name>` or `data_root`."""
 
-    name: str  # of the dataset
-    home: str
+    name: str  # of the dataset, and of its folder
     folder: str  # that holds the original files; "." for none of their own
     files: Mapping[SplitName, Sequence[str]]
     layouts: tuple[str, ...]  # folders of Parquet files
@@ -26,8 +25,8 @@ class Originals:
         Original files where both are there: the original before a copy.  They need not all be there.
         """
         if root is None:
-            raise FileNotFoundError(f"{self.name} needs data_root: a folder that holds {self.home}/, or is that folder")
-        for base in (root / self.home, root):
+            raise FileNotFoundError(f"{self.name} needs data_root: a folder that holds {self.name}/, or is that folder")
+        for base in (root / self.name, root):
             folder = base if base.name == self.folder else base / self.folder
             paths: dict[SplitName, list[Path]] = {s: [folder / name for name in self.files[s]] for s in SPLITS}
             if folder.is_dir() and (self.folder != "." or any(p.exists() for s in SPLITS for p in paths[s])):
@@ -38,10 +37,15 @@ class Originals:
         also = f" (here or in {' or '.join(self.layouts[1:])})" if self.layouts[1:] else ""
         fetch = f"`archsweep prepare {self.name} --data-root FOLDER --download` fetches it"
         raise FileNotFoundError(
-            f"no {self.name} at {root} or {root / self.home}: neither {original} nor train*.parquet and "
+            f"no {self.name} at {root} or {root / self.name}: neither {original} nor train*.parquet and "
             f"{self.test}*.parquet{also}. "
             + (fetch if self.download else "It is not fetched by archsweep: put it there yourself")
         )
+
+    def every(self, root: Path | None) -> tuple[Path, ...]:
+        """The files of both splits; FileNotFoundError without any."""
+        _, files = self.locate(root)
+        return tuple(path for split in SPLITS for path in files[split])
 
     def _parquet(self, base: Path) -> dict[SplitName, list[Path]] | None:
         for layout in self.layouts:
@@ -51,7 +55,7 @@ class Originals:
                 return found
             if any(found.values()):
                 absent = next(prefix[split] for split in SPLITS if not found[split])
-                raise FileNotFoundError(f"{base / layout} holds no {absent}*.parquet; {self.home} needs both splits")
+                raise FileNotFoundError(f"{base / layout} holds no {absent}*.parquet; {self.name} needs both splits")
         return None
 
 

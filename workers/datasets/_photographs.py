@@ -136,8 +136,7 @@ def look(dataset: Dataset, root: Path | None, choice: Choice) -> Seen:
             raise
         name = dataset.published_id if choice == Choice() else f"{dataset.name}-{choice.text}-{UNREAD}"
         return Seen(name, round(dataset.train_images * choice.fraction), dataset.test_images)
-    part = listing.part(choice.fraction)
-    return Seen(_id(dataset, listing, choice), len(part.train), len(part.test))
+    return Seen(_id(dataset, listing, choice), listing.count(choice.fraction), len(listing.test))
 
 
 def _listing(dataset: Dataset, root: Path | None) -> Listing:

@@ -14,7 +14,6 @@ from workers.datasets._parquet import read_images
 _JIGSAW = Jigsaw(side=32, grid=2)
 _ORIGINALS = Originals(
     name="cifar10",
-    home="cifar10",
     folder="cifar-10-batches-py",
     files={"train": [f"data_batch_{k}" for k in range(1, 6)], "test": ["test_batch"]},
     layouts=(".", "plain_text", "data"),  # where hub repositories keep their Parquet files
@@ -44,8 +43,7 @@ class Cifar10:
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """Pickles where both are there: the original before a copy."""
-        _, files = _ORIGINALS.locate(root)
-        return (*files["train"], *files["test"])
+        return _ORIGINALS.every(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """Pixels and labels in the original order."""

@@ -11,7 +11,6 @@ from workers.datasets.cifar10 import read_pickles
 
 _ORIGINALS = Originals(
     name="cifar100",
-    home="cifar100",
     folder="cifar-100-python",
     files={"train": ["train"], "test": ["test"]},
     layouts=(".", "cifar100", "data"),
@@ -33,8 +32,7 @@ class Cifar100(Small):
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """Pickles where both are there."""
-        _, files = _ORIGINALS.locate(root)
-        return (*files["train"], *files["test"])
+        return _ORIGINALS.every(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """Pixels and fine labels in the original order."""

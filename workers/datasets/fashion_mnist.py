@@ -12,7 +12,6 @@ from workers.datasets._small import Small
 
 _ORIGINALS = Originals(
     name="fashion_mnist",
-    home="fashion_mnist",
     folder="FashionMNIST/raw",
     files={
         "train": ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"],
@@ -42,8 +41,7 @@ class FashionMnist(Small):
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """IDX files where both are there."""
-        _, files = _ORIGINALS.locate(root)
-        return (*files["train"], *files["test"])
+        return _ORIGINALS.every(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """Images in the original order."""

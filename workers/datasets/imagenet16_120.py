@@ -18,7 +18,6 @@ from workers.datasets._small import Small
 
 _ORIGINALS = Originals(
     name="imagenet16_120",
-    home="imagenet16_120",
     folder="ImageNet16",
     files={"train": [f"train_data_batch_{k}" for k in range(1, 11)], "test": ["val_data"]},
     layouts=(".", "data"),
@@ -49,8 +48,7 @@ class ImageNet16x120(Small):
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """Pickles where both are there."""
-        _, files = _ORIGINALS.locate(root)
-        return (*files["train"], *files["test"])
+        return _ORIGINALS.every(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """The images of the first 120 classes, batch after batch in their order."""

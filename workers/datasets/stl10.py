@@ -12,7 +12,6 @@ from workers.datasets._small import Small
 
 _ORIGINALS = Originals(
     name="stl10",
-    home="stl10",
     folder="stl10_binary",
     files={"train": ["train_X.bin", "train_y.bin"], "test": ["test_X.bin", "test_y.bin"]},
     layouts=(".", "data"),
@@ -38,8 +37,7 @@ class Stl10(Small):
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """Binary files where both are there."""
-        _, files = _ORIGINALS.locate(root)
-        return (*files["train"], *files["test"])
+        return _ORIGINALS.every(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """Images in the original order."""

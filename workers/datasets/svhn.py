@@ -16,7 +16,6 @@ from workers.datasets._small import Small
 
 _ORIGINALS = Originals(
     name="svhn",
-    home="svhn",
     folder=".",
     files={"train": ["train_32x32.mat"], "test": ["test_32x32.mat"]},
     layouts=(".", "cropped_digits", "data"),
@@ -39,8 +38,7 @@ class Svhn(Small):
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """MATLAB files where both are there."""
-        _, files = _ORIGINALS.locate(root)
-        return (*files["train"], *files["test"])
+        return _ORIGINALS.every(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """Digits in the original order; the label is the digit."""
