@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import default_collate
 
-import workers
 from workers import datasets, tasks
-from workers.bench import GateFailed, baseline_data
+from workers.bench import GateFailed, bare, baseline_data
 from workers.bench.timing import Paired, conditions, cpu_seconds, interleaved, wall_seconds
 from workers.tasks._lab import centres
 from workers.train import Images, Training
@@ -30,17 +29,9 @@ def photographs(count: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], np.nda
 
 def training(task: str, count: int, batch: int | None, device: torch.device) -> Training:
     """A training on these patches as if they were CIFAR-10, at UnNAS's batch unless told otherwise; no network."""
-    recipe = workers.recipe("unnas", space="darts", dataset=DATASET, task=task)
-    recipe = recipe if batch is None else recipe.replace(batch=batch)
-    # Any architecture will do: batches do not depend on it.
-    cell = "_".join(["sk.0+sk.1"] * 4)
-    trial = workers.Trial(
-        space="darts", arch=f"{cell}:{cell}", dataset=DATASET, task=task, recipe=recipe, dataset_id="bench"
-    )
     images, labels = photographs(count)
     split = Images(torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device))
-    net = nn.Linear(1, 1)
-    return Training(trial, net, torch.optim.SGD(net.parameters(), lr=0.1), split, split, device)
+    return bare.training(bare.trial(task, DATASET, batch), split, split, device)
 
 
 def plain(t: Training) -> baseline_data.Images:

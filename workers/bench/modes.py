@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-import workers
 from workers import datasets
+from workers.bench import bare
 from workers.bench.timing import Paired, conditions, cpu_seconds, interleaved
 from workers.datasets import Choice, Stored
 from workers.train import Training
@@ -21,14 +20,9 @@ Note = Callable[[str], None]
 
 def training(task: str, stored: Stored, batch: int = BATCH) -> Training:
     """A training on these photographs, without a network."""
-    recipe = workers.recipe("unnas", space="darts", dataset="imagenet", task=task).replace(batch=batch)
-    cell = "_".join(["sk.0+sk.1"] * 4)  # any will do: batches do not depend on it
-    trial = workers.Trial(
-        space="darts", arch=f"{cell}:{cell}", dataset="imagenet", task=task, recipe=recipe, dataset_id="bench"
-    )
+    trial = bare.trial(task, "imagenet", batch)
     train, test = (source_of(split, trial, CPU, split is stored.train) for split in (stored.train, stored.test))
-    net = nn.Linear(1, 1)
-    return Training(trial, net, torch.optim.SGD(net.parameters(), lr=0.1), train, test, CPU)
+    return bare.training(trial, train, test, CPU)
 
 
 def measure(array: Training, exact: Training, rounds: int, images: int) -> dict[str, Paired]:
