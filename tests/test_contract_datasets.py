@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from workers import datasets
+from workers import contracts, datasets
 from workers.datasets import Arrays
 
 NAMES = datasets.names()
@@ -54,17 +54,12 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_facts_agree_with_each_other(name: str) -> None:
+def test_contract(name: str) -> None:
     d = datasets.get(name)
     assert d.name == name
-    assert d.classes > 0 or (d.varied is not None and d.varied.maps is not None)
-    assert d.class_names == () or len(set(d.class_names)) == d.classes
-    assert all(0 < m < 1 for m in d.mean)
-    assert all(0 < s < 0.5 for s in d.std)
-    assert min(d.train_images, d.test_images) > 0
-    assert d.jigsaw.grid * d.jigsaw.patch <= d.jigsaw.side
-    assert 0 < d.jigsaw.tile < d.jigsaw.patch
     assert d.published_id is None or d.published_id.startswith(f"{name}-")
+    for check in contracts.checks("dataset", d):
+        check()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,39 @@
+"""What every search space, task and dataset must hold, as checks that any package can run on its own.
+
+In the tests of a plug-in, one line runs them all:
+
+    @pytest.mark.parametrize("check", workers.contracts.checks("space", SPACE), ids=str)
+    def test_contract(check): check()
+
+`archsweep check NAME` runs them from the command line, and `plan` runs the cheap ones before anything trains.
+Imports torch.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from workers.contracts._check import Check, ContractError
+from workers.contracts.cell import batch_and_network
+from workers.contracts.dataset import dataset_checks
+from workers.contracts.space import space_checks
+from workers.contracts.task import task_checks
+
+__all__ = ["Check", "ContractError", "batch_and_network", "checks"]
+
+_CHECKS: dict[str, Callable[..., list[Check]]] = {
+    "space": space_checks,
+    "task": task_checks,
+    "dataset": dataset_checks,
+}
+
+
+def checks(kind: str, thing: Any, data_root: str | Path | None = None) -> list[Check]:
+    """The checks of a `space`, `task` or `dataset` object, in the order in which they make sense.
+
+    Each raises `ContractError` saying what was seen and what is expected.  `data_root` holds the images of a dataset
+    that is read from files.  LookupError for another kind.
+    """
+    if kind not in _CHECKS:
+        raise LookupError(f"no contract for {kind!r}; there are {', '.join(_CHECKS)}")
+    return _CHECKS[kind](thing, data_root) if kind == "dataset" else _CHECKS[kind](thing)
