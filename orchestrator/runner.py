@@ -128,6 +128,9 @@ def _prepare_data(study: Study, planned: Plan, rows: list[dict[str, Any]], note:
                 f"the trials of {dataset} have no names before its files are listed: there are none at "
                 f"{roots[dataset_id]}; give their folder as data_root or as the dataset's path"
             )
+    for _, dataset_id in wanted:
+        if line := planned.left_out.get(dataset_id):
+            note(line)
     if os.environ.get("RAY_ADDRESS"):
         return  # the data lies on the nodes of the cluster; every node prepares its own
     for dataset, dataset_id in wanted:

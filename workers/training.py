@@ -78,7 +78,7 @@ def _prepare(
     record: Recorder | None = None,
 ) -> Training:
     """Network, optimiser and images of a trial, as they are before the first epoch."""
-    arrays = datasets.prepare(trial.own or trial.dataset, data_root, cache_dir, expect=trial.dataset_id)
+    arrays = datasets.prepare(trial.own or trial.dataset, data_root, cache_dir, expect=trial.dataset_id, recent=True)
     recipe = trial.recipe
     if recipe.batch > len(arrays.train):
         raise ValueError(
