@@ -20,9 +20,8 @@ def agree(url: str, found: Arrays | Stored) -> None:
         raise ValueError(
             f"{found.dataset_id} leaves out {_count(mine)} on this machine (list {mine}), but {_count(first)} "
             f"where the run began (list {first}): one id for other images. "
-            f"photographs/{found.dataset_id}.broken.txt in the cache of each machine names them: copy those files again "
-            "and call `archsweep prepare`. If no trial of the "
-            f"run is done yet, {place} may be removed instead"
+            f"photographs/{found.dataset_id}.broken.txt in the cache of each machine names them: copy those files "
+            f"again and call `archsweep prepare`. If no trial of the run is done yet, {place} may be removed instead"
         )
 
 
