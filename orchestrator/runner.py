@@ -131,9 +131,6 @@ def _prepare_data(
                 f"the trials of {dataset} have no names before its files are listed: there are none at "
                 f"{roots[dataset_id]}; give their folder as data_root or as the dataset's path"
             )
-    for _, dataset_id in wanted:
-        if line := planned.left_out.get(dataset_id):
-            note(line)
     if os.environ.get("RAY_ADDRESS"):
         return  # the data lies on the nodes of the cluster; every node prepares its own
     for dataset, dataset_id in wanted:
@@ -209,6 +206,8 @@ def _launch(
     chosen = [row for row in order_of_work(table) if select(row)]
     ids = [row["trial_id"] for row in chosen]
     todo = [row for row in chosen if ledger.state(row["trial_id"]) in ("left", "failed")][:limit]
+    for line in planned.left_out.values():
+        note(line)
     if not todo:
         return _summary(ledger, ids, 0, stopped=False)
     _prepare_data(study, store, planned, todo, note)

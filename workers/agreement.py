@@ -26,4 +26,5 @@ def agree(url: str, found: Arrays | Stored) -> None:
 
 
 def _count(skipped: str) -> str:
-    return f"{skipped.partition('-')[0]} images"
+    count = skipped.partition("-")[0]
+    return f"{count} image{'' if count == '1' else 's'}"

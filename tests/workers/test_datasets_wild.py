@@ -242,6 +242,20 @@ def test_rarer_names_of_jpegs_are_read(tmp_path: Path, cache: Path, end: str) ->
     assert (len(stored.train), own.left_out) == (8, "")
 
 
+@BOTH
+def test_names_of_any_bytes_are_read(tmp_path: Path, cache: Path, choice: Choice) -> None:
+    root = classes(tmp_path / "data")
+    odd = root / "train" / "a" / os.fsdecode(b"\xff\xfe.png")
+    odd.write_bytes(encoded(picture(900, (120, 120)), "PNG"))
+    _, stored = described(root, cache, choice)
+    assert len(stored.train) == 9
+    image = np.asarray(picture(900, (120, 120)))
+    assert choice == ARRAY or any(np.array_equal(stored.train.pixels(n), image) for n in range(9))
+    odd.write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"1 images cannot be decoded"):
+        described(root, cache, choice)
+
+
 def flat_images(root: Path) -> None:
     (root / "train" / "stray.png").write_bytes(pngs(1)[0])
 
@@ -362,6 +376,15 @@ def test_a_test_split_may_be_named_by_how_its_files_begin(tmp_path: Path) -> Non
         assert {e.file for e in listing.test} == {f"{file}.parquet"}
 
 
+@pytest.mark.parametrize("kind", ["folder", "parquet"])
+def test_the_training_split_is_no_test_split(tmp_path: Path, kind: Any) -> None:
+    classes(tmp_path / "data")
+    named(tmp_path / "data", "train", "test")
+    for test in ("train", *(["tr"] if kind == "parquet" else [])):
+        with pytest.raises(ValueError, match="nothing would be tested"):
+            Source(kind=kind, size=96, test=test).listing("mine", tmp_path / "data")
+
+
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     named(tmp_path / "data", "train", "test")
     table = pq.read_table(tmp_path / "data" / "train.parquet")
@@ -461,7 +484,7 @@ def test_machines_that_leave_out_other_images_do_not_train_in_one_run(imagenet: 
     assert here.dataset_id == there.dataset_id
     agreement.agree(run, here)
     agreement.agree(run, here)
-    with pytest.raises(ValueError, match=r"leaves out 1 images on this machine .*but 0 images where the run began"):
+    with pytest.raises(ValueError, match=r"leaves out 1 image on this machine .*but 0 images where the run began"):
         agreement.agree(run, there)
     agreement.agree(str(tmp_path / "other"), there)
 

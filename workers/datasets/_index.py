@@ -6,6 +6,7 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -17,6 +18,7 @@ import pyarrow as pa
 from workers.datasets._arrays import publish
 from workers.datasets._chunks import Chunk, Keep, Plan
 from workers.datasets._dataset import SPLITS
+from workers.datasets._walk import shown
 
 FORM = 2  # of the index; one of another form is made anew
 SLOW_S, SHARE = 2.0, 20  # where listing takes longer, it is done again after so many times as long at the earliest
@@ -54,12 +56,28 @@ def write(file: Any, plans: list[Plan], chunks: list[Chunk], keep: Keep, left_ou
     }
     more = [("stamp", pa.string())] if keep == "nothing" else []
     more += [("map", pa.string())] if plans[0].maps is not None else []
-    schema = pa.schema([*_SCHEMA, *more]).with_metadata({"archsweep": json.dumps(facts)})
+    schema = pa.schema([*_SCHEMA, *more])
+    table = {split: list(zip(*lines[split], strict=True)) or [()] * len(schema) for split in SPLITS}
+    # Names of files are bytes: where some are no UTF-8, files are found by these and the names are for people.
+    for name in ("name", "map"):
+        place = schema.get_field_index(name)
+        if place >= 0 and any(shown(file) != file for split in SPLITS for file in table[split][place]):
+            schema = schema.append(pa.field(f"{name}_bytes", pa.binary()))
+            for split in SPLITS:
+                table[split].append(tuple(map(os.fsencode, table[split][place])))
+                table[split][place] = tuple(map(shown, table[split][place]))
+    schema = schema.with_metadata({"archsweep": json.dumps(facts)})
     with pa.ipc.new_file(file, schema) as writer:
         for split in SPLITS:
-            columns = list(zip(*lines[split], strict=True)) or [()] * len(schema)
-            arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+            arrays = [pa.array(column, field.type) for column, field in zip(table[split], schema, strict=True)]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
+
+
+def file_of(table: pa.Table, column: str, number: int) -> str:
+    """The file that a line names in `name` or `map`, as the system knows it."""
+    if f"{column}_bytes" in table.column_names:
+        return os.fsdecode(table.column(f"{column}_bytes")[number].as_py())
+    return str(table.column(column)[number])
 
 
 _SCHEMA = pa.schema(

@@ -29,6 +29,7 @@ from workers.datasets._listing import Entry, Listing
 from workers.datasets._parquet import NoImageError, Rows
 from workers.datasets._small import LARGEST_CIFAR
 from workers.datasets._sources import Rgb, Source
+from workers.datasets._walk import shown
 
 RULE = 1  # raise it when the same files would be seen otherwise than before
 MEASURED = 1000  # training images whose pixels give the mean and deviation of a large dataset
@@ -216,7 +217,7 @@ def _read(listing: Listing, split: SplitName, size: int) -> tuple[Images, Labels
     broken = []
     for at, square in enumerate(_squares(listing, entries, split, size)):
         if isinstance(square, str):
-            broken.append(f"  {listing.root / entries[at].name}: {square}")
+            broken.append(f"  {shown(listing.root / entries[at].name)}: {square}")
         else:
             images[at] = square
     if broken:

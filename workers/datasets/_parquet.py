@@ -92,17 +92,18 @@ def shards(folder: Path, split: str, *, loose: bool = False) -> list[Path]:
 
 def _complete(folder: Path, split: str, total: str | None, members: list[tuple[int, Path]]) -> None:
     """Refuse shards of one set that are missing or there twice."""
+    what = split or "some"
     numbers = Counter(number for number, _ in members)
     if twice := sorted(number for number, count in numbers.items() if count > 1):
         names = ", ".join(file.name for number, file in members if number == twice[0])
-        raise ValueError(f"{folder}: {split} shard {twice[0]} is there more than once ({names}); keep one of them")
+        raise ValueError(f"{folder}: {what} shard {twice[0]} is there more than once ({names}); keep one of them")
     start = 1 if 0 not in numbers and (total is None or int(total) in numbers) else 0
     end = start + int(total) if total is not None else max(numbers) + 1
     if strange := [file.name for number, file in members if not start <= number < end]:
         raise ValueError(f"{folder}: {strange[0]} has a number beyond its total; right are {start} to {end - 1}")
     if missing := sorted(set(range(start, end)) - set(numbers)):
         raise FileNotFoundError(
-            f"{folder}: {split} shards {missing[:20]} are missing, {len(numbers)} are there; copy all of them"
+            f"{folder}: {what} shards {missing[:20]} are missing, {len(numbers)} are there; copy all of them"
         )
 
 
@@ -252,6 +253,8 @@ def columns(
     about = schema.field(found[0]).type
     if pa.types.is_string(about) or pa.types.is_large_string(about) or _lacks_bytes(about):
         raise ValueError(f"{file} ({split}), column {found[0]}: {_NAMED}")
+    if pa.types.is_primitive(about) or pa.types.is_list(about) or pa.types.is_large_list(about):
+        raise ValueError(f"{file} ({split}), column {found[0]} is {about}; right are the bytes of image files")
     return found[0], found[1]
 
 

@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +37,7 @@ from workers.datasets._listing import Listing, begun, listing_of
 from workers.datasets._own import Own
 from workers.datasets._parquet import Rows
 from workers.datasets._rehearsal import Pace, rehearse
+from workers.datasets._walk import shown
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +83,7 @@ class Photographs:
         )
         if self.keep == "pixels":
             return self._map(chunk)[offset : offset + 3 * height * width].reshape(height, width, 3)
-        name = str(self.table.column("name")[number])
+        name = _index.file_of(self.table, "name", number)
         if self.keep == "bytes":
             data = self._map(chunk)[offset : offset + length].tobytes()
         else:
@@ -106,7 +108,7 @@ class Photographs:
             return self._map(chunk)[offset + 3 * height * width : offset + length].reshape(height, width)
         if self.maps is None:
             raise ValueError("the images of this dataset have no label maps")
-        file = str(self.table.column("map")[number])
+        file = _index.file_of(self.table, "map", number)
         try:
             return decoded_map(self._bytes(file, number, 1), file, self.maps, (height, width))
         except BrokenImageError as error:
@@ -186,10 +188,22 @@ def prepare(
     process of this machine serves for a while.  ValueError naming the broken images unless they are to be skipped, and
     where the files are others than `expect`; OSError where a file cannot be read or the disk has no room.
     """
-    if recent and expect is not None and _index.checked_lately(cache, expect, root):
-        below = root if isinstance(dataset, Own) else _below(root, dataset)
-        if stored := _open(dataset, cache, expect, below):
-            return stored
+    with ExitStack() as stack:
+        if recent and expect is not None and Path(expect).name == expect:
+            # Of several processes that begin at once one lists the files: a million of them take some 500 MB.
+            with suppress(OSError):  # nothing was prepared here, or the cache may only be read
+                stack.enter_context(lock(cache / "photographs", expect))
+            if _index.checked_lately(cache, expect, root):
+                below = root if isinstance(dataset, Own) else _below(root, dataset)
+                if stored := _open(dataset, cache, expect, below):
+                    return stored
+        return _prepared(dataset, root, cache, expect, choice, check, note)
+
+
+def _prepared(
+    dataset: Dataset, root: Path | None, cache: Path, expect: str | None, choice: Choice, check: bool, note: Note
+) -> Stored:
+    """The dataset after a look at all its files."""
     began = time.monotonic()
     try:
         listing = _listing(dataset, root)
@@ -309,7 +323,7 @@ def _each_made(missing: Sequence[Plan], folder: Path, threads: int, rows: Rows |
 def _tell(root: Path, cache: Path, dataset_id: str, broken: dict[str, str], skip: bool, note: Note) -> None:
     """List the broken images in a file; ValueError unless they are to be skipped."""
     file = cache / "photographs" / f"{dataset_id}.broken.txt"
-    lines = [f"{root / name}: {why}" for name, why in sorted(broken.items())]
+    lines = [shown(f"{root / name}: {why}") for name, why in sorted(broken.items())]
     publish(file, lambda out: out.write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace")))
     if skip:
         note(f"{len(broken):,} broken images are left out (list {_index.skipped(broken)}); they are named in {file}")

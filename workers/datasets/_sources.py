@@ -7,6 +7,7 @@ Classes are numbered in the sorted order of their names: folders, or the values 
 """
 
 import hashlib
+import os
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -159,6 +160,8 @@ def _folders(
             raise FileNotFoundError(
                 f"{root} holds no folder {name}; a split of class folders needs train and a test split{hint}"
             )
+    if os.path.samefile(root / "train", root / test):
+        raise ValueError(f"test = {test!r} is the folder of the training split; nothing would be tested")
     _walk.beside(root, {"train", test}, left)
     return _classes(root, "train", files, left), _classes(root, test, files, left)
 
@@ -195,13 +198,16 @@ def _shards(source: Source, root: Path, files: dict[str, str], left: Left, *, sp
     parts: dict[str, list[Path]] = {"train": []}
     if split:
         test = source.test or _one([name for name in PREFIXES if named(place, name)], PREFIXES, place, _there(place))
-        parts = {"train": shards(place, "train"), test: shards(place, test, loose=source.test is not None)}
+        parts = {"train": shards(place, "train"), "test": shards(place, test, loose=source.test is not None)}
         for name, found in parts.items():
             if not found:
-                raise FileNotFoundError(f"{place} holds no {name}*.parquet{_there(place)}")
+                wanted = "train" if name == "train" else test
+                raise FileNotFoundError(f"{place} holds no {wanted}*.parquet{_there(place)}")
     else:
         parts["train"] = shards(place, "train" if named(place, "train") else "", loose=True)
     used = {file for found in parts.values() for file in found}
+    if len(used) < sum(map(len, parts.values())):
+        raise ValueError(f"test = {source.test!r} names files of the training split too; nothing would be tested")
     left.others = [f.relative_to(root).as_posix() for p in places for f in parquet_files(p) if f not in used]
     read = [_read(source, root, found, name, files) for name, found in parts.items()]
     if len({type(value) for rows in read for _, value in rows}) > 1:

@@ -32,6 +32,7 @@ class Left:
         self.nested = 0  # images in folders inside of classes
         self.hidden = 0  # images in or under hidden names
         self.maps = 0  # label maps without an image
+        self.unlisted = 0  # images that a list does not name
         self.others: list[str] = []  # names of folders and files beside those that are used
 
     def file(self, where: str, name: str) -> None:
@@ -60,6 +61,8 @@ class Left:
             parts.append(f"{_number(self.nested, 'image')} in folders inside of classes")
         if self.maps:
             parts.append(f"{_number(self.maps, 'label map')} without an image")
+        if self.unlisted:
+            parts.append(f"{_number(self.unlisted, 'image')} that the list does not name")
         if self.hidden:
             parts.append(f"{_number(self.hidden, 'hidden image')}")
         if self.others:
@@ -115,13 +118,18 @@ def visible(folder: Path, left: Left) -> Iterator[tuple[os.DirEntry[str], Kind]]
 def images(folder: Path, suffixes: tuple[str, ...], where: str, left: Left) -> list[tuple[str, os.stat_result]]:
     """The image files of a folder, sorted by name, with what the system says of them; all else is counted."""
     found = []
-    for item, kind in visible(folder, left):
-        if kind == "folder":
-            left.folder(item.path)
-        elif kind == "file" and (item.name.endswith(suffixes) or item.name.lower().endswith(suffixes)):
-            found.append((item.name, item.stat()))
-        else:
-            left.file(where, item.name)
+    with os.scandir(folder) as items:
+        for item in items:
+            name = item.name
+            fits = name.endswith(suffixes) or name.lower().endswith(suffixes)
+            if fits and name[0] != "." and item.is_file():  # asked first: there may be a million of them
+                found.append((name, item.stat()))
+            elif is_hidden(name):
+                left.hide(item)
+            elif kind_of(item) == "folder":
+                left.folder(item.path)
+            else:
+                left.file(where, name)
     return sorted(found, key=lambda image: image[0])
 
 
@@ -142,7 +150,7 @@ def refuse_flat(folder: Path, flat: Sequence[str]) -> None:
     """ValueError where images lie beside class folders: they have no class, perhaps since sorting broke off."""
     if flat:
         raise ValueError(
-            f"{folder} holds class folders and beside them {_number(len(flat), 'image')} without a class "
+            f"{shown(folder)} holds class folders and beside them {_number(len(flat), 'image')} without a class "
             f"({shown(flat[0])}{', ...' if len(flat) > 1 else ''}): sort them into the classes, or move them elsewhere"
         )
 
@@ -153,7 +161,8 @@ def empty(folder: Path, suffixes: Sequence[str]) -> ValueError:
     images(folder, (), "it", left)
     seen = f"; {left.text.removeprefix('left out: ')}" if left.text else ""
     return ValueError(
-        f"{folder} holds no image ({', '.join(suffixes)}){seen}; every folder there is a class, so move or remove it"
+        f"{shown(folder)} holds no image ({', '.join(suffixes)}){seen}; every folder there is a class, so fill it, or "
+        "move it elsewhere"
     )
 
 
@@ -165,6 +174,8 @@ def beside(root: Path, used: Collection[str], left: Left) -> None:
                 continue
             if item.is_dir():
                 left.others.append(f"{item.name}/")
+            elif item.is_symlink() and not item.is_file():
+                left.others.append(f"{item.name} (a link to nothing)")
             elif item.name.lower().endswith((*PICTURES, ".parquet")):
                 left.others.append(item.name)
 
@@ -215,6 +226,6 @@ def _dead(path: Path) -> str:
     except OSError:
         target = "?"
     return (
-        f"{path} is a link to {shown(target)}, which is not there or leads back to itself: mount or copy "
+        f"{shown(path)} is a link to {shown(target)}, which is not there or leads back to itself: mount or copy "
         "what it stands for, or remove the link"
     )
