@@ -14,6 +14,7 @@ import pytest
 from tests.workers.photographs import WNIDS, encoded, folder, picture
 from workers import agreement, datasets
 from workers.datasets import Choice, Own, Source, Stored
+from workers.datasets._listing import find
 
 EXACT, ARRAY = Choice(), Choice("array", short_side=48)
 BOTH = pytest.mark.parametrize("choice", [EXACT, ARRAY], ids=["exact", "array"])
@@ -206,6 +207,14 @@ def test_hidden_and_foreign_folders_are_no_classes(imagenet: Path, cache: Path) 
     assert found.dataset_id == clean.dataset_id
     assert found.train.labels.tolist() == clean.train.labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
     assert datasets.look("imagenet", imagenet, cache).left_out == "left out: 5 hidden images"
+
+
+@pytest.mark.parametrize("classes_at_most", [3, 1000])
+def test_a_foreign_folder_with_images_is_no_class_of_imagenet(imagenet: Path, classes_at_most: int) -> None:
+    (imagenet / "train" / "backup").mkdir()
+    (imagenet / "train" / "backup" / "x.JPEG").write_bytes(encoded(picture(5, (50, 50))))
+    with pytest.raises(ValueError, match="beside 3 classes named like n01440764 the folders backup"):
+        find(imagenet, "imagenet", classes_at_most)
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

@@ -164,12 +164,14 @@ def _folders(root: Path, name: str, classes: int) -> Listing:
     left = Left()
     wnids, flat = _walk.classes(root / "train", "train", left)
     tested, flat_tests = _walk.classes(root / "val", "val", left)
-    if not 1 <= len(wnids) <= classes:
-        odd = [wnid for wnid in wnids if not _WNID.fullmatch(wnid)]
-        strange = f", among them {', '.join(map(_walk.shown, odd[:5]))}" if 0 < len(odd) < len(wnids) else ""
+    odd = [wnid for wnid in wnids if not _WNID.fullmatch(wnid)]
+    if 0 < len(odd) < len(wnids):
         raise ValueError(
-            f"{root / 'train'} holds {len(wnids):,} folders{strange}; right is one a class, at most {classes:,}"
+            f"{root / 'train'} holds beside {len(wnids) - len(odd):,} classes named like n01440764 the folders "
+            f"{', '.join(map(_walk.shown, odd[:5]))}, which would be classes too: move them elsewhere"
         )
+    if not 1 <= len(wnids) <= classes:
+        raise ValueError(f"{root / 'train'} holds {len(wnids):,} folders; right is one a class, at most {classes:,}")
     if strange_classes := sorted({*tested} - {*wnids}):
         raise ValueError(
             f"{root / 'val'} holds classes that train lacks: {', '.join(map(_walk.shown, strange_classes[:5]))}"

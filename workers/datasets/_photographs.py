@@ -225,6 +225,7 @@ def _prepared(
         )
     plans = _plans(dataset, listing, choice)
     keys = [plan.key for plan in plans]
+    listed = time.monotonic() - began
     stored = None if check else _open(dataset, cache, dataset_id, listing.root, keys)
     if stored is None:
         # One process of a machine makes chunks at a time; the others find them made.
@@ -236,7 +237,7 @@ def _prepared(
                 stored = _open(dataset, cache, dataset_id, listing.root, keys)
     if stored is None:
         raise OSError(f"the index just written to {cache / 'photographs'} does not read back; check the disk")
-    _index.remember_check(cache, dataset_id, root, time.monotonic() - began)
+    _index.remember_check(cache, dataset_id, root, listed)
     return stored
 
 
