@@ -72,6 +72,10 @@ def add_to(app: typer.Typer, out: Console) -> None:
         def note(text: str) -> None:
             out.print(text, style="dim", markup=False, soft_wrap=True)
 
+        if datasets.get(dataset).varied is not None:
+            left_out = datasets.look(dataset, data_root, cache_dir, choice).left_out
+            if left_out:
+                out.print(f"{dataset}: {left_out}", markup=False, soft_wrap=True)
         arrays = datasets.prepare(dataset, data_root, cache_dir, choice=choice, check=True, note=note)
         out.print(f"{arrays.dataset_id}: {len(arrays.train):,} training and {len(arrays.test):,} test images")
 
@@ -106,6 +110,8 @@ def _prepare_study(file: str, cache_dir: Path | None, out: Console) -> None:
         if seen.dataset_id in done:
             continue
         done.add(seen.dataset_id)
+        if seen.left_out:
+            out.print(f"{sweep.dataset.name}: {seen.left_out}", markup=False, soft_wrap=True)
         arrays = datasets.prepare(
             own or sweep.dataset.name,
             root,

@@ -125,6 +125,7 @@ def perform(job: Job, told: Callable[[dict[str, Any]], None] | None = None) -> O
                 cuda_graphs=settings.cuda_graphs,
                 stop=lambda: _asked_to_stop(store),
                 told=told,
+                run_url=settings.run_url,
             )
         except workers.Interrupted as stopped:
             log.info("%s", stopped)

@@ -43,6 +43,7 @@ class Preview:
     device: str
     checkpoint_bytes: int  # of the largest network
     room: Room | None  # on a GPU, where trials are left to train on one
+    left_out: dict[str, str]  # by dataset_id: images and files that lie there and are not used
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for `--json`."""
@@ -50,6 +51,7 @@ class Preview:
             "study": self.study.name,
             "run": self.study.path,
             "dataset_ids": self.dataset_ids,
+            "left_out": self.left_out,
             "total": sum(c.states.total() for c in self.cells.values()),
             "done": sum(c.states["done"] for c in self.cells.values()),
             "device": self.device,
@@ -108,6 +110,7 @@ def preview(study: Study) -> Preview:
         device,
         largest * 4 * _STATE_COPIES,
         room(store, most_work) if device == "gpu" and left else None,
+        planned.left_out,
     )
 
 
@@ -149,6 +152,8 @@ def show(found: Preview, console: Console) -> None:
     total = sum(c.states.total() for c in found.cells.values())
     done = sum(c.states["done"] for c in found.cells.values())
     console.print(f"{total:,} trials, {done:,} done, {total - done:,} left; data {', '.join(found.dataset_ids)}")
+    for line in found.left_out.values():
+        console.print(line, markup=False, soft_wrap=True)
     for label, sample in found.samples.items():
         why = ", ".join(f"{n:,} {reason}" for reason, n in sample.rejected.items() if n) or "none rejected"
         console.print(f"{label}: {len(sample.archs):,} of {sample.drawn:,} drawn architectures kept ({why})")

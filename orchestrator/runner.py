@@ -23,6 +23,7 @@ from orchestrator.store import STOP, RunStore
 from orchestrator.study import Study, tables
 from orchestrator.work import Work
 from workers import datasets
+from workers.agreement import agree
 
 log = logging.getLogger(__name__)
 Select = Callable[[dict[str, Any]], bool]
@@ -119,7 +120,9 @@ def _settings(study: Study, store: RunStore, roots: Mapping[str, Path | None], l
     )
 
 
-def _prepare_data(study: Study, planned: Plan, rows: list[dict[str, Any]], note: Callable[[str], None]) -> None:
+def _prepare_data(
+    study: Study, store: RunStore, planned: Plan, rows: list[dict[str, Any]], note: Callable[[str], None]
+) -> None:
     """Decode what the trials need before any starts, so that missing data is one clear error."""
     wanted, roots = sorted({(r["dataset"], r["dataset_id"]) for r in rows}), planned.roots
     for dataset, dataset_id in wanted:
@@ -132,7 +135,8 @@ def _prepare_data(study: Study, planned: Plan, rows: list[dict[str, Any]], note:
         return  # the data lies on the nodes of the cluster; every node prepares its own
     for dataset, dataset_id in wanted:
         named = planned.own.get(dataset_id, dataset)
-        datasets.prepare(named, roots[dataset_id], study.execution.cache_dir, expect=dataset_id, note=note)
+        found = datasets.prepare(named, roots[dataset_id], study.execution.cache_dir, expect=dataset_id, note=note)
+        agree(store.url, found)
 
 
 def run(
@@ -202,9 +206,11 @@ def _launch(
     chosen = [row for row in order_of_work(table) if select(row)]
     ids = [row["trial_id"] for row in chosen]
     todo = [row for row in chosen if ledger.state(row["trial_id"]) in ("left", "failed")][:limit]
+    for line in planned.left_out.values():
+        note(line)
     if not todo:
         return _summary(ledger, ids, 0, stopped=False)
-    _prepare_data(study, planned, todo, note)
+    _prepare_data(study, store, planned, todo, note)
     with contextlib.ExitStack() as stack:
         gpus = _start_engine(study, stack, note)
         work = Work(store, todo, ledger, _settings(study, store, planned.roots, launch, gpus), len(table))

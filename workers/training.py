@@ -15,6 +15,7 @@ from torch import nn
 
 import spaces
 from workers import checkpoint, datasets, heap, provenance, tasks
+from workers.agreement import agree
 from workers.captured import Recorder, cuda_graph
 from workers.feed import Fed, Source
 from workers.network import build_network, cost
@@ -76,9 +77,12 @@ def _prepare(
     data_root: str | Path | None,
     cache_dir: str | Path | None,
     record: Recorder | None = None,
+    run_url: str | None = None,
 ) -> Training:
     """Network, optimiser and images of a trial, as they are before the first epoch."""
-    arrays = datasets.prepare(trial.own or trial.dataset, data_root, cache_dir, expect=trial.dataset_id)
+    arrays = datasets.prepare(trial.own or trial.dataset, data_root, cache_dir, expect=trial.dataset_id, recent=True)
+    if run_url is not None:
+        agree(run_url, arrays)
     recipe = trial.recipe
     if recipe.batch > len(arrays.train):
         raise ValueError(
@@ -201,6 +205,7 @@ def run(
     stop: Callable[[], bool] | None = None,
     cuda_graphs: bool = True,
     told: Told | None = None,
+    run_url: str | None = None,
 ) -> dict[str, Any]:
     """Train a trial and give its row (`workers.row.SCHEMA`, as a dict); scores are fractions of the test split.
 
@@ -210,6 +215,8 @@ def run(
     Interrupted raised.  A diverged training is a row with `diverged=True`.  What else goes wrong is raised.
 
     `told` hears of every epoch: `training_iteration` (from 1), `train_loss`, `test_score`, `seconds`.
+
+    `run_url` is the folder of the run: there all machines agree on which broken images they leave out.
 
     On a CUDA device steps are replayed as graphs; where that is impossible, or not wanted (`cuda_graphs=False`),
     they are queued one operation after the other, and the row's `step_mode` says so.
@@ -227,7 +234,7 @@ def run(
     try:
         provenance.forget_peak_memory(where)
         record = cuda_graph if cuda_graphs and where.type == "cuda" else None
-        t = _prepare(trial, where, data_root, cache_dir, record)
+        t = _prepare(trial, where, data_root, cache_dir, record, run_url)
         progress = _resume(t, checkpoint_url)
         resumed = progress.epochs
         _train(t, progress, checkpoint_url, checkpoint_every_s, stop, told)

@@ -160,3 +160,50 @@ def test_a_folder_without_a_list_is_told_what_it_needs(listed: Path) -> None:
     (listed / "all_images.txt").unlink()
     with pytest.raises(ValueError, match="one text file with an image name a line"):
         datasets.identify("imagenet22k", listed.parent, None)
+
+
+@pytest.mark.parametrize("name", ["cityscapes", "camvid"])
+def test_hidden_files_are_no_images_and_the_rest_is_told(root: Path, tmp_path: Path, name: str) -> None:
+    if name == "camvid":
+        root = tmp_path / "camvid"
+        for split in ("train", "val"):
+            for folder_ in (split, f"{split}annot"):
+                (root / folder_).mkdir(parents=True)
+            (root / split / "0.png").write_bytes(encoded(picture(1, (120, 60)), "PNG"))
+            Image.new("L", (120, 60), 3).save(root / f"{split}annot" / "0.png")
+    clean = datasets.identify(name, root, None)
+    images = [p for p in root.rglob("*.png") if "annot" not in str(p) and "gtFine" not in str(p)]
+    for image in images:
+        image.with_name(f"._{image.name}").write_bytes(b"resource fork")
+        (image.parent / ".ipynb_checkpoints").mkdir()
+        shutil.copy(image, image.parent / ".ipynb_checkpoints")
+    for label_map in [p for p in root.rglob("*.png") if "annot" in str(p) or "gtFine" in str(p)]:
+        label_map.with_name(f"._{label_map.name}").write_bytes(b"resource fork")
+    assert datasets.identify(name, root, None) == clean
+    assert len(prepare(root, Choice(), name).train) == len(images) - 1
+    images[0].with_name("x.jpg").write_bytes(b"?")
+    shutil.copy(images[0], images[0].with_name("y.tif"))
+    left = datasets.look(name, root).left_out
+    assert "2 files of" in left
+    assert "(.jpg 1, .tif 1)" in left
+    assert f"{2 * len(images)} hidden images" in left
+
+
+def test_a_city_that_is_not_mounted_and_maps_without_images_are_told(root: Path) -> None:
+    image = root / "leftImg8bit/train/ulm/ulm_000_leftImg8bit.png"
+    image.rename(root / "elsewhere.png")
+    assert datasets.look("cityscapes", root).left_out == "left out: 1 label map without an image"
+    image.symlink_to("/nowhere/ulm_000.png")
+    with pytest.raises(ValueError, match=r"ulm_000_leftImg8bit.png is a link to /nowhere/ulm_000.png"):
+        datasets.look("cityscapes", root)
+    image.unlink()
+    (root / "leftImg8bit/train/ulm").rmdir()
+    (root / "leftImg8bit/train/ulm").symlink_to("/nowhere/ulm")
+    with pytest.raises(ValueError, match=r"train/ulm is a link to /nowhere/ulm"):
+        datasets.look("cityscapes", root)
+
+
+def test_images_that_the_list_does_not_name_are_counted(listed: Path) -> None:
+    shutil.copytree(listed / "n02084071", listed / "n99999999")
+    told = datasets.look("imagenet22k", listed.parent).left_out
+    assert told == "left out: 3 images that the list does not name; not looked at: n99999999/"

@@ -147,14 +147,17 @@ def prepare(
     choice: Choice | None = None,
     check: bool = False,
     note: Callable[[str], None] = log.info,
+    recent: bool = False,
 ) -> Arrays | Stored:
     """The dataset as it is trained on, decoded into `cache_dir` unless it is there already.
 
     `name` is a dataset of the registry, or one that `describe` gave. `data_root` holds a folder named like the dataset,
-    or is that folder (of a described one: is that folder); it is only read, and not even
-    opened where the cache holds `expect` (but by mode exact, for its images). Without `choice` that which `expect`
-    spells. Arrays are checked against their digest once a process, stored images with `check`; damaged ones are decoded
-    again. `note` is told what a long preparation will take and how far it is.
+    or is that folder (of a described one: is that folder); it is only read. Small sets are not even opened where the
+    cache holds `expect`; files of many sizes are listed, and what was prepared of others is made anew (where listing
+    them takes long, `recent` lets the listing of another process of this machine serve for a while). Without any files
+    the cache serves as it is, but not in mode exact. Without `choice` that which `expect` spells. Arrays are checked
+    against their digest once a process, stored images with `check`; damaged ones are decoded again. `note` is told what
+    a long preparation will take and how far it is.
 
     ValueError naming both ids where the data is another than `expect`, and naming images that cannot be decoded;
     FileNotFoundError where there is neither data nor a cached copy; OSError where the cache has no room or is not
@@ -172,12 +175,15 @@ def prepare(
         from workers.datasets import _photographs
 
         choice = choice or Choice.of(expect or "")
-        found = _photographs.prepare(dataset, root, cache, expect, choice, check, note)
+        found = _photographs.prepare(dataset, root, cache, expect, choice, check, note, recent)
     if new and not isinstance(name, str):
         from workers.datasets import _own
 
         if isinstance(name, _own.Own):
-            _own.remember(name, root, cache, found.dataset_id)
+            try:
+                _own.remember(name, root, cache, found.dataset_id)
+            except OSError as error:  # a cache that may only be read; the note only spares time
+                log.info("what was learned of %s is not noted in %s (%s)", name.name, cache, error)
     return found
 
 

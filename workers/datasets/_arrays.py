@@ -248,10 +248,18 @@ def writing(cache: Path, parts: Sequence[str] = ("arrays", "sources")) -> Iterat
         ) from error
 
 
+def _lock_file(path: Path) -> BinaryIO:
+    """Opened for writing where it is ours, else for reading, which is enough to lock the file of another user."""
+    try:
+        return path.open("ab")
+    except OSError:
+        return path.open("rb")
+
+
 @contextmanager
 def lock(folder: Path, name: str) -> Iterator[None]:
     """One process of this machine at a time; gone with the process that held it."""
-    with (folder / f".{name}.lock").open("ab") as file:
+    with _lock_file(folder / f".{name}.lock") as file:
         # Some file systems have no locks: then two processes decode the same files, which harms nobody.
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -13,7 +13,7 @@ import logging
 import os
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -21,7 +21,7 @@ from workers.datasets._arrays import publish
 from workers.datasets._dataset import LabelMap, Maps, Pixels, SplitName
 from workers.datasets._decoding import BrokenImageError, decoded, decoded_map
 from workers.datasets._listing import Entry
-from workers.datasets._parquet import Rows
+from workers.datasets._parquet import NoImageError, Rows
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,9 @@ class Plan:
     keep: Keep
     short_side: int
     maps: Maps | None = None
+    # Of rows of a shard: the encoded images, or None where a row has none.  They are read by one reader in their order,
+    # since a shard may be one row group, of which nothing can be read without all that is before it.
+    data: Sequence[bytes | None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def key(self) -> str:
@@ -75,36 +78,59 @@ def plans(
             yield Plan(root, entries[first : first + COUNT], split, keep, short_side, maps)
 
 
-def encoded(root: Path, entry: Entry, split: SplitName, rows: Rows) -> bytes:
-    """The image as it lies in its file or shard; BrokenImageError where it cannot be read."""
+def of_rows(plan: Plan, rows: Rows) -> Sequence[bytes | None]:
+    """The encoded images of a chunk of rows, None for a row without one."""
+    found: list[bytes | None] = []
+    for entry in plan.entries:
+        try:
+            found.append(rows.bytes_of(plan.root / entry.file, entry.row or 0, plan.split, entry.column))
+        except NoImageError:
+            found.append(None)
+    return found
+
+
+def encoded(plan: Plan, place: int) -> bytes:
+    """An image of a chunk as it lies in its file or shard; BrokenImageError where there is none.
+
+    A file that cannot be read is no broken image but an OSError: with the permission or the disk that is missing it
+    may be as good as any, so it is never remembered as broken.
+    """
+    if plan.data is None:
+        return file_bytes(plan.root / plan.entries[place].file)
+    data = plan.data[place]
+    if data is None:
+        raise BrokenImageError("there is no image in this row")
+    return data
+
+
+def file_bytes(file: Path) -> bytes:
+    """What a file holds; OSError with its name, also where the system gives none."""
     try:
-        if entry.row is None:
-            return (root / entry.file).read_bytes()
-        return rows.bytes_of(root / entry.file, entry.row, split, entry.column)
-    except (OSError, ValueError) as error:
-        raise BrokenImageError(f"cannot be read: {error}") from error
+        return file.read_bytes()
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(
+            error.errno, f"{error.strerror}; mend that, or remove the image, and try again", str(file)
+        ) from error
 
 
-def kept(plan: Plan, entry: Entry, rows: Rows) -> tuple[bytes, Pixels, LabelMap | None]:
-    """The bytes of an image, its pixels and its label map, shrunk; BrokenImageError where there are none."""
+def kept(plan: Plan, place: int) -> tuple[bytes, Pixels, LabelMap | None]:
+    """The bytes of an image of a chunk, its pixels and its label map, shrunk; BrokenImageError where there are none."""
     from workers.cuts import shrunk, shrunk_map  # imports torch
 
     side = plan.short_side if plan.keep == "pixels" else 2**31
-    data = encoded(plan.root, entry, plan.split, rows)
+    data = encoded(plan, place)
     pixels = decoded(data)
     found = None
     if plan.maps is not None:
-        found = shrunk_map(label_map(plan.root, entry.map or "", plan.maps, pixels.shape[:2]), side)
+        found = shrunk_map(label_map(plan.root, plan.entries[place].map or "", plan.maps, pixels.shape[:2]), side)
     return data, shrunk(pixels, side), found
 
 
 def label_map(root: Path, file: str, maps: Maps, size: tuple[int, int]) -> LabelMap:
-    """The classes of an image's pixels as they lie in their file; BrokenImageError where they cannot be read."""
-    try:
-        data = (root / file).read_bytes()
-    except OSError as error:
-        raise BrokenImageError(f"its label map {file} cannot be read: {error}") from error
-    return decoded_map(data, file, maps, size)
+    """The classes of an image's pixels as they lie in their file; BrokenImageError where it is no such map."""
+    return decoded_map(file_bytes(root / file), file, maps, size)
 
 
 def make(plan: Plan, folder: Path) -> Chunk:
@@ -114,12 +140,11 @@ def make(plan: Plan, folder: Path) -> Chunk:
 
     def write(file: BinaryIO) -> None:
         nonlocal crc
-        rows = Rows()
-        for entry in plan.entries:
+        for place, entry in enumerate(plan.entries):
             height = width = 0
             content = b""
             try:
-                data, pixels, found_map = kept(plan, entry, rows)
+                data, pixels, found_map = kept(plan, place)
                 height, width = pixels.shape[:2]
                 if plan.keep == "pixels":
                     content = pixels.tobytes() + (b"" if found_map is None else found_map.tobytes())
@@ -147,6 +172,8 @@ def known(plan: Plan, folder: Path) -> Chunk | None:
         size = os.stat(folder / f"{plan.key}.bin").st_size
     except (OSError, ValueError, TypeError, RecursionError):
         return None
+    if any("cannot be read" in why for why in chunk.broken.values()):
+        return None  # of a former version, which took a file that it could not read for a broken image
     fits = chunk.key == plan.key and len(chunk.lengths) == len(plan.entries) and sum(chunk.lengths) == size
     return chunk if fits else None
 

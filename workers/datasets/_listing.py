@@ -6,7 +6,6 @@ train-*.parquet       validation-*.parquet       shards of encoded images (here 
 """
 
 import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -15,12 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from workers.datasets import _walk
 from workers.datasets._dataset import SPLITS, Dataset, Images, Labels, SplitName
+from workers.datasets._walk import JPEG, Left
 
-SUFFIXES = (".jpeg", ".jpg", ".png")
+SUFFIXES = (*JPEG, ".png")
 DEVKIT = ("ILSVRC2012_devkit_t12/data", "devkit/data", "data", ".")
 TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _NUMBER = re.compile(r"_(\d{8})\.[A-Za-z]+$")
+_WNID = re.compile(r"n\d{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,13 @@ class Listing:
     train: Sequence[Entry]
     test: Sequence[Entry]
     about: str = ""  # what else the digest is to tell apart
+    left: str = ""  # what lies there and is not used, in a line; "" for nothing
 
     @property
     def digest(self) -> str:
         """16 hex digits: sha256 over the sorted lines `<relative path> <size in bytes>`.
 
-        A file of a flat `val` has its label in its line, since its path does not tell it.
+        Labels that paths do not tell are in the lines: of a file of a flat `val` its own, of a shard a digest of all.
         """
         lines = "".join(f"{path} {about}\n" for path, about in sorted(self.files.items()))
         return hashlib.sha256((lines + self.about).encode("utf-8", "surrogateescape")).hexdigest()[:16]
@@ -98,6 +101,7 @@ def listing_of(dataset: Dataset, root: Path | None) -> Listing:
         raise FileNotFoundError(
             f"{dataset.name} needs data_root: a folder that holds {dataset.name}/, or is that folder"
         )
+    _walk.refuse_dead(root / dataset.name)
     for folder in (root / dataset.name, root):
         if next(folder.glob(dataset.varied.mark), None):
             return dataset.varied.listing(folder)
@@ -132,54 +136,84 @@ def find(root: Path | None, name: str, classes: int) -> Listing:
     of more than `classes` classes."""
     if root is None:
         raise FileNotFoundError(f"{name} needs data_root: a folder that holds {name}/, or is that folder")
+    _walk.refuse_dead(root / name)
     for folder in (root / name, root):
+        _walk.refuse_dead(folder / "train", folder / "val")
         if (folder / "train").is_dir() and (folder / "val").is_dir():
             return _folders(folder, name, classes)
         for layout in (folder, folder / "data"):
             if found := _shards(layout, name, classes):
                 return found
+    hint = "".join(_walk.alike(folder, ("train", "val")) for folder in (root / name, root))
     raise FileNotFoundError(
         f"no {name} at {root} or {root / name}: neither train/ and val/ with a folder a class, nor train*.parquet and "
-        "validation*.parquet (here or in data/)"
+        f"validation*.parquet (here or in data/){hint}"
     )
 
 
+def begun(dataset: Dataset, root: Path | None) -> bool:
+    """Whether something of a varied dataset lies below a root, be it half of it: then it is no absent dataset."""
+    if root is None:
+        return False
+    mark = f"{dataset.varied.mark if dataset.varied else 'train'}*"
+    folders = (root, root / "data", root / dataset.name, root / dataset.name / "data")
+    return any(next(folder.glob(mark), None) for folder in folders)
+
+
 def _folders(root: Path, name: str, classes: int) -> Listing:
-    wnids = sorted(entry.name for entry in os.scandir(root / "train") if entry.is_dir())
+    left = Left()
+    wnids, flat = _walk.classes(root / "train", "train", left)
+    tested, flat_tests = _walk.classes(root / "val", "val", left)
+    odd = [wnid for wnid in wnids if not _WNID.fullmatch(wnid)]
+    if 0 < len(odd) < len(wnids):
+        raise ValueError(
+            f"{root / 'train'} holds beside {len(wnids) - len(odd):,} classes named like n01440764 the folders "
+            f"{', '.join(map(_walk.shown, odd[:5]))}, which would be classes too: move them elsewhere"
+        )
     if not 1 <= len(wnids) <= classes:
         raise ValueError(f"{root / 'train'} holds {len(wnids):,} folders; right is one a class, at most {classes:,}")
-    rank = {wnid: label for label, wnid in enumerate(wnids)}
-    strange = sorted(e.name for e in os.scandir(root / "val") if e.is_dir() and e.name not in rank)
-    if strange:
-        raise ValueError(f"{root / 'val'} holds classes that train lacks: {', '.join(strange[:5])}")
+    if strange_classes := sorted({*tested} - {*wnids}):
+        raise ValueError(
+            f"{root / 'val'} holds classes that train lacks: {', '.join(map(_walk.shown, strange_classes[:5]))}"
+        )
+    _walk.refuse_flat(root / "train", flat)
     files: dict[str, str] = {}
-    train = [e for wnid in wnids for e in _images(root, f"train/{wnid}", rank[wnid], files)]
-    test = [e for wnid in wnids for e in _images(root, f"val/{wnid}", rank[wnid], files)]
-    if not test:
-        test = _flat(root, rank, files)
-    for split, entries in (("train", train), ("val", test)):
-        if not entries:
-            raise FileNotFoundError(f"{root / split} holds no image ({', '.join(SUFFIXES)})")
-    return Listing(root, files, train, test)
+    rank = {wnid: label for label, wnid in enumerate(wnids)}
+    train = [_images(root, f"train/{wnid}", "train", rank[wnid], files, left) for wnid in wnids]
+    test = [_images(root, f"val/{wnid}", "val", rank[wnid], files, left) for wnid in tested]
+    for split, names, found in (("train", wnids, train), ("val", tested, test)):
+        for wnid, entries in zip(names, found, strict=True):
+            # A val that was never sorted may have the folders already; one that was sorted in part may not.
+            if not entries and (split == "train" or any(test) or not flat_tests):
+                raise _walk.empty(root / split / wnid, SUFFIXES)
+    if any(test):
+        _walk.refuse_flat(root / "val", flat_tests)
+        tests = [entry for entries in test for entry in entries]
+    else:
+        flat_left = Left()  # the files beside the images are counted already
+        tests = _flat(root, _images(root, "val", "val", 0, files, flat_left), rank, files)
+        if unread := len(flat_tests) - len(tests):
+            raise ValueError(
+                f"{root / 'val'} holds {unread:,} images of formats that are not read; right: {', '.join(SUFFIXES)}"
+            )
+    if not tests:
+        raise FileNotFoundError(f"{root / 'val'} holds no image ({', '.join(SUFFIXES)})")
+    _walk.beside(root, {"train", "val", *(Path(place).parts[0] for place in DEVKIT if place != ".")}, left)
+    return Listing(root, files, [e for entries in train for e in entries], tests, left=left.text)
 
 
-def _images(root: Path, folder: str, label: int, files: dict[str, str]) -> list[Entry]:
-    """The images of one folder by name; [] where there is no such folder."""
-    if not (root / folder).is_dir():
-        return []
+def _images(root: Path, folder: str, split: str, label: int, files: dict[str, str], left: Left) -> list[Entry]:
+    """The images of one folder by name."""
     found = []
-    for item in os.scandir(root / folder):
-        if item.name.lower().endswith(SUFFIXES) and not item.name.startswith(".") and item.is_file():
-            about = item.stat()
-            path = f"{folder}/{item.name}"
-            files[path] = str(about.st_size)
-            found.append(Entry(path, None, label, f"{about.st_size} {about.st_mtime_ns}"))
-    return sorted(found, key=lambda entry: entry.file)
+    for name, about in _walk.images(root / folder, SUFFIXES, split, left):
+        path = f"{folder}/{name}"
+        files[path] = str(about.st_size)
+        found.append(Entry(path, None, label, f"{about.st_size} {about.st_mtime_ns}"))
+    return found
 
 
-def _flat(root: Path, rank: dict[str, int], files: dict[str, str]) -> list[Entry]:
+def _flat(root: Path, images: list[Entry], rank: dict[str, int], files: dict[str, str]) -> list[Entry]:
     """The validation images as they are unpacked: all in one folder, their classes in a file of the devkit."""
-    images = _images(root, "val", 0, files)
     if not images:
         return []
     devkit = next((root / place for place in DEVKIT if (root / place / TRUTH).is_file()), None)
@@ -222,7 +256,7 @@ def _synsets(file: Path) -> dict[str, str]:
 
 def _shards(root: Path, name: str, classes: int) -> Listing | None:
     """Parquet files of both splits, None where there is none."""
-    from workers.datasets._parquet import labels, shards
+    from workers.datasets._parquet import labels, line, parquet_files, shards
 
     found = {"train": shards(root, "train"), "test": shards(root, "val")}
     if not any(found.values()):
@@ -236,8 +270,10 @@ def _shards(root: Path, name: str, classes: int) -> Listing | None:
         entries[split] = []
         for shard in found[split]:
             about = shard.stat()
-            files[shard.name] = str(about.st_size)
             stamp = f"{about.st_size} {about.st_mtime_ns}"
             of_shard: Labels = labels(shard, split, classes)
+            files[shard.name] = line(shard, about.st_size, of_shard.tolist())
             entries[split] += [Entry(shard.name, row, int(label), stamp) for row, label in enumerate(of_shard)]
-    return Listing(root, files, entries["train"], entries["test"])
+    left = Left()
+    left.others = [file.name for file in parquet_files(root) if file.name not in files]
+    return Listing(root, files, entries["train"], entries["test"], left=left.text)

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -21,12 +22,14 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from workers.datasets._arrays import publish
+from workers.datasets._chunks import file_bytes
 from workers.datasets._dataset import SPLITS, Images, Jigsaw, Labels, SplitName, Varied
 from workers.datasets._decoding import BrokenImageError, decoded
 from workers.datasets._listing import Entry, Listing
-from workers.datasets._parquet import Rows
+from workers.datasets._parquet import NoImageError, Rows
 from workers.datasets._small import LARGEST_CIFAR
 from workers.datasets._sources import Rgb, Source
+from workers.datasets._walk import shown
 
 RULE = 1  # raise it when the same files would be seen otherwise than before
 MEASURED = 1000  # training images whose pixels give the mean and deviation of a large dataset
@@ -49,6 +52,7 @@ class Own(BaseModel):
     train_images: int = Field(ge=1)
     test_images: int = Field(ge=1)
     class_names: tuple[str, ...] = Field((), exclude=True, strict=False)  # for people; no trial needs them
+    left_out: str = Field("", exclude=True)  # likewise: what lies there and is not used
 
     @property
     def size(self) -> int:
@@ -92,7 +96,7 @@ class Own(BaseModel):
     def listing(self, root: Path | None) -> Listing:
         """The images below `root`, and in its digest how they are seen."""
         found, _ = self.source.listing(self.name, root)
-        return Listing(found.root, found.files, found.train, found.test, f"{found.about}{self.form}")
+        return replace(found, about=f"{found.about}{self.form}")
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """Every image or shard."""
@@ -127,6 +131,7 @@ class Own(BaseModel):
             train_images=len(listing.train),
             test_images=len(listing.test),
             class_names=class_names,
+            left_out=listing.left,
         )
         if min(found.std) <= 0:
             raise ValueError(
@@ -140,7 +145,7 @@ def recall(name: str, source: Source, listing: Listing, cache: Path) -> tuple[Ow
     try:
         known = json.loads(_note(name, source, listing, cache).read_bytes())
         own = Own.model_validate_json(json.dumps(known["own"])).model_copy(
-            update={"class_names": tuple(known["class_names"])}
+            update={"class_names": tuple(known["class_names"]), "left_out": listing.left}
         )
         return own, str(known["dataset_id"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -179,16 +184,16 @@ def _square(data: bytes, size: int) -> Images:
 
 
 def _encoded(listing: Listing, entries: Sequence[Entry], split: SplitName) -> Iterator[bytes | str]:
-    """The bytes of each image, or what is wrong with its file."""
+    """The bytes of each image, or what is wrong with its row; OSError where a file cannot be read."""
     rows = Rows()
     for entry in entries:
         try:
             if entry.row is None:
-                yield (listing.root / entry.file).read_bytes()
+                yield file_bytes(listing.root / entry.file)
             else:
                 yield rows.bytes_of(listing.root / entry.file, entry.row, split, entry.column)
-        except (OSError, ValueError) as error:
-            yield f"cannot be read: {error}"
+        except NoImageError:
+            yield "there is no image in this row"
 
 
 def _squares(listing: Listing, entries: Sequence[Entry], split: SplitName, size: int) -> Iterator[Images | str]:
@@ -212,7 +217,7 @@ def _read(listing: Listing, split: SplitName, size: int) -> tuple[Images, Labels
     broken = []
     for at, square in enumerate(_squares(listing, entries, split, size)):
         if isinstance(square, str):
-            broken.append(f"  {listing.root / entries[at].name}: {square}")
+            broken.append(f"  {shown(listing.root / entries[at].name)}: {square}")
         else:
             images[at] = square
     if broken:

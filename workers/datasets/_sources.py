@@ -8,19 +8,21 @@ Classes are numbered in the sorted order of their names: folders, or the values 
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from workers.datasets import _walk
 from workers.datasets._listing import Entry, Listing
-from workers.datasets._parquet import IMAGE_COLUMNS, columns, opened, shards
+from workers.datasets._parquet import IMAGE_COLUMNS, columns, line, named, opened, parquet_files, shards, values
+from workers.datasets._walk import FIXED, JPEG, Left
 
 SIZES = (16, 512)  # px; four tiles of a smaller image would not survive the poolings of a network
-SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES = (*JPEG, ".png", ".webp", ".bmp", ".tif", ".tiff")
 TESTS = ("val", "validation", "valid", "test")  # folders of a test split
 PREFIXES = ("val", "test")  # of the Parquet files of a test split
 Part = Annotated[float, Field(ge=0, le=1)]
@@ -71,24 +73,29 @@ class Source(BaseModel):
         if not root.is_dir():
             raise FileNotFoundError(f"dataset {name}: there is no folder {root}")
         files: dict[str, str] = {}
+        left = Left()
         read = _folders if self.kind == "folder" else _shards
-        if self.test_fraction is None:
-            train, test = read(self, root, files, split=True)
-        else:
-            train, test = read(self, root, files, split=False)[0], []
+        train, test = read(self, root, files, left, split=self.test_fraction is None)
         classes = sorted({value for _, value in train})
         if len(classes) < 2:
             seen = ", ".join(map(str, classes)) or "none"
             raise ValueError(f"dataset {name} at {root} has the classes: {seen}; at least two are needed")
+        for same in _alike(classes):
+            raise ValueError(
+                f"dataset {name} at {root}: the classes {' and '.join(map(repr, same))} look the same; give them one "
+                "spelling, or names that can be told apart"
+            )
         if strange := sorted({str(value) for _, value in test} - {*map(str, classes)}):
-            raise ValueError(f"dataset {name} at {root}: test classes that train lacks: {', '.join(strange[:5])}")
+            raise ValueError(
+                f"dataset {name} at {root}: test classes that train lacks: "
+                + ", ".join(_walk.shown(value) + _meant(value, classes) for value in strange[:5])
+            )
         rank = {value: label for label, value in enumerate(classes)}
         first, second = ([replace(e, label=rank[v]) for e, v in part] for part in (train, test))
         if self.test_fraction is not None:
             first, second = _divided(first, self.test_fraction, self.split_seed or 0, classes)
         about = f"{self.test_fraction} {self.split_seed or 0} {self.label_column or 'label'} {first[0].column}\n"
-        shown = (str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace") for value in classes)
-        return Listing(root, files, first, second, about), tuple(shown)
+        return Listing(root, files, first, second, about, left.text), tuple(map(_walk.shown, classes))
 
 
 Labelled = list[tuple[Entry, Any]]
@@ -110,68 +117,107 @@ def _divided(
     return [e for e in entries if e.name not in tested], [e for e in entries if e.name in tested]
 
 
-def _one(found: Sequence[str], wanted: Sequence[str], root: Path) -> str:
+def _look(value: object) -> str:
+    """What a reader sees of a name: one normal form, no blanks at its ends, nothing invisible."""
+    visible = "".join(c for c in unicodedata.normalize("NFC", str(value)) if unicodedata.category(c) != "Cf")
+    return " ".join(visible.split())
+
+
+def _alike(classes: Sequence[Any]) -> Iterator[list[Any]]:
+    """Names of classes that no reader can tell apart.  Small and capital letters may be two classes."""
+    seen: dict[str, list[Any]] = {}
+    for value in classes:
+        seen.setdefault(_look(value), []).append(value)
+    return (same for same in seen.values() if len(same) > 1)
+
+
+def _meant(value: str, classes: Sequence[Any]) -> str:
+    """A hint at the class of train that looks like one it lacks."""
+    like = next((known for known in classes if _look(known).lower() == _look(value).lower()), None)
+    return "" if like is None else f" ({value!r}, and train has {str(like)!r})"
+
+
+def _one(found: Sequence[str], wanted: Sequence[str], root: Path, hint: str = "") -> str:
     """The only test split there is."""
     if len(found) != 1:
         raise (FileNotFoundError if not found else ValueError)(
             f"{root} holds {' and '.join(found) or 'none'} of {', '.join(wanted)}: name the test split, "
-            f'test = "{found[0] if found else wanted[-1]}", or divide the images by test_fraction'
+            f'test = "{found[0] if found else wanted[-1]}", or divide the images by test_fraction{hint}'
         )
     return found[0]
 
 
-def _folders(source: Source, root: Path, files: dict[str, str], *, split: bool) -> tuple[Labelled, Labelled]:
+def _folders(
+    source: Source, root: Path, files: dict[str, str], left: Left, *, split: bool
+) -> tuple[Labelled, Labelled]:
     if not split:
-        return _classes(root, "", files), []
-    test = source.test or _one([name for name in TESTS if (root / name).is_dir()], TESTS, root)
+        return _classes(root, "", files, left), []
+    _walk.refuse_dead(*(root / name for name in ("train", *((source.test,) if source.test else TESTS))))
+    hint = _walk.alike(root, ("train", *TESTS))
+    test = source.test or _one([name for name in TESTS if (root / name).is_dir()], TESTS, root, hint)
     for name in ("train", test):
         if not (root / name).is_dir():
             raise FileNotFoundError(
-                f"{root} holds no folder {name}; a split of class folders needs train and a test split"
+                f"{root} holds no folder {name}; a split of class folders needs train and a test split{hint}"
             )
-    return _classes(root, "train", files), _classes(root, test, files)
+    if os.path.samefile(root / "train", root / test):
+        raise ValueError(f"test = {test!r} is the folder of the training split; nothing would be tested")
+    _walk.beside(root, {"train", test}, left)
+    return _classes(root, "train", files, left), _classes(root, test, files, left)
 
 
-def _classes(root: Path, split: str, files: dict[str, str]) -> Labelled:
+def _classes(root: Path, split: str, files: dict[str, str], left: Left) -> Labelled:
     """The images of all class folders, by class and name."""
     found: Labelled = []
-    place = f"{split}/" if split else ""
-    for name in sorted(e.name for e in os.scandir(root / split) if e.is_dir() and not e.name.startswith(".")):
+    place, where = (f"{split}/", split) if split else ("", "the set")
+    names, flat = _walk.classes(root / split, where, left)
+    for name in names:
         before = len(found)
-        for image in sorted(_images(root / split / name)):
-            about = (root / split / name / image).stat()
+        for image, about in _walk.images(root / split / name, SUFFIXES, where, left):
             path = f"{place}{name}/{image}"
             files[path] = str(about.st_size)
+            if image.lower().endswith(FIXED):
+                files[path] += f" {_walk.sample(root / path, about.st_size, 1)}"
             found.append((Entry(path, None, 0, f"{about.st_size} {about.st_mtime_ns}"), name))
         if len(found) == before:
-            raise FileNotFoundError(f"{root / split / name} holds no image ({', '.join(SUFFIXES)})")
+            raise _walk.empty(root / split / name, SUFFIXES)
     if not found:
-        raise FileNotFoundError(f"{root / split} holds no class folder with images ({', '.join(SUFFIXES)})")
+        raise FileNotFoundError(
+            f"{root / split} holds no class folder with images ({', '.join(SUFFIXES)})"
+            + (f"; {len(flat):,} images lie there without a class" if flat else "")
+        )
+    _walk.refuse_flat(root / split, flat)
     return found
 
 
-def _images(folder: Path) -> Iterable[str]:
-    for item in os.scandir(folder):
-        if item.name.lower().endswith(SUFFIXES) and not item.name.startswith(".") and item.is_file():
-            yield item.name
-
-
-def _shards(source: Source, root: Path, files: dict[str, str], *, split: bool) -> tuple[Labelled, Labelled]:
-    place = next((p for p in (root, root / "data") if any(p.glob("*.parquet"))), None)
-    if place is None:
+def _shards(source: Source, root: Path, files: dict[str, str], left: Left, *, split: bool) -> tuple[Labelled, Labelled]:
+    places = [p for p in (root, root / "data") if parquet_files(p)]
+    if not places:
         raise FileNotFoundError(f"neither {root} nor {root / 'data'} holds a *.parquet file")
-    train = shards(place, "train")
-    if not split:
-        return _read(source, root, train or shards(place, ""), "train", files), []
-    test = source.test or _one([name for name in PREFIXES if shards(place, name)], PREFIXES, place)
-    found = {"train": train, test: shards(place, test)}
-    for name, parts in found.items():
-        if not parts:
-            raise FileNotFoundError(f"{place} holds no {name}*.parquet")
-    first, second = (_read(source, root, parts, name, files) for name, parts in found.items())
-    if {type(value) for _, value in first} != {type(value) for _, value in second}:
+    place = next((p for p in places if named(p, "train")), places[0])
+    parts: dict[str, list[Path]] = {"train": []}
+    if split:
+        test = source.test or _one([name for name in PREFIXES if named(place, name)], PREFIXES, place, _there(place))
+        parts = {"train": shards(place, "train"), "test": shards(place, test, loose=source.test is not None)}
+        for name, found in parts.items():
+            if not found:
+                wanted = "train" if name == "train" else test
+                raise FileNotFoundError(f"{place} holds no {wanted}*.parquet{_there(place)}")
+    else:
+        parts["train"] = shards(place, "train" if named(place, "train") else "", loose=True)
+    used = {file for found in parts.values() for file in found}
+    if len(used) < sum(map(len, parts.values())):
+        raise ValueError(f"test = {source.test!r} names files of the training split too; nothing would be tested")
+    left.others = [f.relative_to(root).as_posix() for p in places for f in parquet_files(p) if f not in used]
+    read = [_read(source, root, found, name, files) for name, found in parts.items()]
+    if len({type(value) for rows in read for _, value in rows}) > 1:
         raise ValueError(f"{place}: labels are text in one split and numbers in the other")
-    return first, second
+    return read[0], read[1] if split else []
+
+
+def _there(place: Path) -> str:
+    names = [file.name for file in parquet_files(place)]
+    return f"; there: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
 
 
 def _read(source: Source, root: Path, parts: Sequence[Path], split: str, files: dict[str, str]) -> Labelled:
@@ -179,18 +225,13 @@ def _read(source: Source, root: Path, parts: Sequence[Path], split: str, files: 
     found: Labelled = []
     for shard in parts:
         about, path = shard.stat(), shard.relative_to(root).as_posix()
-        files[path] = str(about.st_size)
         parquet = opened(shard, split)
         image = (source.image_column,) if source.image_column else IMAGE_COLUMNS
         image_column, label_column = columns(parquet, shard, split, image, (source.label_column or "label",))
         stamp = f"{about.st_size} {about.st_mtime_ns} {image_column}"
-        try:
-            values = parquet.read(columns=[label_column]).column(label_column).to_pylist()
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ValueError(f"{shard} ({split}) is damaged: {error}") from error
-        found += [
-            (Entry(path, row, 0, stamp, column=image_column), value) for row, value in _checked(values, shard, split)
-        ]
+        rows = list(_checked(values(parquet, shard, split, label_column), shard, split))
+        files[path] = line(shard, about.st_size, [value for _, value in rows])
+        found += [(Entry(path, row, 0, stamp, column=image_column), value) for row, value in rows]
     if len({type(value) for _, value in found}) > 1:
         raise ValueError(f"{parts[0].parent} ({split}): labels are text in one file and numbers in another")
     if not found:

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from workers.datasets import _walk
 from workers.datasets._dataset import IGNORED, Dataset, Jigsaw, Maps, Varied
 from workers.datasets._listing import Entry, Listed, Listing, entry
+from workers.datasets._walk import Left
 
 CLASSES = (
     "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
@@ -15,19 +17,25 @@ UNLABELLED = len(CLASSES)
 
 def _listing(folder: Path) -> Listing:
     files: dict[str, str] = {}
-    train, val = (_split(folder, split, files) for split in ("train", "val"))
-    return Listing(folder, files, train, val)
+    left = Left()
+    train, val = (_split(folder, split, files, left) for split in ("train", "val"))
+    return Listing(folder, files, train, val, left=left.text)
 
 
-def _split(folder: Path, split: str, files: dict[str, str]) -> list[Entry]:
+def _split(folder: Path, split: str, files: dict[str, str], left: Left) -> list[Entry]:
     found = []
-    for image in sorted((folder / split).glob("*.png")):
-        truth = f"{split}annot/{image.name}"
+    _walk.refuse_dead(folder / split, folder / f"{split}annot")
+    if not (folder / split).is_dir():
+        raise ValueError(f"there is no {folder / split}")
+    for image, _ in _walk.images(folder / split, (".png",), split, left):
+        truth = f"{split}annot/{image}"
         if not (folder / truth).is_file():
-            raise ValueError(f"{image} has no label map: there is no {folder / truth}")
-        found.append(entry(folder, f"{split}/{image.name}", 0, files, truth))
+            raise ValueError(f"{folder / split / image} has no label map: there is no {folder / truth}")
+        found.append(entry(folder, f"{split}/{image}", 0, files, truth))
     if not found:
         raise ValueError(f"{folder / split} holds no *.png")
+    maps = {path.name for path in (folder / f"{split}annot").glob("*.png") if not path.name.startswith(".")}
+    left.maps += len(maps - {Path(e.file).name for e in found})
     return found
 
 

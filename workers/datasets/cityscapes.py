@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from workers.datasets import _walk
 from workers.datasets._dataset import IGNORED, Dataset, Jigsaw, Maps, Varied
 from workers.datasets._listing import Entry, Listed, Listing, entry
+from workers.datasets._walk import Left
 
 CLASSES = (
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain",
@@ -30,27 +32,41 @@ _MAPS = Maps(
 
 def _listing(folder: Path) -> Listing:
     files: dict[str, str] = {}
-    train, val = (_split(folder, split, files) for split in ("train", "val"))
-    return Listing(folder, files, train, val)
+    left = Left()
+    train, val = (_split(folder, split, files, left) for split in ("train", "val"))
+    return Listing(folder, files, train, val, left=left.text)
 
 
-def _split(folder: Path, split: str, files: dict[str, str]) -> list[Entry]:
+def _split(folder: Path, split: str, files: dict[str, str], left: Left) -> list[Entry]:
     """The images of a split with their label maps, by path; ValueError where one has none."""
     found = []
-    for image in sorted((folder / "leftImg8bit" / split).glob(f"*/*{IMAGE}")):
-        start = f"gtFine/{split}/{image.parent.name}/{image.name.removesuffix(IMAGE)}"
-        truth = next((start + end for end in (TRAIN_IDS, LABEL_IDS) if (folder / (start + end)).is_file()), None)
-        if truth is None:
-            raise ValueError(
-                f"{image} has no label map: there is neither {folder / (start + LABEL_IDS)} nor one of {TRAIN_IDS}; "
-                "unpack gtFine_trainvaltest.zip beside leftImg8bit"
-            )
-        found.append(entry(folder, image.relative_to(folder).as_posix(), 0, files, truth))
+    place = folder / "leftImg8bit" / split
+    _walk.refuse_dead(place, folder / "gtFine", folder / "gtFine" / split)
+    cities = _walk.classes(place, f"leftImg8bit/{split}", left)[0] if place.is_dir() else []
+    for city in cities:
+        images = [name for name, _ in _walk.images(place / city, (IMAGE,), f"leftImg8bit/{split}", left)]
+        for image in images:
+            start = f"gtFine/{split}/{city}/{image.removesuffix(IMAGE)}"
+            truth = next((start + end for end in (TRAIN_IDS, LABEL_IDS) if (folder / (start + end)).is_file()), None)
+            if truth is None:
+                raise ValueError(
+                    f"{place / city / image} has no label map: there is neither {folder / (start + LABEL_IDS)} nor one "
+                    f"of {TRAIN_IDS}; unpack gtFine_trainvaltest.zip beside leftImg8bit"
+                )
+            found.append(entry(folder, f"leftImg8bit/{split}/{city}/{image}", 0, files, truth))
     if not found:
         raise ValueError(
             f"{folder / 'leftImg8bit' / split} holds no <city>/*{IMAGE}; unpack leftImg8bit_trainvaltest.zip"
         )
-    return found
+    maps = folder / "gtFine" / split
+    mapped = {
+        f"{path.parent.name}/{path.name.removesuffix(end)}"
+        for end in (TRAIN_IDS, LABEL_IDS)
+        for path in maps.glob(f"*/*{end}")
+        if not path.name.startswith(".")
+    }
+    left.maps += len(mapped - {e.file.removeprefix(f"leftImg8bit/{split}/").removesuffix(IMAGE) for e in found})
+    return sorted(found, key=lambda e: folder / e.file)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,30 @@
+"""That all machines of a run leave out the same broken images, since the id of a dataset does not tell which."""
+
+from workers import datasets, files
+from workers.datasets import Arrays, Choice, Stored
+
+
+def agree(url: str, found: Arrays | Stored) -> None:
+    """Note below `url` which images `found` leaves out (`skip_broken`), or compare with what was noted first.
+
+    ValueError where these are others: the same trial would be trained on other images.
+    """
+    if not isinstance(found, datasets.Stored) or not Choice.of(found.dataset_id).skip_broken:
+        return
+    place = f"{url}/left_out-{found.dataset_id}.txt"
+    mine = found.skipped or "0"
+    if files.create(place, f"{mine}\n".encode()):
+        return
+    first = (files.read(place) or b"").decode("utf-8", "replace").strip()
+    if first != mine:
+        raise ValueError(
+            f"{found.dataset_id} leaves out {_count(mine)} on this machine (list {mine}), but {_count(first)} "
+            f"where the run began (list {first}): one id for other images. "
+            f"photographs/{found.dataset_id}.broken.txt in the cache of each machine names them: copy those files "
+            f"again and call `archsweep prepare`. If no trial of the run is done yet, {place} may be removed instead"
+        )
+
+
+def _count(skipped: str) -> str:
+    count = skipped.partition("-")[0]
+    return f"{count} image{'' if count == '1' else 's'}"

@@ -1,0 +1,231 @@
+"""What lies in a dataset's folder: the images that are used, and all else, counted by kind so that it can be told.
+
+Names with a leading dot and the folders that systems make by themselves never count.  A link without a target is
+refused: an image that could not be reached would be left out without a word.
+"""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+JPEG = (".jpeg", ".jpg", ".jpe", ".jfif")
+# Image files that are not read (by every layout): beside class folders they are images that somebody meant to use.
+PICTURES = (*JPEG, ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jp2", ".ppm", ".pgm")
+FIXED = (".bmp", ".tif", ".tiff")  # formats whose files often all have one size, whatever they show
+_OF_SYSTEMS = frozenset(
+    {"@eadir", "#recycle", "__macosx", "lost+found", "$recycle.bin", "system volume information", "thumbs.db"}
+)
+_SHOWN = 5  # kinds or names that a line tells
+_BLOCK = 4096  # bytes
+
+Kind = Literal["file", "folder", "other"]
+
+
+class Left:
+    """What is not used, by kind."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, Counter[str]] = {}  # by where they lie and by suffix
+        self.nested = 0  # images in folders inside of classes
+        self.hidden = 0  # images in or under hidden names
+        self.maps = 0  # label maps without an image
+        self.unlisted = 0  # images that a list does not name
+        self.others: list[str] = []  # names of folders and files beside those that are used
+
+    def file(self, where: str, name: str) -> None:
+        """A file that is not read."""
+        self.files.setdefault(where, Counter())[suffix(name)] += 1
+
+    def folder(self, path: Path | str) -> None:
+        """A folder inside of a class: its images are not read."""
+        self.nested += _pictures(path)
+
+    def hide(self, item: os.DirEntry[str]) -> None:
+        """A hidden entry; only images are worth a word."""
+        if item.is_dir(follow_symlinks=False):
+            self.hidden += _pictures(item.path)
+        elif item.name.lower().endswith(PICTURES):
+            self.hidden += 1
+
+    @property
+    def text(self) -> str:
+        """One line for people, "" where all is used."""
+        parts = [
+            f"{_number(counts.total(), 'file')} of {where} ({_kinds(counts)})"
+            for where, counts in sorted(self.files.items())
+        ]
+        if self.nested:
+            parts.append(f"{_number(self.nested, 'image')} in folders inside of classes")
+        if self.maps:
+            parts.append(f"{_number(self.maps, 'label map')} without an image")
+        if self.unlisted:
+            parts.append(f"{_number(self.unlisted, 'image')} that the list does not name")
+        if self.hidden:
+            parts.append(f"{_number(self.hidden, 'hidden image')}")
+        if self.others:
+            more = f" and {len(self.others) - _SHOWN:,} more" if len(self.others) > _SHOWN else ""
+            parts.append(f"not looked at: {', '.join(map(shown, sorted(self.others)[:_SHOWN]))}{more}")
+        return f"left out: {'; '.join(parts)}" if parts else ""
+
+
+def shown(name: object) -> str:
+    """A name that can be printed, whatever bytes it is made of."""
+    return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def suffix(name: str) -> str:
+    """What a file's name says of its kind: `.gif`, or `none`."""
+    stem, dot, end = name.rpartition(".")
+    return f".{end.lower()}" if dot and stem and end and len(end) <= 10 and " " not in end else "none"
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is never a part of a dataset."""
+    return name.startswith(".") or name.lower() in _OF_SYSTEMS
+
+
+def kind_of(item: os.DirEntry[str]) -> Kind:
+    """File or folder, through links; ValueError where a link leads nowhere."""
+    if item.is_file():
+        return "file"
+    if item.is_dir():
+        return "folder"
+    if item.is_symlink():
+        raise ValueError(_dead(Path(item.path)))
+    return "other"
+
+
+def refuse_dead(*paths: Path) -> None:
+    """ValueError where one of these is a link without a target; nothing there is no fault."""
+    for path in paths:
+        if path.is_symlink() and not path.exists():
+            raise ValueError(_dead(path))
+
+
+def visible(folder: Path, left: Left) -> Iterator[tuple[os.DirEntry[str], Kind]]:
+    """What lies in a folder, hidden entries aside; ValueError naming a link without a target."""
+    with os.scandir(folder) as items:
+        for item in items:
+            if is_hidden(item.name):
+                left.hide(item)
+            else:
+                yield item, kind_of(item)
+
+
+def images(folder: Path, suffixes: tuple[str, ...], where: str, left: Left) -> list[tuple[str, os.stat_result]]:
+    """The image files of a folder, sorted by name, with what the system says of them; all else is counted."""
+    found = []
+    with os.scandir(folder) as items:
+        for item in items:
+            name = item.name
+            fits = name.endswith(suffixes) or name.lower().endswith(suffixes)
+            if fits and name[0] != "." and item.is_file():  # asked first: there may be a million of them
+                found.append((name, item.stat()))
+            elif is_hidden(name):
+                left.hide(item)
+            elif kind_of(item) == "folder":
+                left.folder(item.path)
+            else:
+                left.file(where, name)
+    return sorted(found, key=lambda image: image[0])
+
+
+def classes(folder: Path, where: str, left: Left) -> tuple[list[str], list[str]]:
+    """The sorted names of the class folders, and of images that lie beside them."""
+    folders, flat = [], []
+    for item, kind in visible(folder, left):
+        if kind == "folder":
+            folders.append(item.name)
+        elif item.name.lower().endswith(PICTURES):
+            flat.append(item.name)
+        else:
+            left.file(where, item.name)
+    return sorted(folders), sorted(flat)
+
+
+def refuse_flat(folder: Path, flat: Sequence[str]) -> None:
+    """ValueError where images lie beside class folders: they have no class, perhaps since sorting broke off."""
+    if flat:
+        raise ValueError(
+            f"{shown(folder)} holds class folders and beside them {_number(len(flat), 'image')} without a class "
+            f"({shown(flat[0])}{', ...' if len(flat) > 1 else ''}): sort them into the classes, or move them elsewhere"
+        )
+
+
+def empty(folder: Path, suffixes: Sequence[str]) -> ValueError:
+    """The refusal of a class folder without images, with what it holds instead."""
+    left = Left()
+    images(folder, (), "it", left)
+    seen = f"; {left.text.removeprefix('left out: ')}" if left.text else ""
+    return ValueError(
+        f"{shown(folder)} holds no image ({', '.join(suffixes)}){seen}; every folder there is a class, so fill it, or "
+        "move it elsewhere"
+    )
+
+
+def beside(root: Path, used: Collection[str], left: Left) -> None:
+    """Note the folders, images and Parquet files of a dataset's root that no layout uses."""
+    with os.scandir(root) as items:
+        for item in items:
+            if item.name in used or is_hidden(item.name):
+                continue
+            if item.is_dir():
+                left.others.append(f"{item.name}/")
+            elif item.is_symlink() and not item.is_file():
+                left.others.append(f"{item.name} (a link to nothing)")
+            elif item.name.lower().endswith((*PICTURES, ".parquet")):
+                left.others.append(item.name)
+
+
+def alike(folder: Path, wanted: Collection[str]) -> str:
+    """A hint at folders that are spelled otherwise than one of those that are wanted: `; there is Val/`."""
+    try:
+        with os.scandir(folder) as items:
+            found = [i.name for i in items if i.name not in wanted and i.name.strip().lower() in wanted and i.is_dir()]
+    except OSError:
+        return ""
+    return f"; there is {', '.join(shown(f'{name}/') for name in sorted(found))}, spelled otherwise" if found else ""
+
+
+def sample(file: Path, size: int, blocks: int) -> str:
+    """16 hex digits over some of a file's bytes, evenly spread; all of them where it is small."""
+    digest = hashlib.sha256()
+    with file.open("rb") as opened:
+        if size <= blocks * _BLOCK:
+            digest.update(opened.read())
+        else:
+            for block in range(blocks):
+                opened.seek((size - _BLOCK) * (2 * block + 1) // (2 * blocks))
+                digest.update(opened.read(_BLOCK))
+    return digest.hexdigest()[:16]
+
+
+def _pictures(folder: Path | str) -> int:
+    return sum(name.lower().endswith(PICTURES) for _, _, names in os.walk(folder) for name in names)
+
+
+def _kinds(counts: Counter[str]) -> str:
+    """`.gif 20, none 3`, the most frequent first."""
+    kinds = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    more = sum(count for _, count in kinds[_SHOWN:])
+    return ", ".join(
+        [f"{shown(kind)} {count:,}" for kind, count in kinds[:_SHOWN]] + ([f"others {more:,}"] if more else [])
+    )
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _dead(path: Path) -> str:
+    try:
+        target = os.readlink(path)
+    except OSError:
+        target = "?"
+    return (
+        f"{shown(path)} is a link to {shown(target)}, which is not there or leads back to itself: mount or copy "
+        "what it stands for, or remove the link"
+    )
