@@ -109,9 +109,7 @@ class Photographs:
 
     def _map(self, chunk: int) -> npt.NDArray[np.uint8]:
         if chunk not in self._maps:
-            # Private pages, as with the arrays of small datasets: torch may take them, and no write reaches the file.
-            path = self.cache / "chunks" / f"{self.chunks[chunk]}.bin"
-            self._maps[chunk] = np.memmap(path, np.uint8, mode="c")
+            self._maps[chunk] = _chunks.mapped(self.cache / "chunks" / f"{self.chunks[chunk]}.bin")
         return self._maps[chunk]
 
 
@@ -222,7 +220,7 @@ def _all(plans: list[Plan], folder: Path, check: bool, note: Note) -> list[Chunk
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         note(rehearse(missing, folder, threads).text(sum(len(plan.entries) for plan in plans)))
         pace = Pace(todo, note)
-        with ThreadPoolExecutor(threads) as pool:
+        with _chunks.single_threads() as single, ThreadPoolExecutor(threads, initializer=single) as pool:
             try:
                 for plan, chunk in zip(missing, pool.map(lambda p: _chunks.make(p, folder), missing), strict=True):
                     found[plan.key] = chunk
