@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 Chance = float | Mapping[str, float] | None  # a score, for all tasks or by task
+FRACTIONS = ("top1", "miou", "")  # metrics that chance is a level of; "": a table that names none
 
 CELL = ["space", "dataset_id", "task", "recipe_id"]
 _ONE = [*CELL, "arch"]
@@ -50,8 +51,8 @@ def one_metric(trials: pd.DataFrame) -> None:
 
 def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -> pd.DataFrame:
     """One line per trial that counts: the cell's and architecture's names, seed, `ok`, and `value` (-inf
-    where the score is not finite, or not above `chance`). Failed attempts stay, as they say which architectures
-    and seeds were tried. The index is the position in `df`.
+    where the score is not finite, or not above `chance`; that is a level of the metrics top1 and miou alone).
+    Failed attempts stay, as they say which architectures and seeds were tried. The index is the position in `df`.
 
     Columns that a frame of another origin may lack are filled in: `dataset_id` by dataset, one recipe, one
     seed, all ok.
@@ -70,7 +71,8 @@ def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -
     sound = np.isfinite(value)
     if chance is not None:
         level = trials["task"].map(chance).astype(float) if isinstance(chance, Mapping) else float(chance)
-        sound &= ~(value <= level)
+        # A value of another kind, a zero-cost score say, may be of any size.
+        sound &= ~((value <= level) & trials["metric"].isin(FRACTIONS))
     trials["value"] = value.where(sound, -np.inf)
     return trials.drop(index=_repeated(df, trials["ok"]))
 

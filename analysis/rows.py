@@ -56,6 +56,7 @@ SCHEMA = pa.schema(
         ("resumed", pa.int32()),
         ("device_mem_bytes", pa.int64()),
         ("step_mode", pa.string()),
+        ("peak_reserved_bytes", pa.int64()),  # of a GPU, held by torch; null on a CPU
         # Of results that others measured, null for trainings of our own.
         ("source", pa.string()),  # format:file#digest it was imported from
         ("repeats", pa.int64()),  # measurements that the score is the mean of

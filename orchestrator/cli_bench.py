@@ -160,6 +160,11 @@ def add_to(app: typer.Typer, out: Console) -> None:
 
         messages = Terminal(stderr=True)
         where = _device(device)
+        if where.index:
+            raise ValueError(
+                f"--device {device}: these are trials of a study, which train on the first GPU they see; "
+                f"give cuda, and CUDA_VISIBLE_DEVICES={where.index} in the environment"
+            )
         with TemporaryDirectory(prefix="archsweep-bench-") as folder:
             chosen = bench_fidelity.study(
                 into or f"{folder}/run",

@@ -10,13 +10,13 @@ from orchestrator.job import Job, Outcome, perform
 class Epochs:
     """A job at work in a thread of its own: what is told of an epoch is on its way while the next one trains."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, cpus: int | None = None) -> None:
         self._said: queue.SimpleQueue[dict[str, Any] | Outcome | BaseException] = queue.SimpleQueue()
-        threading.Thread(target=self._work, args=(job,), name=f"trial {job.trial_id}", daemon=True).start()
+        threading.Thread(target=self._work, args=(job, cpus), name=f"trial {job.trial_id}", daemon=True).start()
 
-    def _work(self, job: Job) -> None:
+    def _work(self, job: Job, cpus: int | None) -> None:
         try:
-            self._said.put(perform(job, told=self._said.put))
+            self._said.put(perform(job, told=self._said.put, cpus=cpus))
         except BaseException as error:
             self._said.put(error)
 

@@ -8,6 +8,9 @@ from orchestrator.work import Work
 
 def run(work: Work) -> None:
     """Every job of `work`, here.  A trial's exception is its failed row, as under every engine."""
+    from workers import memory  # imports torch
+
+    memory.settle()
     while not work.exhausted:
         job = work.take()
         if job is None:

@@ -93,8 +93,8 @@ def publish(store: RunStore, row: dict[str, Any]) -> None:
     files.patiently(lambda: store.publish_attempt(row), f"the row of trial {row['trial_id']} could not be published")
 
 
-def perform(job: Job, told: Callable[[dict[str, Any]], None] | None = None) -> Outcome:
-    """Train a job's trial and publish its row; `told` hears of every epoch.
+def perform(job: Job, told: Callable[[dict[str, Any]], None] | None = None, cpus: int | None = None) -> Outcome:
+    """Train a job's trial and publish its row; `told` hears of every epoch; `cpus` is what the trial may use.
 
     Only a store that cannot be written raises, an OSError.
     """
@@ -126,6 +126,7 @@ def perform(job: Job, told: Callable[[dict[str, Any]], None] | None = None) -> O
                 stop=lambda: _asked_to_stop(store),
                 told=told,
                 run_url=settings.run_url,
+                cpus=cpus,
             )
         except workers.Interrupted as stopped:
             log.info("%s", stopped)

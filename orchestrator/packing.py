@@ -15,7 +15,7 @@ GPUS = (16, 24, 40, 80, 141)  # GB, what GPUs come with; to speak of where none 
 
 @dataclass(frozen=True)
 class Room:
-    """Bytes of the largest trial of a study on a GPU, and of the GPU where one is known."""
+    """Bytes that the largest trial of a study holds of a GPU, and bytes of the GPU where one is known."""
 
     trial: int
     measured: bool  # by trials that ran on a GPU; else reckoned from the largest network
@@ -47,11 +47,17 @@ def room(store: RunStore, largest: Iterable[Mapping[str, Any]]) -> Room:
     """From rows of trials that ran on GPUs, or else from `largest`, the plan's row with the most work of each cell."""
     from workers.memory import training_bytes  # imports torch
 
-    rows = store.attempts(["status", "gpu_share", "peak_mem_bytes", "device_mem_bytes"]).to_pylist()
-    ran = [r for r in rows if r["status"] == "ok" and r["gpu_share"] and r["device_mem_bytes"] and r["peak_mem_bytes"]]
+    columns = ["status", "gpu_share", "peak_mem_bytes", "peak_reserved_bytes", "device_mem_bytes"]
+    rows = store.attempts(columns).to_pylist()
+    ran = [r for r in rows if r["status"] == "ok" and r["gpu_share"] and r["device_mem_bytes"] and _held(r)]
     if ran:
-        return Room(max(r["peak_mem_bytes"] for r in ran), True, min(r["device_mem_bytes"] for r in ran))
+        return Room(max(map(_held, ran)), True, min(r["device_mem_bytes"] for r in ran))
     return Room(max(training_bytes(trial_of(dict(row))) for row in largest), False, _here())
+
+
+def _held(row: Mapping[str, Any]) -> int:
+    """Bytes that a trial held of its GPU, which a share limits; of older rows those of its tensors."""
+    return row["peak_reserved_bytes"] or row["peak_mem_bytes"] or 0
 
 
 def _here() -> int | None:

@@ -41,6 +41,8 @@ from orchestrator.epochs import Epochs
 from orchestrator.forgetful import Forgetful, Unreported
 from orchestrator.job import Job, Outcome, perform
 from orchestrator.reach import autoscaled
+from workers import memory
+from workers.captured import capture_failed
 
 if TYPE_CHECKING:
     from orchestrator.loggers import Loggers
@@ -64,7 +66,7 @@ class SweepTrial(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         self._job, self._epochs = Job.from_json(config["job"]), None
-        self._tells = config["tells"]
+        self._tells, self._cpus = config["tells"], _cores(config["room"])
         self._refusal = environment.refusal(environment.Environment(**config["driver"]))
         share = self._job.settings.gpus
         if not share:
@@ -72,24 +74,28 @@ class SweepTrial(tune.Trainable):
         elif share < 1 and torch.cuda.is_available():
             # Ray keeps the books, nothing more: a trial that outgrows its share fails alone, not its neighbours.
             torch.cuda.set_per_process_memory_fraction(share)
+        if not self._refusal:
+            memory.settle()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._job, self._epochs = Job.from_json(new_config["job"]), None
+        self._cpus = _cores(new_config["room"])
         return True
 
     def step(self) -> dict[str, Any]:
         if self._refusal:
             return {"done": True, "refusal": self._refusal, "outcome": Outcome(self._job.trial_id, "interrupted")}
         if self._tells:
-            self._epochs = self._epochs or Epochs(self._job)
+            self._epochs = self._epochs or Epochs(self._job, self._cpus)
             told = self._epochs.next()
             if isinstance(told, dict):
                 return {"epoch": told}
             outcome = told
         else:
-            outcome = perform(self._job)
-        if outcome.status == "failed" and _device_is_broken():
-            os._exit(1)  # the row is published; the next trial gets a new process
+            outcome = perform(self._job, cpus=self._cpus)
+        # Where the row is published the trial is settled, and the next one gets a new process.
+        if outcome.status != "interrupted" and (capture_failed() or _device_is_broken()):
+            os._exit(1)
         return {"done": True, "outcome": outcome}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -97,6 +103,11 @@ class SweepTrial(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         return None
+
+
+def _cores(room: dict[str, float]) -> int:
+    """Threads that a trial may use beside its own work on a GPU."""
+    return max(1, int(room["CPU"]))
 
 
 def _device_is_broken() -> bool:

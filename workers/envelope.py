@@ -1,6 +1,5 @@
 """One try at a trial that always ends in a row: what goes wrong becomes a failed one."""
 
-import contextlib
 import time
 import traceback
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from typing import Any
 
 import torch
 
+from workers import memory
 from workers.secrets import scrub
 from workers.training import Interrupted, columns, run
 from workers.trial import Trial
@@ -51,6 +51,5 @@ def attempt(trial: Trial, data_root: str | Path | None = None, device: str = "cp
             "wall_s": time.perf_counter() - clock,
         }
     finally:
-        # A broken device answers nothing any more, but the row tells more of it than this would.
-        with contextlib.suppress(RuntimeError):
-            torch.cuda.empty_cache()  # a process that trains many trials gives each one's memory back to its neighbours
+        # A process that trains many trials gives each one's memory back.  Here the frames of a failed one are gone.
+        memory.give_back()

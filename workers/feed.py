@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 AHEAD = 2  # batches that wait for the device, for each thread that makes them
 AHEAD_BYTES = 4 * 2**30  # fewer where they would be larger than so much together
 MOST_THREADS = 8
+SENT_AHEAD = 2  # parts on a GPU that it has not begun to work on
 Cuts = Callable[[Tensor, Part], Tensor]  # sizes (B, 2) and draws -> cuts (B, 8)
 PLACES = ("image", "pixels", "label")  # of a part; what else it holds are draws
 
@@ -60,6 +62,7 @@ class Fed:
     dtype: torch.dtype  # of the pixels: bytes, or float32 where nothing is to be rounded
     device: torch.device
     dense: bool = False  # with their label maps
+    cpus: int | None = None  # cores for the threads that make parts; None: all that this process may use
 
     def __len__(self) -> int:
         return len(self.images)
@@ -94,20 +97,23 @@ class Fed:
 
     def _ahead(self, parts: Iterator[Part]) -> Iterator[Part]:
         """Parts on the device, in order, made by threads while the device works."""
-        threads = min(MOST_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+        threads = min(MOST_THREADS, bound(), self.cpus or cores())
         waiting: deque[Future[Part]] = deque()
-        # Each thread is one: the many small resizes of a batch are no work for a team.
+        send: Callable[[Part], Part] = Sender(self.device) if self.device.type == "cuda" else dict
+        own = torch.get_num_threads()
+        # One torch thread each: resizing a single image is too small a work to be divided.
         pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
         try:
             for part in parts:
                 waiting.append(pool.submit(self._pinned, part))
                 room = AHEAD_BYTES // (len(part["image"]) * self._bytes)
                 if len(waiting) > min(AHEAD * threads, max(1, room)):
-                    yield self._sent(waiting.popleft().result())
+                    yield send(waiting.popleft().result())
             while waiting:
-                yield self._sent(waiting.popleft().result())
+                yield send(waiting.popleft().result())
         finally:
             pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(own)  # what the pool's threads set is in part of the whole process
 
     @property
     def _bytes(self) -> int:
@@ -116,8 +122,48 @@ class Fed:
 
     def _pinned(self, part: Part) -> Part:
         made = self.made(part)
-        # From pinned memory a copy runs beside the device's work.
+        # Only from pinned memory a copy can run beside the device's work.
         return {k: v.pin_memory() for k, v in made.items()} if self.device.type == "cuda" else made
 
-    def _sent(self, part: Part) -> Part:
-        return {name: values.to(self.device, non_blocking=True) for name, values in part.items()}
+
+class Sender:
+    """Copies parts to a GPU on a stream of its own: a copy runs beside the step before instead of waiting for it.
+
+    It waits while more than `SENT_AHEAD` parts are ahead of the device, which would fill memory on both sides.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = _copies(torch.cuda.current_device() if device.index is None else device.index)
+        self._used: deque[torch.cuda.Event] = deque()
+
+    def __call__(self, part: Part) -> Part:
+        """The part on the device, ready for the current stream."""
+        main = torch.cuda.current_stream(self._device)
+        # All parts sent before are used by what is queued by now.
+        self._used.append(main.record_event(torch.cuda.Event(blocking=True)))
+        if len(self._used) > SENT_AHEAD:
+            self._used.popleft().synchronize()
+        with torch.cuda.stream(self._stream):
+            sent = {name: values.to(self._device, non_blocking=True) for name, values in part.items()}
+        main.wait_stream(self._stream)
+        for values in sent.values():
+            values.record_stream(main)
+        return sent
+
+
+@cache
+def _copies(index: int) -> torch.cuda.Stream:
+    """The stream of a device's copies, one for the process: memory cached for one stream is no use to another."""
+    return torch.cuda.Stream(index)
+
+
+def cores() -> int:
+    """Cores that this process should use: those it is bound to, or OMP_NUM_THREADS where that is less."""
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(bound(), int(said)) if said.isdecimal() and int(said) else bound()
+
+
+def bound() -> int:
+    """Cores that this process is bound to."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

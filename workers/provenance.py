@@ -77,6 +77,7 @@ def _processor() -> str:
 def forget_peak_memory(device: torch.device) -> None:
     """Begin a new measurement; a worker that trains many trials keeps none of an earlier one's peak."""
     if device.type == "cuda":
+        torch.cuda.init()  # before it, a device that is named by its number is unknown here
         torch.cuda.reset_peak_memory_stats(device)
         return
     try:
@@ -96,3 +97,11 @@ def peak_memory(device: torch.device) -> int:
     except OSError:
         pass
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def peak_reserved(device: torch.device) -> int | None:
+    """Bytes that torch held of a GPU at the highest since `forget_peak_memory`; nothing for a CPU.
+
+    More than what was allocated: the graphs' memory and what lies cached between.  A share of a GPU limits this.
+    """
+    return int(torch.cuda.max_memory_reserved(device)) if device.type == "cuda" else None

@@ -66,7 +66,11 @@ SCHEMA = pa.schema(
         ("precision", pa.string()),
         ("resumed", pa.int32()),  # epochs taken over from a checkpoint
         ("device_mem_bytes", pa.int64()),  # of a GPU; null on a CPU
-        ("step_mode", pa.string()),  # graph | eager | eager: why no graph could be captured
+        (
+            "step_mode",
+            pa.string(),
+        ),  # graph | eager | eager: why no graph could be captured | graph; evaluation eager...
+        ("peak_reserved_bytes", pa.int64()),  # what torch held of a GPU, which a share of it limits; null on a CPU
         # Of results that others measured, null for trainings of our own.
         ("source", pa.string()),  # format:file#digest it was imported from
         ("repeats", pa.int64()),  # measurements that the score is the mean of

@@ -63,6 +63,22 @@ class Training:
     device: torch.device
     record: Recorder | None = None  # how steps are captured; None: every operation is queued by itself
 
+    def close(self) -> None:
+        """Let go of the steps and their graphs.
+
+        A step names the training that it is a part of: without this the network, its copies of the images and the
+        graphs' memory would wait for the garbage collector.
+        """
+        for step in ("learning", "judging"):
+            self.__dict__.pop(step, None)
+
+    @property
+    def step_mode(self) -> str:
+        """How steps are made: `graph`, `eager`, or `eager: ` and why nothing could be captured; of training, and of
+        evaluation where that is another."""
+        trained, judged = self.learning.work.mode, self.judging.work.mode
+        return trained if judged == trained or trained != "graph" else f"{trained}; evaluation {judged}"
+
     @property
     def steps(self) -> int:
         """Steps an epoch; the last partial batch is dropped."""
@@ -187,7 +203,7 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
     return 0.5 * recipe.lr * (1 + math.cos(math.pi * epoch / recipe.epochs))
 
 
-def _set_rate(t: Training, rate: float) -> None:
+def set_rate(t: Training, rate: float) -> None:
     """A captured step reads the rate from the device: there it is a tensor, and stays the same one."""
     for group in t.optimizer.param_groups:
         if t.device.type == "cpu" and t.record is None:
@@ -200,7 +216,7 @@ def _set_rate(t: Training, rate: float) -> None:
 
 def train_epoch(t: Training, epoch: int) -> Tensor:
     """One pass over the training split (epoch counts from 0); the mean loss as a float64 scalar on the device."""
-    _set_rate(t, learning_rate(t.trial.recipe, epoch))
+    set_rate(t, learning_rate(t.trial.recipe, epoch))
     t.net.train()
     (total,) = t.learning.over(t.parts("train", epoch, t.steps))
     return total / t.steps

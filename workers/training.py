@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 import spaces
-from workers import checkpoint, datasets, heap, provenance, tasks
+from workers import checkpoint, datasets, heap, memory, provenance, tasks
 from workers.agreement import agree
-from workers.captured import Recorder, cuda_graph
+from workers.captured import Graphs, Recorder, on
 from workers.feed import Fed, Source
 from workers.network import build_network, cost
 from workers.seeds import seed_of
@@ -78,6 +78,7 @@ def _prepare(
     cache_dir: str | Path | None,
     record: Recorder | None = None,
     run_url: str | None = None,
+    cpus: int | None = None,
 ) -> Training:
     """Network, optimiser and images of a trial, as they are before the first epoch."""
     arrays = datasets.prepare(trial.own or trial.dataset, data_root, cache_dir, expect=trial.dataset_id, recent=True)
@@ -90,12 +91,20 @@ def _prepare(
             f"{trial.dataset_id}; override batch with a smaller one"
         )
     net, optimizer = learner(trial, device)
-    train, test = (source_of(split, trial, device, split is arrays.train) for split in (arrays.train, arrays.test))
+    train, test = (
+        source_of(split, trial, device, split is arrays.train, cpus) for split in (arrays.train, arrays.test)
+    )
     return Training(trial, net, optimizer, train, test, device, record)
 
 
-def source_of(split: datasets.Split | datasets.Photographs, trial: Trial, device: torch.device, train: bool) -> Source:
-    """Small images whole on the device; of large ones the cuts that the task takes."""
+def source_of(
+    split: datasets.Split | datasets.Photographs,
+    trial: Trial,
+    device: torch.device,
+    train: bool,
+    cpus: int | None = None,
+) -> Source:
+    """Small images whole on the device; of large ones the cuts that the task takes, made by threads of `cpus` cores."""
     if isinstance(split, datasets.Split):
         return Images.of(split, device)
     task, dataset = trial.asked, trial.data
@@ -103,7 +112,7 @@ def source_of(split: datasets.Split | datasets.Photographs, trial: Trial, device
     dtype = torch.uint8 if split.keep == "pixels" else torch.float32
     side = task.side(dataset)
     frame = (side, side) if train else task.frame(torch.from_numpy(split.sizes(np.arange(len(split)))), dataset)
-    return Fed(split, lambda sizes, draws: task.cuts(sizes, draws, dataset), frame, dtype, device, task.dense)
+    return Fed(split, lambda sizes, draws: task.cuts(sizes, draws, dataset), frame, dtype, device, task.dense, cpus)
 
 
 def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -116,7 +125,8 @@ def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.
         if isinstance(norm, nn.BatchNorm2d):
             # Nothing reads the counter where there is a momentum, and to count is an operation a norm and step.
             norm.num_batches_tracked = None
-    # Images lie as (H, W, 3) in memory, so channels-last is the layout that needs no copy.
+    # Batches come as (B, C, H, W); weights in channels-last let convolutions give maps in that layout from the first
+    # layer on.  That was measured on CPUs.  On CUDA in fp32 it was not: see docs/benchmarks.md for what to measure.
     net = net.to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
         net.parameters(),
@@ -206,6 +216,7 @@ def run(
     cuda_graphs: bool = True,
     told: Told | None = None,
     run_url: str | None = None,
+    cpus: int | None = None,
 ) -> dict[str, Any]:
     """Train a trial and give its row (`workers.row.SCHEMA`, as a dict); scores are fractions of the test split.
 
@@ -219,7 +230,11 @@ def run(
     `run_url` is the folder of the run: there all machines agree on which broken images they leave out.
 
     On a CUDA device steps are replayed as graphs; where that is impossible, or not wanted (`cuda_graphs=False`),
-    they are queued one operation after the other, and the row's `step_mode` says so.
+    they are queued one operation after the other, and the row's `step_mode` says so.  Images of many sizes are made
+    for it by at most `cpus` threads (default: the cores this process may use, or OMP_NUM_THREADS where that is set).
+
+    Network, graphs and copies of the images are given back before this returns.  On the CPU glibc's malloc is told,
+    for the whole process and for good, to keep the memory of freed tensors (workers/heap.py).
     """
     began, clock = datetime.now(UTC), time.perf_counter()
     where = torch.device(device)
@@ -231,16 +246,25 @@ def run(
     if where.type == "cpu":
         torch.set_num_threads(trial.recipe.threads)
         heap.keep()
+    memory.make_first_optimizer()
+    t = None
     try:
-        provenance.forget_peak_memory(where)
-        record = cuda_graph if cuda_graphs and where.type == "cuda" else None
-        t = _prepare(trial, where, data_root, cache_dir, record, run_url)
-        progress = _resume(t, checkpoint_url)
-        resumed = progress.epochs
-        _train(t, progress, checkpoint_url, checkpoint_every_s, stop, told)
-        peak = provenance.peak_memory(where)
+        with on(where):
+            provenance.forget_peak_memory(where)
+            record = Graphs() if cuda_graphs and where.type == "cuda" else None
+            t = _prepare(trial, where, data_root, cache_dir, record, run_url, cpus)
+            progress = _resume(t, checkpoint_url)
+            resumed = progress.epochs
+            _train(t, progress, checkpoint_url, checkpoint_every_s, stop, told)
+            peak, reserved = provenance.peak_memory(where), provenance.peak_reserved(where)
+            step_mode = t.step_mode
     finally:
         torch.set_num_threads(threads)
+        if t is not None:
+            t.close()
+        t = None  # a frame may outlive its call, in a traceback for instance
+    if where.type == "cuda":
+        memory.give_back()
     return {
         **columns(trial),
         **progress.columns(),
@@ -248,7 +272,8 @@ def run(
         "attempt": 1,
         "peak_mem_bytes": peak,
         "resumed": resumed,
-        "step_mode": t.learning.work.mode,
+        "peak_reserved_bytes": reserved,
+        "step_mode": step_mode,
         "device": provenance.device_name(where),
         "device_mem_bytes": provenance.device_memory(where),
         "gpu_share": 0.0 if where.type == "cpu" else 1.0,

@@ -262,6 +262,16 @@ def test_a_training_at_chance_may_count_as_diverged_and_the_rule_is_said() -> No
     assert one(df, chance=0.1)["y_diverged"] == 1
 
 
+def test_chance_is_a_level_of_accuracies_alone() -> None:
+    """A zero-cost score of -3 is not below chance; both kinds may be of one task."""
+    df = frame({"rot": [-3.0, -1.0, 0.2, 5.0, 9.0], "cls": [0.1, 0.3, 0.2, 0.4, 0.5]})
+    df["metric"] = df["task"].map({"rot": "synflow", "cls": "top1"})
+    got = one(df, chance=0.25)
+    assert (got["x_diverged"], got["y_diverged"]) == (0, 2)
+    df["metric"] = df["task"].map({"rot": "synflow", "cls": "miou"})
+    assert one(df, chance={"rot": 0.25, "cls": 0.1})["x_diverged"] == 0
+
+
 def test_equal_means_in_another_order_of_seeds_are_ties() -> None:
     seeds = ([0.1, 0.3, 0.5, 0.7], [0.2, 0.2, 0.1, 0.3], [0.3, 0.1, 0.6, 0.2])
     df = pd.concat([frame({"rot": list(s), "cls": [1, 2, 3, 4]}, seed=k) for k, s in enumerate(seeds)])

@@ -44,6 +44,34 @@ def test_a_larger_batch_or_network_needs_more() -> None:
     assert sizes == sorted(set(sizes))
 
 
+@pytest.mark.parametrize("task", ["col", "seg"])
+def test_a_dense_step_does_not_hold_all_upsampled_scores(task: str) -> None:
+    """What an image more takes is what its network keeps up to the scores before upsampling."""
+    recipe = workers.recipe("demo", space="nasbench101", dataset="photos", task=task)
+    sizes = {}
+    for batch in (512, 513):
+        t = workers.Trial(
+            space="nasbench101",
+            arch="c3.0_c1.01_mp.02_out.23",
+            dataset="imagenet" if task == "col" else "cityscapes",
+            task=task,
+            recipe=recipe.replace(batch=batch, width=4, depth=1),
+        )
+        sizes[batch] = training_bytes(t)
+    net, kept = workers.build_network(t), {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = (storage.nbytes(), tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        scores = net.scores(torch.randn(2, *t.asked.element(t.data)))
+    own = {p.untyped_storage().data_ptr() for p in net.parameters()}
+    real = sum(size for place, (size, _) in kept.items() if place not in own) + scores.numel() * 4
+    assert sizes[513] - sizes[512] == pytest.approx(real / 2, rel=0.1)
+
+
 @pytest.mark.parametrize(("trial_gb", "gpu_gb", "most"), [(1.0, 141, 8), (7.0, 80, 8), (7.0, 24, 2), (30.0, 24, 1)])
 def test_so_many_trials_have_room(trial_gb: float, gpu_gb: float, most: int) -> None:
     share = packing.share(int(trial_gb * 1e9), int(gpu_gb * 1e9))
@@ -81,3 +109,8 @@ def test_plan_tells_before_any_row_and_finished_trials_tell_better(study: Write,
     assert found.measured
     assert found.trial == 9 * 10**9
     assert "room on GPUs of 80 GB" in found.text()
+    # What torch held besides tensors counts too: a share of the GPU limits both together.
+    store.publish_attempt({**row, "trial_id": "1" * 16, "peak_reserved_bytes": 30 * 10**9})
+    found = preview(load(str(file))).room
+    assert found is not None
+    assert (found.trial, found.share) == (30 * 10**9, 1 / 2)

@@ -13,6 +13,7 @@ from tests.workers.photographs import folder
 from workers.bench import GateFailed, data, packing, step
 from workers.bench.baseline_step import Library, Plain, topk_errors
 from workers.bench.timing import Ceiling, Paired
+from workers.train import learning_rate
 
 CPU = torch.device("cpu")
 TASKS = ["cls", "rot", "col", "jig"]
@@ -100,6 +101,34 @@ def test_a_wrong_optimiser_fails_the_gate() -> None:
     other.optimizer.param_groups[0]["nesterov"] = False
     with pytest.raises(GateFailed, match="weights by"):
         step.gate(t, other, "step")
+
+
+@pytest.mark.parametrize("space", ["darts", "nasbench101"])
+def test_the_gate_passes_with_the_learning_rate_of_a_gpu(space: str) -> None:
+    """There a step reads it from a tensor, as float32."""
+    cell = step.cells(["jig"], [space], ["p10"], 2, small=True)[0]
+    t, rival = step.sides(cell, CPU, torch.float64)
+    captured = replace(t, record=lambda work, device: work)  # a replay that does the work again
+    assert step.gate(captured, rival, "step")["weights"] <= step.TOLERANCE
+    assert isinstance(captured.optimizer.param_groups[0]["lr"], torch.Tensor)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_packing_trains_as_a_study_does() -> None:
+    """A captured step reads its learning rate from a tensor."""
+    trial = packing.cells(["jig"], ["nasbench101"], ["p10"], 1, small=True)[0].trial
+    (t,) = packing.prepared(packing.Load(trial.model_dump_json(), "cuda", True, 1, 0.1))
+    rate = t.optimizer.param_groups[0]["lr"]
+    assert isinstance(rate, torch.Tensor)
+    assert rate.item() == pytest.approx(learning_rate(trial.recipe, 0))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_the_gate_passes_on_a_gpu() -> None:
+    cell = step.cells(["jig"], ["nasbench101"], ["p10"], 2, small=True)[0]
+    assert step.gate(*step.sides(cell, torch.device("cuda"), torch.float64), "step")["weights"] <= step.TOLERANCE
 
 
 def test_architectures_are_those_of_the_quantiles() -> None:

@@ -1,5 +1,8 @@
 """A recorded step computes what the eager step computes: on the CPU by a tape, on a GPU by CUDA graphs."""
 
+import subprocess
+import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import torch
 import spaces
 import workers
 from tests.workers.replayed import tape
-from workers.captured import Captured, Recorder, cuda_graph
+from workers.captured import Captured, Graphs, Recorder, Replay
 from workers.train import Images, Training, evaluate, train_epoch
 from workers.training import _prepare
 
@@ -74,6 +77,66 @@ def test_what_cannot_be_recorded_is_done_eagerly_and_said() -> None:
     assert captured.mode.startswith("eager: operation not permitted when stream is capturing")
 
 
+def nothing(work: Replay, device: torch.device) -> Replay:
+    """A graph that was captured on another device than the one the work went to: no error, and nothing in it."""
+    work()
+    return lambda: None
+
+
+def test_an_empty_graph_is_noticed_and_the_trial_goes_on_eagerly(cache: Path) -> None:
+    eager, broken = (training("chain", "cls", cache, CPU, record) for record in (None, nothing))
+    assert epochs(broken, 1) == epochs(eager, 1)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(eager.net.state_dict().values(), broken.net.state_dict().values(), strict=True)
+    )
+    assert broken.step_mode.startswith("eager: the recorded step is not the whole step")
+
+
+def test_a_graph_that_lacks_a_part_of_the_step_is_noticed() -> None:
+    loss, weight = torch.zeros(()), torch.ones(())
+
+    def work(part: dict[str, torch.Tensor]) -> None:
+        loss.add_(part["x"].sum())
+        weight.mul_(2)
+
+    captured = Captured(work, lambda: [loss, weight], CPU, lambda work, device: lambda: loss.add_(4))
+    for _ in range(3):
+        captured({"x": torch.ones(4)})
+    assert (loss, weight) == (12, 8)
+    assert captured.mode.endswith("1 of the 2 tensors that the step changes stay as they were")
+
+
+def test_where_only_evaluation_is_eager_it_is_said_too(cache: Path) -> None:
+    t = training("chain", "cls", cache, CPU, tape)
+    t.judging.work._record = nothing
+    assert epochs(t, 1)
+    assert t.step_mode.startswith("graph; evaluation eager: the recorded step is not the whole step: 3 of the 3")
+
+
+def test_memory_that_runs_out_in_a_capture_is_not_hidden_by_what_ends_the_capture() -> None:
+    def record(work: Replay, device: torch.device) -> Replay:
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        finally:
+            raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        Captured(lambda part: None, list, CPU, record)({"x": torch.ones(4)})
+
+
+def test_the_first_cause_is_told() -> None:
+    def record(work: Replay, device: torch.device) -> Replay:
+        try:
+            raise RuntimeError("operation not permitted")
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    captured = Captured(lambda part: None, list, CPU, record)
+    captured({"x": torch.ones(4)})
+    assert captured.mode == "eager: operation not permitted"
+
+
 def test_memory_that_runs_out_is_not_hidden() -> None:
     def work(part: dict[str, torch.Tensor]) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -87,14 +150,17 @@ def test_a_row_says_how_its_steps_were_made(cache: Path) -> None:
     assert workers.run(t.trial, cache_dir=cache)["step_mode"] == "eager"
 
 
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+
+
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+@gpu
 @pytest.mark.parametrize("task", ["cls", "rot", "col", "jig"])
 @pytest.mark.parametrize("space", spaces.names())
 def test_cuda_graphs_train_like_eager_steps(space: str, task: str, cache: Path) -> None:
     """In fp32 over few steps of a small network; kernels that add in any order leave a rounding."""
     cuda = torch.device("cuda")
-    eager, graph = (training(space, task, cache, cuda, record) for record in (None, cuda_graph))
+    eager, graph = (training(space, task, cache, cuda, record) for record in (None, Graphs()))
     ours, theirs = epochs(graph, 1), epochs(eager, 1)
     assert graph.learning.work.mode == graph.judging.work.mode == "graph"
     assert ours[0] == pytest.approx(theirs[0], rel=1e-3)
@@ -104,3 +170,82 @@ def test_cuda_graphs_train_like_eager_steps(space: str, task: str, cache: Path) 
     assert row["step_mode"] == "graph"
     plain = workers.run(graph.trial, cache_dir=cache, device="cuda", cuda_graphs=False)
     assert plain["step_mode"] == "eager"
+
+
+@pytest.mark.gpu
+@gpu
+def test_a_trial_gives_its_gpu_memory_back(cache: Path) -> None:
+    """Network, images, graphs and their pools of the first trial are gone when the second one ends."""
+    trial = training("nasbench101", "cls", cache, CPU, None).trial
+    held = []
+    for seed in (1, 2, 3):
+        row = workers.run(trial.model_copy(update={"seed": seed}), cache_dir=cache, device="cuda")
+        assert row["step_mode"] == "graph"
+        assert row["peak_reserved_bytes"] >= row["peak_mem_bytes"] > 0
+        held.append(torch.cuda.memory_reserved())
+    assert held[1] <= 1.2 * held[0]
+    assert held[2] <= 1.2 * held[0]
+
+
+@pytest.mark.gpu
+@gpu
+def test_threads_that_pin_memory_do_not_break_a_capture(cache: Path) -> None:
+    over, pinned, errors = threading.Event(), [0], []
+
+    def pin() -> None:
+        try:
+            while not over.is_set():
+                torch.empty(2**20 + 4096 * pinned[0], dtype=torch.uint8).pin_memory()  # new memory every time
+                pinned[0] += 1
+        except RuntimeError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=pin) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(5):
+            t = training("darts", "cls", cache, torch.device("cuda"), Graphs())
+            epochs(t, 1)
+            assert t.step_mode == "graph"
+            t.close()
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert not errors
+    assert pinned[0] > 0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_a_trial_on_the_second_gpu_is_captured_there(cache: Path) -> None:
+    trial = training("chain", "cls", cache, CPU, None).trial
+    first, second = (workers.run(trial, cache_dir=cache, device=f"cuda:{n}") for n in (0, 1))
+    assert (first["step_mode"], second["step_mode"]) == ("graph", "graph")
+    assert second["train_loss"] == pytest.approx(first["train_loss"], rel=1e-2)
+
+
+@pytest.mark.gpu
+@gpu
+def test_a_gpu_is_named_by_its_number_in_a_fresh_process(cache: Path) -> None:
+    trial = training("chain", "cls", cache, CPU, None).trial
+    script = f"""
+import workers
+trial = workers.Trial.model_validate_json({trial.model_dump_json()!r})
+print(workers.run(trial, cache_dir={str(cache)!r}, device="cuda:0")["status"])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "ok", done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_gpu_that_is_not_there_is_told_alike_by_name_and_by_number(cache: Path) -> None:
+    """By its number it was an `Invalid device argument`, in a fresh process even where there is one."""
+    trial = training("chain", "cls", cache, CPU, None).trial
+    said = []
+    for name in ("cuda", "cuda:0"):
+        with pytest.raises((RuntimeError, AssertionError)) as raised:
+            workers.run(trial, cache_dir=cache, device=name)
+        said.append(str(raised.value))
+    assert said[0] == said[1]

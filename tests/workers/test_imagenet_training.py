@@ -1,6 +1,9 @@
 """Training on photographs of many sizes: fed from the CPU, the same however it is done."""
 
+import os
+import resource
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,9 @@ import workers
 from tests.workers.photographs import folder
 from tests.workers.replayed import tape
 from workers import datasets, feed, tasks
+from workers.captured import Graphs
 from workers.cuts import cut
-from workers.datasets import Choice
+from workers.datasets import Choice, _chunks
 from workers.feed import slices
 from workers.train import evaluate, train_epoch
 from workers.training import _prepare
@@ -135,3 +139,79 @@ def test_a_part_holds_the_squares_of_its_images(mode: str, root: Path, cache: Pa
             torch.tensor([image.shape[:2]]), {name: v[place : place + 1] for name, v in draws.items()}, dataset
         ).tolist()
         assert torch.equal(part["pixels"][place], cut(image, how, (224, 224), part["pixels"].dtype))
+
+
+@pytest.fixture
+def few_descriptors() -> Iterator[None]:
+    """As with `ulimit -n 256`."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("few_descriptors")
+def test_more_chunks_than_a_process_may_have_files_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A random order of the images touches every chunk in the first epoch; full ImageNet has 2,601."""
+    monkeypatch.setattr(_chunks, "COUNT", 1)
+    files = folder(tmp_path / "imagenet", each=100, longest=48)
+    stored = datasets.prepare("imagenet", files, tmp_path / "cache", choice=Choice("array", short_side=32))
+    assert len(stored.train.chunks) == 306
+    seen = [stored.train.pixels(number) for number in range(len(stored.train))]
+    assert len(seen) == 300
+    assert {min(pixels.shape[:2]) for pixels in seen} == {32}
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_decoding_starts_one_thread_for_each_core_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))
+    monkeypatch.setattr(_chunks, "COUNT", 4)
+    files = folder(tmp_path / "imagenet", each=20, longest=400)
+    torch.set_num_threads(6)
+    torch.randn(512, 512) @ torch.randn(512, 512)  # this thread's own team
+    before, most, over = len(os.listdir("/proc/self/task")), [0], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.001):
+            most[0] = max(most[0], len(os.listdir("/proc/self/task")))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        datasets.prepare("imagenet", files, tmp_path / "cache", choice=Choice("array", short_side=64))
+    finally:
+        over.set()
+        watcher.join()
+    assert most[0] <= before + 2 * 6 + 1  # were each thread a team of six, there would be 36
+    assert torch.get_num_threads() == 6
+
+
+@pytest.mark.parametrize(("cpus", "said", "expected"), [(None, "1", 1), (2, "1", 2), (None, "3,2", 3), (None, "", 4)])
+def test_as_many_threads_make_parts_as_a_trial_has_cores(
+    cpus: int | None, said: str, expected: int, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(4)))
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    t = _prepare(trial("jig", root), CPU, root, cache, cpus=cpus)
+    drawn = tasks.get("jig").draw(12, datasets.get("imagenet"), torch.Generator(), True)
+    before, own = threading.active_count(), torch.get_num_threads()
+    parts = t.train._ahead(slices({"image": torch.arange(12), **drawn}, 1))
+    next(parts)
+    assert threading.active_count() == before + expected
+    parts.close()
+    assert torch.get_num_threads() == own
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+@pytest.mark.parametrize("mode", ["array", "exact"])
+@pytest.mark.parametrize("task", ["cls", "rot", "jig", "col"])
+def test_graphs_are_fed_photographs_over_several_epochs(task: str, mode: str, root: Path, cache: Path) -> None:
+    """Parts made by threads, pinned and copied on a stream of their own: the numbers of eager steps on the CPU."""
+    found = []
+    for device, record in ((CPU, None), (torch.device("cuda"), Graphs())):
+        t = _prepare(trial(task, root, mode), device, root, cache, record)
+        found.append([float(v) for epoch in range(3) for v in (train_epoch(t, epoch), *evaluate(t))])
+    assert t.step_mode == "graph"
+    assert found[1][0] == pytest.approx(found[0][0], rel=1e-3)
+    assert found[1][3::3] == pytest.approx(found[0][3::3], rel=0.05)

@@ -31,8 +31,8 @@ from workers import provenance
 from workers.bench.data import training
 from workers.bench.step import Cell, cells
 from workers.bench.timing import conditions
-from workers.captured import cuda_graph
-from workers.train import Training, evaluate
+from workers.captured import Graphs, on
+from workers.train import Training, evaluate, learning_rate, set_rate
 from workers.training import learner
 
 WAYS = ("eager", "processes", "mps", "streams")
@@ -60,8 +60,9 @@ def prepared(load: Load) -> list[Training]:
     for _ in range(load.streams):
         t = training(trial.task, IMAGES[device.type], trial.recipe.batch, device)
         net, optimizer = learner(trial, device)
-        record = cuda_graph if load.captured and device.type == "cuda" else None
+        record = Graphs() if load.captured and device.type == "cuda" else None
         found.append(replace(t, trial=trial, net=net, optimizer=optimizer, record=record))
+        set_rate(found[-1], learning_rate(trial.recipe, epoch=0))
     return found
 
 
@@ -99,27 +100,33 @@ def work(load: Load, ready: Barrier, answers: "Queue[dict[str, Any]]") -> None:
     """One process of a reading: prepare, warm up, wait for the others, train, evaluate; times are on the clock."""
     torch.set_num_threads(1)
     try:
-        ts = prepared(load)
-        evaluate(ts[0])  # what comes first is slow: algorithms are chosen, steps are captured
-        for t in ts:
-            t.net.train()
-        steps_for(ts, 0.0)
-        ready.wait()
-        steps, seconds = steps_for(ts, load.seconds)
-        ready.wait()
-        began = time.perf_counter()
-        evaluate(ts[0])
-        answers.put(
-            {
-                "steps_per_s": steps / seconds,
-                "test_images_per_s": len(ts[0].test) / (time.perf_counter() - began),
-                "mode": ts[0].learning.work.mode,
-                "peak_mem_bytes": provenance.peak_memory(ts[0].device),
-            }
-        )
+        with on(torch.device(load.device)):
+            answers.put(reading(load, ready))
     except Exception as error:
         ready.abort()
         answers.put({"error": f"{type(error).__name__}: {error}"})
+
+
+def reading(load: Load, ready: Barrier) -> dict[str, Any]:
+    """What one process answers."""
+    ts = prepared(load)
+    evaluate(ts[0])  # what comes first is slow: algorithms are chosen, steps are captured
+    for t in ts:
+        t.net.train()
+    steps_for(ts, 0.0)
+    ready.wait()
+    steps, seconds = steps_for(ts, load.seconds)
+    ready.wait()
+    began = time.perf_counter()
+    evaluate(ts[0])
+    device = ts[0].device
+    return {
+        "steps_per_s": steps / seconds,
+        "test_images_per_s": len(ts[0].test) / (time.perf_counter() - began),
+        "mode": ts[0].step_mode,
+        # What a share of a GPU limits is what torch holds of it.
+        "peak_mem_bytes": provenance.peak_reserved(device) or provenance.peak_memory(device),
+    }
 
 
 def together(loads: list[Load]) -> list[dict[str, Any]]:
@@ -237,7 +244,7 @@ def run(
         for way in ways:
             for k in counts if way != "eager" else [1]:
                 note(f"packing, {cell.trial.space} {cell.trial.task} {cell.quantile}: {way}, {k} at a time")
-                lines.append(measure(cell, way, k, device.type, seconds))
+                lines.append(measure(cell, way, k, str(device), seconds))
     return {
         "bench": "packing",
         "conditions": before,

@@ -18,7 +18,7 @@ from workers.bench import GateFailed
 from workers.bench.baseline_step import Library, Plain
 from workers.bench.data import DATASET, training
 from workers.bench.timing import Ceiling, Paired, conditions, cpu_seconds, cuda_seconds, interleaved
-from workers.captured import Part, cuda_graph
+from workers.captured import Graphs, Part, on
 from workers.feed import Source
 from workers.recipes import Recipe
 from workers.train import Training, train_epoch
@@ -96,6 +96,8 @@ def cells(names: list[str], of_spaces: list[str], quantiles: list[str], steps: i
 def sides(cell: Cell, device: torch.device, dtype: torch.dtype, batch: int | None = None) -> tuple[Ready, Baseline]:
     """Our training and the baseline's, with the same weights and the same batches."""
     recipe = cell.trial.recipe if batch is None else cell.trial.recipe.replace(batch=batch)
+    # A captured step reads the rate from the device as float32, so the baseline gets that number too.
+    recipe = recipe.replace(lr=float(torch.tensor(recipe.lr, dtype=torch.float32)))
     trial = cell.trial.model_copy(update={"recipe": recipe})
     source = training(trial.task, recipe.batch * cell.steps, recipe.batch, device)
     ready = tuple((inputs.to(dtype), targets) for inputs, targets in source.batches("train", 0, cell.steps))
@@ -106,7 +108,7 @@ def sides(cell: Cell, device: torch.device, dtype: torch.dtype, batch: int | Non
     with torch.no_grad():
         for mine, theirs in zip(net.parameters(), rival.parameters(), strict=True):
             theirs.copy_(mine)
-    record = cuda_graph if device.type == "cuda" else None  # as a training does it
+    record = Graphs() if device.type == "cuda" else None  # as a training does it
     return Ready(trial, net, optimizer, source.train, source.test, device, record, ready), rival
 
 
@@ -141,7 +143,10 @@ def _apart(ours: list[Tensor], theirs: list[Tensor]) -> float:
 
 def gate(t: Ready, rival: Baseline, what: str) -> dict[str, float]:
     """The differences of two sides in float64; GateFailed unless they are rounding."""
-    found = differences(t, rival)
+    try:
+        found = differences(t, rival)
+    finally:
+        t.close()
     if not all(found[key] <= TOLERANCE for key in ("outputs", "gradients", "weights")):
         said = ", ".join(f"{key} by {found[key]:.1e}" for key in ("outputs", "gradients", "weights"))
         raise GateFailed(f"{what}: in float64 the sides differ, {said} of the largest; right is {TOLERANCE:.0e}")
@@ -155,7 +160,9 @@ def measure(cell: Cell, device: torch.device, rounds: int, small: bool = False) 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     ceiling = Ceiling(device, channels=32) if small else Ceiling(device)
     clock = cpu_seconds if device.type == "cpu" else cuda_seconds
-    ours, theirs, dense = interleaved((lambda: train_epoch(t, 0), lambda: rival.epoch(t.ready), ceiling), rounds, clock)
+    works = lambda: train_epoch(t, 0), lambda: rival.epoch(t.ready), ceiling
+    ours, theirs, dense = interleaved(works, rounds, clock)
+    t.close()  # the next cell has the whole device
     images = t.trial.recipe.batch * t.steps
     paired = Paired(tuple(s / images for s in ours), tuple(s / images for s in theirs)).as_json()
     params, macs = workers.cost(t.trial)
@@ -186,8 +193,14 @@ def run(
     small: bool = False,
 ) -> dict[str, Any]:
     """All gates, then all measurements, as JSON can hold them; GateFailed before any time is taken."""
+    with on(device):
+        return _run(cells(names, of_spaces, quantiles, steps, small), rounds, device, note, small)
+
+
+def _run(
+    todo: list[Cell], rounds: int, device: torch.device, note: Callable[[str], None], small: bool
+) -> dict[str, Any]:
     before = conditions(device)
-    todo = cells(names, of_spaces, quantiles, steps, small)
     passed = []
     for cell in todo:
         note(f"{cell}: comparing outputs and gradients")

@@ -12,10 +12,14 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from workers.datasets._arrays import publish
 from workers.datasets._dataset import LabelMap, Maps, Pixels, SplitName
@@ -163,6 +167,34 @@ def make(plan: Plan, folder: Path) -> Chunk:
     text = json.dumps(asdict(whole), separators=(",", ":"))
     publish(folder / f"{plan.key}.json", lambda file: file.write(text.encode()))
     return whole
+
+
+def mapped(path: Path) -> npt.NDArray[np.uint8]:
+    """The bytes of a chunk, mapped; OSError where there are none.
+
+    Private pages, as with the arrays of small datasets: torch may take them, and no write reaches the file.  Unlike
+    `np.memmap` this holds no file descriptor, of which a process has 1,024 or fewer: a large dataset has thousands of
+    chunks, and a random order of the images touches all of them.
+    """
+    import torch  # planning does without
+
+    found: npt.NDArray[np.uint8] = torch.from_file(
+        str(path), shared=False, size=os.stat(path).st_size, dtype=torch.uint8
+    ).numpy()
+    return found
+
+
+@contextmanager
+def single_threads() -> Iterator[Callable[[], None]]:
+    """What a thread calls first in order to use torch by itself: resizing one image is no work for as many threads
+    again.  Afterwards torch has the threads it had before."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        yield lambda: torch.set_num_threads(1)
+    finally:
+        torch.set_num_threads(before)  # it is in part a setting of the whole process
 
 
 def known(plan: Plan, folder: Path) -> Chunk | None:

@@ -133,9 +133,7 @@ class Photographs:
 
     def _map(self, chunk: int) -> npt.NDArray[np.uint8]:
         if chunk not in self._maps:
-            # Private pages, as with the arrays of small datasets: torch may take them, and no write reaches the file.
-            path = self.cache / "chunks" / f"{self.chunks[chunk]}.bin"
-            self._maps[chunk] = np.memmap(path, np.uint8, mode="c")
+            self._maps[chunk] = _chunks.mapped(self.cache / "chunks" / f"{self.chunks[chunk]}.bin")
         return self._maps[chunk]
 
 
@@ -306,7 +304,7 @@ def _all(plans: list[Plan], folder: Path, check: bool, note: Note) -> list[Chunk
 def _each_made(missing: Sequence[Plan], folder: Path, threads: int, rows: Rows | None) -> Iterator[Chunk]:
     """Make chunk after chunk in threads; rows of shards are read here, in their order, a few chunks ahead."""
     waiting: deque[Future[Chunk]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
+    with _chunks.single_threads() as single, ThreadPoolExecutor(threads, initializer=single) as pool:
         try:
             for plan in missing:
                 if rows is not None and plan.data is None:

@@ -22,6 +22,11 @@ def upsampled(scores: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(scores, size=size, mode="bilinear", align_corners=True)
 
 
+def slice_bytes(image: int, images: int) -> int:
+    """Bytes of upsampled scores at a time on a GPU, of a batch of `images` with `image` bytes each."""
+    return image * min(images, max(1, _AT_ONCE["cuda"] // image))
+
+
 def _slices(scores: Tensor, target: Tensor) -> Iterator[slice]:
     image = scores.shape[1] * target[0].numel() * scores.element_size()
     step = max(1, _AT_ONCE.get(scores.device.type, _AT_ONCE["cpu"]) // image)

@@ -1,0 +1,49 @@
+"""A worker process whose graphs may have lost memory ends after its trial: the row is there, and nothing is lost."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from orchestrator.job import Job
+from orchestrator.store import RunStore
+from tests.workers.test_memory import trial
+
+WORKER = """
+import json, sys
+from dataclasses import asdict
+import torch
+from orchestrator import environment
+from orchestrator.tune import SweepTrial
+from workers.captured import Captured
+
+def no_capture(work, device):
+    raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+
+config = {"job": json.loads(sys.argv[1]), "room": {"CPU": 1.0}, "tells": False, "driver": asdict(environment.here())}
+worker = SweepTrial.__new__(SweepTrial)
+worker.setup(config)
+Captured(lambda part: None, list, torch.device("cpu"), no_capture)({})
+print(worker.step())
+"""
+
+
+def test_a_worker_ends_after_a_failed_capture_with_its_row_published(tmp_path: Path) -> None:
+    store = RunStore(str(tmp_path / "run"))
+    settings = {
+        "run_url": str(tmp_path / "run"),
+        "launch": "a",
+        "data_roots": {},
+        "cache_dir": str(tmp_path / "cache"),
+        "gpus": 0.0,
+        "checkpoint_s": 60.0,
+        "keep": False,
+        "timeout_s": None,
+    }
+    t = trial("cls")
+    job = Job.from_json({"trial_json": t.model_dump_json(), "trial_id": t.id, "attempt": 1, "settings": settings})
+    words = [sys.executable, "-c", WORKER, json.dumps(job.to_json())]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Traceback" not in done.stderr
+    assert store.attempt(t.id, "a", 1)["status"] == "ok"
