@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from analysis.checksum import check
 from analysis.rows import CURVES, PLAN, SCHEMA, conform, frame
 
 Run = str | PathLike[str]
@@ -146,8 +147,13 @@ def _part(fs: Any, path: str, wanted: Wanted) -> pa.Table | None:
         return _parquet(fs, path, wanted)
     try:
         with _named_errors(path), fs.open(path, "rb", cache_type="none") as file:
-            source = pa.BufferReader(file.read()) if file.size <= _SMALL else file
-            return _columns(source, f"{path} ({file.size} bytes)", wanted)
+            what = f"{path} ({file.size} bytes)"
+            if file.size > _SMALL:
+                # Where that fails the whole file tells damage from a store that did not answer.
+                with contextlib.suppress(ValueError):
+                    return _columns(file, what, wanted)
+                file.seek(0)
+            return _columns(file.read(), what, wanted)
     except FileNotFoundError:
         return None
 
@@ -159,7 +165,7 @@ def _parquet(fs: Any, path: str, wanted: Wanted = lambda column: True) -> pa.Tab
             content = fs.cat_file(path)
     except FileNotFoundError:
         return None
-    return _columns(pa.BufferReader(content), f"{path} ({len(content)} bytes)", wanted)
+    return _columns(content, f"{path} ({len(content)} bytes)", wanted)
 
 
 @contextlib.contextmanager
@@ -174,16 +180,21 @@ def _named_errors(path: str) -> Iterator[None]:
 
 
 def _columns(source: Any, what: str, wanted: Wanted) -> pa.Table:
+    """The wanted columns of a file that is open, or of its bytes, of which the checksum is compared too."""
     try:
+        if isinstance(source, bytes):
+            check(source)
+            source = pa.BufferReader(source)
         # Nothing is fetched ahead: a part that vanishes would leave requests behind that nobody waits for.
-        file = pq.ParquetFile(source, pre_buffer=False)
+        file = pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True)
         return file.read([c for c in file.schema_arrow.names if wanted(c)], use_threads=False)
     except FileNotFoundError:
         raise
-    except (pa.ArrowException, KeyError, OSError) as error:
+    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
+        remedy = "writes it anew" if "/plan.parquet (" in what else "trains what is then missing"
         raise ValueError(
             f"{what} is no readable Parquet file: {error}; "
-            "remove it and `run` the study again, which trains what is then missing"
+            f"put a sound copy in its place, or remove it and `run` the study again, which {remedy}"
         ) from error
 
 
