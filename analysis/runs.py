@@ -7,6 +7,7 @@ each row at least once.
 """
 
 import contextlib
+import re
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
@@ -236,12 +237,28 @@ def _places(runs: Sequence[Run]) -> list[tuple[Any, str, str]]:
     return [(fs, root, n if names.count(n) == 1 else root) for (fs, root), n in zip(places, names, strict=True)]
 
 
+def _spelling(run: str) -> str:
+    """A path or URL as `run` takes it: what fsspec reads as a URL and everybody else as a path is refused."""
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?", run)
+    if found is None:
+        return run
+    if found[1].lower() in ("file", "local"):
+        if found[2] and run[found.end() :].startswith("/"):
+            return "/" + run[found.end() :].lstrip("/")
+        raise ValueError(f"write the path alone, without `{found[0]}`")
+    if not found[2]:
+        raise ValueError(f"a URL has // after its colon; for a folder of that name write ./{run}")
+    return run
+
+
 def _place(run: Run) -> tuple[Any, str]:
     """The run's file system and path there, or FileNotFoundError that says what would be right."""
     try:
-        fs, root = fsspec.url_to_fs(fspath(run) if "://" in fspath(run) else expanduser(run))
+        fs, root = fsspec.url_to_fs(expanduser(_spelling(fspath(run))))
     except ImportError as error:
         raise ValueError(f"{fspath(run)} cannot be reached: {error}") from None
+    except Exception as error:  # each file system has its own way to refuse an address
+        raise ValueError(f"{fspath(run)}: {error}") from error
     inside = {PurePosixPath(path).name for path in _names(fs, root)}
     if inside & {"plan.parquet", "rows", "attempts"}:
         return fs, str(root)

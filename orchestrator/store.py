@@ -39,7 +39,7 @@ class RunStore:
     """Names and files of one run; every write appears at once or not at all."""
 
     def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
+        self.url = files.place(url).rstrip("/")
         if not self.url:
             raise ValueError(f"{url!r} is no folder for a run: name one below it")
         if "://" in self.url and any(c in self.url for c in _WILD):
