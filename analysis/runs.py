@@ -232,7 +232,7 @@ def _named(name: str, rows: pa.Table) -> pa.Table:
 def _places(runs: Sequence[Run]) -> list[tuple[Any, str, str]]:
     """File system, path and name of each run, once each; the name is the whole path where two would be
     equal."""
-    places = [_place(run) for run in dict.fromkeys(fspath(run).rstrip("/") or "/" for run in runs)]
+    places = [_place(run) for run in dict.fromkeys(_spelling(fspath(run)).rstrip("/") or "/" for run in runs)]
     names = [PurePosixPath(root).name for _, root in places]
     return [(fs, root, n if names.count(n) == 1 else root) for (fs, root), n in zip(places, names, strict=True)]
 
@@ -241,13 +241,16 @@ def _spelling(run: str) -> str:
     """A path or URL as `run` takes it: what fsspec reads as a URL and everybody else as a path is refused."""
     found = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?", run)
     if found is None:
+        if "://" in run:
+            raise ValueError(f"{run}: a URL begins with its protocol, as in s3://bucket/folder")
         return run
-    if found[1].lower() in ("file", "local"):
-        if found[2] and run[found.end() :].startswith("/"):
-            return "/" + run[found.end() :].lstrip("/")
-        raise ValueError(f"write the path alone, without `{found[0]}`")
-    if not found[2]:
-        raise ValueError(f"a URL has // after its colon; for a folder of that name write ./{run}")
+    scheme, slashes, rest = found[1].lower(), found[2], run[found.end() :]
+    if scheme in ("file", "local") and slashes and rest.startswith("/"):
+        return "/" + rest.lstrip("/")
+    if scheme in ("file", "local", "data"):
+        raise ValueError(f"{run}: write the path alone")
+    if not slashes or len(scheme) == 1:
+        raise ValueError(f"{run} is no path and no URL, as /folder, folder, ./{run} and s3://bucket/folder are")
     return run
 
 

@@ -13,18 +13,22 @@ from workers.secrets import LOGIN
 
 def check_place(path: str) -> str:
     """A path or URL that can be opened as it stands, in its one spelling."""
+    return files.place(_checked(path))
+
+
+def check_disk_path(path: str) -> str:
+    """A path on a disk that can be opened as it stands, in its one spelling."""
+    return files.disk_path(_checked(path))
+
+
+def _checked(path: str) -> str:
     if "\0" in path:
         raise ValueError("a path holds no NUL character")
     if path.startswith("~") and os.path.expanduser(path).startswith("~"):
         raise ValueError("there is no such user's home folder")
     if LOGIN.search(path):
         raise ValueError("a path holds no login: give that in the environment, where no file of the run keeps it")
-    return files.place(path)
-
-
-def check_disk_path(path: str) -> str:
-    """A path on a disk that can be opened as it stands, in its one spelling."""
-    return files.disk_path(check_place(path))
+    return path
 
 
 Place = Annotated[str, AfterValidator(check_place)]

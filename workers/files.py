@@ -43,7 +43,9 @@ def place(text: str) -> str:
     if scheme.lower() in ("file", "local"):
         if slashes and rest.startswith("/"):
             return "/" + rest.lstrip("/")
-        raise ValueError(f"{text}: write the path alone, without `{found[0]}`")
+        raise ValueError(f"{text}: write the path alone, {rest or 'without a protocol'}")
+    if scheme.lower() == "data":
+        raise ValueError(f"{text}: a data URL holds no files")
     if not slashes:
         raise ValueError(
             f"{text} is no path and no URL: a URL has // after its colon; for a folder of that name write ./{text}"
@@ -55,9 +57,11 @@ def place(text: str) -> str:
 
 def disk_path(text: str) -> str:
     """A path on this machine's disks (a shared one too), in one spelling; ValueError for a URL of another kind."""
-    found = place(text)
-    if "://" in found:
-        raise ValueError(f"{text}: expected a folder or file on a disk; a URL cannot be read from here")
+    found = place(text) if text.lower().startswith(("file://", "local://")) else text
+    if _SCHEME.match(found) or "://" in found:
+        raise ValueError(
+            f"{text}: expected a path on a disk, without a protocol; a name that holds a colon is written ./{text}"
+        )
     return found
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import spaces
-from workers import checkpoint, datasets, heap, provenance, tasks
+from workers import checkpoint, datasets, files, heap, provenance, tasks
 from workers.captured import Recorder, cuda_graph
 from workers.feed import Fed, Source
 from workers.network import build_network, cost
@@ -244,6 +244,8 @@ def run(
     they are queued one operation after the other, and the row's `step_mode` says so.
     """
     began, clock = datetime.now(UTC), time.perf_counter()
+    if checkpoint_url is not None:
+        files.place(checkpoint_url)  # now, not after the first epoch
     where = torch.device(device)
     if trial.dataset_id is None:
         trial = trial.model_copy(
