@@ -278,6 +278,8 @@ def _launch(
             tune.run(work, study.execution, _loggers(study, store, launch, stack, note))
     there, wrong = _read_back(store, ledger)
     ended = _summary(there, ids, work.counts.trained, stopped=work.stopping.is_set() or limit is not None)
+    if wrong and work.broken and wrong.partition(": ")[2] in work.broken:
+        wrong = None  # the file that could not be folded cannot be read either
     return replace(ended, broken="; ".join(filter(None, (work.broken, wrong))) or None)
 
 
