@@ -170,7 +170,7 @@ def _train(study: studies.Study, wanted: dict[str, set[str]], limit: int | None)
         select=lambda row: _matches(row, wanted),
         limit=limit,
         watch=lambda work: progress.watch(work, out),
-        note=lambda text: out.print(text, style="dim"),
+        note=lambda text: out.print(text, style="dim", markup=False, soft_wrap=True),
     )
     out.print(
         f"{study.name}: {ended.done:,} of {ended.total:,} trials done ({ended.trained:,} trained now), "
