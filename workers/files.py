@@ -181,14 +181,19 @@ def _make_folder(folder: str) -> None:
 
 def _open_as(folder: str, path: str) -> None:
     """Let those write a new file or folder who may write, and so replace anything in, the folder that it lies in."""
-    shared = os.stat(folder).st_mode
-    if shared & stat.S_ISVTX:  # as in /tmp, where all may write but nobody may replace what another has
+    shared, ours = os.stat(folder), os.stat(path)
+    if shared.st_mode & stat.S_ISVTX:  # as in /tmp, where all may write but nobody may replace what another has
         return
-    mode = stat.S_IMODE(os.stat(path).st_mode)
-    wanted = mode | (shared & (stat.S_IWGRP | stat.S_IWOTH))
-    if wanted != mode:
-        with contextlib.suppress(OSError):  # some disks have no modes
-            os.chmod(path, wanted)
+    wanted = shared.st_mode & stat.S_IWOTH
+    with contextlib.suppress(OSError):  # some disks have neither groups nor modes
+        if shared.st_mode & stat.S_IWGRP:
+            if ours.st_gid != shared.st_gid:
+                os.chown(path, -1, shared.st_gid)  # a group that we are not in stays without: no other gets its rights
+            wanted |= stat.S_IWGRP
+    mode = stat.S_IMODE(ours.st_mode)
+    if mode | wanted != mode:
+        with contextlib.suppress(OSError):
+            os.chmod(path, mode | wanted)
 
 
 def create(url: str, data: bytes) -> bool:

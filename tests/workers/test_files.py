@@ -61,10 +61,13 @@ def test_a_column_the_schema_lacks_is_refused() -> None:
         table([{"trial_id": "a", "accuracy": 0.5}])
 
 
+GROUP = 54321
+
+
 @contextlib.contextmanager
-def another_user() -> Iterator[None]:
-    """As a user who owns nothing, in no group of ours."""
-    os.setegid(65534)
+def another_user(group: int = 65534) -> Iterator[None]:
+    """As a user who owns nothing, and is in this group alone."""
+    os.setegid(group)
     os.seteuid(65534)
     try:
         yield
@@ -89,21 +92,28 @@ def shared_folder() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("mode", [None, 0o644, 0o600])
-def test_two_users_share_a_folder(mode: int | None, shared_folder: str) -> None:
+@pytest.mark.parametrize("whose", ["everybody's", "a group's"])
+def test_two_users_share_a_folder(whose: str, mode: int | None, shared_folder: str) -> None:
     """With the lock that replacing left, and with locks as earlier versions and stricter users leave them."""
+    if whose == "a group's":
+        os.chown(shared_folder, -1, GROUP)
+        os.chmod(shared_folder, 0o775)
     url = f"{shared_folder}/lease.json"
     assert files.create(url, b"theirs")
     assert files.replace(url, b"theirs again", expected=b"theirs")
     if mode is not None:
         os.chmod(f"{url}.lock", mode)
     files.publish(f"{shared_folder}/attempts/deep/a", b"theirs")
-    with another_user():
+    with another_user(GROUP):
         assert not files.replace(url, b"ours", expected=b"theirs")
         assert files.replace(url, b"ours", expected=b"theirs again")
         assert files.read(url) == b"ours"
         files.publish(f"{shared_folder}/attempts/deep/b", b"ours")
         files.remove(f"{shared_folder}/attempts/deep/a")
     assert files.names(f"{shared_folder}/attempts/deep") == ["b"]
+    if whose == "a group's":
+        with another_user(), pytest.raises(PermissionError):
+            files.publish(f"{shared_folder}/attempts/deep/c", b"a stranger's")
 
 
 def test_a_folder_of_one_s_own_is_not_opened_to_others(shared_folder: str) -> None:
