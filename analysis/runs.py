@@ -7,6 +7,7 @@ each row at least once.
 """
 
 import contextlib
+import re
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from analysis.checksum import check
 from analysis.rows import CURVES, PLAN, SCHEMA, conform, frame
 
 Run = str | PathLike[str]
@@ -146,8 +148,13 @@ def _part(fs: Any, path: str, wanted: Wanted) -> pa.Table | None:
         return _parquet(fs, path, wanted)
     try:
         with _named_errors(path), fs.open(path, "rb", cache_type="none") as file:
-            source = pa.BufferReader(file.read()) if file.size <= _SMALL else file
-            return _columns(source, f"{path} ({file.size} bytes)", wanted)
+            what = f"{path} ({file.size} bytes)"
+            if file.size > _SMALL:
+                # Where that fails the whole file tells damage from a store that did not answer.
+                with contextlib.suppress(ValueError):
+                    return _columns(file, what, wanted)
+                file.seek(0)
+            return _columns(file.read(), what, wanted)
     except FileNotFoundError:
         return None
 
@@ -159,7 +166,7 @@ def _parquet(fs: Any, path: str, wanted: Wanted = lambda column: True) -> pa.Tab
             content = fs.cat_file(path)
     except FileNotFoundError:
         return None
-    return _columns(pa.BufferReader(content), f"{path} ({len(content)} bytes)", wanted)
+    return _columns(content, f"{path} ({len(content)} bytes)", wanted)
 
 
 @contextlib.contextmanager
@@ -174,16 +181,21 @@ def _named_errors(path: str) -> Iterator[None]:
 
 
 def _columns(source: Any, what: str, wanted: Wanted) -> pa.Table:
+    """The wanted columns of a file that is open, or of its bytes, of which the checksum is compared too."""
     try:
+        if isinstance(source, bytes):
+            check(source)
+            source = pa.BufferReader(source)
         # Nothing is fetched ahead: a part that vanishes would leave requests behind that nobody waits for.
-        file = pq.ParquetFile(source, pre_buffer=False)
+        file = pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True)
         return file.read([c for c in file.schema_arrow.names if wanted(c)], use_threads=False)
     except FileNotFoundError:
         raise
-    except (pa.ArrowException, KeyError, OSError) as error:
+    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
+        remedy = "writes it anew" if "/plan.parquet (" in what else "trains what is then missing"
         raise ValueError(
             f"{what} is no readable Parquet file: {error}; "
-            "remove it and `run` the study again, which trains what is then missing"
+            f"put a sound copy in its place, or remove it and `run` the study again, which {remedy}"
         ) from error
 
 
@@ -220,17 +232,36 @@ def _named(name: str, rows: pa.Table) -> pa.Table:
 def _places(runs: Sequence[Run]) -> list[tuple[Any, str, str]]:
     """File system, path and name of each run, once each; the name is the whole path where two would be
     equal."""
-    places = [_place(run) for run in dict.fromkeys(fspath(run).rstrip("/") or "/" for run in runs)]
+    places = [_place(run) for run in dict.fromkeys(_spelling(fspath(run)).rstrip("/") or "/" for run in runs)]
     names = [PurePosixPath(root).name for _, root in places]
     return [(fs, root, n if names.count(n) == 1 else root) for (fs, root), n in zip(places, names, strict=True)]
+
+
+def _spelling(run: str) -> str:
+    """A path or URL as `run` takes it: what fsspec reads as a URL and everybody else as a path is refused."""
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?", run)
+    if found is None:
+        if "://" in run:
+            raise ValueError(f"{run}: a URL begins with its protocol, as in s3://bucket/folder")
+        return run
+    scheme, slashes, rest = found[1].lower(), found[2], run[found.end() :]
+    if scheme in ("file", "local") and slashes and rest.startswith("/"):
+        return "/" + rest.lstrip("/")
+    if scheme in ("file", "local", "data"):
+        raise ValueError(f"{run}: write the path alone")
+    if not slashes or len(scheme) == 1:
+        raise ValueError(f"{run} is no path and no URL, as /folder, folder, ./{run} and s3://bucket/folder are")
+    return run
 
 
 def _place(run: Run) -> tuple[Any, str]:
     """The run's file system and path there, or FileNotFoundError that says what would be right."""
     try:
-        fs, root = fsspec.url_to_fs(fspath(run) if "://" in fspath(run) else expanduser(run))
+        fs, root = fsspec.url_to_fs(expanduser(_spelling(fspath(run))))
     except ImportError as error:
         raise ValueError(f"{fspath(run)} cannot be reached: {error}") from None
+    except Exception as error:  # each file system has its own way to refuse an address
+        raise ValueError(f"{fspath(run)}: {error}") from error
     inside = {PurePosixPath(path).name for path in _names(fs, root)}
     if inside & {"plan.parquet", "rows", "attempts"}:
         return fs, str(root)

@@ -18,6 +18,7 @@ from orchestrator import study as studies
 from orchestrator.ledger import LIMITS, Ledger
 from orchestrator.store import STOP, RunStore
 from orchestrator.terminal import LogLines, Terminal, printable
+from workers import files
 
 app = typer.Typer(
     name="archsweep",
@@ -62,25 +63,52 @@ def _root(
         raise environment.RefusedError("\n".join(foreign))
 
 
+def _folder_of(file: str) -> str | None:
+    """The run's folder, where a file is the study of a run that lies beside its plan, wherever that was moved to."""
+    folder, name = os.path.split(os.path.expanduser(file))
+    if name == "study.toml" and os.path.isfile(file) and os.path.isfile(os.path.join(folder, "plan.parquet")):
+        return folder or "."
+    return None
+
+
 def store_of(run: str) -> RunStore:
-    """The store that RUN names: a folder or URL with a plan, else the folder of a study."""
-    store = RunStore(run)
-    if "://" in run or store.exists("plan.parquet") or store.exists("study.toml"):
+    """The store that RUN names: a folder or URL with a plan, else the folder of a study.
+
+    Where the study was edited since it was run, that is told on the side.
+    """
+    store = RunStore(_folder_of(run) or run)
+    if "://" in store.url or store.exists("plan.parquet") or store.exists("study.toml"):
         return store
     if os.path.isdir(os.path.expanduser(run)):
         if store.listing("rows"):
             return store
         raise FileNotFoundError(f"{run} is no run: it holds neither plan.parquet nor study.toml nor rows")
-    return RunStore(studies.load(run).path)
+    from orchestrator import runner
+
+    study = studies.load(run)
+    store = runner.open_run(study)
+    if runner.differs(study, store):
+        err.print(
+            f"note: {run} was edited since the run at {store.url}, and what is shown is that run; "
+            f"`archsweep plan {run}` shows what the edited study has left, `archsweep run` takes it in",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
+    return store
 
 
 def study_of(name: str) -> studies.Study:
     """The study that STUDY names; the folder of a run counts as its study, wherever it was moved to."""
+    name = files.place(_folder_of(name) or name)
     if "://" in name or os.path.isfile(os.path.join(os.path.expanduser(name), "study.toml")):
-        text = RunStore(name).read("study.toml")
+        from orchestrator import runner
+
+        store = RunStore(name)
+        text = runner.study_text(store)
         if text is None:
             raise FileNotFoundError(f"{name} is no run: it holds no study.toml")
-        return studies.parse(text.decode(), f"{name}/study.toml").model_copy(update={"path": name})
+        return studies.parse(text, store.at("study.toml")).model_copy(update={"path": name})
     return studies.load(name)
 
 
@@ -142,7 +170,7 @@ def _train(study: studies.Study, wanted: dict[str, set[str]], limit: int | None)
         select=lambda row: _matches(row, wanted),
         limit=limit,
         watch=lambda work: progress.watch(work, out),
-        note=lambda text: out.print(text, style="dim"),
+        note=lambda text: out.print(text, style="dim", markup=False, soft_wrap=True),
     )
     out.print(
         f"{study.name}: {ended.done:,} of {ended.total:,} trials done ({ended.trained:,} trained now), "
@@ -170,11 +198,12 @@ def stop(run: RunName) -> None:
     """Ask a run to end: its trials stop after the epoch they are in."""
     store = store_of(run)
     held = lease.current(store)
-    if held is None or not held.alive():
+    if held is None or held.seen() is False:
         out.print("no driver is at work on this run")
         return
     store.write(b"", STOP)
-    out.print(f"asked {held.holder} to stop; `archsweep run` goes on from there")
+    doubt = "" if held.alive() else " (by this machine's clock its lease has expired: it may be gone)"
+    out.print(f"asked {held.holder} to stop{doubt}; `archsweep run` goes on from there", soft_wrap=True)
 
 
 @app.command(rich_help_panel="Sweeps")

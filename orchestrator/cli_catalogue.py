@@ -11,6 +11,7 @@ from rich.text import Text
 
 import spaces
 from orchestrator import study as studies
+from orchestrator.cli_output import on_disk
 from workers import datasets, recipes, tasks
 from workers.recipes import names as recipe_names
 
@@ -39,7 +40,9 @@ def add_to(app: typer.Typer, out: Console) -> None:
     def show(
         arch: Annotated[str, typer.Argument(metavar="ARCH", help="the text of an architecture")],
         space: Annotated[str, typer.Option(help="its space; found by trying where left out")] = "",
-        file: Annotated[Path | None, typer.Option("--out", help="draw it into this .svg, .png or .dot")] = None,
+        file: Annotated[
+            Path | None, typer.Option("--out", help="draw it into this .svg, .png or .dot", callback=on_disk)
+        ] = None,
     ) -> None:
         """An architecture: its spelling, cells, parameters and MACs."""
         _show(arch, space, file, out)
@@ -49,8 +52,12 @@ def add_to(app: typer.Typer, out: Console) -> None:
         dataset: Annotated[
             str, typer.Argument(metavar="DATASET", help="see `list datasets`; or a study file: its own")
         ],
-        data_root: Annotated[Path | None, typer.Option(help="folder that holds the dataset's folder")] = None,
-        cache_dir: Annotated[Path | None, typer.Option(help="where arrays go; default ~/.cache/archsweep")] = None,
+        data_root: Annotated[
+            Path | None, typer.Option(help="folder that holds the dataset's folder", callback=on_disk)
+        ] = None,
+        cache_dir: Annotated[
+            Path | None, typer.Option(help="where arrays go; default ~/.cache/archsweep", callback=on_disk)
+        ] = None,
         download: Annotated[bool, typer.Option("--download", help="fetch it to data_root first")] = False,
         mode: Annotated[str, typer.Option(help="exact or array (imagenet); default array with --short-side")] = "",
         short_side: Annotated[int | None, typer.Option(help="pixels that mode array keeps (imagenet)")] = None,
@@ -73,15 +80,15 @@ def add_to(app: typer.Typer, out: Console) -> None:
             out.print(text, style="dim", markup=False, soft_wrap=True)
 
         if datasets.get(dataset).varied is not None:
-            left_out = datasets.look(dataset, data_root, cache_dir, choice).left_out
-            if left_out:
-                out.print(f"{dataset}: {left_out}", markup=False, soft_wrap=True)
+            unused = datasets.look(dataset, data_root, cache_dir, choice).unused
+            if unused:
+                out.print(f"{dataset}: {unused}", markup=False, soft_wrap=True)
         arrays = datasets.prepare(dataset, data_root, cache_dir, choice=choice, check=True, note=note)
         out.print(f"{arrays.dataset_id}: {len(arrays.train):,} training and {len(arrays.test):,} test images")
 
     @app.command(rich_help_panel="Catalogue")
     def doctor(
-        data_root: Annotated[Path | None, typer.Option(help="also look for datasets here")] = None,
+        data_root: Annotated[Path | None, typer.Option(help="also look for datasets here", callback=on_disk)] = None,
     ) -> None:
         """Check this machine: packages, cores, GPUs, Ray, folders."""
         from orchestrator.doctor import checks
@@ -110,8 +117,8 @@ def _prepare_study(file: str, cache_dir: Path | None, out: Console) -> None:
         if seen.dataset_id in done:
             continue
         done.add(seen.dataset_id)
-        if seen.left_out:
-            out.print(f"{sweep.dataset.name}: {seen.left_out}", markup=False, soft_wrap=True)
+        if seen.unused:
+            out.print(f"{sweep.dataset.name}: {seen.unused}", markup=False, soft_wrap=True)
         arrays = datasets.prepare(
             own or sweep.dataset.name,
             root,

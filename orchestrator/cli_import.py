@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from orchestrator.cli_output import on_disk
+from workers import files
+
 _NEEDED = ("space", "arch", "dataset", "task", "value")
 
 
@@ -22,7 +25,9 @@ def add_to(app: typer.Typer, out: Console) -> None:
                 "table: .csv, .parquet, .json or .jsonl with one line a measurement",
             ),
         ],
-        path: Annotated[Path, typer.Argument(metavar="PATH", help="a file, or for unnas a folder of them")],
+        path: Annotated[
+            Path, typer.Argument(metavar="PATH", help="a file, or for unnas a folder of them", callback=on_disk)
+        ],
         into: Annotated[str, typer.Option(help="folder of the run to add to; for unnas-archs the list to write")],
         archs: Annotated[
             Path | None,
@@ -54,7 +59,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
             )
         path = path.expanduser()
         if kind == "unnas-archs":
-            n, new = importing.archs(path, Path(into).expanduser(), space)
+            n, new = importing.archs(path, Path(files.disk_path(into)).expanduser(), space)
             out.print(f"{n:,} architectures: {into}{'' if new else ' (unchanged)'}", soft_wrap=True)
             return
         if kind == "table":

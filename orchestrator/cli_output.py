@@ -1,5 +1,6 @@
 """How a table leaves the command line: for a reader, or to standard output as JSON, CSV, LaTeX or Markdown."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -7,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.terminal import printable
+from workers import files
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, nothing rounded")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="print CSV, nothing rounded")]
@@ -23,6 +25,11 @@ def chosen(**asked: bool) -> str:
     if len(given) > 1:
         raise ValueError(f"{' and '.join(f'--{name}' for name in given)} are different outputs: give one of them")
     return given[0] if given else ""
+
+
+def on_disk(path: Path | None) -> Path | None:
+    """The value of an option that names a file or folder on a disk; ValueError for a URL."""
+    return None if path is None else Path(files.disk_path(str(path)))
 
 
 def put(table: Any, form: str, out: Console, shown: tuple[str, ...] = (), empty: str = "no rows") -> None:

@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from orchestrator.cli_output import AsCsv, AsJson, AsLatex, AsMarkdown, chosen, partial, put
+from orchestrator.cli_output import AsCsv, AsJson, AsLatex, AsMarkdown, chosen, on_disk, partial, put
+from orchestrator.left_out import left_out
 from orchestrator.store import FILES, FOLDERS, RunStore
+from workers import files
 
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="runs' folders (or URLs), studies or presets")]
 
@@ -52,8 +54,10 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
         name = of or "correlate"
         asked = analysis.catalogue.named(name)
         options = _given(common=common, score=score, diverged=diverged, resamples=resamples)
-        places = [store_of(r).url for r in runs]
+        stores = [store_of(r) for r in runs]
+        places = [store.url for store in stores]
         rows = analysis.load(*places, curves=asked.curves)
+        tell_left_out(stores, note)
         table = analysis.table(name, rows, **options)
         if across:
             if "x_dataset_id" not in table:
@@ -67,7 +71,9 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
     @app.command(rich_help_panel="Results")
     def report(
         runs: Runs,
-        to: Annotated[Path | None, typer.Option(help="folder to write to; default <first run>/report")] = None,
+        to: Annotated[
+            Path | None, typer.Option(help="folder to write to; default <first run>/report", callback=on_disk)
+        ] = None,
         common: Common = None,
         score: Score = None,
         diverged: Diverged = None,
@@ -98,7 +104,9 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
         *runs, sql = arguments
         if not runs:
             raise ValueError("give at least one run, then the SQL text: archsweep query runs/demo 'select ...'")
-        table = analysis.query([store_of(r).url for r in runs], sql)
+        stores = [store_of(r) for r in runs]
+        table = analysis.query([store.url for store in stores], sql)
+        tell_left_out(stores, note)
         if form:
             put(table, form, out)
         else:
@@ -114,13 +122,15 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
         import analysis
 
         *runs, name = arguments
-        file = Path(name)
+        file = Path(files.disk_path(name))
         if not runs:
             raise ValueError("give at least one run, then the file: archsweep export runs/demo rows.csv")
         if file.suffix not in (".csv", ".parquet", ".json"):
             raise ValueError(f"{file}: the ending says the format; known are .csv, .parquet, .json")
-        places = [store_of(r).url for r in runs]
+        stores = [store_of(r) for r in runs]
+        places = [store.url for store in stores]
         rows = analysis.load(*places, curves=True)
+        tell_left_out(stores, note)
         for place in places:
             _outside(file, place)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -131,6 +141,13 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
         else:
             rows.to_json(file, orient="records", lines=True, date_format="iso")
         out.print(f"{len(rows):,} rows: {file}", soft_wrap=True)
+
+
+def tell_left_out(stores: list[RunStore], note: Console) -> None:
+    """Say on the side which finished trials of the runs are in no number."""
+    for store in stores:
+        if (others := left_out(store)) is not None:
+            note.print(f"{store.url}: {others}", style="dim", markup=False, soft_wrap=True)
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator import lease
+from orchestrator.left_out import left_out
 from orchestrator.status import CELL, STATES, Status
 from orchestrator.status import status as read
 from orchestrator.store import RunStore
@@ -57,6 +58,8 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
             out.print(_summary(one), soft_wrap=True)
             for text, style in _failures(one):
                 out.print(text, style=style, soft_wrap=True)
+            if one.left_out and (others := left_out(store)) is not None:
+                out.print(str(others), style="dim", markup=False, soft_wrap=True)
 
 
 def _look(store: RunStore) -> Status | None:
@@ -67,11 +70,12 @@ def _look(store: RunStore) -> Status | None:
 def _watch(stores: list[RunStore], every: float, out: Console) -> int:
     """Show the runs until each is over; 0 all done, 1 trials wait for `retry`, 3 work is left and nobody does it."""
     said: list[str] = []
+    drivers = [_Driver(store) for store in stores]
     view = Live(console=out, auto_refresh=False) if out.is_terminal else None
     with view or contextlib.nullcontext():
         while True:
             # First who is at work, then what is done: what a driver does before it goes is seen.
-            busy = [_patiently(_busy, store) for store in stores]
+            busy = [_patiently(watched.busy, watched.store) for watched in drivers]
             found = [_patiently(_look, store) for store in stores]
             lines = [_line(s, one, len(stores) > 1) for s, one in zip(stores, found, strict=True)]
             if view:
@@ -92,13 +96,26 @@ def _watch(stores: list[RunStore], every: float, out: Console) -> int:
 
 
 def _patiently(ask: Callable[[RunStore], T], store: RunStore) -> T:
-    """The answer of a store that may be away for a moment of a long watch."""
-    return files.patiently(lambda: ask(store), f"{store.url} does not answer")
+    """The answer of a store that may be away, or replace a file just now, in a moment of a long watch."""
+    return files.patiently(lambda: ask(store), f"{store.url} cannot be read", (OSError, ValueError))
 
 
-def _busy(store: RunStore) -> bool:
-    held = lease.current(store)
-    return held is not None and held.alive()
+class _Driver:
+    """Whether a driver is at work, watched for some time: clocks differ, so a lease that is renewed counts."""
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+        self._seen: lease.Lease | None = None
+        self._changed = 0.0
+
+    def busy(self, store: RunStore) -> bool:
+        """Whether one is at work, or may be: a lease that looks expired could not yet be seen to be renewed."""
+        held = lease.current(store)
+        if held != self._seen:
+            self._seen, self._changed = held, time.monotonic()
+        if held is None or held.alive() or held.seen() is not None:
+            return held is not None and held.alive()
+        return time.monotonic() - self._changed < lease.LIFE_S / 2  # a holder renews it every quarter
 
 
 def _code(found: Status | None) -> int:

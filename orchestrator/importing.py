@@ -19,6 +19,7 @@ import spaces
 import workers
 from orchestrator import lease, table_files, unnas_release
 from orchestrator.fold import conform
+from orchestrator.pulse import Pulse
 from orchestrator.store import RunStore
 from spaces import quoted
 from workers import datasets, files
@@ -96,6 +97,8 @@ def add(rows: pd.DataFrame, into: str) -> Imported:
     digest = hashlib.sha256("\n".join(rows["trial_id"] + rows["source"]).encode()).hexdigest()[:12]
     launch = f"import-{digest}"
     lease.acquire(store, launch)
+    pulse = Pulse(store, launch)
+    pulse.start()
     try:
         there = store.attempts([*_CELL, "trial_id", "metric", "score_best", "repeats", "source"]).to_pandas()
         new = rows[~rows["trial_id"].isin(there["trial_id"])]
@@ -105,6 +108,7 @@ def add(rows: pd.DataFrame, into: str) -> Imported:
             part = conform(pa.Table.from_pandas(new.assign(launch=launch).drop(columns="run"), preserve_index=False))
             store.write(parquet_bytes(part), "rows", f"{launch}.parquet")
     finally:
+        pulse.end()
         lease.release(store, launch)
     return Imported(len(rows), len(new), {str(s): int(n) for s, n in strange.items()})
 

@@ -52,7 +52,7 @@ class Plan:
     samples: dict[str, spaces.Sample]  # by the sweep's label, drawn ones only
     roots: dict[str, Path | None]  # where the data of each dataset_id lies
     own: dict[str, datasets.Own]  # by dataset_id, those that the study describes
-    left_out: dict[str, str]  # by dataset_id, what lies there and is not used: a line where there is something
+    unused: dict[str, str]  # by dataset_id, what lies there and is not used: a line where there is something
 
 
 def _listed(sweep: Sweep) -> list[str]:
@@ -107,7 +107,7 @@ def dataset_of(study: Study, sweep: Sweep, root: Path | None) -> tuple[datasets.
     if chosen.source is None:
         return datasets.look(chosen.name, root, cache, chosen.choice), None
     own, dataset_id = datasets.describe(chosen.name, chosen.source, root, cache, chosen.choice)
-    return datasets.Seen(dataset_id, round(own.train_images * chosen.fraction), own.test_images, own.left_out), own
+    return datasets.Seen(dataset_id, round(own.train_images * chosen.fraction), own.test_images, own.unused), own
 
 
 def _trials(sweep: Sweep, seen: datasets.Seen, own: datasets.Own | None, archs: list[str]) -> Iterator[dict[str, Any]]:
@@ -154,13 +154,13 @@ def _trials(sweep: Sweep, seen: datasets.Seen, own: datasets.Own | None, archs: 
 def plan(study: Study) -> Plan:
     """All trials of a study.  A trial that two sweeps name is one trial.  Reads data only to learn its identity."""
     rows: dict[str, dict[str, Any]] = {}
-    samples, roots, described, left_out = {}, {}, {}, {}
+    samples, roots, described, unused = {}, {}, {}, {}
     for number, sweep in enumerate(study.sweeps):
         root = study.root_of(sweep.dataset)
         seen, own = dataset_of(study, sweep, root)
         roots[seen.dataset_id] = root
-        if seen.left_out:
-            left_out[seen.dataset_id] = f"{sweep.dataset.name}: {seen.left_out}"
+        if seen.unused:
+            unused[seen.dataset_id] = f"{sweep.dataset.name}: {seen.unused}"
         if own is not None:
             described[seen.dataset_id] = own
         asked = (sweep.architectures.sample or 1) * len(sweep.tasks) * len(sweep.seeds)
@@ -171,7 +171,7 @@ def plan(study: Study) -> Plan:
             samples[f"sweep {number + 1} ({sweep.space})"] = drawn
         for row in _trials(sweep, seen, own, archs):
             rows.setdefault(row["trial_id"], row)
-    return Plan(pa.Table.from_pylist(list(rows.values()), schema=SCHEMA), samples, roots, described, left_out)
+    return Plan(pa.Table.from_pylist(list(rows.values()), schema=SCHEMA), samples, roots, described, unused)
 
 
 def order_of_work(table: pa.Table) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from rich.table import Table
 import spaces
 from orchestrator.estimate import Estimate, duration, estimate, rate_of
 from orchestrator.ledger import Ledger
+from orchestrator.left_out import LeftOut, left_out
 from orchestrator.packing import Room, room
 from orchestrator.plan import plan
 from orchestrator.runner import open_run
@@ -43,7 +44,8 @@ class Preview:
     device: str
     checkpoint_bytes: int  # of the largest network
     room: Room | None  # on a GPU, where trials are left to train on one
-    left_out: dict[str, str]  # by dataset_id: images and files that lie there and are not used
+    unused: dict[str, str]  # by dataset_id: images and files that lie there and are not used
+    left_out: LeftOut | None  # of the run, by this study
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for `--json`."""
@@ -51,9 +53,10 @@ class Preview:
             "study": self.study.name,
             "run": self.study.path,
             "dataset_ids": self.dataset_ids,
-            "left_out": self.left_out,
+            "unused": self.unused,
             "total": sum(c.states.total() for c in self.cells.values()),
             "done": sum(c.states["done"] for c in self.cells.values()),
+            "left_out": self.left_out.count if self.left_out else 0,
             "device": self.device,
             "device_seconds_left": self.left.seconds,
             "basis": self.left.basis,
@@ -110,7 +113,8 @@ def preview(study: Study) -> Preview:
         device,
         largest * 4 * _STATE_COPIES,
         room(store, most_work) if device == "gpu" and left else None,
-        planned.left_out,
+        planned.unused,
+        left_out(store, planned.table, ledger.done),
     )
 
 
@@ -152,8 +156,10 @@ def show(found: Preview, console: Console) -> None:
     total = sum(c.states.total() for c in found.cells.values())
     done = sum(c.states["done"] for c in found.cells.values())
     console.print(f"{total:,} trials, {done:,} done, {total - done:,} left; data {', '.join(found.dataset_ids)}")
-    for line in found.left_out.values():
+    for line in found.unused.values():
         console.print(line, markup=False, soft_wrap=True)
+    if found.left_out is not None:
+        console.print(str(found.left_out), markup=False, soft_wrap=True)
     for label, sample in found.samples.items():
         why = ", ".join(f"{n:,} {reason}" for reason, n in sample.rejected.items() if n) or "none rejected"
         console.print(f"{label}: {len(sample.archs):,} of {sample.drawn:,} drawn architectures kept ({why})")

@@ -19,19 +19,43 @@ _COMPACT_AT = 200  # loose attempts
 
 
 class Pulse(threading.Thread):
-    """The driver's heartbeat: renews the lease, sees a stop request, folds rows when many lie loose."""
+    """The driver's heartbeat, from the moment it has the lease until it gives it back.
 
-    def __init__(self, store: RunStore, launch: str, work: Work) -> None:
+    It renews the lease; while there is work (`attend` to `leave`) it also sees a stop request, and folds rows when many
+    lie loose.
+    """
+
+    def __init__(self, store: RunStore, launch: str) -> None:
         super().__init__(daemon=True, name="pulse")
-        self._store, self._launch, self._work = store, launch, work
+        self._store, self._launch = store, launch
+        self._work: Work | None = None
         self._end = threading.Event()
         self._renewed = time.monotonic()
-        self._folder = threading.Thread(target=self._fold, daemon=True, name="fold")
+        self._folding: tuple[threading.Thread, threading.Event] | None = None
         self._silent = False
         self.holds = True  # until another driver is seen to have the run
 
+    def attend(self, work: Work) -> None:
+        """Look after this work too.  It stops at once where the run was lost while it was prepared."""
+        self._work = work
+        if not self.holds:
+            work.stopping.set()
+        # Beside the beat: a lease must not run out while many rows are folded.
+        left = threading.Event()
+        thread = threading.Thread(target=self._fold, args=(work, left), daemon=True, name="fold")
+        self._folding = thread, left
+        thread.start()
+
+    def leave(self) -> None:
+        """Look after no work any more; returns when nothing is being folded."""
+        self._work = None
+        if self._folding is not None:
+            thread, left = self._folding
+            left.set()
+            thread.join()
+            self._folding = None
+
     def run(self) -> None:
-        self._folder.start()  # beside the beat: a lease must not run out while many rows are folded
         while not self._end.wait(_BEAT_S[self._store.local]):
             try:
                 self._beat()
@@ -50,21 +74,25 @@ class Pulse(threading.Thread):
                 self._renewed = began
             elif self.holds:
                 self._lose("the lease is gone: another driver took the run over, or the run's folder was removed")
+        work = self._work
+        if work is None:
+            return
         if self._store.stop_asked():
-            self._work.stopping.set()
-        elif self._work.stopping.is_set() and self.holds:
+            work.stopping.set()
+        elif work.stopping.is_set() and self.holds:
             self._store.write(b"", STOP)  # tells the workers: end after this epoch
 
     def _lose(self, why: str) -> None:
         self.holds = False
         log.error("%s: stopping", why)
-        self._work.stopping.set()
+        if self._work is not None:
+            self._work.stopping.set()
 
-    def _fold(self) -> None:
+    def _fold(self, work: Work, left: threading.Event) -> None:
         """Fold rows whenever so many have come since the last time."""
         folded, complained = 0, False
-        while not self._end.wait(_BEAT_S[self._store.local]):
-            finished = self._work.counts.trained + self._work.counts.failed
+        while not left.wait(_BEAT_S[self._store.local]):
+            finished = work.counts.trained + work.counts.failed
             if finished - folded < _COMPACT_AT or not self.holds:
                 continue
             folded = finished
@@ -77,9 +105,9 @@ class Pulse(threading.Thread):
 
     def end(self) -> None:
         """Stop beating; returns when the last beat is over."""
+        self.leave()
         self._end.set()
         self.join()
-        self._folder.join()
 
 
 @contextlib.contextmanager

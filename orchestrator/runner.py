@@ -1,6 +1,7 @@
 """`run`: from a study to its rows, as often as it is called, until nothing is left."""
 
 import contextlib
+import errno
 import logging
 import os
 import time
@@ -16,13 +17,14 @@ import spaces
 from orchestrator import inline, lease, loggers
 from orchestrator.job import Settings
 from orchestrator.ledger import Ledger
+from orchestrator.left_out import left_out
 from orchestrator.loggers import Loggers
 from orchestrator.plan import Plan, architectures, order_of_work, plan
 from orchestrator.pulse import Pulse, signals
-from orchestrator.store import STOP, RunStore
-from orchestrator.study import Study, tables
+from orchestrator.store import FOLDERS, STOP, RunStore
+from orchestrator.study import Study, parse, tables
 from orchestrator.work import Work
-from workers import datasets
+from workers import datasets, files
 from workers.agreement import agree
 
 log = logging.getLogger(__name__)
@@ -52,12 +54,24 @@ class Summary:
         return 1 if self.quarantined else 0
 
 
+def study_text(store: RunStore) -> str | None:
+    """The study that lies in a run's folder, None where there is none; ValueError where it is no text."""
+    data = store.read("study.toml")
+    try:
+        return None if data is None else data.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{store.at('study.toml')} is no study: TOML is UTF-8 text, and {error}; "
+            "remove it, and `archsweep run` with the file of the study writes it anew"
+        ) from None
+
+
 def open_run(study: Study) -> RunStore:
     """The store of a study's run; refuses a folder that belongs to a study of another name."""
     store = RunStore(study.path)
-    there = store.read("study.toml")
-    if there is not None:
-        name = tables(there.decode(), store.at("study.toml")).get("name")
+    text = study_text(store)
+    if text is not None:
+        name = tables(text, store.at("study.toml")).get("name")
         if name != study.name:
             raise ValueError(
                 f"{study.path} is the run of study {spaces.quoted(name)}, not of {study.name!r}; "
@@ -71,6 +85,8 @@ def _resolved(study: Study) -> dict[str, Any]:
     values = study.model_dump(exclude_none=True, exclude_defaults=True, mode="json") | {"path": study.path}
     if study.data_root:
         values["data_root"] = _absolute(study.data_root)
+    if study.execution.cache_dir:
+        values["execution"]["cache_dir"] = _absolute(study.execution.cache_dir)
     for sweep, plain in zip(study.sweeps, values["sweeps"], strict=True):
         if sweep.dataset.path:
             plain["dataset"]["path"] = _absolute(sweep.dataset.path)
@@ -79,24 +95,58 @@ def _resolved(study: Study) -> dict[str, Any]:
     return values
 
 
-def freeze(study: Study, store: RunStore, planned: Plan) -> None:
-    """Put study and plan into the run's folder, each replaced at once and only if it changed."""
+def differs(study: Study, store: RunStore) -> bool:
+    """Whether a study asks for other trials than the one that the run has, as far as their texts tell."""
+    text = study_text(store)
+    if text is None:
+        return False
+    try:
+        before = parse(text, store.at("study.toml"))
+    except ValueError:
+        return True  # of a version with other keys, or edited by hand
+    sweeps = [_resolved(one)["sweeps"] for one in (study, before)]
+    for sweep in [*sweeps[0], *sweeps[1]]:
+        sweep["dataset"].pop("path", None)  # where data lies is not what it is
+    return bool(sweeps[0] != sweeps[1])
+
+
+def freeze(study: Study, store: RunStore, planned: Plan, note: Callable[[str], None] = lambda text: None) -> None:
+    """Put study and plan into the run's folder, each replaced at once and only if it changed.
+
+    Another study than the one that lies there is told in a note, as is a damaged plan.
+    """
+    try:
+        there = store.plan()
+    except ValueError as error:
+        note(f"planned anew: {error}")
+        there = None
+    if differs(study, store):
+        ids = [set(table["trial_id"].to_pylist()) if table else set() for table in (there, planned.table)]
+        note(
+            f"{store.at('study.toml')} differs from this study, which takes its place: "
+            f"{len(ids[0] - ids[1]):,} trials fewer, {len(ids[1] - ids[0]):,} more"
+        )
     text = tomli_w.dumps(_resolved(study))
     if store.read("study.toml") != text.encode():
         store.write(text.encode(), "study.toml")
-    there = store.plan()
     if there is None or not there.equals(planned.table):
         store.write_plan(planned.table)
 
 
 def _check_writable(store: RunStore) -> None:
-    try:
-        store.write(bytes(2**16), "_probe")  # as large as a row: a full disk may still take an empty file
-        store.remove("_probe")
-    except (OSError, NotImplementedError) as error:
-        raise PermissionError(
-            f"the run's folder {store.url} cannot be written: {error}; choose another `path` in the study"
-        ) from None
+    """PermissionError where a file cannot be written, in the run's folder or in those inside it."""
+    inside = files.names(store.url)
+    for folder in ([], *([name] for name in FOLDERS if name in inside)):
+        try:
+            store.write(bytes(2**16), *folder, "_probe")  # as large as a row: a full disk may take an empty file
+            store.remove(*folder, "_probe")
+        except (OSError, NotImplementedError) as error:
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            cure = "free some space" if full else "make it writable"
+            raise PermissionError(
+                f"the run's folder {store.at(*folder)} cannot be written: {error}; {cure}, or choose another `path` in "
+                "the study, where all is trained anew"
+            ) from None
 
 
 def _absolute(path: str | Path | None) -> str | None:
@@ -158,12 +208,15 @@ def run(
     launch = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
     _check_writable(store)
     lease.acquire(store, launch)
+    pulse = Pulse(store, launch)
+    pulse.start()  # at once: data may take hours to prepare, and a cluster minutes to start
     try:
-        freeze(study, store, planned)
+        freeze(study, store, planned, note)
         store.remove(STOP)
         store.compact()
-        return _launch(study, store, planned, launch, select, limit, watch, note)
+        return _launch(study, store, planned, launch, pulse, select, limit, watch, note)
     finally:
+        pulse.end()
         _leave(store, launch)
 
 
@@ -196,6 +249,7 @@ def _launch(
     store: RunStore,
     planned: Plan,
     launch: str,
+    pulse: Pulse,
     select: Select,
     limit: int | None,
     watch: Watch,
@@ -203,10 +257,12 @@ def _launch(
 ) -> Summary:
     """Train with the lease held."""
     ledger, table = Ledger.of(store), planned.table
+    if (others := left_out(store, table, ledger.done)) is not None:
+        note(str(others))
     chosen = [row for row in order_of_work(table) if select(row)]
     ids = [row["trial_id"] for row in chosen]
     todo = [row for row in chosen if ledger.state(row["trial_id"]) in ("left", "failed")][:limit]
-    for line in planned.left_out.values():
+    for line in planned.unused.values():
         note(line)
     if not todo:
         return _summary(ledger, ids, 0, stopped=False)
@@ -215,10 +271,9 @@ def _launch(
         gpus = _start_engine(study, stack, note)
         work = Work(store, todo, ledger, _settings(study, store, planned.roots, launch, gpus), len(table))
         work.counts.done = sum(t in ledger.done for t in table["trial_id"].to_pylist())
-        pulse = Pulse(store, launch, work)
-        pulse.start()
+        pulse.attend(work)
         stack.callback(_fold_last, store, pulse, work)
-        stack.callback(pulse.end)
+        stack.callback(pulse.leave)
         stack.enter_context(signals(work))
         stack.enter_context(watch(work))
         if study.execution.engine == "inline":
@@ -227,8 +282,29 @@ def _launch(
             from orchestrator import tune
 
             tune.run(work, study.execution, _loggers(study, store, launch, stack, note))
-    ended = _summary(ledger, ids, work.counts.trained, stopped=work.stopping.is_set() or limit is not None)
-    return replace(ended, broken=work.broken)
+    there, wrong = _read_back(store, ledger)
+    ended = _summary(there, ids, work.counts.trained, stopped=work.stopping.is_set() or limit is not None)
+    if wrong and work.broken and wrong.partition(": ")[2] in work.broken:
+        wrong = None  # the file that could not be folded cannot be read either
+    return replace(ended, broken="; ".join(filter(None, (work.broken, wrong))) or None)
+
+
+def _read_back(store: RunStore, booked: Ledger) -> tuple[Ledger, str | None]:
+    """The rows as they now lie in the run's folder, and what is wrong with them compared with what was booked.
+
+    A folder may be removed or moved while a run is at work, a disk may lose what it has taken.
+    """
+    try:
+        there = Ledger.of(RunStore(store.url))
+        lost = len(booked.done - there.done)
+        gone = [name for name in ("study.toml", "plan.parquet") if not store.exists(name)]
+    except (OSError, ValueError) as error:
+        return Ledger(), f"the rows of this run cannot be read back: {error}"
+    if not lost and not gone:
+        return there, None
+    what = [*([f"{lost:,} finished row{'s' * (lost > 1)}"] if lost else []), *gone]
+    why = "the folder was removed, moved or changed while the run was at work"
+    return there, f"no longer in {store.url}: {', '.join(what)}; {why}"
 
 
 def _start_engine(study: Study, stack: contextlib.ExitStack, note: Callable[[str], None]) -> float:

@@ -31,6 +31,7 @@ class Status:
     holder: str | None
     stopping: bool
     planned: bool = True  # else imported
+    left_out: int = 0  # trials with an ok row that the plan does not hold
 
     def count(self, state: str | None = None) -> int:
         """Trials in a state, or all."""
@@ -42,6 +43,7 @@ class Status:
             "run": self.url,
             "total": self.count(),
             **{state: self.count(state) for state in STATES},
+            "left_out": self.left_out,
             "cells": [
                 {**dict(zip(CELL, cell, strict=True)), **{s: counts[s] for s in STATES}}
                 for cell, counts in self.cells.items()
@@ -78,7 +80,8 @@ def status(store: RunStore) -> Status:
     held = lease.current(store)
     holder = held.holder if held is not None and held.alive() else None
     groups = [Group(*what, trial_ids) for what, trial_ids in failures.items()]
-    return Status(store.url, dict(cells), _by_size(groups), holder, store.stop_asked(), planned)
+    left_out = len(ledger.done - set(trial_ids))
+    return Status(store.url, dict(cells), _by_size(groups), holder, store.stop_asked(), planned, left_out)
 
 
 def _by_size(groups: list[Group]) -> list[Group]:

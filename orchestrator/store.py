@@ -5,19 +5,20 @@ only after its rows were written again to a part of a name never used before, an
 whatever instant a compaction dies at, and even if two drivers fold at a time, nothing is lost and nothing counts twice.
 """
 
+import contextlib
 import io
 import time
 import uuid
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orchestrator import fold
-from workers import files
+from workers import checksum, files
 from workers.row import SCHEMA, parquet_bytes
 
 STOP = "stop"  # the file that asks a run to stop
@@ -38,7 +39,7 @@ class RunStore:
     """Names and files of one run; every write appears at once or not at all."""
 
     def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
+        self.url = files.place(url).rstrip("/")
         if not self.url:
             raise ValueError(f"{url!r} is no folder for a run: name one below it")
         if "://" in self.url and any(c in self.url for c in _WILD):
@@ -76,8 +77,8 @@ class RunStore:
         return self.read(STOP) is not None
 
     def listing(self, folder: str) -> list[str]:
-        """Names of the Parquet files of a folder of the run; those that begin with `_` are no data."""
-        return [n for n in files.names(self.at(folder)) if n.endswith(".parquet") and not n.startswith("_")]
+        """Names of the Parquet files of a folder of the run; those that begin with `_` or `.` are no data."""
+        return [n for n in files.names(self.at(folder)) if n.endswith(".parquet") and n[0] not in "._"]
 
     # --- attempts and rows ---
 
@@ -120,7 +121,7 @@ class RunStore:
 
         def read(name: str) -> pa.Table | None:
             data = self.read("attempts", name)
-            return None if data is None else _parquet(self.at("attempts", name), pa.BufferReader(data), columns)[0]
+            return None if data is None else _parquet(self.at("attempts", name), data, columns)[0]
 
         return self._each(names, read)
 
@@ -134,8 +135,12 @@ class RunStore:
         url = self.at("rows", name)
         try:
             with files.opened(url) as file:
-                small = not self.local and file.size <= _SMALL
-                return _parquet(url, pa.BufferReader(file.read()) if small else file, columns)
+                whole = self.local or file.size <= _SMALL or len(columns) == len(SCHEMA)
+                if not whole:
+                    with contextlib.suppress(OSError):
+                        return _parquet(url, file, columns)
+                    file.seek(0)
+                return _parquet(url, file.read(), columns)
         except FileNotFoundError:
             return None
 
@@ -200,16 +205,17 @@ class RunStore:
     # --- plan ---
 
     def plan(self, columns: list[str] | None = None) -> pa.Table | None:
-        """The planned trials, None before the first `run`."""
+        """The planned trials, None before the first `run`; ValueError where the file is damaged."""
         data = self.read("plan.parquet")
         if data is None:
             return None
         try:
-            table = pq.read_table(io.BytesIO(data), columns=columns)
+            checksum.check_parquet(data)
+            table = pq.read_table(io.BytesIO(data), columns=columns, page_checksum_verification=True)
             kinds = [SCHEMA.field(f.name) if f.name in SCHEMA.names else f for f in table.schema]
             table = table.cast(pa.schema(kinds))
             table.validate(full=True)
-        except (*_UNREADABLE, OSError) as error:
+        except (*_UNREADABLE, OSError, ValueError) as error:
             raise ValueError(
                 f"{self.at('plan.parquet')} is no plan of ours ({error}); remove it, and `run` writes it anew"
             ) from error
@@ -218,8 +224,8 @@ class RunStore:
     def write_plan(self, plan: pa.Table) -> None:
         """Replace the plan at once."""
         buffer = io.BytesIO()
-        pq.write_table(plan, buffer, compression="zstd")
-        self.write(buffer.getvalue(), "plan.parquet")
+        pq.write_table(plan, buffer, compression="zstd", write_page_checksum=True)
+        self.write(checksum.add_to_parquet(buffer.getvalue()), "plan.parquet")
 
 
 def _attempt_name(trial_id: str, launch: str, attempt: int) -> str:
@@ -240,21 +246,31 @@ def _inside(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _parquet(url: str, source: Any, columns: list[str]) -> tuple[pa.Table, bool]:
+def _parquet(url: str, source: bytes | IO[bytes], columns: list[str]) -> tuple[pa.Table, bool]:
     """The columns that a file has of these, and whether it is of the newest schema; ValueError where it has no rows
-    of ours.
+    of ours, or is damaged.
+
+    Bytes are checked whole.  Of a file that is read in pieces the pages that are read are checked, their headers and
+    the footer are not.
     """
-    damage = (*_UNREADABLE, OSError) if isinstance(source, pa.BufferReader) else _UNREADABLE  # else the store's trouble
+    whole = isinstance(source, bytes)
     try:
+        if isinstance(source, bytes):
+            checksum.check_parquet(source)
         # Nothing is fetched ahead: a part that vanishes would leave requests behind that nobody waits for.
-        file = pq.ParquetFile(source, pre_buffer=False)
+        file = pq.ParquetFile(
+            pa.BufferReader(source) if whole else source, pre_buffer=False, page_checksum_verification=True
+        )
         newest = file.schema_arrow.equals(SCHEMA, check_metadata=False)
         table = file.read([c for c in file.schema_arrow.names if c in columns], use_threads=False)
         table = table.cast(pa.schema([SCHEMA.field(c) for c in table.column_names]))
         table.validate(full=True)
-    except damage as error:
+    except (*_UNREADABLE, ValueError, OSError) as error:
+        if isinstance(error, OSError) and not whole:
+            raise  # of the storage, or of the reader: who has all the bytes knows
         raise ValueError(
-            f"{url} is no readable Parquet file of rows ({error}); remove it, and `run` trains what is then missing"
+            f"{url} is no readable Parquet file of rows ({error}); "
+            "put a sound copy in its place, or remove it, and `run` trains what is then missing"
         ) from error
     lacking = [c for c in fold.TOLD if c in columns and (c not in table.column_names or table[c].null_count)]
     if lacking and file.metadata.num_rows:

@@ -10,7 +10,16 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 import spaces
-from orchestrator.study_parts import DATASETS, AnyDataset, Architectures, DatasetChoice, Part, Place, check_place
+from orchestrator.study_parts import (
+    DATASETS,
+    AnyDataset,
+    Architectures,
+    DatasetChoice,
+    DiskPath,
+    Part,
+    Place,
+    check_disk_path,
+)
 from workers import datasets, tasks
 from workers.recipes import Recipe, cells, recipe
 from workers.secrets import scrub
@@ -115,7 +124,7 @@ class Execution(Part):
         description="seconds after which an attempt is ended and counted as timed out (engine tune)",
     )
     checkpoint_s: float = Field(60, ge=0, description="seconds between checkpoints of one training")
-    cache_dir: Place | None = Field(None, description="arrays prepared once a node; default ~/.cache/archsweep")
+    cache_dir: DiskPath | None = Field(None, description="arrays prepared once a node; default ~/.cache/archsweep")
     cuda_graphs: bool = Field(
         True, description="replay training steps on GPUs as CUDA graphs; same numbers, less waiting"
     )
@@ -139,7 +148,7 @@ class Study(Part):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="letters, digits, dot, dash, underscore"
     )
     path: Place = ""
-    data_root: Place | None = None
+    data_root: DiskPath | None = None
     sweeps: tuple[Sweep, ...] = Field(strict=False, min_length=1)
     execution: Execution = Execution()
 
@@ -155,7 +164,7 @@ class Study(Part):
         if not data_root:
             return self
         try:
-            return self.model_copy(update={"data_root": check_place(data_root)})
+            return self.model_copy(update={"data_root": check_disk_path(data_root)})
         except ValueError as error:
             raise ValueError(f"--data-root {spaces.quoted(scrub(data_root))}: {error}") from None
 

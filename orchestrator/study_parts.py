@@ -6,13 +6,22 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 import spaces
-from workers import datasets
+from workers import datasets, files
 from workers.datasets import SIDES, Source
 from workers.secrets import LOGIN
 
 
 def check_place(path: str) -> str:
-    """A path or URL that can be opened as it stands."""
+    """A path or URL that can be opened as it stands, in its one spelling."""
+    return files.place(_checked(path))
+
+
+def check_disk_path(path: str) -> str:
+    """A path on a disk that can be opened as it stands, in its one spelling."""
+    return files.disk_path(_checked(path))
+
+
+def _checked(path: str) -> str:
     if "\0" in path:
         raise ValueError("a path holds no NUL character")
     if path.startswith("~") and os.path.expanduser(path).startswith("~"):
@@ -23,6 +32,7 @@ def check_place(path: str) -> str:
 
 
 Place = Annotated[str, AfterValidator(check_place)]
+DiskPath = Annotated[str, AfterValidator(check_disk_path)]
 
 
 class Part(BaseModel):
@@ -42,7 +52,7 @@ class Architectures(Part):
         lt=2**63,
         description="draw only networks with at least so many parameters (CIFAR-10 classification size)",
     )
-    file: Place | None = Field(None, description="a text file, one architecture a line; # begins a comment")
+    file: DiskPath | None = Field(None, description="a text file, one architecture a line; # begins a comment")
     list: tuple[str, ...] | None = Field(None, strict=False, min_length=1)
 
     @model_validator(mode="after")
@@ -62,7 +72,7 @@ class DatasetChoice(Part):
     """
 
     name: str
-    path: Place | None = None
+    path: DiskPath | None = None
     mode: Literal["exact", "array"] = Field(
         "exact", description="decode original files in every epoch, as the papers do, or once a node and for all"
     )

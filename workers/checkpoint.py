@@ -6,28 +6,31 @@ from typing import Any
 
 import torch
 
-from workers import files
+from workers import checksum, files
 from workers.trial import Trial
 
 log = logging.getLogger(__name__)
 
 
-def save(url: str, trial: Trial, state: dict[str, Any]) -> None:
-    """Publish the state of a training; the checkpoint before it stays whole until then.
+def save(url: str, trial: Trial, state: dict[str, Any]) -> bool:
+    """Publish the state of a training, with a checksum; the checkpoint before it stays whole until then.
 
-    A store that refuses is said in the log, and training goes on: the next checkpoint may find it better.
+    False where the store refuses.  That is said in the log, and training goes on: the next checkpoint may find it
+    better.
     """
     buffer = io.BytesIO()
     torch.save({"trial_id": trial.id, "state": state}, buffer)
     try:
-        files.publish(url, buffer.getvalue())
+        files.publish(url, checksum.add_to_zip(buffer.getvalue()))
     except OSError as error:
-        log.warning("no checkpoint was kept (%s): training goes on", error)
+        log.warning("no checkpoint was kept (%s)", error)
+        return False
+    return True
 
 
 def load(url: str, trial: Trial, device: torch.device) -> dict[str, Any] | None:
-    """The state to go on from, or None: no checkpoint, another trial's, an unreadable one, or a store that does not
-    give it after several tries (said in the log).
+    """The state to go on from, or None: no checkpoint, another trial's, an unreadable or damaged one, or a store that
+    does not give it after several tries (said in the log).
 
     Only tensors and plain values are read, never pickled code.
     """
@@ -35,11 +38,12 @@ def load(url: str, trial: Trial, device: torch.device) -> dict[str, Any] | None:
         data = files.patiently(lambda: files.read(url), "the checkpoint could not be read")
         if data is None:
             return None
+        checksum.check_zip(data)
         found = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
         if found["trial_id"] != trial.id:
             raise ValueError(f"it belongs to trial {found['trial_id']}, not {trial.id}")
         state: dict[str, Any] = found["state"]
     except Exception as error:
-        log.warning("the checkpoint at %s is of no use (%s): training from the start", url, error)
+        log.warning("the checkpoint at %s cannot be used (%s): training from the start", url, error)
         return None
     return state

@@ -9,6 +9,8 @@ Whatever goes wrong with the storage is an OSError that names the file, also whe
 import contextlib
 import logging
 import os
+import re
+import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,19 +24,61 @@ WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)  # between tries, on top of what a store's o
 _CHANGED = (409, 412)  # HTTP: a conditional request came too late
 
 
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
+
+
+def place(text: str) -> str:
+    """A path or URL in the one spelling that every reader understands alike; ValueError where it has none.
+
+    fsspec and the operating system read `file:x` in two ways, so what could be either is refused.  `file:///x` becomes
+    the path `/x`; all other URLs stay as they are.
+    """
+    found = _SCHEME.match(text)
+    if found is None:
+        if "://" in text:
+            raise ValueError(f"{text}: a URL begins with its protocol, as in s3://bucket/folder")
+        return text
+    scheme, slashes = found.groups()
+    rest = text[found.end() :]
+    if scheme.lower() in ("file", "local"):
+        if slashes and rest.startswith("/"):
+            return "/" + rest.lstrip("/")
+        raise ValueError(f"{text}: write the path alone, {rest or 'without a protocol'}")
+    if scheme.lower() == "data":
+        raise ValueError(f"{text}: a data URL holds no files")
+    if not slashes:
+        raise ValueError(
+            f"{text} is no path and no URL: a URL has // after its colon; for a folder of that name write ./{text}"
+        )
+    if len(scheme) == 1:
+        raise ValueError(f"{text}: {scheme}:// is no protocol; drives with letters are unknown here")
+    return text
+
+
+def disk_path(text: str) -> str:
+    """A path on this machine's disks (a shared one too), in one spelling; ValueError for a URL of another kind."""
+    found = place(text) if text.lower().startswith(("file://", "local://")) else text
+    if _SCHEME.match(found) or "://" in found:
+        raise ValueError(
+            f"{text}: expected a path on a disk, without a protocol; a name that holds a colon is written ./{text}"
+        )
+    return found
+
+
 def filesystem(url: str) -> tuple[Any, str]:
     """The file system of a URL and the path inside it; local paths become absolute.
 
-    Listings are never cached: other machines write the same folders.
+    Listings are never cached: other machines write the same folders.  ValueError where there is no such file system.
     """
     if "::" in url:
         raise ValueError(f"{url}: a chain of file systems (::) may cache or wrap what others write; name one place")
+    where = os.path.expanduser(place(url))
     try:
-        fs, path = fsspec.core.url_to_fs(os.path.expanduser(url), use_listings_cache=False)
+        fs, path = fsspec.core.url_to_fs(where, use_listings_cache=False)
     except ImportError as error:
         scheme = url.partition("://")[0]
         raise ValueError(f"{url} cannot be reached: {error}; for s3:// install archsweep[{scheme}]") from None
-    except TypeError as error:
+    except Exception as error:  # each file system has its own way to refuse an address
         raise ValueError(f"{url}: its file system cannot be used here ({error})") from error
     return fs, path
 
@@ -68,12 +112,15 @@ def _named(url: str) -> Iterator[None]:
         raise OSError(f"{url}: {type(error).__name__}: {error}") from error
 
 
-def patiently(action: Callable[[], T], what: str) -> T:
-    """The action's value; one that the storage refuses is tried again for a while, then its OSError is raised."""
+def patiently(action: Callable[[], T], what: str, errors: tuple[type[Exception], ...] = (OSError,)) -> T:
+    """The action's value; one that the storage refuses is tried again for a while, then its OSError is raised.
+
+    `errors` are those after which it is tried again.
+    """
     for wait in WAITS_S:
         try:
             return action()
-        except OSError as error:
+        except errors as error:
             log.warning("%s: %s; trying again", what, error)
             time.sleep(wait)
     return action()
@@ -97,7 +144,7 @@ def publish(url: str, data: bytes) -> None:
 def _beside(path: str, data: bytes) -> str:
     """Write the data to a new file beside a local path, safely on the disk; gives its name."""
     folder = os.path.dirname(path)
-    os.makedirs(folder, exist_ok=True)
+    _make_folder(folder)
     # The leading underscore hides it from every reader of a folder of rows.
     temporary = os.path.join(folder, f"_{uuid.uuid4().hex}.tmp")
     try:
@@ -114,11 +161,47 @@ def _beside(path: str, data: bytes) -> str:
     return temporary
 
 
+def _make_folder(folder: str) -> None:
+    """Make a folder and those above it.
+
+    Who may write a folder may write those made inside it: people who share a run's folder share all of it.
+    """
+    if os.path.isdir(folder):
+        return
+    parent = os.path.dirname(folder)
+    _make_folder(parent)
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        if os.path.isdir(folder):
+            return  # another process was faster
+        raise
+    _open_as(parent, folder)
+
+
+def _open_as(folder: str, path: str) -> None:
+    """Let those write a new file or folder who may write, and so replace anything in, the folder that it lies in."""
+    shared, ours = os.stat(folder), os.stat(path)
+    if shared.st_mode & stat.S_ISVTX:  # as in /tmp, where all may write but nobody may replace what another has
+        return
+    wanted = shared.st_mode & stat.S_IWOTH
+    with contextlib.suppress(OSError):  # some disks have neither groups nor modes
+        if shared.st_mode & stat.S_IWGRP:
+            if ours.st_gid != shared.st_gid:
+                os.chown(path, -1, shared.st_gid)  # a group that we are not in stays without: no other gets its rights
+            wanted |= stat.S_IWGRP
+    mode = stat.S_IMODE(ours.st_mode)
+    if mode | wanted != mode:
+        with contextlib.suppress(OSError):
+            os.chmod(path, mode | wanted)
+
+
 def create(url: str, data: bytes) -> bool:
     """Publish a file where there is none; False where there is one.
 
-    Of several that try at once exactly one succeeds: on disks by a hard link, on S3 by a conditional PUT
-    (If-None-Match).  Other stores are as good as the exclusive write of their fsspec implementation.
+    Of several that try at once exactly one succeeds: on disks by a hard link (where the disk has none, as `replace`
+    does), on S3 by a conditional PUT (If-None-Match).  Other stores are as good as the exclusive write of their fsspec
+    implementation.
     """
     fs, path = filesystem(url)
     if is_local(fs):
@@ -127,6 +210,8 @@ def create(url: str, data: bytes) -> bool:
             os.link(temporary, path)
         except FileExistsError:
             return False
+        except OSError:  # exFAT, many SMB and FUSE mounts
+            return _replaced(url, path, data, None)
         finally:
             os.unlink(temporary)
         return True
@@ -148,18 +233,8 @@ def replace(url: str, data: bytes, expected: bytes) -> bool:
     overlap for that moment.
     """
     fs, path = filesystem(url)
-    if is_local(fs):
-        with _locked(path):
-            if read(url) != expected:
-                return False
-            publish(url, data)
-            return True
     if not _is_s3(fs):
-        if read(url) != expected:
-            return False
-        publish(url, data)
-        time.sleep(0.2)
-        return read(url) == data
+        return _replaced(url, path if is_local(fs) else None, data, expected)
     try:
         with _named(url):
             tag = fs.info(path)["ETag"]  # asked for first: content that is newer than the tag fails the condition
@@ -175,6 +250,18 @@ def replace(url: str, data: bytes, expected: bytes) -> bool:
     return True
 
 
+def _replaced(url: str, path: str | None, data: bytes, expected: bytes | None) -> bool:
+    """Publish a file in place of the expected content (None: of no file); `path` where it can be locked."""
+    with _locked(path) as alone:
+        if read(url) != expected:
+            return False
+        publish(url, data)
+        if alone:
+            return True
+    time.sleep(0.2)
+    return read(url) == data
+
+
 def _refused(error: BaseException | None) -> bool:
     """Whether a conditional write failed for its condition."""
     while error is not None:
@@ -186,14 +273,40 @@ def _refused(error: BaseException | None) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(path: str) -> Iterator[None]:
-    """Alone on this path among all processes that ask, on every machine that shares the disk's locks."""
+def _locked(path: str | None) -> Iterator[bool]:
+    """Alone on this path among all processes that ask, on every machine that shares the disk's locks.
+
+    Gives False where nothing can be locked: some shared disks have no locks, and the lock of another user may not be
+    open to this one.
+    """
     import fcntl
 
-    with open(f"{path}.lock", "w") as file:
-        with contextlib.suppress(OSError):  # some shared disks have no locks: then the moment of a takeover is not safe
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    descriptor = None if path is None else _lock_file(f"{path}.lock")
+    if descriptor is None:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def _lock_file(path: str) -> int | None:
+    """A descriptor of a lock file, which may be another user's; None where it cannot be opened at all."""
+    _make_folder(os.path.dirname(path))
+    with contextlib.suppress(FileExistsError):
+        made = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        _open_as(os.path.dirname(path), path)
+        return made
+    for how in (os.O_RDWR, os.O_RDONLY):  # on NFS a lock needs a file that is open for writing, on a disk it does not
+        with contextlib.suppress(PermissionError, FileNotFoundError):
+            return os.open(path, how | os.O_CLOEXEC)
+    return None
 
 
 def read(url: str) -> bytes | None:
@@ -218,6 +331,21 @@ def opened(url: str) -> Iterator[Any]:
     fs, path = filesystem(url)
     with _named(url), fs.open(path, "rb", **({} if is_local(fs) else {"cache_type": "none"})) as file:
         yield file
+
+
+def modified(url: str) -> float | None:
+    """When a file was last written, in seconds by the clock of the storage; None where it does not say.
+
+    FileNotFoundError where there is none.
+    """
+    fs, path = filesystem(url)
+    with _named(url):
+        fs.invalidate_cache()
+        try:
+            when = fs.modified(path)
+        except NotImplementedError:
+            return None
+    return float(when.timestamp())
 
 
 def remove(url: str) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from workers import checksum
+
 SCHEMA_VERSION = 1
 
 _STAMP = pa.timestamp("us", tz="UTC")
@@ -90,9 +92,11 @@ def table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def parquet_bytes(rows: Sequence[Mapping[str, Any]] | pa.Table) -> bytes:
-    """The bytes of a Parquet file that holds these rows."""
+    """The bytes of a Parquet file that holds these rows, with checksums: of the whole file, and of each page for those
+    who read a part of it.
+    """
     buffer = io.BytesIO()
     found = rows if isinstance(rows, pa.Table) else table(rows)
     # A dictionary of a single value is only work, for whoever writes it and for whoever reads it.
-    pq.write_table(found, buffer, compression="zstd", use_dictionary=len(found) > 1)
-    return buffer.getvalue()
+    pq.write_table(found, buffer, compression="zstd", use_dictionary=len(found) > 1, write_page_checksum=True)
+    return checksum.add_to_parquet(buffer.getvalue())

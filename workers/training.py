@@ -1,5 +1,6 @@
 """Run one trial from the first epoch, or from its checkpoint, to its row."""
 
+import copy
 import logging
 import math
 import time
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 import spaces
-from workers import checkpoint, datasets, heap, memory, provenance, tasks
+from workers import checkpoint, datasets, files, heap, memory, provenance, tasks
 from workers.agreement import agree
 from workers.captured import Graphs, Recorder, on
 from workers.feed import Fed, Source
@@ -28,7 +29,7 @@ Told = Callable[[dict[str, float]], None]
 
 
 class Interrupted(Exception):
-    """A training stopped between two epochs because it was asked to; its checkpoint is saved."""
+    """A training stopped between two epochs because it was asked to; the message says whether a checkpoint was kept."""
 
 
 @dataclass
@@ -167,16 +168,42 @@ def _epoch(t: Training, progress: Progress) -> None:
 
 
 def _resume(t: Training, url: str | None) -> Progress:
-    """Go on from a checkpoint where there is one that fits."""
+    """Go on from a checkpoint where there is one that fits; one that does not leaves no trace in the training."""
     state = checkpoint.load(url, t.trial, t.device) if url else None
     if state is None:
         return Progress()
+    fresh = copy.deepcopy((t.net.state_dict(), t.optimizer.state_dict()))
+    try:
+        progress = _restored(t, state)
+    except Exception as error:  # whatever another version of the code may have left
+        log.warning(
+            "the checkpoint at %s does not fit this training (%s): training from the start",
+            url,
+            " ".join(str(error).split()),
+        )
+        t.net.load_state_dict(fresh[0])
+        t.optimizer.load_state_dict(fresh[1])
+        return Progress()
+    log.info("going on after epoch %d", progress.epochs)
+    return progress
+
+
+def _restored(t: Training, state: dict[str, Any]) -> Progress:
+    """Put a checkpoint's state into network and optimiser; an error of any kind where it does not fit."""
     for key in [key for key in state["net"] if key.endswith("num_batches_tracked")]:
         del state["net"][key]  # checkpoints had the counters of batch norm once
+    progress = Progress(**state["progress"])
+    lengths = {len(progress.train_loss), len(progress.test_score), len(progress.seconds)}
+    if len(lengths) != 1 or not 1 <= progress.epochs <= t.trial.recipe.epochs:
+        raise ValueError(f"curves of {sorted(lengths)} epochs, expected one number from 1 to {t.trial.recipe.epochs}")
     t.net.load_state_dict(state["net"])
     t.optimizer.load_state_dict(state["optimizer"])
-    log.info("going on after epoch %d", len(state["progress"]["train_loss"]))
-    return Progress(**state["progress"])
+    for parameter, kept in t.optimizer.state.items():
+        for name, value in kept.items():
+            # Scalars (counters of steps) aside, what is kept of a parameter has its shape.
+            if isinstance(value, torch.Tensor) and value.dim() and value.shape != parameter.shape:
+                raise ValueError(f"{name} is {tuple(value.shape)}, its parameter is {tuple(parameter.shape)}")
+    return progress
 
 
 def _train(
@@ -195,13 +222,14 @@ def _train(
             told(progress.last)
         if progress.epochs == t.trial.recipe.epochs or progress.diverged:
             return
-        stopping = stop is not None and stop()
+        stopping, kept = stop is not None and stop(), False
         if url and (stopping or time.monotonic() - saved >= every_s):
             state = {"net": t.net.state_dict(), "optimizer": t.optimizer.state_dict(), "progress": asdict(progress)}
-            checkpoint.save(url, t.trial, state)
+            kept = checkpoint.save(url, t.trial, state)
             saved = time.monotonic()
         if stopping:
-            raise Interrupted(f"stopped after epoch {progress.epochs} of {t.trial.recipe.epochs}")
+            where = "its checkpoint is kept" if kept else "no checkpoint of it was kept"
+            raise Interrupted(f"stopped after epoch {progress.epochs} of {t.trial.recipe.epochs}; {where}")
 
 
 def run(
@@ -222,8 +250,9 @@ def run(
 
     With `checkpoint_url` (a path or any fsspec URL) the state is kept between epochs, at most every
     `checkpoint_every_s` seconds, and a killed training goes on from it: on the CPU the row is bit for bit that of
-    an undisturbed one, times aside.  `stop` is asked between epochs; when it says so, the state is saved and
-    Interrupted raised.  A diverged training is a row with `diverged=True`.  What else goes wrong is raised.
+    an undisturbed one, times aside.  `stop` is asked between epochs; when it says so, the state is saved where
+    that is possible and Interrupted raised.  A diverged training is a row with `diverged=True`.  What else goes wrong
+    is raised.
 
     `told` hears of every epoch: `training_iteration` (from 1), `train_loss`, `test_score`, `seconds`.
 
@@ -237,6 +266,8 @@ def run(
     for the whole process and for good, to keep the memory of freed tensors (workers/heap.py).
     """
     began, clock = datetime.now(UTC), time.perf_counter()
+    if checkpoint_url is not None:
+        files.place(checkpoint_url)  # now, not after the first epoch
     where = torch.device(device)
     if trial.dataset_id is None:
         trial = trial.model_copy(

@@ -3,7 +3,9 @@
 import contextlib
 import io
 import itertools
+import re
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -215,6 +217,104 @@ def test_a_damaged_row_is_named(store: RunStore) -> None:
     for read in (store.attempts, store.compact):
         with pytest.raises(ValueError, match=r"attempts/b\.a\.1\.parquet is no readable Parquet file"):
             read()
+
+
+def flipped(data: bytes, bit: int) -> bytes:
+    changed = bytearray(data)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("folder", ["attempts", "rows"])
+def test_a_flipped_bit_of_a_row_is_noticed_by_every_reader(folder: str, tmp_path: Path) -> None:
+    """Wherever it lies: the rows are refused with the file's name and what to do, or are still right."""
+    store = RunStore(str(tmp_path / "run"))
+    store.publish_attempt(row("a", score_best=0.5, curve_test_score=[0.1, 0.5]))
+    if folder == "rows":
+        store.compact()
+    [name] = store.listing(folder)
+    whole, right = store.read(folder, name), analysis.load(store.url, curves=True)
+    assert whole is not None
+    advice = rf"{folder}/{name}.*(put a sound copy in its place, or )?remove it.*trains what is then missing"
+    for bit in range(7, len(whole) * 8, 643):
+        store.write(flipped(whole, bit), folder, name)
+        readers: list[Callable[[], pd.DataFrame]] = [
+            lambda: analysis.load(store.url, curves=True),
+            lambda: RunStore(store.url).attempts().to_pandas(),
+        ]
+        for read in readers:
+            try:
+                found, refused = read(), ""
+            except ValueError as error:
+                found, refused = right, str(error)
+            assert not refused or re.search(advice, refused)
+            assert list(found["score_best"]) == list(right["score_best"])
+            assert [list(c) for c in found["curve_test_score"]] == [[0.1, 0.5]]
+    store.write(flipped(whole, len(whole) // 3 * 8), folder, name)
+    with pytest.raises(ValueError, match="damaged"):
+        store.compact()
+    assert store.listing(folder) == [name]
+
+
+def test_a_part_that_is_read_in_pieces_is_checked_where_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As large parts in an object store are, of which only the columns travel."""
+    monkeypatch.setattr("orchestrator.store._SMALL", 0)
+    monkeypatch.setattr("analysis.runs._SMALL", 0)
+    store = RunStore(f"memory://{tmp_path.name}/pieces")
+    for n in range(20):
+        store.publish_attempt(row(f"t{n}", at=n, score_best=n / 20))
+    store.compact()
+    [name] = store.listing("rows")
+    whole = store.read("rows", name)
+    assert whole is not None
+    pages = pq.read_metadata(io.BytesIO(whole)).row_group(0)
+    scores = next(pages.column(n) for n in range(pages.num_columns) if pages.column(n).path_in_schema == "score_best")
+    inside = (scores.dictionary_page_offset or scores.data_page_offset) + scores.total_compressed_size // 2
+    assert analysis.load(store.url, columns=["score_best"])["score_best"].sum() == pytest.approx(9.5)
+    store.write(flipped(whole, 8 * inside), "rows", name)
+    for read in (lambda: store.attempts(["score_best"]), lambda: analysis.load(store.url, columns=["score_best"])):
+        with pytest.raises(ValueError, match=f"rows/{name}"):
+            read()
+
+
+def test_rows_without_a_checksum_are_read_as_before(tmp_path: Path) -> None:
+    store = RunStore(str(tmp_path / "run"))
+    for folder, name in (("rows", "part-000001-a.parquet"), ("attempts", "b.a.1.parquet")):
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist([row(name[0])], schema=SCHEMA), buffer, compression="zstd")
+        store.write(buffer.getvalue(), folder, name)
+    assert [trial for trial, _, _ in seen(store)] == ["b", "p"]
+    assert len(analysis.load(store.url)) == 2
+    store.compact()
+    assert [trial for trial, _, _ in seen(store)] == ["b", "p"]
+
+
+def test_a_damaged_plan_is_named(tmp_path: Path) -> None:
+    store = RunStore(str(tmp_path / "run"))
+    store.publish_attempt(row("a"))
+    store.write_plan(pa.table({"trial_id": ["a", "b"] * 50}))
+    whole = store.read("plan.parquet")
+    assert whole is not None
+    assert store.plan() is not None
+    store.write(flipped(whole, 8 * (len(whole) // 4)), "plan.parquet")
+    for read in (store.plan, lambda: analysis.load(store.url)):
+        with pytest.raises(ValueError, match=r"plan\.parquet.*remove it.* writes it anew"):
+            read()
+
+
+def test_files_that_a_system_leaves_beside_rows_are_no_rows(tmp_path: Path) -> None:
+    """macOS leaves `._NAME`, other programs hidden copies while they write."""
+    store = RunStore(str(tmp_path / "run"))
+    store.publish_attempt(row("a"))
+    store.compact()
+    for folder in ("rows", "attempts"):
+        for name in ("._part.parquet", ".part.parquet", "_part.parquet"):
+            store.write(b"", folder, name)
+    assert seen(store) == [("a", "a", 1)]
+    assert store.compact() == 0
+    assert len(analysis.load(store.url)) == 1
 
 
 def test_what_the_store_writes_is_what_analysis_reads(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`status --watch` shows a run as it goes, and ends by itself with what it means."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from orchestrator import cli, lease
 from orchestrator.store import RunStore
+from workers import files
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "analysis"))
 from made_up import failed, population, write_part, write_plan, write_run
@@ -64,6 +66,51 @@ def test_it_ends_when_nothing_is_left(driven: RunStore, say: Say, tmp_path: Path
     steps.join()
     assert code == 0
     assert [line.partition(" of 8 trials done; driven by process")[0] for line in lines] == ["3", "6", "8"]
+
+
+def test_a_look_at_a_part_that_is_just_being_replaced_is_not_the_end(
+    driven: RunStore, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a slow shared disk shows one that is written in place."""
+    [part] = (tmp_path / "x" / "rows").iterdir()
+    half = part.read_bytes()[:500]
+    monkeypatch.setattr(files, "WAITS_S", (0.2,) * 100)
+    steps = meanwhile(
+        lambda: part.write_bytes(half), lambda: part.write_bytes(b""), lambda: write_part(tmp_path / "x", ROWS)
+    )
+    code, lines = say("status", driven.url, "--watch", "--every", 0.1)
+    steps.join()
+    assert code == 0
+    assert [line.partition(" of 8 trials done")[0] for line in lines] == ["3", "8"]
+
+
+def test_a_part_that_stays_damaged_ends_the_watch(
+    driven: RunStore, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "WAITS_S", (0.01, 0.01))
+    [part] = (tmp_path / "x" / "rows").iterdir()
+    part.write_bytes(part.read_bytes()[:500])
+    code, _ = say("status", driven.url, "--watch")
+    assert code == 2
+
+
+def test_a_driver_elsewhere_whose_clock_is_behind_is_watched_on(
+    driven: RunStore, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease looks expired, and is renewed."""
+    theirs = dataclasses.replace(lease.Lease.mine("theirs"), host="elsewhere")
+
+    def renew() -> None:
+        driven.write(lease._bytes(dataclasses.replace(theirs, expires=time.time() - 3600)), lease.NAME)
+
+    renew()
+    steps = meanwhile(renew, renew, lambda: write_part(tmp_path / "x", ROWS))
+    code, lines = say("status", driven.url, "--watch", "--every", 0.1)
+    steps.join()
+    assert code == 0
+    assert lines[-1].startswith("8 of 8 trials done")
+    assert "elsewhere" in "".join(say("stop", driven.url)[1])
+    assert driven.stop_asked()
 
 
 def test_it_ends_when_the_driver_has_gone(driven: RunStore, say: Say) -> None:

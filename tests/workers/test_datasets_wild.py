@@ -206,7 +206,7 @@ def test_hidden_and_foreign_folders_are_no_classes(imagenet: Path, cache: Path) 
     found = datasets.prepare("imagenet", imagenet, cache, choice=EXACT)
     assert found.dataset_id == clean.dataset_id
     assert found.train.labels.tolist() == clean.train.labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
-    assert datasets.look("imagenet", imagenet, cache).left_out == "left out: 5 hidden images"
+    assert datasets.look("imagenet", imagenet, cache).unused == "left out: 5 hidden images"
 
 
 @pytest.mark.parametrize("classes_at_most", [3, 1000])
@@ -237,18 +237,18 @@ def test_what_is_not_read_is_counted_by_kind(tmp_path: Path, cache: Path) -> Non
     (root / "val" / "labels.csv").write_text("x")
     (root / "extra").mkdir()
     own, _ = described(root, cache)
-    assert own.left_out == (
+    assert own.unused == (
         "left out: 5 files of train (.gif 2, .heic 1, .txt 1, none 1); 1 file of val (.csv 1); "
         "2 images in folders inside of classes; not looked at: extra/"
     )
     assert own.train_images == 8
-    assert described(root, cache)[0].left_out == own.left_out  # also when all is known already
+    assert described(root, cache)[0].unused == own.unused  # also when all is known already
 
 
 @pytest.mark.parametrize("end", [".jfif", ".jpe", ".JPE"])
 def test_rarer_names_of_jpegs_are_read(tmp_path: Path, cache: Path, end: str) -> None:
     own, stored = described(classes(tmp_path / "data", "JPEG", end), cache)
-    assert (len(stored.train), own.left_out) == (8, "")
+    assert (len(stored.train), own.unused) == (8, "")
 
 
 @BOTH

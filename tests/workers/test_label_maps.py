@@ -183,7 +183,7 @@ def test_hidden_files_are_no_images_and_the_rest_is_told(root: Path, tmp_path: P
     assert len(prepare(root, Choice(), name).train) == len(images) - 1
     images[0].with_name("x.jpg").write_bytes(b"?")
     shutil.copy(images[0], images[0].with_name("y.tif"))
-    left = datasets.look(name, root).left_out
+    left = datasets.look(name, root).unused
     assert "2 files of" in left
     assert "(.jpg 1, .tif 1)" in left
     assert f"{2 * len(images)} hidden images" in left
@@ -192,7 +192,7 @@ def test_hidden_files_are_no_images_and_the_rest_is_told(root: Path, tmp_path: P
 def test_a_city_that_is_not_mounted_and_maps_without_images_are_told(root: Path) -> None:
     image = root / "leftImg8bit/train/ulm/ulm_000_leftImg8bit.png"
     image.rename(root / "elsewhere.png")
-    assert datasets.look("cityscapes", root).left_out == "left out: 1 label map without an image"
+    assert datasets.look("cityscapes", root).unused == "left out: 1 label map without an image"
     image.symlink_to("/nowhere/ulm_000.png")
     with pytest.raises(ValueError, match=r"ulm_000_leftImg8bit.png is a link to /nowhere/ulm_000.png"):
         datasets.look("cityscapes", root)
@@ -205,5 +205,5 @@ def test_a_city_that_is_not_mounted_and_maps_without_images_are_told(root: Path)
 
 def test_images_that_the_list_does_not_name_are_counted(listed: Path) -> None:
     shutil.copytree(listed / "n02084071", listed / "n99999999")
-    told = datasets.look("imagenet22k", listed.parent).left_out
+    told = datasets.look("imagenet22k", listed.parent).unused
     assert told == "left out: 3 images that the list does not name; not looked at: n99999999/"

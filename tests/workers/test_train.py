@@ -1,6 +1,8 @@
 """The loop: what a training sees, what batch norm holds at an evaluation, what a row tells."""
 
+import io
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,103 @@ def test_a_checkpoint_of_no_use_is_left_aside(cache: Path, tmp_path: Path) -> No
     other = small(epochs=2, lr=0.05)
     assert workers.run(other, cache_dir=cache, checkpoint_url=url)["resumed"] == 0
     assert checkpoint.load(url, t.model_copy(update={"dataset_id": "x"}), torch.device("cpu")) is None
+
+
+@pytest.fixture
+def stopped(cache: Path, tmp_path: Path) -> tuple[workers.Trial, Path]:
+    """A training stopped after the first of two epochs, and its checkpoint."""
+    t = small(epochs=2).model_copy(update={"dataset_id": workers.datasets.identify("photos")})
+    path = tmp_path / "checkpoint.pt"
+    with pytest.raises(workers.Interrupted, match="its checkpoint is kept"):
+        workers.run(t, cache_dir=cache, checkpoint_url=str(path), stop=lambda: True)
+    return t, path
+
+
+def test_a_flipped_bit_of_a_checkpoint_is_noticed(stopped: tuple[workers.Trial, Path]) -> None:
+    """With the checksum of today, and in a file of an earlier version, which had none."""
+    t, path = stopped
+    cpu = torch.device("cpu")
+    right = checkpoint.load(str(path), t, cpu)
+    assert right is not None
+    older = io.BytesIO()
+    torch.save({"trial_id": t.id, "state": right}, older)
+    for whole in (path.read_bytes(), older.getvalue()):
+        path.write_bytes(whole)
+        assert checkpoint.load(str(path), t, cpu) is not None
+        for bit in range(5, len(whole) * 8, len(whole) * 8 // 150):
+            changed = bytearray(whole)
+            changed[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(changed)
+            found = checkpoint.load(str(path), t, cpu)
+            assert found is None or science_of(found) == science_of(right)
+
+
+def science_of(state: dict[str, Any]) -> bytes:
+    """Equal for equal states."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def _renamed(state: dict[str, Any]) -> None:
+    first = next(iter(state["net"]))
+    state["net"][f"renamed.{first}"] = state["net"].pop(first)
+
+
+def _reshaped(state: dict[str, Any]) -> None:
+    last = list(state["net"])[-1]
+    state["net"][last] = state["net"][last][:1]
+
+
+def _other_momentum(state: dict[str, Any]) -> None:
+    kept = state["optimizer"]["state"]
+    kept[0]["momentum_buffer"] = torch.zeros(3)
+
+
+def _other_groups(state: dict[str, Any]) -> None:
+    state["optimizer"]["param_groups"] *= 2
+
+
+def _more_curves(state: dict[str, Any]) -> None:
+    state["progress"]["accuracy"] = [0.5]
+
+
+def _longer_curve(state: dict[str, Any]) -> None:
+    state["progress"]["seconds"] *= 2
+
+
+def _nothing(state: dict[str, Any]) -> None:
+    state.clear()
+
+
+@pytest.mark.parametrize(
+    "change", [_renamed, _reshaped, _other_momentum, _other_groups, _more_curves, _longer_curve, _nothing]
+)
+def test_a_checkpoint_that_does_not_fit_is_left_aside(
+    change: Callable[[dict[str, Any]], None],
+    stopped: tuple[workers.Trial, Path],
+    cache: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As another version of the code may leave one: the training starts anew, with nothing of it, and says so."""
+    t, path = stopped
+    saved = torch.load(path, weights_only=True)
+    change(saved["state"])
+    torch.save(saved, path)
+    row = workers.run(t, cache_dir=cache, checkpoint_url=str(path))
+    assert row["resumed"] == 0
+    assert f"{path} does not fit" in caplog.text
+    assert science(row) == science(workers.run(t, cache_dir=cache))
+
+
+def test_an_interruption_promises_no_checkpoint_that_is_not_there(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.files.WAITS_S", ())
+    (tmp_path / "file").write_text("where a folder is needed")
+    for url in (None, str(tmp_path / "file" / "checkpoint.pt")):
+        with pytest.raises(workers.Interrupted, match="no checkpoint of it was kept"):
+            workers.run(small(epochs=2), cache_dir=cache, checkpoint_url=url, stop=lambda: True)
 
 
 def test_a_checkpoint_that_counts_the_batches_of_norms_is_gone_on_from(cache: Path, tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ class Seen:
     dataset_id: str
     train_images: int
     test_images: int
-    left_out: str = ""  # what lies there and is not used, in a line for people
+    unused: str = ""  # what lies there and is not used, in a line for people
 
 
 def content_id(name: str, splits: Sequence[tuple[SplitName, Images, Labels]]) -> str:

@@ -40,7 +40,7 @@ def about(index: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def write(file: Any, plans: list[Plan], chunks: list[Chunk], keep: Keep, left_out: str) -> None:
+def write(file: Any, plans: list[Plan], chunks: list[Chunk], keep: Keep, unused: str) -> None:
     """The index: what was kept, of which chunks, and a batch of lines for each split."""
     lines: dict[str, list[tuple[Any, ...]]] = {split: [] for split in SPLITS}
     for number, (plan, chunk) in enumerate(zip(plans, chunks, strict=True)):
@@ -48,7 +48,7 @@ def write(file: Any, plans: list[Plan], chunks: list[Chunk], keep: Keep, left_ou
     facts = {
         "form": FORM,
         "keep": keep,
-        "skipped": left_out,
+        "skipped": unused,
         "crcs": [chunk.crc for chunk in chunks],
         "train": len(lines["train"]),
         "chunks": [chunk.key for chunk in chunks],

@@ -52,7 +52,7 @@ class Own(BaseModel):
     train_images: int = Field(ge=1)
     test_images: int = Field(ge=1)
     class_names: tuple[str, ...] = Field((), exclude=True, strict=False)  # for people; no trial needs them
-    left_out: str = Field("", exclude=True)  # likewise: what lies there and is not used
+    unused: str = Field("", exclude=True)  # likewise: what lies there and is not used
 
     @property
     def size(self) -> int:
@@ -131,7 +131,7 @@ class Own(BaseModel):
             train_images=len(listing.train),
             test_images=len(listing.test),
             class_names=class_names,
-            left_out=listing.left,
+            unused=listing.left,
         )
         if min(found.std) <= 0:
             raise ValueError(
@@ -145,7 +145,7 @@ def recall(name: str, source: Source, listing: Listing, cache: Path) -> tuple[Ow
     try:
         known = json.loads(_note(name, source, listing, cache).read_bytes())
         own = Own.model_validate_json(json.dumps(known["own"])).model_copy(
-            update={"class_names": tuple(known["class_names"]), "left_out": listing.left}
+            update={"class_names": tuple(known["class_names"]), "unused": listing.left}
         )
         return own, str(known["dataset_id"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

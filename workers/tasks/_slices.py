@@ -46,14 +46,14 @@ class _SlicedCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, scores: Tensor, target: Tensor, ignored: int | None) -> Tensor:
         # On the device, so that nobody waits for it; without a pixel that counts the loss is 0.
         count = target.numel() if ignored is None else (target != ignored).sum().clamp_min(1)
-        left_out = -100 if ignored is None else ignored
+        unused = -100 if ignored is None else ignored
         total = scores.new_zeros((), dtype=torch.float32)
         gradient = torch.empty_like(scores)
         for part in _slices(scores, target):
             with torch.enable_grad():
                 coarse = scores[part].detach().requires_grad_()
                 fine = _by_pixel(coarse, target[part])
-                loss = F.cross_entropy(fine, target[part].flatten(), reduction="sum", ignore_index=left_out) / count
+                loss = F.cross_entropy(fine, target[part].flatten(), reduction="sum", ignore_index=unused) / count
                 (gradient[part],) = torch.autograd.grad(loss, coarse)
             total += loss.detach()
         ctx.save_for_backward(gradient)
