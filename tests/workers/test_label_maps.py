@@ -93,6 +93,28 @@ def test_label_maps_that_do_not_fit_are_broken_images(root: Path, wrong: Image.I
     assert len(prepare(root, Choice("array", short_side=40, skip_broken=True)).train) == 1
 
 
+def test_train_ids_under_the_name_of_label_ids_are_refused(root: Path) -> None:
+    train_ids = np.full((60, 120), 13, np.uint8)
+    train_ids[:, 50:] = IGNORED
+    Image.fromarray(train_ids).save(root / "gtFine/train/ulm/ulm_000_gtFine_labelIds.png")
+    with pytest.raises(ValueError, match=r"ulm_000_leftImg8bit.png: .*holds 255 .*name it \.\.\._gtFine_labelTrainIds"):
+        prepare(root)
+    # Where something is above 18, only label ids can be meant.
+    train_ids[0, 0] = 26
+    Image.fromarray(train_ids).save(root / "gtFine/train/ulm/ulm_000_gtFine_labelIds.png")
+    assert len(prepare(root).train) == 2
+
+
+@pytest.mark.parametrize("choice", [Choice(), ARRAY], ids=["exact", "array"])
+def test_an_image_that_its_exif_turns_away_from_its_map_is_refused(root: Path, choice: Choice) -> None:
+    file = root / "leftImg8bit/train/ulm/ulm_000_leftImg8bit.png"
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(file).save(file, exif=exif)
+    with pytest.raises(ValueError, match=r"ulm_000_leftImg8bit.png: its EXIF orientation is 3"):
+        prepare(root, choice)
+
+
 def test_an_image_without_a_label_map_is_named(root: Path) -> None:
     (root / "gtFine/val/lindau/lindau_000_gtFine_labelIds.png").unlink()
     with pytest.raises(ValueError, match=r"lindau_000_leftImg8bit.png has no label map.*gtFine_trainvaltest"):

@@ -7,6 +7,7 @@ Nothing is imported before it is asked for.  A study may describe one of its own
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -55,6 +56,10 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+# Pillow warns of damaged EXIF, which changes no pixel.  Set once: images are decoded in many threads, and each
+# `catch_warnings` would exchange the filters of the whole process.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _HOME = {
     "Own": "_own",

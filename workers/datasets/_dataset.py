@@ -22,6 +22,8 @@ LabelMap = npt.NDArray[np.uint8]  # (H, W), the class of each pixel or IGNORED
 OUTSIDE = 254  # in a label map that is part of a batch: beyond the image
 IGNORED = 255  # in a label map: a pixel that counts for nothing, neither in training nor in tests
 SPLITS: tuple[SplitName, SplitName] = ("train", "test")
+# Raise it when the same files give other pixels than before: what a cache holds under another number is not used.
+DECODED = 2
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from workers.datasets._dataset import Images, Labels, SplitName
 
 IMAGE_COLUMNS = ("image", "img")
 FORMATS = ("PNG", "WEBP", "JPEG", "BMP", "TIFF")  # not all that Pillow opens: its EPS reader starts another program
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _SHARD = re.compile(r"-(\d+)-of-(\d+)$")
 
 
@@ -113,6 +114,15 @@ class Rows:
         self._file, self._first, self._end, self._held = file, first, end, held
 
 
+def reason(error: Exception) -> str:
+    """What Pillow says is wrong with an image, the same in every process."""
+    if isinstance(error, UnidentifiedImageError):
+        return f"it is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, or its header is damaged"
+    if isinstance(error, OSError | SyntaxError | ValueError):
+        return _ADDRESS.sub("", str(error))
+    return _ADDRESS.sub("", f"{type(error).__name__}: {error}")
+
+
 class _Unfit(ValueError):
     """An image that can be decoded, and is not what the dataset holds."""
 
@@ -171,7 +181,7 @@ def _pixels(data: Any, size: int, place: str, mode: str) -> Images:
     except _Unfit:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{place}: image of {len(data)} bytes cannot be decoded: {error}") from error
+        raise ValueError(f"{place}: image of {len(data)} bytes cannot be decoded: {reason(error)}") from error
 
 
 def _label(label: Any, classes: int, place: str) -> int:

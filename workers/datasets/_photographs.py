@@ -24,7 +24,7 @@ from workers.datasets import _chunks
 from workers.datasets._arrays import lock, publish, writing
 from workers.datasets._choice import UNREAD, Choice
 from workers.datasets._chunks import Chunk, Keep, Plan
-from workers.datasets._dataset import SPLITS, Dataset, LabelMap, Labels, Maps, Pixels, Seen
+from workers.datasets._dataset import DECODED, SPLITS, Dataset, LabelMap, Labels, Maps, Pixels, Seen
 from workers.datasets._decoding import BrokenImageError, decoded
 from workers.datasets._listing import Listing, listing_of
 from workers.datasets._own import Own
@@ -256,6 +256,7 @@ def _write(file: Any, plans: list[Plan], chunks: list[Chunk], keep: Keep) -> Non
         lines[plan.split] += _lines(number, plan, chunk)
     about = {
         "keep": keep,
+        "decoded": DECODED,
         "train": len(lines["train"]),
         "chunks": [chunk.key for chunk in chunks],
         "bytes": [sum(chunk.lengths) for chunk in chunks],
@@ -299,6 +300,8 @@ def _open(dataset: Dataset, cache: Path, dataset_id: str, root: Path | None) -> 
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         about = json.loads(table.schema.metadata[b"archsweep"])
+        if about.get("decoded") != DECODED:
+            return None  # of a version that made other pixels of some files
         for key, size in zip(about["chunks"], about["bytes"], strict=True):
             if os.stat(cache / "chunks" / f"{key}.bin").st_size != size:
                 raise ValueError(f"chunk {key} is not as long as it was")
