@@ -7,8 +7,10 @@ Nothing is imported before it is asked for.  A study may describe one of its own
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -167,7 +169,7 @@ def prepare(
     """
     dataset, root, cache = get(name) if isinstance(name, str) else name, path_of(data_root), cache_folder(cache_dir)
     new = not (
-        expect and any((cache / place).exists() for place in (f"arrays/{expect}", f"photographs/{expect}.arrow"))
+        expect and any(os.path.exists(cache / place) for place in (f"arrays/{expect}", f"photographs/{expect}.arrow"))
     )
     found: Arrays | Stored
     if dataset.varied is None:
@@ -182,7 +184,8 @@ def prepare(
         from workers.datasets import _own
 
         if isinstance(name, _own.Own):
-            _own.remember(name, root, cache, found.dataset_id)
+            with suppress(OSError):  # it only spares time, and the cache may be one that is read only
+                _own.remember(name, root, cache, found.dataset_id)
     return found
 
 

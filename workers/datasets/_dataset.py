@@ -157,6 +157,10 @@ class Dataset(Protocol):
         """
 
 
+class IncompleteError(FileNotFoundError):
+    """Some files of a dataset are there and others are not: more than no data, and no dataset."""
+
+
 @dataclass(frozen=True)
 class Seen:
     """What is known of a dataset before anything is prepared: its id, and how many images its splits have."""

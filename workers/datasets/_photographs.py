@@ -295,7 +295,7 @@ def _lines(number: int, plan: Plan, chunk: Chunk) -> Iterator[tuple[Any, ...]]:
 def _open(dataset: Dataset, cache: Path, dataset_id: str, root: Path | None) -> Stored | None:
     """What was prepared under that id; None where it is not there, or not as long as it was."""
     path = cache / "photographs" / f"{dataset_id}.arrow"
-    if Path(dataset_id).name != dataset_id or not path.is_file():
+    if Path(dataset_id).name != dataset_id or not os.path.isfile(path):
         return None
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
