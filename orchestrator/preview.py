@@ -12,7 +12,7 @@ import spaces
 from orchestrator.estimate import Estimate, duration, estimate, rate_of
 from orchestrator.ledger import Ledger
 from orchestrator.packing import Room, room
-from orchestrator.plan import plan
+from orchestrator.plan import plan, too_large_batches
 from orchestrator.runner import open_run
 from orchestrator.status import CELL
 from orchestrator.study import Study
@@ -43,6 +43,7 @@ class Preview:
     device: str
     checkpoint_bytes: int  # of the largest network
     room: Room | None  # on a GPU, where trials are left to train on one
+    notes: tuple[str, ...] = ()  # what will go wrong
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for `--json`."""
@@ -108,6 +109,7 @@ def preview(study: Study) -> Preview:
         device,
         largest * 4 * _STATE_COPIES,
         room(store, most_work) if device == "gpu" and left else None,
+        tuple(too_large_batches(rows)),
     )
 
 
@@ -155,6 +157,8 @@ def show(found: Preview, console: Console) -> None:
     console.print(f"time left: about {duration(found.left.seconds)} of one {found.device} ({found.left.basis})")
     if found.room is not None:
         console.print(found.room.text())
+    for note in found.notes:
+        console.print(note, markup=False)
     at_once = found.study.execution.max_concurrent
     console.print(
         f"disk: rows about {total * _ROW_BYTES / 1e6:,.1f} MB; checkpoints at most "

@@ -17,7 +17,7 @@ from orchestrator import inline, lease, loggers
 from orchestrator.job import Settings
 from orchestrator.ledger import Ledger
 from orchestrator.loggers import Loggers
-from orchestrator.plan import Plan, architectures, order_of_work, plan
+from orchestrator.plan import Plan, architectures, order_of_work, plan, too_large_batches
 from orchestrator.pulse import Pulse, signals
 from orchestrator.store import STOP, RunStore
 from orchestrator.study import Study, tables
@@ -121,6 +121,8 @@ def _settings(study: Study, store: RunStore, roots: Mapping[str, Path | None], l
 
 def _prepare_data(study: Study, planned: Plan, rows: list[dict[str, Any]], note: Callable[[str], None]) -> None:
     """Decode what the trials need before any starts, so that missing data is one clear error."""
+    for sentence in too_large_batches(rows):
+        note(sentence)
     wanted, roots = sorted({(r["dataset"], r["dataset_id"]) for r in rows}), planned.roots
     for dataset, dataset_id in wanted:
         if not datasets.is_read(dataset, dataset_id):
