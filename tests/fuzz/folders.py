@@ -3,13 +3,12 @@
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from hypothesis import strategies as st
 
-from .pictures import Content, contents
+from .pictures import contents
+from .promise import World
 
 CLASSES = ("10", "2", "Bee", "ant", "c d", "ñandú", "x.png", "-f", "e\nf", "%s", "#1", "n01440764")
 STEMS = (
@@ -32,34 +31,6 @@ STEMS = (
 )
 FOREIGN_NAMES = "\udcff"  # bytes that are no UTF-8
 SUFFIXES = (".png", ".PNG", ".jpg", ".JPG", ".jpeg", ".JPEG")  # that every reader of folders knows; the content decides
-
-
-@dataclass
-class World:
-    """What lies in a folder: the images that are there, by split and class, and the names of what is odd."""
-
-    root: Path
-    there: list[tuple[str, str, Content]] = field(default_factory=list)
-    odd: list[str] = field(default_factory=list)
-    log: list[str] = field(default_factory=list)  # what was put where, for people who read a failure
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(f"World({self.root})")  # a failure shows the log
-
-    def put(self, file: Path, split: str, kind: str, content: Content) -> None:
-        """An image file; one that is broken is odd, the others are there."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content.data)
-        self.log.append(f"{file.relative_to(self.root)}: {content.about}")
-        if content.pixels is None:
-            self.odd.append(file.name)
-        else:
-            self.there.append((split, kind, content))
-
-    def remember(self, file: Path) -> None:
-        """Something odd, which a message may name."""
-        self.odd.append(file.name)
-        self.log.append(f"{file.relative_to(self.root)}: odd")
 
 
 Odd = Callable[[st.DrawFn, World, Path, str, str], None]

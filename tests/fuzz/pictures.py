@@ -41,6 +41,7 @@ class Content:
     pixels: np.ndarray | None
     about: str
     tolerance: int = 0  # of the mean difference, of formats that lose something
+    orientation: int = 1
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(f"<{self.about}>")
@@ -145,4 +146,4 @@ def contents(draw: st.DrawFn, broken: bool = False) -> Content:
         return Content(BROKEN[how](saved(pixels, mode, kind), pixels), None, f"{about}, {how}")
     extra = draw(st.sampled_from(sorted(EXTRAS) if kind == "PNG" else ["nothing", "bytes behind its end"]))
     tolerance = {"CMYK": 25}.get(mode, 6 if kind == "JPEG" else 0)
-    return Content(EXTRAS[extra](data), pixels, f"{about}, {extra}", tolerance)
+    return Content(EXTRAS[extra](data), pixels, f"{about}, {extra}", tolerance, orientation)
