@@ -256,7 +256,7 @@ def _write(file: Any, plans: list[Plan], chunks: list[Chunk], keep: Keep) -> Non
         lines[plan.split] += _lines(number, plan, chunk)
     about = {
         "keep": keep,
-        "decoded": DECODED,
+        "decoded": _way(plans[0].maps),
         "train": len(lines["train"]),
         "chunks": [chunk.key for chunk in chunks],
         "bytes": [sum(chunk.lengths) for chunk in chunks],
@@ -292,6 +292,11 @@ def _lines(number: int, plan: Plan, chunk: Chunk) -> Iterator[tuple[Any, ...]]:
         offset += length
 
 
+def _way(maps: Maps | None) -> str:
+    """How files become pixels and classes: an index that was made another way is not used."""
+    return f"{DECODED} {maps.values if maps else ''}"
+
+
 def _open(dataset: Dataset, cache: Path, dataset_id: str, root: Path | None) -> Stored | None:
     """What was prepared under that id; None where it is not there, or not as long as it was."""
     path = cache / "photographs" / f"{dataset_id}.arrow"
@@ -300,8 +305,8 @@ def _open(dataset: Dataset, cache: Path, dataset_id: str, root: Path | None) -> 
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         about = json.loads(table.schema.metadata[b"archsweep"])
-        if about.get("decoded") != DECODED:
-            return None  # of a version that made other pixels of some files
+        if about.get("decoded") != _way(dataset.varied.maps if dataset.varied else None):
+            return None  # of a version that made other pixels or classes of some files
         for key, size in zip(about["chunks"], about["bytes"], strict=True):
             if os.stat(cache / "chunks" / f"{key}.bin").st_size != size:
                 raise ValueError(f"chunk {key} is not as long as it was")
