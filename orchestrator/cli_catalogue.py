@@ -105,7 +105,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
 
 def _prepare_study(file: str, cache_dir: Path | None, out: Console) -> None:
     """Every dataset of a study, as it will be trained on."""
-    from orchestrator.plan import dataset_of
+    from orchestrator.plan import dataset_of, too_large_batches
 
     study, done = studies.load(file), set()
     if cache_dir is not None:
@@ -114,6 +114,10 @@ def _prepare_study(file: str, cache_dir: Path | None, out: Console) -> None:
     for sweep in study.sweeps:
         root = study.root_of(sweep.dataset)
         seen, own = dataset_of(study, sweep, root)
+        about = {"dataset_id": seen.dataset_id, "train_images": seen.train_images}
+        recipes = map(sweep.resolved, sweep.tasks)
+        for note in too_large_batches(about | {"recipe": r.name, "recipe_json": r.json_text} for r in recipes):
+            out.print(note, markup=False, soft_wrap=True)
         if seen.dataset_id in done:
             continue
         done.add(seen.dataset_id)

@@ -85,8 +85,13 @@ def _ray() -> Check:
 def _folders() -> Iterator[Check]:
     from workers.datasets import cache_folder
 
-    for what, folder in (("array cache", cache_folder()), ("runs", Path("runs"))):
-        there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    try:
+        places = [("array cache", cache_folder())]
+    except ValueError as error:
+        places = []
+        yield Check("wrong", "array cache", str(error))
+    for what, folder in (*places, ("runs", Path("runs"))):
+        there = next(p for p in (folder, *folder.absolute().parents) if os.path.exists(p))
         free = shutil.disk_usage(there).free / 1e9
         if os.access(there, os.W_OK):
             yield Check("ok" if free > 2 else "note", what, f"{folder}, {free:,.0f} GB free")

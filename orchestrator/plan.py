@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -172,6 +172,21 @@ def plan(study: Study) -> Plan:
         for row in _trials(sweep, seen, own, archs):
             rows.setdefault(row["trial_id"], row)
     return Plan(pa.Table.from_pylist(list(rows.values()), schema=SCHEMA), samples, roots, described, unused)
+
+
+def too_large_batches(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each batch that is larger than the training split it is taken from; such trials fail."""
+    seen = {(row["dataset_id"], row["train_images"], row["recipe"], row["recipe_json"]) for row in rows}
+    found = {
+        (recipe.batch, images, dataset_id)
+        for dataset_id, images, name, text in seen
+        if (recipe := Recipe.read(name, text)).batch > images
+    }
+    return [
+        f"a batch of {batch:,} images is more than the {images:,} training images of {dataset_id}: such trials fail; "
+        "override batch with a smaller one"
+        for batch, images, dataset_id in sorted(found)
+    ]
 
 
 def order_of_work(table: pa.Table) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from orchestrator.estimate import Estimate, duration, estimate, rate_of
 from orchestrator.ledger import Ledger
 from orchestrator.left_out import LeftOut, left_out
 from orchestrator.packing import Room, room
-from orchestrator.plan import plan
+from orchestrator.plan import plan, too_large_batches
 from orchestrator.runner import open_run
 from orchestrator.status import CELL
 from orchestrator.study import Study
@@ -46,6 +46,7 @@ class Preview:
     room: Room | None  # on a GPU, where trials are left to train on one
     unused: dict[str, str]  # by dataset_id: images and files that lie there and are not used
     left_out: LeftOut | None  # of the run, by this study
+    notes: tuple[str, ...] = ()  # what will go wrong
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for `--json`."""
@@ -115,6 +116,7 @@ def preview(study: Study) -> Preview:
         room(store, most_work) if device == "gpu" and left else None,
         planned.unused,
         left_out(store, planned.table, ledger.done),
+        tuple(too_large_batches(rows)),
     )
 
 
@@ -166,6 +168,8 @@ def show(found: Preview, console: Console) -> None:
     console.print(f"time left: about {duration(found.left.seconds)} of one {found.device} ({found.left.basis})")
     if found.room is not None:
         console.print(found.room.text())
+    for note in found.notes:
+        console.print(note, markup=False)
     at_once = found.study.execution.max_concurrent
     console.print(
         f"disk: rows about {total * _ROW_BYTES / 1e6:,.1f} MB; checkpoints at most "

@@ -19,7 +19,7 @@ from orchestrator.job import Settings
 from orchestrator.ledger import Ledger
 from orchestrator.left_out import left_out
 from orchestrator.loggers import Loggers
-from orchestrator.plan import Plan, architectures, order_of_work, plan
+from orchestrator.plan import Plan, architectures, order_of_work, plan, too_large_batches
 from orchestrator.pulse import Pulse, signals
 from orchestrator.store import FOLDERS, STOP, RunStore
 from orchestrator.study import Study, parse, tables
@@ -174,6 +174,8 @@ def _prepare_data(
     study: Study, store: RunStore, planned: Plan, rows: list[dict[str, Any]], note: Callable[[str], None]
 ) -> None:
     """Decode what the trials need before any starts, so that missing data is one clear error."""
+    for sentence in too_large_batches(rows):
+        note(sentence)
     wanted, roots = sorted({(r["dataset"], r["dataset_id"]) for r in rows}), planned.roots
     for dataset, dataset_id in wanted:
         if not datasets.is_read(dataset, dataset_id):

@@ -72,6 +72,21 @@ def test_plans_need_no_data(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
+def test_the_ids_of_embedded_and_published_sets_stay() -> None:
+    """Stored rows are known by them.  That today's readers still give them is tried below, where the data is."""
+    ids = {name: datasets.get(name).published_id for name in NAMES}
+    assert {name: found for name, found in ids.items() if found} == {
+        "camvid": "camvid-segnet",
+        "cifar10": "cifar10-5eb90c224ed3d7da",
+        "cifar10_valid": "cifar10_valid-faeaa536c63a9332",
+        "cityscapes": "cityscapes-fine",
+        "imagenet": "imagenet-1k-2012",
+        "imagenet22k": "imagenet22k-fall11",
+        "photos": "photos-48e2065f960dbfbd",
+    }
+    assert datasets.identify("photos") == ids["photos"]
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_arrays_are_what_the_facts_say(name: str, arrays: Arrays) -> None:
     d = datasets.get(name)

@@ -11,7 +11,7 @@ def agree(url: str, found: Arrays | Stored) -> None:
     """
     if not isinstance(found, datasets.Stored) or not Choice.of(found.dataset_id).skip_broken:
         return
-    place = f"{url}/unused-{found.dataset_id}.txt"
+    place = f"{url}/left_out-{found.dataset_id}.txt"
     mine = found.skipped or "0"
     if files.create(place, f"{mine}\n".encode()):
         return

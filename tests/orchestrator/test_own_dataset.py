@@ -57,6 +57,28 @@ def test_a_folder_of_pictures_is_planned_prepared_trained_and_resumed(
     assert planned["own"].str.contains('"train_images":18').all()
 
 
+@pytest.mark.parametrize("size", [24, 72])
+def test_a_batch_that_is_larger_than_the_dataset_is_told_before_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], size: int
+) -> None:
+    folder(tmp_path / "pictures")
+    file = write(
+        tmp_path, f'name = "pictures", kind = "folder", path = "{tmp_path}/pictures", size = {size}', '["cls"]'
+    )
+    file.write_text(file.read_text().replace("batch = 4", "batch = 19"))
+    said = []
+    for verb in ("plan", "prepare"):
+        app([verb, str(file)], standalone_mode=False)
+        said.append(capsys.readouterr().out)
+    notes: list[str] = []
+    runner.run(studies.load(str(file)), note=notes.append, limit=1)
+    for text in (*said, " ".join(notes)):
+        assert "a batch of 19 images is more than the 18 training images of pictures-" in " ".join(text.split())
+    file.write_text(file.read_text().replace("batch = 19", "batch = 18"))
+    app(["plan", str(file)], standalone_mode=False)
+    assert "a batch of" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("dataset", "says"),
     [

@@ -2,6 +2,7 @@
 
 import io
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -179,6 +180,132 @@ def test_a_cache_that_cannot_be_written_is_named(root: Path, tmp_path: Path) -> 
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"file/cache.*name a writable folder as cache_dir"):
         datasets.prepare("cifar10", root, tmp_path / "file" / "cache")
+
+
+@pytest.mark.parametrize("place", ["/proc/nowhere", "file", "dangling", "loop", "file/deep/er"])
+@pytest.mark.parametrize("planned", [False, True])
+def test_a_home_that_cannot_hold_a_cache_is_told_with_the_advice(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, planned: bool
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "dangling").symlink_to("/proc/nowhere/at/all")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / place))
+    expect = datasets.identify("cifar10", root) if planned else None
+    with pytest.raises(OSError, match=r"cannot write the array cache .*\.cache/archsweep.*name a writable folder"):
+        datasets.prepare("cifar10", root, expect=expect)
+
+
+def test_data_that_cannot_be_read_is_not_blamed_on_the_cache(root: Path, cache: Path) -> None:
+    (root / "cifar10" / "train.parquet").unlink()
+    (root / "cifar10" / "train.parquet").symlink_to("/proc/self/mem")
+    with pytest.raises((OSError, ValueError), match=r"train\.parquet") as told:
+        datasets.prepare("cifar10", root, cache)
+    assert "array cache" not in str(told.value)
+
+
+@pytest.mark.parametrize("home", [None, "", "relative", "."])
+def test_without_a_home_no_folder_is_made_in_the_working_directory(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str | None
+) -> None:
+    def nobody(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)  # a container's user, whom no file lists
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.setenv("XDG_CACHE_HOME", "somewhere")  # relative, so it counts for nothing
+    monkeypatch.delenv("HOME", raising=False)
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+    for ask in (datasets.identify, datasets.prepare):
+        with pytest.raises(ValueError, match="name a writable folder as cache_dir, or set XDG_CACHE_HOME or HOME"):
+            ask("cifar10", root)
+    assert sorted(tmp_path.iterdir()) == before
+    assert datasets.prepare("cifar10", root, tmp_path / "given").train.images.shape == (12, 32, 32, 3)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert datasets.cache_folder() == tmp_path / "xdg" / "archsweep"
+
+
+def test_a_user_without_home_variable_has_the_home_that_the_system_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    for home in (None, ""):
+        monkeypatch.delenv("HOME", raising=False) if home is None else monkeypatch.setenv("HOME", home)
+        assert datasets.cache_folder() == Path(pwd.getpwuid(os.getuid()).pw_dir, ".cache", "archsweep")
+
+
+@pytest.mark.parametrize("where", ["~no-such-user-here/data", "~no-such-user-here"])
+def test_a_home_of_nobody_is_no_folder_of_that_name(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    for folders in ((where, None), (root, where)):
+        for ask in (datasets.identify, datasets.prepare):
+            with pytest.raises(ValueError, match="no such home folder; give the whole path"):
+                ask("cifar10", *folders)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_half_of_the_files_is_not_the_published_set(tmp_path: Path, cache: Path) -> None:
+    """Neither for plans nor for what was prepared before; where the other layout is whole, that is read."""
+    for name, folder, files in (
+        ("cifar10", "cifar-10-batches-py", ["data_batch_1"]),
+        ("cifar10", "cifar-10-batches-py", []),
+        ("cifar100", "cifar-100-python", ["train"]),
+        ("svhn", ".", ["test_32x32.mat"]),
+        ("stl10", "stl10_binary", ["train_X.bin"]),
+        ("fashion_mnist", "FashionMNIST/raw", ["train-images-idx3-ubyte.gz"]),
+        ("imagenet16_120", "ImageNet16", ["val_data"]),
+    ):
+        base = tmp_path / f"{name}{len(files)}"
+        (base / name / folder).mkdir(parents=True)
+        for file in files:
+            (base / name / folder / file).write_bytes(b"x")
+        for ask in (datasets.identify, datasets.prepare):
+            with pytest.raises(
+                FileNotFoundError, match=rf"{name}/.* missing from the original archive's files of {name}"
+            ):
+                ask(name, base, cache)
+    write(tmp_path / "cifar100more" / "cifar10" / "cifar-10-batches-py" / "..")
+    assert len(datasets.prepare("cifar10", tmp_path / "cifar100more", cache).train) == 12
+
+
+@pytest.mark.parametrize("lost", ["test.parquet", "train.parquet", "train-00001-of-00002.parquet"])
+def test_half_of_the_parquet_files_is_not_the_published_set(root: Path, cache: Path, lost: str) -> None:
+    folder = root / "cifar10"
+    if "-of-" in lost:
+        (folder / "train.parquet").rename(folder / "train-00000-of-00002.parquet")
+    else:
+        (folder / lost).unlink()
+    for ask in (datasets.identify, datasets.prepare):
+        with pytest.raises(FileNotFoundError, match=r"holds no (train|test)\*|train shards \[1\] are missing"):
+            ask("cifar10", root, cache)
+
+
+def test_a_fetch_that_fails_names_address_and_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.datasets import CIFAR10, SVHN, FashionMNIST
+
+    nowhere = "http://127.0.0.1:9/"
+    monkeypatch.setattr(CIFAR10, "url", nowhere + CIFAR10.filename)
+    monkeypatch.setattr(FashionMNIST, "mirrors", [nowhere])
+    monkeypatch.setattr(
+        SVHN, "split_list", {split: [nowhere + file, file, md5] for split, (_, file, md5) in SVHN.split_list.items()}
+    )
+    (tmp_path / "cifar10").mkdir()
+    (tmp_path / "cifar10" / CIFAR10.filename).write_bytes(b"<html>moved</html>")
+    for name in ("cifar10", "svhn", "fashion_mnist"):
+        fetch = datasets.get(name).download  # type: ignore[attr-defined]
+        with pytest.raises(OSError, match=rf"{name} cannot be fetched from {nowhere}.*into {tmp_path / name}") as told:
+            fetch(tmp_path)
+        assert ("lies there, but its MD5" in str(told.value)) == (name == "cifar10")
+
+
+def test_a_lock_that_only_its_owner_may_write_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / ".name.lock").touch(mode=0o444)
+    with _arrays.lock(tmp_path, "name"):
+        pass
 
 
 def test_the_cache_lies_where_the_desktop_standard_says(

@@ -1,6 +1,7 @@
 """Datasets whose pixels have classes, from the folders that users have them in, and ImageNet-22K's list."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,44 @@ def test_label_maps_that_do_not_fit_are_broken_images(root: Path, wrong: Image.I
     with pytest.raises(ValueError, match=rf"ulm_000_leftImg8bit.png: its label map .*{says}"):
         prepare(root)
     assert len(prepare(root, Choice("array", short_side=40, skip_broken=True)).train) == 1
+
+
+def test_train_ids_under_the_name_of_label_ids_are_refused(root: Path) -> None:
+    train_ids = np.full((60, 120), 13, np.uint8)
+    train_ids[:, 50:] = IGNORED
+    Image.fromarray(train_ids).save(root / "gtFine/train/ulm/ulm_000_gtFine_labelIds.png")
+    with pytest.raises(ValueError, match=r"ulm_000_leftImg8bit.png: .*holds 255 .*name it \.\.\._gtFine_labelTrainIds"):
+        prepare(root)
+    # Where something is above 18, only label ids can be meant.
+    train_ids[0, 0] = 26
+    Image.fromarray(train_ids).save(root / "gtFine/train/ulm/ulm_000_gtFine_labelIds.png")
+    assert len(prepare(root).train) == 2
+
+
+@pytest.mark.parametrize("choice", [Choice(), ARRAY], ids=["exact", "array"])
+def test_an_image_that_its_exif_turns_away_from_its_map_is_refused(root: Path, choice: Choice) -> None:
+    file = root / "leftImg8bit/train/ulm/ulm_000_leftImg8bit.png"
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(file).save(file, exif=exif)
+    with pytest.raises(ValueError, match=r"ulm_000_leftImg8bit.png: its EXIF orientation is 3"):
+        prepare(root, choice)
+
+
+@pytest.mark.parametrize("choice", [Choice(), ARRAY], ids=["exact", "array"])
+def test_numbers_that_mean_another_class_now_are_read_anew(root: Path, choice: Choice) -> None:
+    """As of a plug-in whose code changed: what lies in the cache under the same id has the classes of before."""
+    cityscapes = datasets.get("cityscapes")
+    before = prepare(root, choice).train.label_map(0)
+    assert cityscapes.varied is not None
+    maps = cityscapes.varied.maps
+    assert maps is not None
+    (end, values), swap = maps.values[1], {7: 1, 8: 0}
+    swapped = replace(maps, values=(maps.values[0], (end, tuple((v, swap.get(v, c)) for v, c in values))))
+    other = replace(cityscapes, varied=replace(cityscapes.varied, maps=swapped))  # type: ignore[type-var]
+    stored = datasets.prepare(other, root, root.parent / "cache", choice=choice)
+    assert np.array_equal(stored.train.label_map(0) == 1, before == 0)
+    assert np.array_equal(stored.train.label_map(0) == 0, before == 1)
 
 
 def test_an_image_without_a_label_map_is_named(root: Path) -> None:

@@ -7,6 +7,8 @@ Nothing is imported before it is asked for.  A study may describe one of its own
 from __future__ import annotations
 
 import logging
+import os
+import warnings
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -55,6 +57,10 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+# Pillow warns of damaged EXIF, which changes no pixel.  Set once: images are decoded in many threads, and each
+# `catch_warnings` would exchange the filters of the whole process.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _HOME = {
     "Own": "_own",
@@ -165,7 +171,7 @@ def prepare(
     """
     dataset, root, cache = get(name) if isinstance(name, str) else name, path_of(data_root), cache_folder(cache_dir)
     new = not (
-        expect and any((cache / place).exists() for place in (f"arrays/{expect}", f"photographs/{expect}.arrow"))
+        expect and any(os.path.exists(cache / place) for place in (f"arrays/{expect}", f"photographs/{expect}.arrow"))
     )
     found: Arrays | Stored
     if dataset.varied is None:

@@ -12,22 +12,35 @@ import hashlib
 import json
 import logging
 import os
+import pwd
 import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from workers.datasets import _code
 from workers.datasets._choice import UNREAD
-from workers.datasets._dataset import SPLITS, Dataset, Images, Labels, Seen, SplitName, content_id
+from workers.datasets._dataset import (
+    DECODED,
+    SPLITS,
+    Dataset,
+    Images,
+    IncompleteError,
+    Labels,
+    Seen,
+    SplitName,
+    content_id,
+)
 
 log = logging.getLogger(__name__)
 Where = str | os.PathLike[str] | None
 
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # one plain name, whatever a note or a plan says
 
 # Arrays this process has verified: folder -> what `stat` said of its files then.
@@ -59,16 +72,19 @@ def look(dataset: Dataset, data_root: Where = None, cache_dir: Where = None) -> 
 
     Writes nothing. Files that `prepare` has seen before are not decoded again; others are (CIFAR-10: about
     15 s). Where there is neither data nor a published set, the id is a name for plans: `<name>-unread`.
+    IncompleteError where some files are there and others are not.
     """
-    published = dataset.train_images, dataset.test_images
+    published, root = (dataset.train_images, dataset.test_images), path_of(data_root)
     try:
-        files = dataset.files(path_of(data_root))
+        files = dataset.files(root)
+    except IncompleteError:
+        raise
     except FileNotFoundError:
         return Seen(dataset.published_id or f"{dataset.name}-{UNREAD}", *published)
     cache = cache_folder(cache_dir)
     if known := _known(cache, _fingerprint(dataset, files)):
         return Seen(known, *(_counted(cache, known) or published))
-    content = _decode(dataset, path_of(data_root))
+    content = _decode(dataset, root)
     train, test = (len(labels) for _, _, labels in content)
     return Seen(content_id(_prefix(dataset), content), train, test)
 
@@ -96,6 +112,8 @@ def prepare(dataset: Dataset, data_root: Where = None, cache_dir: Where = None, 
         return arrays
     try:
         files = dataset.files(root)
+    except IncompleteError:
+        raise
     except FileNotFoundError:
         # Without data and without a wish, the published set is what `identify` promises.
         if expect is None and dataset.published_id and (arrays := _open(cache, dataset.published_id)):
@@ -104,16 +122,21 @@ def prepare(dataset: Dataset, data_root: Where = None, cache_dir: Where = None, 
     fingerprint = _fingerprint(dataset, files)
     arrays = _remembered(cache, fingerprint)
     if arrays is None:
-        with writing(cache), lock(cache / "sources", fingerprint):
+        with ExitStack() as held:
+            with writing(cache):
+                held.enter_context(lock(cache / "sources", fingerprint or dataset.name))
             # Another process may have decoded the files while this one waited.
             arrays = _remembered(cache, fingerprint)
             if arrays is None:
                 log.info("decoding %s into %s", dataset.name, cache)
-                arrays = _store(cache, fingerprint, files, _prefix(dataset), _decode(dataset, root))
+                content = _decode(dataset, root)
+                with writing(cache):
+                    arrays = _store(cache, fingerprint, files, _prefix(dataset), content)
     if expect is not None and arrays.dataset_id != expect:
         raise ValueError(
             f"{dataset.name} at {data_root or 'its embedded files'} is {arrays.dataset_id}, but {expect} was planned;"
             " give the data the plan was made with, or plan again with this data"
+            + ("" if fingerprint else "; or does its `read` give other images whenever it is called?")
         )
     return arrays
 
@@ -124,33 +147,74 @@ def _prefix(dataset: Dataset) -> str:
 
 
 def path_of(folder: Where) -> Path | None:
-    """A folder as an absolute path."""
-    return None if folder is None else Path(os.path.expanduser(folder)).absolute()
+    """A folder as an absolute path; ValueError where it begins at a home folder that there is not."""
+    if folder is None:
+        return None
+    found = os.path.expanduser(os.fspath(folder))
+    if found.startswith("~"):
+        raise ValueError(
+            f"{folder}: there is no such home folder; give the whole path, or set HOME (./{found} is a folder of that "
+            "name)"
+        )
+    return Path(found).absolute()
 
 
 def cache_folder(cache_dir: Where = None) -> Path:
-    """The cache's folder: as given, else `archsweep` below XDG_CACHE_HOME or ~/.cache."""
+    """The cache's folder: as given, else `archsweep` below XDG_CACHE_HOME or ~/.cache.
+
+    ValueError where the user has no home folder: a relative one would be another cache in every working directory.
+    """
     given = path_of(cache_dir)
     if given is not None:
         return given
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.path.expanduser(home)).absolute() / "archsweep"
+    # A relative path counts for nothing there, as the desktop standard has it.
+    standard = os.path.expanduser(os.environ.get("XDG_CACHE_HOME", ""))
+    if os.path.isabs(standard):
+        return Path(standard) / "archsweep"
+    home = os.environ.get("HOME")
+    if not home:
+        with suppress(KeyError):
+            home = pwd.getpwuid(os.getuid()).pw_dir
+    if not home or not os.path.isabs(home):
+        raise ValueError(
+            f"there is no place for the array cache: HOME is {home or 'not set'}, and the user {os.getuid()} has no "
+            "home folder; name a writable folder as cache_dir, or set XDG_CACHE_HOME or HOME"
+        )
+    return Path(home) / ".cache" / "archsweep"
 
 
-def _fingerprint(dataset: Dataset, files: Sequence[Path]) -> str:
-    """Short digest of where the data lies, how large and how old it is: cheap, and changes when it does."""
+def _fingerprint(dataset: Dataset, files: Sequence[Path]) -> str | None:
+    """Short digest of where the data lies, how large and how old it is: cheap, and changes when it does.
+
+    None where nothing but reading tells what is there: a dataset without files whose code is being worked on.
+    """
     stats = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     # The published id stands for the reader: an embedded set that is cut anew has another one.
     from workers.datasets import registry
 
-    # Beside the name all that decides how files are read: the keys of a study, the version of a foreign reader.
-    reader = [_prefix(dataset), dataset.published_id, repr(getattr(dataset, "source", registry().source(dataset.name)))]
+    source = registry().source(dataset.name) if not hasattr(dataset, "source") else dataset.source
+    # Beside the name all that decides how files are read: the keys of a study, or the version of a foreign reader.
+    reader = [DECODED, _prefix(dataset), dataset.published_id, repr(source)]
+    if _foreign(dataset):
+        code = _code.digest(dataset)
+        if code is None or not (files or _code.installed(dataset)):
+            return None
+        reader += [code, _ADDRESS.sub("", repr(_code.facts(dataset)))]
     text = json.dumps([*reader, stats])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def _known(cache: Path, fingerprint: str) -> str | None:
+def _foreign(dataset: Dataset) -> bool:
+    """Whether another distribution, or a script, brings the dataset or its reader."""
+    from workers.datasets import registry
+
+    return _code.foreign(dataset) or registry().source(dataset.name) is not None
+
+
+def _known(cache: Path, fingerprint: str | None) -> str | None:
     """The id that files of this fingerprint had when they were decoded, None where they never were."""
+    if fingerprint is None:
+        return None
     try:
         text = (cache / "sources" / f"{fingerprint}.json").read_text(encoding="utf-8")
         known = json.loads(text)["dataset_id"]
@@ -159,14 +223,34 @@ def _known(cache: Path, fingerprint: str) -> str | None:
     return known if isinstance(known, str) and _ID.fullmatch(known) else None
 
 
-def _remembered(cache: Path, fingerprint: str) -> Arrays | None:
+def _remembered(cache: Path, fingerprint: str | None) -> Arrays | None:
     """The arrays that files of this fingerprint were decoded to, None unless they are there and sound."""
     known = _known(cache, fingerprint)
     return _open(cache, known) if known else None
 
 
 def _decode(dataset: Dataset, root: Path | None) -> list[tuple[SplitName, Images, Labels]]:
-    return [(split, *dataset.read(split, root)) for split in SPLITS]
+    return [(split, *_checked(dataset, split, *dataset.read(split, root))) for split in SPLITS]
+
+
+def _checked(dataset: Dataset, split: SplitName, images: Images, labels: Labels) -> tuple[Images, Labels]:
+    """What a dataset has read; ValueError where it is not what the facts of the dataset say."""
+    who, size = f"dataset {dataset.name}: read({split!r}) gives", dataset.size
+    for array, right, fits in (
+        (images, f"(N, {size}, {size}, 3) uint8", lambda a: a.dtype == np.uint8 and a.shape[1:] == (size, size, 3)),
+        (labels, f"({len(images)},) whole numbers", lambda a: a.dtype.kind in "iu" and a.shape == (len(images),)),
+    ):
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{who} a {type(array).__name__}; expected an array {right}")
+        if not fits(array):
+            raise ValueError(f"{who} {array.shape} {array.dtype}; expected {right}")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < dataset.classes:
+        raise ValueError(f"{who} labels {labels.min()} to {labels.max()}; expected 0 to {dataset.classes - 1}")
+    # A part of a published set is another dataset; where there is no such set, what is said is what there should be.
+    promised = dataset.train_images if split == "train" else dataset.test_images
+    if _foreign(dataset) and dataset.published_id is None and len(images) != promised:
+        raise ValueError(f"{who} {len(images):,} images, and {split}_images says {promised:,}: correct one of them")
+    return images, labels.astype(np.int64, copy=False)
 
 
 def _open(cache: Path, dataset_id: str) -> Arrays | None:
@@ -189,7 +273,7 @@ def _open(cache: Path, dataset_id: str) -> Arrays | None:
             _verified[folder] = seen
     except FileNotFoundError:
         return None
-    except (ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError) as error:
         log.warning("cached arrays in %s are damaged (%s)", folder, error)
         return None
     return Arrays(dataset_id, train, test)
@@ -197,20 +281,26 @@ def _open(cache: Path, dataset_id: str) -> Arrays | None:
 
 def _store(
     cache: Path,
-    fingerprint: str,
+    fingerprint: str | None,
     files: Sequence[Path],
     name: str,
     content: Sequence[tuple[SplitName, Images, Labels]],
 ) -> Arrays:
-    """Writes decoded arrays and the note which files they came from; the arrays as they lie there now."""
+    """Writes decoded arrays and the note which files they came from; the arrays as they lie there now.
+
+    Without a fingerprint there is no note.
+    """
     dataset_id = content_id(name, content)
+    if fingerprint is None and (arrays := _open(cache, dataset_id)):
+        return arrays
     folder = cache / "arrays" / dataset_id
     folder.mkdir(parents=True, exist_ok=True)
     for split, images, labels in content:
         publish(folder / f"{split}-images.npy", lambda file, a=images: np.save(file, a))  # type: ignore[misc]
         publish(folder / f"{split}-labels.npy", lambda file, a=labels: np.save(file, a))  # type: ignore[misc]
     note = json.dumps({"dataset_id": dataset_id, "files": [str(file) for file in files]}, indent=1)
-    publish(cache / "sources" / f"{fingerprint}.json", lambda file: file.write(note.encode()))
+    if fingerprint is not None:
+        publish(cache / "sources" / f"{fingerprint}.json", lambda file: file.write(note.encode()))
     arrays = _open(cache, dataset_id)
     if arrays is None:
         raise OSError(f"the arrays just written to {folder} do not read back; check the disk or its free space")
@@ -238,9 +328,7 @@ def writing(cache: Path, parts: Sequence[str] = ("arrays", "sources")) -> Iterat
             (cache / part).mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        if error.filename is not None and not str(error.filename).startswith(str(cache)):
-            raise
-        if error.errno is None:
+        if error.errno is None or not _concerns(error, cache):
             raise
         raise OSError(
             error.errno,
@@ -254,6 +342,14 @@ def _lock_file(path: Path) -> BinaryIO:
         return path.open("ab")
     except OSError:
         return path.open("rb")
+
+
+def _concerns(error: OSError, cache: Path) -> bool:
+    """Whether an error is about a file of the cache, or about a folder above it that cannot be made or entered."""
+    if error.filename is None:
+        return True
+    place = Path(os.fsdecode(error.filename)) if not isinstance(error.filename, int) else cache
+    return place.is_relative_to(cache) or cache.is_relative_to(place)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.datasets._arrays import publish
-from workers.datasets._dataset import LabelMap, Maps, Pixels, SplitName
+from workers.datasets._dataset import DECODED, LabelMap, Maps, Pixels, SplitName
 from workers.datasets._decoding import BrokenImageError, decoded, decoded_map
 from workers.datasets._listing import Entry
 from workers.datasets._parquet import NoImageError, Rows
@@ -62,7 +62,7 @@ class Plan:
     @property
     def key(self) -> str:
         """The chunk's name: 32 hex digits."""
-        about = f"{self.root}\n{self.keep} {self.short_side if self.keep == 'pixels' else ''}\n"
+        about = f"{DECODED} {self.root}\n{self.keep} {self.short_side if self.keep == 'pixels' else ''}\n"
         if self.maps is not None:
             about += f"{self.maps.values}\n"
         lines = about + "".join(f"{e.name} {e.stamp}\n" for e in self.entries)
@@ -125,7 +125,7 @@ def kept(plan: Plan, place: int) -> tuple[bytes, Pixels, LabelMap | None]:
 
     side = plan.short_side if plan.keep == "pixels" else 2**31
     data = encoded(plan, place)
-    pixels = decoded(data)
+    pixels = decoded(data, mapped=plan.maps is not None)
     found = None
     if plan.maps is not None:
         found = shrunk_map(label_map(plan.root, plan.entries[place].map or "", plan.maps, pixels.shape[:2]), side)

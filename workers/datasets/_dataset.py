@@ -22,6 +22,8 @@ LabelMap = npt.NDArray[np.uint8]  # (H, W), the class of each pixel or IGNORED
 OUTSIDE = 254  # in a label map that is part of a batch: beyond the image
 IGNORED = 255  # in a label map: a pixel that counts for nothing, neither in training nor in tests
 SPLITS: tuple[SplitName, SplitName] = ("train", "test")
+# Raise it when the same files give other pixels than before: what a cache holds under another number is not used.
+DECODED = 2
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,10 @@ class Dataset(Protocol):
 
         FileNotFoundError where there is no data; ValueError naming file and row where it is broken.
         """
+
+
+class IncompleteError(FileNotFoundError):
+    """Some files of a dataset are there and others are not: more than no data, and no dataset."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from workers.datasets._arrays import publish
 from workers.datasets._chunks import Chunk, Keep, Plan
-from workers.datasets._dataset import SPLITS
+from workers.datasets._dataset import DECODED, SPLITS, Maps
 from workers.datasets._walk import shown
 
 FORM = 2  # of the index; one of another form is made anew
@@ -29,6 +29,11 @@ def skipped(broken: Collection[str]) -> str:
     names = "".join(f"{name}\n" for name in sorted(broken))
     digest = hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     return f"{len(broken)}-{digest}" if broken else ""
+
+
+def way(maps: Maps | None) -> str:
+    """How files become pixels and classes: an index that was made another way is not used."""
+    return f"{DECODED} {maps.values if maps else ''}"
 
 
 def about(index: Path) -> dict[str, Any]:
@@ -47,6 +52,7 @@ def write(file: Any, plans: list[Plan], chunks: list[Chunk], keep: Keep, unused:
         lines[plan.split] += _lines(number, plan, chunk)
     facts = {
         "form": FORM,
+        "decoded": way(plans[0].maps),
         "keep": keep,
         "skipped": unused,
         "crcs": [chunk.crc for chunk in chunks],

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from workers.datasets._arrays import publish
 from workers.datasets._chunks import file_bytes
-from workers.datasets._dataset import SPLITS, Images, Jigsaw, Labels, SplitName, Varied
+from workers.datasets._dataset import DECODED, SPLITS, Images, Jigsaw, Labels, SplitName, Varied
 from workers.datasets._decoding import BrokenImageError, decoded
 from workers.datasets._listing import Entry, Listing
 from workers.datasets._parquet import NoImageError, Rows
@@ -162,7 +162,7 @@ def remember(own: Own, root: Path | None, cache: Path, dataset_id: str) -> None:
 
 def _note(name: str, source: Source, listing: Listing, cache: Path) -> Path:
     stamps = sorted({(entry.file, entry.stamp) for entry in (*listing.train, *listing.test)})
-    text = json.dumps([RULE, name, source.model_dump(mode="json"), str(listing.root), stamps])
+    text = json.dumps([RULE, DECODED, name, source.model_dump(mode="json"), str(listing.root), stamps])
     return cache / "sources" / f"own-{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.json"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from workers.datasets._dataset import Images, Labels, SplitName
 from workers.datasets._walk import refuse_dead, sample
@@ -20,6 +20,7 @@ from workers.datasets._walk import refuse_dead, sample
 IMAGE_COLUMNS = ("image", "img")
 _SAMPLED = 16  # blocks of a shard
 FORMATS = ("PNG", "WEBP", "JPEG", "BMP", "TIFF")  # not all that Pillow opens: its EPS reader starts another program
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _OF = r"-(?P<number>\d+)-of-(?P<total>\d+)(?:-[0-9a-f]+)?"  # hubs wrote a fingerprint behind it for some years
 _SHARD = re.compile(rf"(?P<form>.*?){_OF}")
 _TAIL = rf"(?:{_OF}|(?P<separator>[-_.]?)(?P<place>\d+))?"
@@ -220,6 +221,15 @@ def _unreadable(file: Path, split: str, error: Exception) -> Exception:
     return ValueError(f"{file} ({split}) is damaged: {error or 'it ends too early'}")
 
 
+def reason(error: Exception) -> str:
+    """What Pillow says is wrong with an image, the same in every process."""
+    if isinstance(error, UnidentifiedImageError):
+        return f"it is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, or its header is damaged"
+    if isinstance(error, OSError | SyntaxError | ValueError):
+        return _ADDRESS.sub("", str(error))
+    return _ADDRESS.sub("", f"{type(error).__name__}: {error}")
+
+
 class _Unfit(ValueError):
     """An image that can be decoded, and is not what the dataset holds."""
 
@@ -299,7 +309,7 @@ def _pixels(data: Any, size: int, place: str, mode: str) -> Images:
     except _Unfit:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{place}: image of {len(data)} bytes cannot be decoded: {error}") from error
+        raise ValueError(f"{place}: image of {len(data)} bytes cannot be decoded: {reason(error)}") from error
 
 
 def _label(label: Any, classes: int, place: str) -> int:

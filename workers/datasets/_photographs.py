@@ -341,12 +341,15 @@ def _open(
     """What was prepared under that id; None where it is not there, or not as long as it was, or of other chunks than
     `keys`."""
     path = cache / "photographs" / f"{dataset_id}.arrow"
-    if Path(dataset_id).name != dataset_id or not path.is_file():
+    if Path(dataset_id).name != dataset_id or not os.path.isfile(path):
         return None
+    maps = dataset.varied.maps if dataset.varied else None
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         about = json.loads(table.schema.metadata[b"archsweep"])
-        if about.get("form") != _index.FORM or (keys is not None and about["chunks"] != list(keys)):
+        if about.get("form") != _index.FORM or about.get("decoded") != _index.way(maps):
+            return None  # of a version that made other pixels or classes of some files
+        if keys is not None and about["chunks"] != list(keys):
             return None
         for key, size in zip(about["chunks"], about["bytes"], strict=True):
             if os.stat(cache / "chunks" / f"{key}.bin").st_size != size:
@@ -356,7 +359,6 @@ def _open(
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
         log.warning("what was prepared in %s is damaged (%s)", path, error)
         return None
-    maps = dataset.varied.maps if dataset.varied else None
     first, second = (Photographs(part, chunks, keep, below, cache, maps) for part in (train, test))
     return Stored(dataset_id, first, second, skipped)
 

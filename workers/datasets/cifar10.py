@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from workers.datasets._dataset import Dataset, Images, Jigsaw, Labels, SplitName, Varied
-from workers.datasets._originals import Originals, complete
+from workers.datasets._originals import Originals, complete, fetching
 from workers.datasets._parquet import read_images
 
 _JIGSAW = Jigsaw(side=32, grid=2)
@@ -58,7 +58,9 @@ class Cifar10:
         """Fetch the original archive into `root/cifar10`, check it, unpack it; nothing else uses a network."""
         from torchvision.datasets import CIFAR10
 
-        CIFAR10(str(root.expanduser() / "cifar10"), download=True)
+        folder = root.expanduser() / "cifar10"
+        with fetching("cifar10", folder, [CIFAR10.url], {CIFAR10.filename: CIFAR10.tgz_md5}):
+            CIFAR10(str(folder), download=True)
 
 
 def read_pickles(archive: Any, files: Sequence[Path], split: SplitName) -> tuple[Images, Labels]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers.datasets._dataset import Dataset, Images, Labels, SplitName
-from workers.datasets._originals import Originals
+from workers.datasets._originals import Originals, fetching
 from workers.datasets._parquet import read_images
 from workers.datasets._small import Small
 from workers.datasets.cifar10 import read_pickles
@@ -47,7 +47,9 @@ class Cifar100(Small):
         """Fetch the original archive into `root/cifar100` and check it."""
         from torchvision.datasets import CIFAR100
 
-        CIFAR100(str(root.expanduser() / "cifar100"), download=True)
+        folder = root.expanduser() / "cifar100"
+        with fetching("cifar100", folder, [CIFAR100.url], {CIFAR100.filename: CIFAR100.tgz_md5}):
+            CIFAR100(str(folder), download=True)
 
 
 DATASET: Dataset = Cifar100()

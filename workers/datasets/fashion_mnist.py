@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from workers.datasets._dataset import Dataset, Images, Labels, SplitName
-from workers.datasets._originals import Originals, complete
+from workers.datasets._originals import Originals, complete, fetching
 from workers.datasets._parquet import read_images
 from workers.datasets._small import Small
 
@@ -65,7 +65,9 @@ class FashionMnist(Small):
         """Fetch the original files into `root/fashion_mnist` and check them."""
         from torchvision.datasets import FashionMNIST
 
-        FashionMNIST(str(root.expanduser() / "fashion_mnist"), download=True)
+        folder = root.expanduser() / "fashion_mnist"
+        with fetching("fashion_mnist", folder / _ORIGINALS.folder, FashionMNIST.mirrors, dict(FashionMNIST.resources)):
+            FashionMNIST(str(folder), download=True)
 
 
 DATASET: Dataset = FashionMnist()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from workers.datasets._dataset import Dataset, Images, Labels, SplitName
-from workers.datasets._originals import Originals, complete
+from workers.datasets._originals import Originals, complete, fetching
 from workers.datasets._parquet import read_images
 from workers.datasets._small import Small
 
@@ -59,7 +59,9 @@ class Stl10(Small):
         """Fetch the original archive (2.6 GB) into `root/stl10` and check it."""
         from torchvision.datasets import STL10
 
-        STL10(str(root.expanduser() / "stl10"), download=True)
+        folder = root.expanduser() / "stl10"
+        with fetching("stl10", folder, [STL10.url], {STL10.filename: STL10.tgz_md5}):
+            STL10(str(folder), download=True)
 
 
 DATASET: Dataset = Stl10()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from workers.datasets._dataset import Dataset, Images, Labels, SplitName
-from workers.datasets._originals import Originals, complete
+from workers.datasets._originals import Originals, complete, fetching
 from workers.datasets._parquet import read_images
 from workers.datasets._small import Small
 
@@ -56,8 +56,11 @@ class Svhn(Small):
         """Fetch both files into `root/svhn` and check them."""
         from torchvision.datasets import SVHN
 
+        folder = root.expanduser() / "svhn"
         for split in ("train", "test"):
-            SVHN(str(root.expanduser() / "svhn"), split=split, download=True)
+            address, file, md5 = SVHN.split_list[split]
+            with fetching("svhn", folder, [address], {file: md5}):
+                SVHN(str(folder), split=split, download=True)
 
 
 DATASET: Dataset = Svhn()
