@@ -414,6 +414,14 @@ def test_show_knows_a_drawing_by_its_suffix(say, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_doctor_says_that_the_cache_has_no_place(say, monkeypatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "relative")
+    said = say("doctor")
+    assert said.code == 2
+    assert "no place for the array cache: HOME is relative" in " ".join(said.out.split())
+
+
 def test_doctor_finds_this_machine_sound(say, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     said = say("doctor")

@@ -302,6 +302,20 @@ def test_a_fetch_that_fails_names_address_and_folder(tmp_path: Path, monkeypatch
         assert ("lies there, but its MD5" in str(told.value)) == (name == "cifar10")
 
 
+def test_a_note_that_cannot_be_written_costs_time_and_nothing_else(tmp_path: Path, cache: Path) -> None:
+    for split in ("train", "val"):
+        for name in ("a", "b"):
+            (tmp_path / "own" / split / name).mkdir(parents=True)
+            pixels = np.random.default_rng(len(split + name)).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "own" / split / name / "1.png")
+    own, planned = datasets.describe("mine", datasets.Source(kind="folder", size=16), tmp_path / "own", cache)
+    datasets.prepare(own, tmp_path / "own", cache)
+    (note,) = (cache / "sources").glob("own-*.json")
+    note.unlink()
+    note.mkdir()
+    assert datasets.prepare(own, tmp_path / "own", cache).dataset_id == planned
+
+
 def test_a_lock_that_only_its_owner_may_write_is_waited_for(tmp_path: Path) -> None:
     (tmp_path / ".name.lock").touch(mode=0o444)
     with _arrays.lock(tmp_path, "name"):

@@ -1,6 +1,7 @@
 """Datasets of other distributions whose code changes: what is trained on is what the code of today gives."""
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,6 +59,7 @@ class Plugin:
         self.file("my_set/helper.py").write_text("def more():\n    return 1\n")
         self.file("my_set/dataset.py").write_text(DATASET.replace("FILES", str(files)))
         self.file("of_mine.py").write_text("def more():\n    return 2\n")
+        forget(site.parent)
 
     def file(self, name: str) -> Path:
         return (self.site if "/" in name else self.site.parent) / name
@@ -66,7 +68,7 @@ class Plugin:
         text = self.file(name).read_text()
         assert old in text
         self.file(name).write_text(text.replace(old, new))
-        forget()
+        forget(self.site.parent)
 
     def level(self) -> int:
         """What every pixel is, as planned and prepared."""
@@ -76,7 +78,10 @@ class Plugin:
         return int(found.train.images[0, 0, 0, 0])
 
 
-def forget() -> None:
+def forget(*folders: Path) -> None:
+    """As for a process that begins now: nothing is imported, and all files are older."""
+    for file in (path for folder in folders for path in folder.rglob("*.py")):
+        os.utime(file, (1e9, 1e9))
     for module in [m for m in sys.modules if m.split(".")[0] in ("my_set", "of_mine")]:
         del sys.modules[module]
     importlib.invalidate_caches()
@@ -131,6 +136,18 @@ def test_unchanged_code_and_files_are_not_read_twice(make: Callable[[bool], Plug
     (plugin.root / "list.txt").write_text("4 5 6 7\n")
     plugin.level()
     assert (plugin.root / "read").exists()
+
+
+@pytest.mark.parametrize("files", [True, False], ids=["of files", "made"])
+def test_what_the_code_of_before_read_is_not_taken_for_that_of_now(make: Callable[[bool], Plugin], files: bool) -> None:
+    """A process that imported the code, as a notebook does, goes on with it when the file is changed."""
+    plugin = make(files)
+    assert plugin.level() == 103
+    file = plugin.file("my_set/helper.py")
+    file.write_text(file.read_text().replace("return 1", "return 9"))
+    assert plugin.level() == 103
+    forget(plugin.site.parent)
+    assert plugin.level() == 111
 
 
 @pytest.mark.parametrize(

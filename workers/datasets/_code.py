@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 _OURS = {"workers", "spaces", "orchestrator", "analysis"}
 _INSTALLED = {"site-packages", "dist-packages"}  # folders
+_BEGAN = time.time()  # of this process, nearly
 _SUFFIXES = (".py", ".pyc", ".so", ".pyd")
 _IMPORT = re.compile(rb"^[ \t]*(?:from|import)[ \t]+([^\n#;]+)", re.MULTILINE)
 _NAME = re.compile(rb"(?:^|,)[ \t]*([A-Za-z_]\w*)")
@@ -36,11 +38,16 @@ def facts(thing: object) -> list[tuple[str, Any]]:
 
 
 def digest(thing: object) -> str | None:
-    """32 hex digits over the code that `thing` runs; None where no file holds it, as in a notebook."""
+    """32 hex digits over the code that `thing` runs; None where no file is known to hold it.
+
+    So it is in a notebook, and where a file was changed since this process began: it may run what was there before.
+    """
     found = hashlib.sha256()
     try:
         for path in _sources(thing):
             about = path.stat()
+            if about.st_mtime >= _BEGAN:
+                return None
             text = path.read_bytes() if path.suffix == ".py" else f"{about.st_size} {about.st_mtime_ns}".encode()
             found.update(f"{path} {len(text)}\n".encode("utf-8", "surrogateescape") + text)
     except OSError:
