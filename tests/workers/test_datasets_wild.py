@@ -4,21 +4,15 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from tests.workers.described import ARRAY, BOTH, EXACT, SAME, classes, described, pngs, rewritten
 from tests.workers.photographs import WNIDS, encoded, folder, picture
 from workers import agreement, datasets
-from workers.datasets import Choice, Own, Source, Stored
+from workers.datasets import Choice, Source
 from workers.datasets._listing import find
-
-EXACT, ARRAY = Choice(), Choice("array", short_side=48)
-BOTH = pytest.mark.parametrize("choice", [EXACT, ARRAY], ids=["exact", "array"])
-SAME = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
 
 
 @pytest.fixture
@@ -31,75 +25,7 @@ def imagenet(tmp_path: Path) -> Path:
     return folder(tmp_path / "imagenet", each=3, tests=1)
 
 
-def classes(root: Path, kind: str = "PNG", end: str = ".png", first: int = 0) -> Path:
-    """train/ and val/ with the classes a and b, four images of 120 px each."""
-    for split in ("train", "val"):
-        for number, name in enumerate("ab"):
-            (root / split / name).mkdir(parents=True)
-            for i in range(4):
-                seed = first + 10 * number + i + (100 if split == "val" else 0)
-                (root / split / name / f"{i}{end}").write_bytes(encoded(picture(seed, (120, 120)), kind))
-    return root
-
-
-def shard(file: Path, images: list[bytes], labels: list[Any], **more: Any) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.table({"image": [{"bytes": b, "path": "x.png"} for b in images], "label": labels})
-    pq.write_table(table, file, **more)
-
-
-def pngs(count: int, first: int = 0, kind: str = "PNG") -> list[bytes]:
-    return [encoded(picture(first + i, (120, 120)), kind) for i in range(count)]
-
-
-def described(root: Path, cache: Path, choice: Choice = EXACT, **keys: Any) -> tuple[Own, Stored]:
-    """A described set of 96 px as a run would see it: planned, then prepared."""
-    source = Source(**{"kind": "folder", "size": 96, **SAME, **keys})
-    own, dataset_id = datasets.describe("mine", source, root, cache, choice)
-    stored = datasets.prepare(own, root, cache, expect=dataset_id, choice=choice)
-    assert isinstance(stored, Stored)
-    return own, stored
-
-
-def rewritten(file: Path, data: bytes) -> None:
-    """Other content of the same length; the time moves on as on any disk, however coarse its clock."""
-    assert len(data) == file.stat().st_size
-    when = file.stat().st_mtime_ns + 10**9
-    file.write_bytes(data)
-    os.utime(file, ns=(when, when))
-
-
 # --- what is trained on is what lies there ---
-
-
-@BOTH
-@pytest.mark.parametrize("labels", [([0, 0, 0, 1, 0, 1, 1, 1]), (["cat", "cat", "cat", "dog", "cat", *["dog"] * 3])])
-def test_corrected_labels_of_shards_are_another_dataset(
-    tmp_path: Path, cache: Path, choice: Choice, labels: list[Any]
-) -> None:
-    root, former = tmp_path / "data", sorted(labels, key=str)
-    images = pngs(8)
-    shard(root / "test.parquet", pngs(4, 100), [former[0], former[-1]] * 2)
-    shard(root / "train.parquet", images, former)
-    size = (root / "train.parquet").stat().st_size
-    _, before = described(root, cache, choice, kind="parquet")
-    shard(root / "train.parquet", images, labels)
-    assert (root / "train.parquet").stat().st_size == size
-    _, after = described(root, cache, choice, kind="parquet")
-    assert after.dataset_id != before.dataset_id
-    assert before.train.labels.tolist() == [0] * 4 + [1] * 4
-    assert after.train.labels.tolist() == [0, 0, 0, 1, 0, 1, 1, 1]
-
-
-def test_corrected_labels_of_the_shards_of_imagenet_are_another_dataset(tmp_path: Path, cache: Path) -> None:
-    ids = set()
-    for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
-        shard(tmp_path / "imagenet" / "train-00000-of-00001.parquet", pngs(4), labels)
-        shard(tmp_path / "imagenet" / "validation-00000-of-00001.parquet", pngs(2, 9), [0, 1])
-        stored = datasets.prepare("imagenet", tmp_path, cache, choice=EXACT)
-        assert stored.train.labels.tolist() == labels
-        ids.add(stored.dataset_id)
-    assert len(ids) == 2
 
 
 @BOTH
@@ -149,24 +75,6 @@ def test_two_images_that_change_places_are_noticed(tmp_path: Path, cache: Path, 
     assert after.dataset_id != before.dataset_id
     assert np.array_equal(after.train.pixels(0), second)
     assert np.array_equal(after.train.pixels(4), first)
-
-
-@BOTH
-def test_shards_of_the_same_size_with_other_images_are_another_dataset(
-    tmp_path: Path, cache: Path, choice: Choice
-) -> None:
-    found = []
-    for first in (0, 1000):
-        plain = {"compression": "none", "use_dictionary": False}
-        shard(tmp_path / "data" / "train.parquet", pngs(6, first, "BMP"), [0, 1] * 3, **plain)
-        shard(tmp_path / "data" / "test.parquet", pngs(2, 50, "BMP"), [0, 1], **plain)
-        size = (tmp_path / "data" / "train.parquet").stat().st_size
-        _, stored = described(tmp_path / "data", cache, choice, kind="parquet")
-        found.append((size, stored.dataset_id, stored.train.pixels(0).tobytes()))
-    (size, one, pixels), (same, other, others) = found
-    assert size == same
-    assert one != other
-    assert pixels != others
 
 
 def test_a_cache_without_its_files_serves_and_half_of_the_files_do_not(imagenet: Path, cache: Path) -> None:
@@ -330,118 +238,6 @@ def test_dead_links_and_flat_images_are_refused_in_imagenet_too(imagenet: Path, 
     (imagenet / split / "flat.JPEG").write_bytes(encoded(picture(5, (50, 50))))
     with pytest.raises(ValueError, match=r"1 image without a class \(flat.JPEG\)"):
         datasets.look("imagenet", imagenet)
-
-
-# --- Parquet files and the splits they belong to ---
-
-
-def named(root: Path, *names: str) -> None:
-    for number, name in enumerate(names):
-        shard(root / f"{name}.parquet", pngs(2, 10 * number), [0, 1])
-
-
-MARK = "-0123456789abcdef"
-
-
-@pytest.mark.parametrize(
-    ("names", "says"),
-    [
-        (["train-00000-of-00003" + MARK, "train-00001-of-00003" + MARK], r"train shards \[2\] are missing"),
-        (["train-00000-of-00003", "train-00002-of-00003"], r"train shards \[1\] are missing"),
-        (["train-00000-of-00002", "train-00001-of-00002", *(f"train-0000{i}-of-00003" for i in range(3))], "more than"),
-        (["train-00000-of-00001", "train-00000-of-00001" + MARK], "shard 0 is there more than once"),
-        (["train", "train-00000-of-00001"], "more than once"),
-        (["train-0", "train-2"], r"shards \[1\] are missing"),
-        (["train_small", "training-00000-of-00001"], "no files of a split train"),
-    ],
-)
-def test_shards_that_are_missing_or_doubled_are_refused(tmp_path: Path, names: list[str], says: str) -> None:
-    named(tmp_path / "data", *names, "test")
-    with pytest.raises((ValueError, FileNotFoundError), match=says):
-        Source(kind="parquet", size=96).listing("mine", tmp_path / "data")
-
-
-@pytest.mark.parametrize(
-    ("names", "train", "test"),
-    [
-        (["train-00000-of-00002" + MARK, "train-00001-of-00002-fedcba9876543210", "validation-00000-of-00001"], 4, 2),
-        (["train-0", "train-1", "valid"], 4, 2),
-        (["train-00001-of-00002", "train-00002-of-00002", "val"], 4, 2),
-        (["train", "train_small-00000-of-00001", "test", "test_hard-00000-of-00001", "._train"], 2, 2),
-    ],
-)
-def test_splits_are_the_files_that_are_named_so(tmp_path: Path, names: list[str], train: int, test: int) -> None:
-    named(tmp_path / "data", *names)
-    listing, _ = Source(kind="parquet", size=96).listing("mine", tmp_path / "data")
-    assert (len(listing.train), len(listing.test)) == (train, test)
-    strangers = "test_hard-00000-of-00001.parquet, train_small-00000-of-00001.parquet"
-    assert listing.left == (f"left out: not looked at: {strangers}" if "train_small-00000-of-00001" in names else "")
-
-
-def test_a_test_split_may_be_named_by_how_its_files_begin(tmp_path: Path) -> None:
-    named(tmp_path / "data", "train", "test", "test_hard-00000-of-00001", "exam_of_2019")
-    for test, file in (("test", "test"), ("test_hard", "test_hard-00000-of-00001"), ("exam", "exam_of_2019")):
-        listing, _ = Source(kind="parquet", size=96, test=test).listing("mine", tmp_path / "data")
-        assert {e.file for e in listing.test} == {f"{file}.parquet"}
-
-
-@pytest.mark.parametrize("kind", ["folder", "parquet"])
-def test_the_training_split_is_no_test_split(tmp_path: Path, kind: Any) -> None:
-    classes(tmp_path / "data")
-    named(tmp_path / "data", "train", "test")
-    for test in ("train", *(["tr"] if kind == "parquet" else [])):
-        with pytest.raises(ValueError, match="nothing would be tested"):
-            Source(kind=kind, size=96, test=test).listing("mine", tmp_path / "data")
-
-
-def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
-    named(tmp_path / "data", "train", "test")
-    table = pq.read_table(tmp_path / "data" / "train.parquet")
-    for name in ("label", "image"):
-        pq.write_table(table.append_column(name, table[name]), tmp_path / "data" / "train.parquet")
-        with pytest.raises(ValueError, match=f"has 2 columns {name}"):
-            Source(kind="parquet", size=96).listing("mine", tmp_path / "data")
-    more = table.append_column("x", table["label"]).append_column("x", table["label"])
-    pq.write_table(more, tmp_path / "data" / "train.parquet")
-    assert len(Source(kind="parquet", size=96).listing("mine", tmp_path / "data")[0].train) == 2
-
-
-@pytest.mark.parametrize("image", ["a.png", {"path": "a.png"}, {"bytes": None, "path": "a.png"}])
-@pytest.mark.parametrize("size", [32, 96])
-def test_paths_instead_of_images_are_told_in_one_line(tmp_path: Path, cache: Path, image: Any, size: int) -> None:
-    named(tmp_path / "data", "test")
-    if isinstance(image, str):
-        kind = pa.string()
-    else:
-        kind = pa.struct([(key, pa.string() if key == "path" else pa.binary()) for key in image])
-    table = pa.table({"image": pa.array([image] * 2, kind), "label": [0, 1]})
-    pq.write_table(table, tmp_path / "data" / "train.parquet")
-    with pytest.raises(ValueError, match="paths of images, not the images") as told:
-        described(tmp_path / "data", cache, kind="parquet", size=size)
-    assert "\n" not in str(told.value)
-
-
-def test_rows_of_a_large_row_group_are_read_once(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One group of 1,500 rows, three chunks: with the first images tried and all made, hardly more rows are read."""
-    small = [encoded(picture(i, (20, 20)), "BMP") for i in range(1500)]
-    shard(tmp_path / "data" / "train.parquet", small, [i % 2 for i in range(1500)])
-    shard(tmp_path / "data" / "test.parquet", small[:2], [0, 1])
-    read, iterate = [0], pq.ParquetFile.iter_batches
-
-    def counted(self: Any, *words: Any, **keys: Any) -> Any:
-        for batch in iterate(self, *words, **keys):
-            read[0] += len(batch)
-            yield batch
-
-    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted)
-    source = Source(kind="parquet", size=96, **SAME)
-    own, dataset_id = datasets.describe("mine", source, tmp_path / "data", cache)
-    read[0] = 0
-    stored = datasets.prepare(own, tmp_path / "data", cache, expect=dataset_id)
-    assert len(stored.train) == 1500
-    assert read[0] <= 1600
-    for number in (0, 511, 512, 1499):
-        assert stored.train.pixels(number).tobytes() == picture(number, (20, 20)).tobytes()
 
 
 # --- what cannot be read, and what is left out ---
