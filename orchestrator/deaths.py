@@ -71,7 +71,7 @@ def error_of(trial: Any) -> Any:
 
 
 def cause(error: Any) -> tuple[str, str]:
-    """The class of a death, and a text for people."""
+    """The class of a death, and a text for people that says it on its first line."""
     text = str(error)
     if isinstance(error, ray.exceptions.RayTaskError):
         cause = error.cause
@@ -79,7 +79,7 @@ def cause(error: Any) -> tuple[str, str]:
         # A trial itself never raises: its store could not be written, or a mistake is ours.
         return ("publish", said) if isinstance(cause, OSError) else ("error", text)
     if isinstance(error, Killed) and error.cause_of_death == "OutOfMemoryError":
-        return ("oom_victim" if _innocent(error) else "oom_host"), text
+        return ("oom_victim" if _innocent(error) else "oom_host"), _memory(error)
     if isinstance(error, Killed) and error.cause_of_death == "NodeDiedError":
         return "node_died", text
     if _went_away(error, text):
@@ -97,14 +97,33 @@ def _went_away(error: Any, text: str) -> bool:
     )
 
 
+def _held(killed: Killed) -> float | None:
+    """GB that the worker held, as Ray says."""
+    mine = re.search(rf"Actor\({killed.actor_id}\).*?{_GB}", killed.text) if killed.actor_id else None
+    return float(mine[1]) if mine else None
+
+
+def _memory(killed: Killed) -> str:
+    """One line out of the page that Ray writes about a worker killed for memory: its figures."""
+    held = _held(killed)
+    node = re.search(r"was ([\d.]+)GB / ([\d.]+)GB \(([\d.]+)\)", killed.text)
+    limit = re.search(r"threshold of ([\d.]+)", killed.text)
+    worker = f"the worker held {held:.1f} GB" if held is not None else "the worker was killed"
+    if node is None:
+        return f"{worker} when the memory of its machine was full"
+    used, whole = float(node[1]), float(node[2])
+    at = f", limit {float(limit[1]):.0%}" if limit else ""
+    return f"{worker} when the memory of its machine was full ({used:.1f} of {whole:.1f} GB{at})"
+
+
 def _innocent(killed: Killed) -> bool:
     """Whether another process of the node held more than twice the memory of this worker.
 
     The memory monitor frees the node by killing the youngest workers, whoever filled it, and says what each held.
     """
-    mine = re.search(rf"Actor\({killed.actor_id}\).*?{_GB}", killed.text) if killed.actor_id else None
+    mine = _held(killed)
     if mine is None:
         return False
     users = killed.text.partition("Top 10 memory users")[2]
     held = [float(gb) for gb in re.findall(_GB, killed.text) + re.findall(r"(?m)^\d+\t([\d.]+)\t", users)]
-    return max(held) > 2 * float(mine[1])
+    return max(held) > 2 * mine

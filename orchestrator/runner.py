@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -13,12 +12,12 @@ from typing import Any
 import tomli_w
 
 import spaces
-from orchestrator import inline, lease, loggers
+from orchestrator import inline, lease, loggers, ray_address
 from orchestrator.job import Settings
 from orchestrator.ledger import Ledger
 from orchestrator.loggers import Loggers
 from orchestrator.plan import Plan, architectures, order_of_work, plan
-from orchestrator.pulse import Pulse, signals
+from orchestrator.pulse import Pulse, signals, stoppable
 from orchestrator.store import STOP, RunStore
 from orchestrator.study import Study, tables
 from orchestrator.work import Work
@@ -128,13 +127,27 @@ def _prepare_data(study: Study, planned: Plan, rows: list[dict[str, Any]], note:
                 f"the trials of {dataset} have no names before its files are listed: there are none at "
                 f"{roots[dataset_id]}; give their folder as data_root or as the dataset's path"
             )
-    if os.environ.get("RAY_ADDRESS"):
+    if study.execution.engine == "tune" and ray_address.named():
         return  # the data lies on the nodes of the cluster; every node prepares its own
     for dataset, dataset_id in wanted:
         named = planned.own.get(dataset_id, dataset)
         datasets.prepare(named, roots[dataset_id], study.execution.cache_dir, expect=dataset_id, note=note)
 
 
+def _check_engine(study: Study, store: RunStore, planned: Plan, select: Select) -> None:
+    """AddressError where Ray could not be started or joined for what is left, before anything is written."""
+    if study.execution.engine == "inline":
+        return
+    try:
+        ray_address.check()
+    except ray_address.AddressError:
+        ledger = Ledger.of(store)
+        rows = order_of_work(planned.table)
+        if any(select(row) and ledger.state(row["trial_id"]) in ("left", "failed") for row in rows):
+            raise
+
+
+@stoppable()
 def run(
     study: Study,
     *,
@@ -146,12 +159,14 @@ def run(
     """Train what a study has left; `select` chooses among plan rows, `limit` bounds the trials of this launch.
 
     Raises ValueError, LookupError or OSError before anything is trained where study, data or folder are wrong,
-    and `lease.Held` where another driver is at work.
+    `lease.Held` where another driver is at work, and `pulse.Stopped` where a signal comes before the first trial or
+    Ray dies.
     """
     loggers.check(study.execution)
     store = open_run(study)
     planned = plan(study)
     launch = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
+    _check_engine(study, store, planned, select)
     _check_writable(store)
     lease.acquire(store, launch)
     try:
@@ -206,7 +221,7 @@ def _launch(
         return _summary(ledger, ids, 0, stopped=False)
     _prepare_data(study, planned, todo, note)
     with contextlib.ExitStack() as stack:
-        gpus = _start_engine(study, stack, note)
+        gpus = _start_engine(study, lambda: _leave(store, launch), stack, note)
         work = Work(store, todo, ledger, _settings(study, store, planned.roots, launch, gpus), len(table))
         work.counts.done = sum(t in ledger.done for t in table["trial_id"].to_pylist())
         pulse = Pulse(store, launch, work)
@@ -225,14 +240,20 @@ def _launch(
     return replace(ended, broken=work.broken)
 
 
-def _start_engine(study: Study, stack: contextlib.ExitStack, note: Callable[[str], None]) -> float:
-    """Connect to Ray where the engine needs it; the GPUs of a trial."""
+def _start_engine(
+    study: Study, leave: Callable[[], None], stack: contextlib.ExitStack, note: Callable[[str], None]
+) -> float:
+    """Connect to Ray where the engine needs it; the GPUs of a trial.  `leave` gives the run back should Ray die."""
     if study.execution.engine == "inline":
         return study.execution.gpus_per_trial or 0.0
-    note("starting Ray" if not os.environ.get("RAY_ADDRESS") else f"connecting to {os.environ['RAY_ADDRESS']}")
+    if address := ray_address.named():
+        note(f"connecting to {address}")
+    else:
+        folder = ray_address.temporary_folder()
+        note("starting Ray" + (f", its files in {folder}: TMPDIR is too long for its sockets" if folder else ""))
     from orchestrator import tune  # imports ray, which takes seconds: only where it is used
 
-    stack.enter_context(tune.cluster(study.execution))
+    stack.enter_context(tune.cluster(study.execution, leave))
     return tune.gpus_of_a_trial(study.execution)
 
 
