@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import ray
 import ray.cloudpickle as cloudpickle
 import ray.exceptions
 from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.tune.execution.tune_controller import TuneController
 
 log = logging.getLogger(__name__)
 _GB = r"actual memory used=([\d.]+)GB"
@@ -45,6 +47,20 @@ def teach_tune() -> None:
 
     task_failed.knows_killed = True  # type: ignore[attr-defined]
     RayActorManager._actor_task_failed = task_failed
+
+
+def spare_cleanup(is_lost: Callable[[], bool]) -> None:
+    """Keep Tune from stopping its actors one by one in a Ray that has died: each call into it hangs."""
+    clean: Any = TuneController.cleanup
+    if getattr(clean, "knows_lost", False):
+        return
+
+    def cleanup(self: Any) -> None:
+        if not is_lost():
+            clean(self)
+
+    cleanup.knows_lost = True  # type: ignore[attr-defined]
+    TuneController.cleanup = cleanup
 
 
 def hush_ray() -> None:

@@ -206,6 +206,11 @@ def check() -> None:
         raise Lost(_current.text)
 
 
+def lost() -> bool:
+    """Whether the Ray of this process has died, as far as is known by now."""
+    return _current is not None and bool(_current.lost or _current.look())
+
+
 @contextlib.contextmanager
 def guarding(*, last: bool = False) -> Iterator[None]:
     """Lost in the place of any error that comes of a dead Ray; with `last`, nobody looks after Ray after the block."""

@@ -310,6 +310,7 @@ def run(work: Work, execution: Execution, loggers: Loggers | None = None) -> Non
     """Every job of `work`, on the connected cluster; ray_watch.Lost where that dies."""
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     deaths.teach_tune()
+    deaths.spare_cleanup(ray_watch.lost)
     reporter = _Reporter(work, loggers)
     with ray_watch.guarding(last=True), tempfile.TemporaryDirectory(prefix="archsweep-tune-") as scratch:
         number = 0
