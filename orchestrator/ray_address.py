@@ -55,35 +55,40 @@ def _advice() -> str:
 
 
 def _started_here() -> str:
-    """The cluster of `auto`: the last one that `ray start` started or joined on this machine, else any that runs here.
+    """The cluster of `auto`: the last one that `ray start` started or joined on this machine.
 
-    Ray itself would also join the private Ray of another run, which ends with that run.
+    Where that is gone Ray itself would join any that runs here, such as the private one of another run, which ends with
+    that run.
     """
     from ray._private import services
 
-    found = [services.find_bootstrap_address(None), *sorted(services.find_gcs_addresses())]
-    for address in dict.fromkeys(a for a in found if a):
-        if _problem(address, patience_s=0.0) is None:
-            return str(address)
-    raise AddressError(f"RAY_ADDRESS=auto: no Ray that `ray start` started runs on this machine; {_advice()}")
+    with contextlib.suppress(ImportError, AttributeError):  # Ray 2.50 asks for no token of its own accord
+        from ray._private.authentication import authentication_token_setup as token
+
+        token.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # as `ray.init("auto")` does
+    address = services.find_bootstrap_address(None)
+    problem = _problem(address) if address else "no Ray was started on this machine by `ray start`"
+    if problem:
+        raise AddressError(f"RAY_ADDRESS=auto: {f'at {address} ' * bool(address)}{problem}; {_advice()}")
+    return str(address)
 
 
-def _problem(address: str, patience_s: float = _PATIENCE_S) -> str | None:
+def _problem(address: str) -> str | None:
     """Why the cluster at an address cannot be joined; None where it can."""
     if "://" in address:
         return "a driver joins its cluster directly: give HOST:PORT of the head, as `ray start` prints it"
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         return "expected HOST:PORT, `auto` or `local`"
-    return _refused(host.strip("[]"), int(port), patience_s) or _silent(address)
+    return _refused(host.strip("[]"), int(port)) or _silent(address)
 
 
-def _refused(host: str, port: int, patience_s: float) -> str | None:
+def _refused(host: str, port: int) -> str | None:
     """Why no connection comes about; asked again for some seconds."""
-    end = time.monotonic() + patience_s
+    end = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            socket.create_connection((host, port), timeout=max(patience_s, 2.0)).close()
+            socket.create_connection((host, port), timeout=_PATIENCE_S).close()
         except (OSError, OverflowError, UnicodeError) as error:
             if time.monotonic() >= end or isinstance(error, socket.gaierror | OverflowError | UnicodeError):
                 return f"nothing answers there ({error})"
