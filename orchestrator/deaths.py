@@ -13,6 +13,7 @@ from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.tune.execution.tune_controller import TuneController
 
 log = logging.getLogger(__name__)
+_FULL = "killed due to the node running low on memory"
 _GB = r"actual memory used=([\d.]+)GB"
 
 
@@ -80,10 +81,15 @@ def error_of(trial: Any) -> Any:
 
     Read from the driver's disk: where Tune itself would look, the file lies only later.
     """
-    for path, load in ((trial.pickled_error_file, cloudpickle.loads), (trial.error_file, bytes.decode)):
+    for path, load in ((trial.pickled_error_file, cloudpickle.loads), (trial.error_file, _without_heading)):
         if path and Path(path).exists():
             return load(Path(path).read_bytes())
     return None
+
+
+def _without_heading(text: bytes) -> str:
+    """What Tune wrote into a file of errors, but for its count of them."""
+    return re.sub(r"\AFailure # \d+ \(occurred at [^)]*\)\n", "", text.decode(errors="replace"))
 
 
 def cause(error: Any) -> tuple[str, str]:
@@ -94,8 +100,9 @@ def cause(error: Any) -> tuple[str, str]:
         said = f"{type(cause).__name__}: {cause}"
         # A trial itself never raises: its store could not be written, or a mistake is ours.
         return ("publish", said) if isinstance(cause, OSError) else ("error", text)
-    if isinstance(error, Killed) and error.cause_of_death == "OutOfMemoryError":
-        return ("oom_victim" if _innocent(error) else "oom_host"), _memory(error)
+    if _FULL in text:  # of a worker that was only being started Ray gives the text alone
+        actor_id = error.actor_id if isinstance(error, Killed) else ""
+        return ("oom_victim" if _innocent(actor_id, text) else "oom_host"), _memory(actor_id, text)
     if isinstance(error, Killed) and error.cause_of_death == "NodeDiedError":
         return "node_died", text
     if _went_away(error, text):
@@ -113,33 +120,32 @@ def _went_away(error: Any, text: str) -> bool:
     )
 
 
-def _held(killed: Killed) -> float | None:
-    """GB that the worker held, as Ray says."""
-    mine = re.search(rf"Actor\({killed.actor_id}\).*?{_GB}", killed.text) if killed.actor_id else None
-    return float(mine[1]) if mine else None
+def _held(actor_id: str, text: str) -> float | None:
+    """GB that the worker held, as Ray says; None where several were killed and it does not say which this one was."""
+    mine = re.findall(rf"Actor\({actor_id}\).*?{_GB}", text) if actor_id else []
+    chosen = mine or re.findall(rf"Selected to kill: .*?{_GB}", text)
+    return float(chosen[0]) if len(chosen) == 1 else None
 
 
-def _memory(killed: Killed) -> str:
-    """One line out of the page that Ray writes about a worker killed for memory: its figures."""
-    held = _held(killed)
-    node = re.search(r"was ([\d.]+)GB / ([\d.]+)GB \(([\d.]+)\)", killed.text)
-    limit = re.search(r"threshold of ([\d.]+)", killed.text)
+def _memory(actor_id: str, text: str) -> str:
+    """One line out of the page that Ray writes about a worker that was killed for memory: its figures."""
+    held = _held(actor_id, text)
+    node = re.search(r"was ([\d.]+)GB used / ([\d.]+)GB limit", text)
+    limit = re.search(r"threshold of \d+B \(([\d.]+)%", text)
+    figures = f"{float(node[1]):.1f} of {float(node[2]):.1f} GB" if node else ""
+    figures += f"{', ' * bool(node)}limit {float(limit[1]):.0f} %" if limit else ""
     worker = f"the worker held {held:.1f} GB" if held is not None else "the worker was killed"
-    if node is None:
-        return f"{worker} when the memory of its machine was full"
-    used, whole = float(node[1]), float(node[2])
-    at = f", limit {float(limit[1]):.0%}" if limit else ""
-    return f"{worker} when the memory of its machine was full ({used:.1f} of {whole:.1f} GB{at})"
+    return f"{worker} when its machine was full{f' ({figures})' * bool(figures)}"
 
 
-def _innocent(killed: Killed) -> bool:
+def _innocent(actor_id: str, text: str) -> bool:
     """Whether another process of the node held more than twice the memory of this worker.
 
     The memory monitor frees the node by killing the youngest workers, whoever filled it, and says what each held.
     """
-    mine = _held(killed)
+    mine = _held(actor_id, text)
     if mine is None:
         return False
-    users = killed.text.partition("Top 10 memory users")[2]
-    held = [float(gb) for gb in re.findall(_GB, killed.text) + re.findall(r"(?m)^\d+\t([\d.]+)\t", users)]
+    users = text.partition("Top 10 memory users")[2]
+    held = [float(gb) for gb in re.findall(_GB, text) + re.findall(r"(?m)^\d+\t([\d.]+)\t", users)]
     return max(held) > 2 * mine

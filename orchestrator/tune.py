@@ -189,7 +189,8 @@ class _Reporter(_Here, Unreported):
         ray_watch.check()  # what dies with Ray is not held against the trial
         error = deaths.error_of(trial)
         kind, text = deaths.cause(error)
-        seconds = time.monotonic() - self._began.pop(job.trial_id, time.monotonic())
+        now = time.monotonic()
+        seconds = now - self._began.pop(job.trial_id, now)
         if kind == "worker_died" and seconds >= (job.settings.timeout_s or math.inf):
             kind, text = (
                 "timeout",
