@@ -1,13 +1,20 @@
 """As many cores as a process may use, not as the machine has."""
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestrator import cores
+from orchestrator import cores, preview
+from orchestrator.estimate import duration
+from orchestrator.study import load
+from orchestrator.terminal import Terminal
+
+from .conftest import Write
 
 
 @pytest.mark.parametrize(
@@ -44,6 +51,36 @@ def test_the_quota_is_the_least_of_a_group_and_those_above(
 def test_a_quota_of_less_than_a_core_leaves_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cores, "quota", lambda: 0.5)
     assert cores.usable() == 1
+
+
+@pytest.mark.parametrize(
+    ("usable", "execution", "at_once"),
+    [
+        (4, {}, 4),
+        (1, {}, 1),
+        (4, {"cpus_per_trial": 2}, 2),
+        (4, {"cpus_per_trial": 0.5, "max_concurrent": 3}, 3),
+        (4, {"engine": "inline"}, 1),
+        (1, {"cpus_per_trial": 2}, 1),
+    ],
+)
+def test_plan_reckons_with_the_cores_that_run_gives_to_ray(
+    usable: int, execution: dict[str, Any], at_once: int, study: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(cores, "usable", lambda: usable)
+    text = "".join(f"{key} = {value!r}\n".replace("'", '"') for key, value in execution.items() if key != "engine")
+    engine = execution.get("engine", "tune")
+    assert preview.at_once_here(load(str(study(engine=engine, execution=text)))) == at_once
+
+
+def test_plan_says_how_long_this_machine_takes(study: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(cores, "usable", lambda: 3)
+    printed = io.StringIO()
+    found = preview.preview(load(str(study(archs=1, tasks=("jig",), engine="tune"))))
+    preview.show(found, Terminal(file=printed, width=200))
+    assert f"on this machine about {duration(found.left.seconds / 3)}: 3 trials at a time" in printed.getvalue()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux pins processes to cores")
