@@ -16,7 +16,7 @@ import spaces
 from orchestrator import cli_bench, cli_catalogue, cli_import, cli_results, cli_status, environment, lease
 from orchestrator import study as studies
 from orchestrator.ledger import LIMITS, Ledger
-from orchestrator.pulse import Stopped
+from orchestrator.stopped import Stopped
 from orchestrator.store import STOP, RunStore
 from orchestrator.terminal import LogLines, Terminal, printable
 

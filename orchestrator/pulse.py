@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 from orchestrator import lease
+from orchestrator.stopped import Stopped
 from orchestrator.store import STOP, RunStore
 from orchestrator.work import Work
 
@@ -81,13 +82,6 @@ class Pulse(threading.Thread):
         self._end.set()
         self.join()
         self._folder.join()
-
-
-class Stopped(BaseException):
-    """The launch ends before its trials have ended; the text says why, the command exits with 3.
-
-    No Exception: neither Ray nor a library that tries once more takes it for a failure of its own.
-    """
 
 
 _ENDS = (signal.SIGTERM, signal.SIGHUP)  # a scheduler or `kill`; a terminal that is closed

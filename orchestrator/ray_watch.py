@@ -20,7 +20,7 @@ from typing import Any
 
 import ray
 
-from orchestrator.pulse import Stopped
+from orchestrator.stopped import Stopped
 
 _LOOK_S = 1.0
 _ASK_S = 2.0

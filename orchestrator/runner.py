@@ -159,7 +159,7 @@ def run(
     """Train what a study has left; `select` chooses among plan rows, `limit` bounds the trials of this launch.
 
     Raises ValueError, LookupError or OSError before anything is trained where study, data or folder are wrong,
-    `lease.Held` where another driver is at work, and `pulse.Stopped` where a signal comes before the first trial or
+    `lease.Held` where another driver is at work, and `stopped.Stopped` where a signal comes before the first trial or
     Ray dies.
     """
     loggers.check(study.execution)

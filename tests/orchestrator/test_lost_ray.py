@@ -80,7 +80,7 @@ def test_a_cluster_that_is_lost_ends_the_run(study: Write, tmp_path: Path) -> No
     finally:
         cluster.shutdown()
     assert ended.code == 3, ended.out + ended.err
-    assert f"the Ray at {cluster.address} has not answered" in ended.err
+    assert "has not answered for" in ended.err
     assert "run the same command again" in ended.err
     assert not (tmp_path / "run" / "lease.json").exists()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import pulse
+from orchestrator.stopped import Stopped
 
 from .conftest import Ended, Write, start
 
@@ -47,7 +48,7 @@ def test_who_ignores_a_closed_terminal_goes_on_ignoring_it(study: Write, tmp_pat
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_before_the_first_trial_a_signal_ends_the_block_and_leaves_no_handler(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(pulse.Stopped, match=f"{number.name} came before"), pulse.stoppable():
+    with pytest.raises(Stopped, match=f"{number.name} came before"), pulse.stoppable():
         signal.raise_signal(number)
     assert signal.getsignal(number) == before
 
@@ -63,7 +64,7 @@ def test_a_signal_that_is_held_back_comes_at_the_end_and_never_reaches_what_was_
             signal.raise_signal(signal.SIGTERM)
             child.append(None)  # the block goes on to its end
 
-    with pytest.raises(pulse.Stopped):
+    with pytest.raises(Stopped):
         begin()
     started, _ = child
     started.communicate(b"\n", timeout=60)
