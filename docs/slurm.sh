@@ -13,8 +13,19 @@
 # The environment with archsweep[cluster] must be active on all nodes.  One token for all, in the shared home folder:
 #   ray get-auth-token --generate
 export RAY_AUTH_MODE=token
-head=$(hostname --ip-address | cut -d' ' -f1)
+
+fail() {
+    echo "slurm.sh: $1" >&2
+    exit 1
+}
+
+# An address of this node that the others can reach: its own name often means its loopback (127.0.1.1 on Debian).
+reachable() { grep -E '^[0-9]+(\.[0-9]+){3}$' | grep -v '^127\.' | head -n 1; }
+head=$(getent ahostsv4 "$(hostname)" | cut -d' ' -f1 | reachable)
+head=${head:-$(hostname -I | tr ' ' '\n' | reachable)}
+[ -n "$head" ] || fail "no IPv4 address of $(hostname) but its loopback: set head= to one that the other nodes reach"
 export RAY_ADDRESS=$head:$((20000 + SLURM_JOB_ID % 10000))
+export tries=40                     # of what is waited for, 5 to 20 s each
 
 # The first task starts where this script runs.  --block: Ray ends with its task.
 srun --kill-on-bad-exit=0 bash -c '
@@ -22,10 +33,31 @@ srun --kill-on-bad-exit=0 bash -c '
     if [ "$SLURM_PROCID" = 0 ]; then
         address=$RAY_ADDRESS
         unset RAY_ADDRESS
-        exec ray start --head --port=${address#*:} --dashboard-host=127.0.0.1 $size
+        exec ray start --head --node-ip-address=${address%:*} --port=${address#*:} --dashboard-host=127.0.0.1 $size
     fi
-    until ray start --address=$RAY_ADDRESS $size; do sleep 5; done' &
-until ray health-check --address "$RAY_ADDRESS" 2> /dev/null; do sleep 2; done
+    until ray start --address=$RAY_ADDRESS $size; do
+        [ $((tries -= 1)) -gt 0 ] || exit 1
+        sleep 5
+    done' &
+cluster=$!
+
+# Nodes that have joined; nothing where the head does not answer.
+joined() {
+    timeout 15 ray health-check --address "$RAY_ADDRESS" 2> /dev/null && timeout 60 python3 -c '
+import ray
+ray.init(log_to_driver=False)
+print(sum(node["Alive"] for node in ray.nodes()))' 2> /dev/null
+}
+nodes=0
+for try in $(seq $tries); do
+    nodes=$(joined)
+    [ "${nodes:-0}" -lt "$SLURM_JOB_NUM_NODES" ] || break
+    kill -0 $cluster 2> /dev/null || fail "Ray did not start, see above"
+    sleep 5
+done
+[ "${nodes:-0}" -ge "$SLURM_JOB_NUM_NODES" ] ||
+    fail "${nodes:-0} of $SLURM_JOB_NUM_NODES nodes have joined the Ray at $RAY_ADDRESS: is that address reachable?"
+echo "$nodes nodes have joined the Ray at $RAY_ADDRESS"
 
 archsweep run "${1:-study.toml}" &
 driver=$!

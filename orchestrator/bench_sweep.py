@@ -4,7 +4,6 @@ What a sweep adds to training is scheduling, rows, checkpoints' clocks and a dri
 """
 
 import multiprocessing
-import os
 import statistics
 import tempfile
 import time
@@ -21,7 +20,7 @@ from rich.console import Console
 
 import spaces
 import workers
-from orchestrator import runner
+from orchestrator import cores, runner
 from orchestrator.plan import order_of_work, plan, trial_of
 from orchestrator.study import Study, parse
 from workers.bench.timing import conditions
@@ -129,7 +128,7 @@ def on_this_machine(rounds: int, note: Callable[[str], None], *, small: bool) ->
     """Run the bench on every core, or for seconds on one."""
     if small:
         return run(1, 1, 1, note, epochs=1)
-    return run(rounds, len(os.sched_getaffinity(0)), 6, note)
+    return run(rounds, cores.usable(), 6, note)
 
 
 def show(found: dict[str, Any], out: Console) -> None:

@@ -16,6 +16,7 @@ import spaces
 from orchestrator import cli_bench, cli_catalogue, cli_import, cli_results, cli_status, environment, lease
 from orchestrator import study as studies
 from orchestrator.ledger import LIMITS, Ledger
+from orchestrator.stopped import Stopped
 from orchestrator.store import STOP, RunStore
 from orchestrator.terminal import LogLines, Terminal, printable
 from workers import files
@@ -258,6 +259,9 @@ def main() -> None:
         code = app(prog_name="archsweep", standalone_mode=False)
     except lease.Held as held:
         err.print(f"refused: {held}", soft_wrap=True)
+        code = 3
+    except Stopped as stopped:
+        err.print(f"stopped: {stopped}", soft_wrap=True, markup=False)
         code = 3
     except KeyboardInterrupt:
         code = 130

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import ray
 import ray.cloudpickle as cloudpickle
 import ray.exceptions
 from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.tune.execution.tune_controller import TuneController
 
 log = logging.getLogger(__name__)
+_FULL = "killed due to the node running low on memory"
 _GB = r"actual memory used=([\d.]+)GB"
 
 
@@ -47,6 +50,20 @@ def teach_tune() -> None:
     RayActorManager._actor_task_failed = task_failed
 
 
+def spare_cleanup(is_lost: Callable[[], bool]) -> None:
+    """Keep Tune from stopping its actors one by one in a Ray that has died: each call into it hangs."""
+    clean: Any = TuneController.cleanup
+    if getattr(clean, "knows_lost", False):
+        return
+
+    def cleanup(self: Any) -> None:
+        if not is_lost():
+            clean(self)
+
+    cleanup.knows_lost = True  # type: ignore[attr-defined]
+    TuneController.cleanup = cleanup
+
+
 def hush_ray() -> None:
     """Keep Ray from printing a paragraph for every dead worker: what it says is in the row."""
     import ray._private.worker as driver
@@ -64,22 +81,28 @@ def error_of(trial: Any) -> Any:
 
     Read from the driver's disk: where Tune itself would look, the file lies only later.
     """
-    for path, load in ((trial.pickled_error_file, cloudpickle.loads), (trial.error_file, bytes.decode)):
+    for path, load in ((trial.pickled_error_file, cloudpickle.loads), (trial.error_file, _without_heading)):
         if path and Path(path).exists():
             return load(Path(path).read_bytes())
     return None
 
 
+def _without_heading(text: bytes) -> str:
+    """What Tune wrote into a file of errors, but for its count of them."""
+    return re.sub(r"\AFailure # \d+ \(occurred at [^)]*\)\n", "", text.decode(errors="replace"))
+
+
 def cause(error: Any) -> tuple[str, str]:
-    """The class of a death, and a text for people."""
+    """The class of a death, and a text for people that says it on its first line."""
     text = str(error)
     if isinstance(error, ray.exceptions.RayTaskError):
         cause = error.cause
         said = f"{type(cause).__name__}: {cause}"
         # A trial itself never raises: its store could not be written, or a mistake is ours.
         return ("publish", said) if isinstance(cause, OSError) else ("error", text)
-    if isinstance(error, Killed) and error.cause_of_death == "OutOfMemoryError":
-        return ("oom_victim" if _innocent(error) else "oom_host"), text
+    if _FULL in text:  # of a worker that was only being started Ray gives the text alone
+        actor_id = error.actor_id if isinstance(error, Killed) else ""
+        return ("oom_victim" if _innocent(actor_id, text) else "oom_host"), _memory(actor_id, text)
     if isinstance(error, Killed) and error.cause_of_death == "NodeDiedError":
         return "node_died", text
     if _went_away(error, text):
@@ -97,14 +120,32 @@ def _went_away(error: Any, text: str) -> bool:
     )
 
 
-def _innocent(killed: Killed) -> bool:
+def _held(actor_id: str, text: str) -> float | None:
+    """GB that the worker held, as Ray says; None where several were killed and it does not say which this one was."""
+    mine = re.findall(rf"Actor\({actor_id}\).*?{_GB}", text) if actor_id else []
+    chosen = mine or re.findall(rf"Selected to kill: .*?{_GB}", text)
+    return float(chosen[0]) if len(chosen) == 1 else None
+
+
+def _memory(actor_id: str, text: str) -> str:
+    """One line out of the page that Ray writes about a worker that was killed for memory: its figures."""
+    held = _held(actor_id, text)
+    node = re.search(r"was ([\d.]+)GB used / ([\d.]+)GB limit", text)
+    limit = re.search(r"threshold of \d+B \(([\d.]+)%", text)
+    figures = f"{float(node[1]):.1f} of {float(node[2]):.1f} GB" if node else ""
+    figures += f"{', ' * bool(node)}limit {float(limit[1]):.0f} %" if limit else ""
+    worker = f"the worker held {held:.1f} GB" if held is not None else "the worker was killed"
+    return f"{worker} when its machine was full{f' ({figures})' * bool(figures)}"
+
+
+def _innocent(actor_id: str, text: str) -> bool:
     """Whether another process of the node held more than twice the memory of this worker.
 
     The memory monitor frees the node by killing the youngest workers, whoever filled it, and says what each held.
     """
-    mine = re.search(rf"Actor\({killed.actor_id}\).*?{_GB}", killed.text) if killed.actor_id else None
+    mine = _held(actor_id, text)
     if mine is None:
         return False
-    users = killed.text.partition("Top 10 memory users")[2]
-    held = [float(gb) for gb in re.findall(_GB, killed.text) + re.findall(r"(?m)^\d+\t([\d.]+)\t", users)]
-    return max(held) > 2 * float(mine[1])
+    users = text.partition("Top 10 memory users")[2]
+    held = [float(gb) for gb in re.findall(_GB, text) + re.findall(r"(?m)^\d+\t([\d.]+)\t", users)]
+    return max(held) > 2 * mine

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Literal
 
+from orchestrator import cores, ray_address
 from orchestrator.environment import plugins, strangers
 
 
@@ -62,8 +63,9 @@ def _libraries() -> Iterator[Check]:
 
 
 def _cores() -> Check:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Check("ok", "cpu", f"{usable} cores usable of {os.cpu_count()}")
+    limit = cores.quota()
+    why = "" if limit is None else f" (a quota of {limit:g} cores' time)"
+    return Check("ok", "cpu", f"{cores.usable()} cores usable of {os.cpu_count()}{why}")
 
 
 def _gpus() -> Check:
@@ -76,9 +78,16 @@ def _gpus() -> Check:
 
 
 def _ray() -> Check:
-    address = os.environ.get("RAY_ADDRESS")
+    address = ray_address.named()
+    try:
+        ray_address.check()
+        folder = None if address else ray_address.temporary_folder()
+    except ray_address.AddressError as error:
+        return Check("wrong", "ray", str(error))
     if address:
-        return Check("note", "ray", f"RAY_ADDRESS={address}: `run` joins that cluster")
+        return Check("note", "ray", f"RAY_ADDRESS={address}: `run` joins that cluster, which answers")
+    if folder:
+        return Check("note", "ray", f"`run` starts a Ray of its own, its files in {folder}: TMPDIR is too long for it")
     return Check("ok", "ray", "no RAY_ADDRESS: `run` starts a Ray of its own on this machine")
 
 

@@ -7,12 +7,16 @@ imports only the standard library, so that it answers even there.
 
 import hashlib
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+# Decode and scale images, draw random numbers, build networks, write rows.
+LIBRARIES = ("nasbench-pytorch", "numpy", "pillow", "pyarrow", "torchvision")
 PACKAGES = ("orchestrator", "workers", "spaces", "analysis")
 _HOME = Path(__file__).resolve().parents[1]
 _ANSWER_S = 120  # a machine that answers later is busy, not wrong; its workers check themselves
@@ -28,10 +32,16 @@ class Environment:
 
     host: str
     archsweep: str  # version and protocol, for people
-    code: str  # 12 hex digits over the sources of `spaces` and `workers`
+    code: str  # 12 hex digits over the sources that train, store and report
     torch: str | None
     strangers: tuple[str, ...]  # what is imported in place of our packages, one sentence each
     plugins: tuple[str, ...] = ()  # `space mine of distribution 1.0`: what other distributions add
+    libraries: tuple[str, ...] = ()  # `numpy 2.3.1`: the others whose versions change pixels, numbers or rows
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> "Environment":
+        """From what another version sent: fields that this one does not know are left out."""
+        return cls(**{key: value for key, value in values.items() if key in cls.__dataclass_fields__})
 
 
 def strangers() -> tuple[str, ...]:
@@ -56,6 +66,11 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _release(version: str | None) -> str | None:
+    """A version without its build: a head without a GPU may hold the CPU build of the same release."""
+    return version and version.partition("+")[0]
+
+
 def plugins() -> tuple[str, ...]:
     """Spaces, datasets and tasks that other distributions add, without importing any; a version stands for the code."""
     return tuple(
@@ -71,9 +86,10 @@ def plugins() -> tuple[str, ...]:
 
 
 def _code() -> str:
-    """A digest of the files whose code decides numbers; two wheels of one version may differ."""
+    """A digest of the files whose code decides numbers, or how driver and worker talk; two wheels of one version may
+    differ."""
     digest = hashlib.sha256()
-    for file in sorted(f for name in ("spaces", "workers") for f in (_HOME / name).rglob("*.py")):
+    for file in sorted(f for name in PACKAGES[:3] for f in (_HOME / name).rglob("*.py")):
         digest.update(f"{file.relative_to(_HOME)}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 
@@ -92,9 +108,10 @@ def here() -> Environment:
         host=platform.node(),
         archsweep=f"{_version('archsweep') or 'not installed'}, protocol {protocol}",
         code=_code(),
-        torch=torch and torch.partition("+")[0],  # a head without a GPU may hold the CPU build of the same release
+        torch=_release(torch),
         strangers=foreign,
         plugins=plugins(),
+        libraries=tuple(f"{name} {_release(_version(name)) or 'not installed'}" for name in LIBRARIES),
     )
 
 
@@ -113,6 +130,8 @@ def differences(there: Environment, driver: Environment) -> list[str]:
         found.append(f"not there: {', '.join(lacking)}")
     if there.torch != driver.torch:
         found.append(f"torch {there.torch} there, {driver.torch} here")
+    others = [pair for pair in zip(there.libraries, driver.libraries, strict=False) if pair[0] != pair[1]]
+    found += [f"{theirs} there, {ours.partition(' ')[2]} here" for theirs, ours in others]
     return found
 
 
@@ -157,7 +176,7 @@ def explain(who: str, what: str) -> str:
     """The message for a person whose cluster is refused."""
     return (
         f"{who} would not give the numbers of this driver (on {platform.node()}):\n{what}\n"
-        "install the driver's archsweep, torch and plug-ins there, or take the machine out of the cluster; run again"
+        "install the driver's archsweep, plug-ins and versions there, or take the machine out of the cluster; run again"
     )
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 import spaces
+from orchestrator import cores, ray_address
 from orchestrator.estimate import Estimate, duration, estimate, rate_of
 from orchestrator.ledger import Ledger
 from orchestrator.left_out import LeftOut, left_out
@@ -125,6 +126,16 @@ def _embedded(study: Study) -> bool:
     return all(sweep.recipe == "demo" for sweep in study.sweeps)
 
 
+def at_once_here(study: Study) -> int:
+    """How many trials `run` trains at a time on this machine's cores; 1 where a cluster has been named, which is not
+    asked here."""
+    execution = study.execution
+    if execution.engine == "inline" or ray_address.named():
+        return 1
+    room = int(cores.usable() / execution.cpus_per_trial)
+    return max(1, min(room, execution.max_concurrent or room))
+
+
 def _quantiles(values: list[int]) -> tuple[float, float, float]:
     low, middle, high = np.quantile(values, (0.1, 0.5, 0.9))
     return float(low), float(middle), float(high)
@@ -166,6 +177,8 @@ def show(found: Preview, console: Console) -> None:
         why = ", ".join(f"{n:,} {reason}" for reason, n in sample.rejected.items() if n) or "none rejected"
         console.print(f"{label}: {len(sample.archs):,} of {sample.drawn:,} drawn architectures kept ({why})")
     console.print(f"time left: about {duration(found.left.seconds)} of one {found.device} ({found.left.basis})")
+    if (several := at_once_here(found.study)) > 1 and found.device == "cpu" and found.left.seconds:
+        console.print(f"on this machine about {duration(found.left.seconds / several)}: {several} trials at a time")
     if found.room is not None:
         console.print(found.room.text())
     for note in found.notes:

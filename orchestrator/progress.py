@@ -13,7 +13,7 @@ from rich.text import Text
 
 from orchestrator.estimate import duration, multiply_adds, recipe_of
 from orchestrator.job import Outcome
-from orchestrator.work import Work
+from orchestrator.work import DEATHS, Work
 
 _CELL = ("space", "dataset", "task")
 _TOLD = 20  # different failures told as they come; a log of thousands more helps nobody
@@ -52,8 +52,9 @@ class Progress:
             elif outcome.status == "failed":
                 self._failed[cell] += 1
                 text = f"{outcome.error_class}: {''.join((outcome.error_text or '').splitlines()[:1])[:160]}"
-                self._errors[text] += 1
-                if self._errors[text] == 1 and len(self._errors) <= _TOLD:
+                kind = outcome.error_class if outcome.error_class in DEATHS else text  # their figures differ each time
+                self._errors[kind] += 1
+                if self._errors[kind] == 1 and len(self._errors) <= _TOLD:
                     self._console.print(f"failed: trial {outcome.trial_id} ({' '.join(cell)}): {text}", style="red")
                     if len(self._errors) == _TOLD:
                         self._console.print("further failures are counted only; `archsweep status` tells them by kind")

@@ -6,10 +6,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
+from typing import Any
 
 from orchestrator import lease
+from orchestrator.stopped import Stopped
 from orchestrator.store import STOP, RunStore
 from orchestrator.work import Work
 
@@ -110,21 +112,70 @@ class Pulse(threading.Thread):
         self.join()
 
 
+_ENDS = (signal.SIGTERM, signal.SIGHUP)  # a scheduler or `kill`; a terminal that is closed
+_Handler = Callable[[int, FrameType | None], object]
+
+
+def _install(handler: _Handler, numbers: Iterable[signal.Signals]) -> dict[signal.Signals, Any]:
+    """Let a handler hear signals, except those that are ignored (SIGHUP under nohup); gives what heard them before."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    return {number: signal.signal(number, handler) for number in heard}
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block by Stopped, until `signals` hears them for a launch at work."""
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        raise Stopped(f"{signal.Signals(number).name} came before any trial had started")
+
+    before = _install(heard, _ENDS)
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in (before | {signal.SIGINT: interrupt}).items():
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """SIGTERM and SIGHUP wait for the end of the block, and processes that are started in it never hear them.
+
+    Slurm, a container's end or a terminal send them to every process of a job at once.  The driver drains; a Ray of
+    its own that heard them too would be gone before the first trial is at the end of its epoch.
+    """
+    came: list[int] = []
+    before = _install(lambda number, frame: came.append(number), _ENDS)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # inherited by processes, unlike a handler
+    try:
+        yield
+    finally:
+        try:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for missed in came:
+            signal.raise_signal(missed)
+
+
 @contextlib.contextmanager
 def signals(work: Work) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM drains, the second ends at once with 130."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    """The first Ctrl-C, SIGTERM or SIGHUP drains; the second Ctrl-C ends at once with 130.
+
+    They are heard so until the end of `stoppable`: what comes while a launch is being closed changes nothing.
+    """
 
     def heard(number: int, frame: FrameType | None) -> None:
         if work.stopping.is_set() and number == signal.SIGINT:
             os._exit(130)  # the lease names a process that is gone, so the next driver takes over at once
         work.stopping.set()
 
-    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    _install(heard, _ENDS)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, heard)
+    yield

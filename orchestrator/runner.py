@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import logging
-import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -14,13 +13,13 @@ from typing import Any
 import tomli_w
 
 import spaces
-from orchestrator import inline, lease, loggers
+from orchestrator import inline, lease, loggers, ray_address
 from orchestrator.job import Settings
 from orchestrator.ledger import Ledger
 from orchestrator.left_out import left_out
 from orchestrator.loggers import Loggers
 from orchestrator.plan import Plan, architectures, order_of_work, plan, too_large_batches
-from orchestrator.pulse import Pulse, signals
+from orchestrator.pulse import Pulse, signals, stoppable
 from orchestrator.store import FOLDERS, STOP, RunStore
 from orchestrator.study import Study, parse, tables
 from orchestrator.work import Work
@@ -183,7 +182,7 @@ def _prepare_data(
                 f"the trials of {dataset} have no names before its files are listed: there are none at "
                 f"{roots[dataset_id]}; give their folder as data_root or as the dataset's path"
             )
-    if os.environ.get("RAY_ADDRESS"):
+    if study.execution.engine == "tune" and ray_address.named():
         return  # the data lies on the nodes of the cluster; every node prepares its own
     for dataset, dataset_id in wanted:
         named = planned.own.get(dataset_id, dataset)
@@ -191,6 +190,20 @@ def _prepare_data(
         agree(store.url, found)
 
 
+def _check_engine(study: Study, store: RunStore, planned: Plan, select: Select) -> None:
+    """AddressError where Ray could not be started or joined for what is left, before anything is written."""
+    if study.execution.engine == "inline":
+        return
+    try:
+        ray_address.check()
+    except ray_address.AddressError:
+        ledger = Ledger.of(store)
+        rows = order_of_work(planned.table)
+        if any(select(row) and ledger.state(row["trial_id"]) in ("left", "failed") for row in rows):
+            raise
+
+
+@stoppable()
 def run(
     study: Study,
     *,
@@ -202,12 +215,14 @@ def run(
     """Train what a study has left; `select` chooses among plan rows, `limit` bounds the trials of this launch.
 
     Raises ValueError, LookupError or OSError before anything is trained where study, data or folder are wrong,
-    and `lease.Held` where another driver is at work.
+    `lease.Held` where another driver is at work, and `stopped.Stopped` where a signal comes before the first trial or
+    Ray dies.
     """
     loggers.check(study.execution)
     store = open_run(study)
     planned = plan(study)
     launch = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
+    _check_engine(study, store, planned, select)
     _check_writable(store)
     lease.acquire(store, launch)
     pulse = Pulse(store, launch)
@@ -270,7 +285,7 @@ def _launch(
         return _summary(ledger, ids, 0, stopped=False)
     _prepare_data(study, store, planned, todo, note)
     with contextlib.ExitStack() as stack:
-        gpus = _start_engine(study, stack, note)
+        gpus = _start_engine(study, lambda: _leave(store, launch), stack, note)
         work = Work(store, todo, ledger, _settings(study, store, planned.roots, launch, gpus), len(table))
         work.counts.done = sum(t in ledger.done for t in table["trial_id"].to_pylist())
         pulse.attend(work)
@@ -309,14 +324,20 @@ def _read_back(store: RunStore, booked: Ledger) -> tuple[Ledger, str | None]:
     return there, f"no longer in {store.url}: {', '.join(what)}; {why}"
 
 
-def _start_engine(study: Study, stack: contextlib.ExitStack, note: Callable[[str], None]) -> float:
-    """Connect to Ray where the engine needs it; the GPUs of a trial."""
+def _start_engine(
+    study: Study, leave: Callable[[], None], stack: contextlib.ExitStack, note: Callable[[str], None]
+) -> float:
+    """Connect to Ray where the engine needs it; the GPUs of a trial.  `leave` gives the run back should Ray die."""
     if study.execution.engine == "inline":
         return study.execution.gpus_per_trial or 0.0
-    note("starting Ray" if not os.environ.get("RAY_ADDRESS") else f"connecting to {os.environ['RAY_ADDRESS']}")
+    if address := ray_address.named():
+        note(f"connecting to {address}")
+    else:
+        folder = ray_address.temporary_folder()
+        note("starting Ray" + (f", its files in {folder}: TMPDIR is too long for its sockets" if folder else ""))
     from orchestrator import tune  # imports ray, which takes seconds: only where it is used
 
-    stack.enter_context(tune.cluster(study.execution))
+    stack.enter_context(tune.cluster(study.execution, leave))
     return tune.gpus_of_a_trial(study.execution)
 
 

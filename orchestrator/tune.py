@@ -13,10 +13,9 @@ import contextlib
 import logging
 import math
 import os
-import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +35,11 @@ import torch
 from ray import tune
 from ray.tune.search import Searcher
 
-from orchestrator import deaths, environment
+from orchestrator import cores, deaths, environment, ray_address, ray_watch
 from orchestrator.epochs import Epochs
 from orchestrator.forgetful import Forgetful, Unreported
 from orchestrator.job import Job, Outcome, perform
+from orchestrator.pulse import held_back
 from orchestrator.reach import autoscaled
 from workers import memory
 from workers.captured import capture_failed
@@ -67,7 +67,7 @@ class SweepTrial(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         self._job, self._epochs = Job.from_json(config["job"]), None
         self._tells, self._cpus = config["tells"], _cores(config["room"])
-        self._refusal = environment.refusal(environment.Environment(**config["driver"]))
+        self._refusal = environment.refusal(environment.Environment.read(config["driver"]))
         share = self._job.settings.gpus
         if not share:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves it unset, and a CPU trial would see every GPU
@@ -197,14 +197,17 @@ class _Reporter(_Here, Unreported):
         job = Job.from_json(trial.config["job"])
         if self._loggers:
             self._loggers.ended(job.trial_id, ok=False)
-        kind, text = deaths.cause(deaths.error_of(trial))
-        seconds = time.monotonic() - self._began.pop(job.trial_id, time.monotonic())
+        ray_watch.check()  # what dies with Ray is not held against the trial
+        error = deaths.error_of(trial)
+        kind, text = deaths.cause(error)
+        now = time.monotonic()
+        seconds = now - self._began.pop(job.trial_id, now)
         if kind == "worker_died" and seconds >= (job.settings.timeout_s or math.inf):
             kind, text = (
                 "timeout",
                 f"the attempt did not end in {job.settings.timeout_s:g} s",
             )  # its row was not written
-        self._work.lost(job.trial_id, kind, text)
+        self._work.lost(job.trial_id, kind, text, ran_s=seconds, details=str(error) if text not in str(error) else "")
 
 
 def _room(job: Job, cpus: float) -> dict[str, float]:
@@ -217,20 +220,6 @@ def _room(job: Job, cpus: float) -> dict[str, float]:
     return {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
 
 
-@contextlib.contextmanager
-def _deaf_to_sigterm() -> Iterator[None]:
-    """Processes started in the block never hear a SIGTERM.
-
-    Slurm, a container's end or a terminal send it to every process of a job at once.  The driver drains; a Ray of its
-    own that heard it too would be gone before the first trial is at the end of its epoch.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _end_at_once() -> None:
     """Let the shutdown of our own Ray not ask its deaf processes first, a second each."""
     node = ray._private.worker._global_node
@@ -240,29 +229,65 @@ def _end_at_once() -> None:
 
 
 @contextlib.contextmanager
-def cluster(execution: Execution) -> Iterator[None]:
+def _no_handler_of_rays() -> Iterator[None]:
+    """`ray.init` puts a handler of SIGTERM in the place of ours, which ends the process at once."""
+    utils = ray._private.utils
+    before = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = before
+
+
+def _connect(options: dict[str, Any]) -> None:
+    """`ray.init`; what is wrong with a cluster that was named is one AddressError."""
+    named = ray_address.named()
+    if named is None:
+        options |= {"address": "local", "object_store_memory": 128 * 2**20, "num_cpus": cores.usable()}
+        if folder := ray_address.temporary_folder():
+            options["_temp_dir"] = str(folder)
+        if declared := os.environ.get("ARCHSWEEP_LOCAL_GPUS"):
+            options["num_gpus"] = int(declared)  # to try placement out where there are fewer or none
+    else:
+        options["address"] = ray_address.resolved()
+    with held_back(), _no_handler_of_rays():
+        try:
+            ray.init(**options)
+        except Exception as error:
+            ray.shutdown()  # what was started before the error
+            if named is None:
+                raise
+            raise ray_address.AddressError(f"RAY_ADDRESS={named} cannot be joined: {error}") from error
+    if named is None:
+        ray_address.mark_as_private()
+
+
+@contextlib.contextmanager
+def cluster(execution: Execution, leave: Callable[[], None] = lambda: None) -> Iterator[None]:
     """A connection to the cluster that RAY_ADDRESS names, else a Ray of this machine's own that ends with us.
 
-    RefusedError where machines of it hold another archsweep or torch than this process.
+    AddressError where that cluster cannot be joined, RefusedError where machines of it hold another archsweep or
+    torch than this process, ray_watch.Lost as soon as Ray has died; `leave` is called where this process has to be
+    ended then.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
     options: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
-    if not os.environ.get("RAY_ADDRESS"):
-        options |= {"address": "local", "object_store_memory": 128 * 2**20}
-        if declared := os.environ.get("ARCHSWEEP_LOCAL_GPUS"):
-            options["num_gpus"] = int(declared)  # to try placement out where there are fewer or none
     started_here = not ray.is_initialized()
     if started_here:
         deaths.hush_ray()
-        with _deaf_to_sigterm():
-            ray.init(**options)
+        _connect(options)
+    watch = ray_watch.Watch(started_here and ray_address.named() is None, leave)
+    watch.begin()
     try:
-        environment.check_nodes()
+        with ray_watch.guarding():
+            environment.check_nodes()
         yield
     finally:
+        watch.end()
         if started_here:
             _end_at_once()
-            ray.shutdown()
+            (ray_watch.shut_down if watch.lost else ray.shutdown)()
 
 
 def _reachable() -> dict[str, float]:
@@ -277,7 +302,8 @@ def _reachable() -> dict[str, float]:
 
 def gpus_of_a_trial(execution: Execution) -> float:
     """What a trial holds of a GPU on the connected cluster; ResourcesError where that can never be had."""
-    there = _reachable()
+    with ray_watch.guarding():
+        there = _reachable()
     gpus, cpus = there.get("GPU", 0.0), there.get("CPU", 0.0)
     wish = execution.gpus_per_trial
     if wish is None:
@@ -293,33 +319,39 @@ def gpus_of_a_trial(execution: Execution) -> float:
 
 
 def run(work: Work, execution: Execution, loggers: Loggers | None = None) -> None:
-    """Every job of `work`, on the connected cluster."""
+    """Every job of `work`, on the connected cluster; ray_watch.Lost where that dies."""
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     deaths.teach_tune()
+    deaths.spare_cleanup(ray_watch.lost)
     reporter = _Reporter(work, loggers)
-    with tempfile.TemporaryDirectory(prefix="archsweep-tune-") as scratch:
+    with ray_watch.guarding(last=True), tempfile.TemporaryDirectory(prefix="archsweep-tune-") as scratch:
         number = 0
         while not work.exhausted:  # once, unless Tune ends of its own accord
             number += 1
-            tune.Tuner(
-                SweepTrial,
-                tune_config=tune.TuneConfig(
-                    search_alg=_Feeder(work, execution.cpus_per_trial, loggers is not None),
-                    scheduler=Forgetful(),
-                    num_samples=-1,
-                    max_concurrent_trials=execution.max_concurrent,
-                    reuse_actors=True,
-                ),
-                run_config=tune.RunConfig(
-                    name=str(number),
-                    storage_path=scratch,
-                    failure_config=tune.FailureConfig(max_failures=0),
-                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                    callbacks=[reporter],
-                    verbose=0,
-                ),
-            ).fit()
+            _fit(work, execution, reporter, loggers is not None, scratch, str(number))
     if reporter.refusal:
         raise environment.RefusedError(
             environment.explain("a machine that joined while the run was at work", f"  {reporter.refusal}")
         )
+
+
+def _fit(work: Work, execution: Execution, reporter: _Reporter, tells: bool, scratch: str, name: str) -> None:
+    """One Tuner, from its first trial to its last."""
+    tune.Tuner(
+        SweepTrial,
+        tune_config=tune.TuneConfig(
+            search_alg=_Feeder(work, execution.cpus_per_trial, tells),
+            scheduler=Forgetful(),
+            num_samples=-1,
+            max_concurrent_trials=execution.max_concurrent,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=scratch,
+            failure_config=tune.FailureConfig(max_failures=0),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            callbacks=[reporter],
+            verbose=0,
+        ),
+    ).fit()

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import FrameType
 from typing import IO, Any
@@ -25,7 +25,7 @@ _PUBLISH_S = 120.0  # a store that does not answer for so long does not keep a h
 _HEAD = "Timeout ("  # how the interpreter begins the stack
 _LOOK_S = 1.0  # between two looks at whether the worker lives
 
-_process: "subprocess.Popen[bytes] | None" = None
+_process: "subprocess.Popen[bytes] | None" = None  # the one that started the watchdog, gone at once; its pipe stays
 
 
 # --- in the worker ---
@@ -55,24 +55,40 @@ def _say(task: dict[str, Any] | None) -> None:
     """Tell the watchdog what to watch now; a new one is started where none lives."""
     global _process
     line = (json.dumps(task, default=datetime.isoformat) + "\n").encode()
-    if _process is None or _process.poll() is not None:
-        if task is None:
-            return
+    if _process is not None and _write(_process, line):
+        return
+    if task is not None:
         _process = _start()
-    pipe: IO[bytes] = _process.stdin  # type: ignore[assignment]
-    with contextlib.suppress(BrokenPipeError):
+        _write(_process, line)
+
+
+def _write(process: "subprocess.Popen[bytes]", line: bytes) -> bool:
+    """Whether a watchdog lives to read the line."""
+    process.poll()  # so that it does not stay as a zombie
+    pipe: IO[bytes] = process.stdin  # type: ignore[assignment]
+    try:
         pipe.write(line)
         pipe.flush()
+    except BrokenPipeError:
+        with contextlib.suppress(BrokenPipeError):
+            pipe.close()
+        return False
+    return True
 
 
 def _start() -> "subprocess.Popen[bytes]":
-    """A watchdog of this process, in a session of its own: what is sent to the worker's group does not reach it."""
+    """A watchdog of this process, in a session of its own: what is sent to the worker's group does not reach it.
+
+    It gives up its parent (see `main`) and the sign by which workers of a raylet are known: Ray kills the children of a
+    worker that it kills, and the watchdog is to outlive it.
+    """
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_RAYLET_PID"}
     return subprocess.Popen(
         [sys.executable, "-c", "from orchestrator.watchdog import main; main()", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
+        env={**environment, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
     )
 
 
@@ -80,12 +96,15 @@ def _start() -> "subprocess.Popen[bytes]":
 
 
 def main() -> None:
-    """Watch the process whose child this is, until it is gone."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    """Watch the process that started this one, until it is gone."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a stop is for the driver; this process ends with its worker
     parent, said, task, deadline = int(sys.argv[1]), b"", None, float("inf")
+    lives = _life_of(parent)
+    if os.fork():
+        os._exit(0)  # the watchdog itself is nobody's child
     while True:
-        alive = os.getppid() == parent
+        alive = lives()
         wait = max(0.0, min(_LOOK_S, deadline - time.monotonic())) if alive else 0.0
         if select.select([0], [], [], wait)[0]:
             new = os.read(0, 1 << 20)
@@ -102,6 +121,25 @@ def main() -> None:
             return
     if task:
         _bury(task)
+
+
+def _life_of(pid: int) -> Callable[[], bool]:
+    """Whether a process lives, to be asked again and again; a zombie does not."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return lambda: False
+    except (AttributeError, OSError):  # neither Linux 5.3 nor newer
+        return lambda: _taken(pid)
+    return lambda: not select.select([descriptor], [], [], 0)[0]
+
+
+def _taken(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _end(parent: int, task: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestrator.breaker import Breaker
@@ -126,8 +126,10 @@ class Work:
                 self._settle({**outcome.columns(), "attempt": job.attempt})
         self._tell(outcome)
 
-    def lost(self, trial_id: str, kind: str, text: str) -> None:
+    def lost(self, trial_id: str, kind: str, text: str, *, ran_s: float = 0.0, details: str = "") -> None:
         """A job's worker died with it; its failed row is published here, since the worker cannot.
+
+        text: what it died of.  ran_s: seconds from its start to now.  details: what goes before text in the traceback.
 
         A worker may die after it has published its row, and its watchdog may have published one: that row stands, it
         is not written over.  What dies while the launch stops is not held against the trial.
@@ -137,11 +139,11 @@ class Work:
             job = self.running.pop(trial_id, None)
         if job is None:
             return
-        text = scrub(text)
+        text, details = scrub(text), scrub(details)
         try:
             row = self._store.attempt(trial_id, self._settings.launch, job.attempt)
             if row is None and kind != "publish" and not self.stopping.is_set():
-                row = _failed_row(job, kind, text)
+                row = _failed_row(job, kind, text, ran_s, details)
                 publish(self._store, row)
         except OSError as error:
             row, kind, text = None, "publish", f"{type(error).__name__}: {error}"
@@ -191,7 +193,7 @@ class Work:
             listener(outcome)
 
 
-def _failed_row(job: Job, kind: str, text: str) -> dict[str, Any]:
+def _failed_row(job: Job, kind: str, text: str, ran_s: float, details: str) -> dict[str, Any]:
     """The row of an attempt whose worker is gone."""
     now = datetime.now(UTC)
     return {
@@ -199,9 +201,10 @@ def _failed_row(job: Job, kind: str, text: str) -> dict[str, Any]:
         "status": "failed",
         "error_class": kind,
         "error_text": text,
-        "traceback": text,
+        "traceback": f"{details}\n{text}" if details else text,
         "diverged": False,
         "gpu_share": job.settings.gpus,
-        "started_at": now,
+        "started_at": now - timedelta(seconds=ran_s),
         "finished_at": now,
+        "wall_s": ran_s,
     }

@@ -152,6 +152,7 @@ def test_a_killed_worker_costs_one_attempt(study: Write, tmp_path: Path) -> None
     assert (every["status"] == "ok").sum() == 4
     failed = every[every["status"] == "failed"]
     assert failed["error_class"].tolist() == ["worker_died"]
+    assert (failed["wall_s"] > 0).all()
     again = every[every["trial_id"] == failed["trial_id"].iloc[0]]
     assert sorted(again["attempt"]) == [1, 2]
 

@@ -1,6 +1,7 @@
 """A machine that holds another archsweep, or another distribution's `spaces`, trains nothing."""
 
 import dataclasses
+import json
 import platform
 import shutil
 import time
@@ -23,6 +24,32 @@ def test_builds_of_one_torch_agree_and_releases_do_not() -> None:
     assert "+" not in (HERE.torch or "")
     older = dataclasses.replace(HERE, torch="2.0.1")
     assert environment.differences(older, HERE) == [f"torch 2.0.1 there, {HERE.torch} here"]
+
+
+def test_versions_that_change_pixels_numbers_or_rows_are_compared() -> None:
+    for name in ("numpy", "pillow", "pyarrow", "torchvision"):
+        (mine,) = [text for text in HERE.libraries if text.startswith(f"{name} ")]
+        other = tuple(f"{name} 0.1" if text == mine else text for text in HERE.libraries)
+        there = dataclasses.replace(HERE, libraries=other)
+        assert environment.differences(there, HERE) == [f"{name} 0.1 there, {mine.partition(' ')[2]} here"]
+
+
+@pytest.mark.parametrize("package", ["orchestrator", "workers", "spaces"])
+def test_a_change_of_any_package_that_a_worker_runs_is_seen(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in environment.PACKAGES:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.py").write_text("1")
+    monkeypatch.setattr(environment, "_HOME", tmp_path)
+    before = environment._code()
+    (tmp_path / package / "a.py").write_text("2")
+    assert environment._code() != before
+
+
+def test_what_a_newer_driver_says_is_understood_as_far_as_it_is_known() -> None:
+    values = dataclasses.asdict(HERE) | {"unheard_of": 1}
+    assert environment.Environment.read(values) == HERE
 
 
 @pytest.fixture
@@ -96,6 +123,20 @@ def test_machines_with_other_packages_are_refused_by_name(
     assert not list((tmp_path / "run").glob("attempts/*"))
     cluster.remove_node(other)
     assert cli("run", file, RAY_ADDRESS=cluster.address).code == 0
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("ray")
+def test_a_cluster_of_another_ray_is_refused_in_one_message(study: Write, cluster: Cluster, tmp_path: Path) -> None:
+    told = {"ray_version": "2.1.0", "python_version": platform.python_version()}
+    cluster.head_node.get_gcs_client().internal_kv_put(
+        b"CLUSTER_METADATA", json.dumps(told).encode(), True, namespace=b"cluster"
+    )
+    ended = cli("run", study(archs=1, engine="tune"), RAY_ADDRESS=cluster.address)
+    assert ended.code == 2, ended.err
+    assert ended.err.startswith(f"error: RAY_ADDRESS={cluster.address} cannot be joined: Version mismatch")
+    assert "Ray: 2.1.0" in ended.err
+    assert "Traceback" not in ended.err
 
 
 @pytest.mark.ray

@@ -81,6 +81,18 @@ def test_the_log_of_a_crashed_worker_is_published_with_the_stack(tmp_path: Path)
     assert RunStore(str(tmp_path / "run")).attempts().num_rows == 0  # the driver books it
 
 
+def test_a_log_is_published_although_a_worker_is_killed_with_its_children(tmp_path: Path) -> None:
+    """So Ray's memory monitor does."""
+    first = (
+        "watchdog._process.wait(timeout=60); import pathlib; "
+        "[os.kill(int(p.name), 9) for p in pathlib.Path('/proc').glob('[0-9]*') "
+        "if int((p / 'stat').read_text().rpartition(')')[2].split()[1]) == os.getpid()]; "
+        "os.kill(os.getpid(), 9)"
+    )
+    assert worker(tmp_path, "pass", seconds=60, first=first) == -9
+    assert "died here" in published(tmp_path)
+
+
 def test_who_ends_in_time_is_left_alone(tmp_path: Path) -> None:
     assert worker(tmp_path, "pass", seconds=0.3, after="time.sleep(2)") == 0
     assert not (tmp_path / "run").exists()

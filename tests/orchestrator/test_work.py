@@ -75,6 +75,17 @@ def test_a_worker_that_died_without_a_row_gets_one_and_its_trial_another_try(stu
     assert [o.status for o in heard] == ["failed"]
 
 
+def test_a_lost_attempt_says_how_long_it_ran_and_all_that_is_known_of_its_end(study: Write, tmp_path: Path) -> None:
+    driver, store, heard = work(study, tmp_path)
+    job = driver.take()
+    assert job is not None
+    driver.lost(job.trial_id, "oom_host", "held 2 GB", ran_s=90.0, details="a page of Ray's")
+    (row,) = store.attempts().to_pylist()
+    assert row["wall_s"] == 90.0 == (row["finished_at"] - row["started_at"]).total_seconds()
+    assert row["error_text"] == heard[0].error_text == "held 2 GB"
+    assert row["traceback"] == "a page of Ray's\nheld 2 GB"
+
+
 @pytest.mark.parametrize(
     ("kind", "tries"),
     [("oom_cuda", 2), ("oom_host", 3), ("worker_died", 3), ("timeout", 2), ("node_died", 20), ("oom_victim", 20)],

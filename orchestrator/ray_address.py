@@ -1,0 +1,154 @@
+"""Which Ray a run uses: the cluster that RAY_ADDRESS names, or one of this machine's own.
+
+Ray asks an address where nothing answers for minutes, in words of its own log, and cannot be interrupted meanwhile.
+What is wrong is found out here first, before anything is written.
+"""
+
+import contextlib
+import os
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+PRIVATE = (b"archsweep", b"private")  # namespace and key that a run's own Ray carries
+_PATIENCE_S = 4.0  # for a head that is just starting
+_ANSWER_S = 30.0  # for a busy one to answer the first question
+_SOCKET = 107  # bytes that the path of a Unix socket may have
+_LONGEST = "/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+_SHORT = "/tmp"
+
+
+class AddressError(ValueError):
+    """RAY_ADDRESS names no cluster that can be joined, or Ray cannot be started here; says what to set instead."""
+
+
+def named() -> str | None:
+    """What RAY_ADDRESS says; None where it says nothing, or asks for a Ray of this machine's own."""
+    said = os.environ.get("RAY_ADDRESS", "").strip()
+    return None if said in ("", "local") else said
+
+
+def check() -> None:
+    """AddressError where the cluster of RAY_ADDRESS cannot be joined, or no Ray can be started here."""
+    if named() is None:
+        temporary_folder()
+    else:
+        resolved()
+
+
+def resolved() -> str:
+    """HOST:PORT of the cluster that RAY_ADDRESS names, which has answered; AddressError where none does."""
+    said = named()
+    if said == "auto":
+        return _started_here()
+    assert said is not None
+    problem = _problem(said)
+    if problem:
+        raise AddressError(f"RAY_ADDRESS={said}: {problem}; {_advice()}")
+    return said
+
+
+def _advice() -> str:
+    return "start that cluster, name another, or unset RAY_ADDRESS to start a Ray on this machine"
+
+
+def _started_here() -> str:
+    """The cluster of `auto`: the last one that `ray start` started or joined on this machine.
+
+    Where that is gone Ray itself would join any that runs here, such as the private one of another run, which ends with
+    that run.
+    """
+    from ray._private import services
+
+    with contextlib.suppress(ImportError, AttributeError):  # Ray 2.50 asks for no token of its own accord
+        from ray._private.authentication import authentication_token_setup as token
+
+        token.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # as `ray.init("auto")` does
+    address = services.find_bootstrap_address(None)
+    problem = _problem(address) if address else "no Ray was started on this machine by `ray start`"
+    if problem:
+        raise AddressError(f"RAY_ADDRESS=auto: {f'at {address} ' * bool(address)}{problem}; {_advice()}")
+    return str(address)
+
+
+def _problem(address: str) -> str | None:
+    """Why the cluster at an address cannot be joined; None where it can."""
+    if "://" in address:
+        return "a driver joins its cluster directly: give HOST:PORT of the head, as `ray start` prints it"
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return "expected HOST:PORT, `auto` or `local`"
+    return _refused(host.strip("[]"), int(port)) or _silent(address)
+
+
+def _refused(host: str, port: int) -> str | None:
+    """Why no connection comes about; asked again for some seconds."""
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=_PATIENCE_S).close()
+        except (OSError, OverflowError, UnicodeError) as error:
+            if time.monotonic() >= end or isinstance(error, socket.gaierror | OverflowError | UnicodeError):
+                return f"nothing answers there ({error})"
+            time.sleep(0.5)
+        else:
+            return None
+
+
+def _silent(address: str) -> str | None:
+    """Why what listens at an address is no Ray to join: it does not answer as one, or it is another run's own."""
+    answer: list[object] = []
+    # Ray's client asks for most of a minute and hears no signal: it is left behind in its thread.
+    asking = threading.Thread(target=_ask, args=(address, answer), daemon=True, name="ray-address")
+    asking.start()
+    asking.join(_ANSWER_S)
+    if not answer:
+        return f"what listens there does not answer as Ray does within {_ANSWER_S:g} s"
+    (found,) = answer
+    if isinstance(found, Exception):
+        return f"Ray says: {str(found).strip().splitlines()[0] if str(found).strip() else type(found).__name__}"
+    return "that is the private Ray of another run, which ends with it" if found else None
+
+
+def _ask(address: str, answer: list[object]) -> None:
+    """Whether a cluster is a run's own, or the exception of asking."""
+    import ray
+
+    namespace, key = PRIVATE
+    try:
+        answer.append(bool(ray._raylet.GcsClient(address=address).internal_kv_get(key, namespace=namespace)))
+    except Exception as error:
+        answer.append(error)
+
+
+def mark_as_private() -> None:
+    """Let other runs know that the connected Ray is this one's own."""
+    import ray
+
+    namespace, key = PRIVATE
+    with contextlib.suppress(Exception):  # a courtesy to others: nothing of ours depends on it
+        ray._private.worker.global_worker.gcs_client.internal_kv_put(key, b"1", True, namespace=namespace)
+
+
+def temporary_folder() -> Path | None:
+    """Where a Ray started here is to keep its files, None for its own choice.
+
+    Its sockets lie below TMPDIR, and the path of a socket may not be long; then they go to /tmp.  AddressError where
+    that cannot be written.
+    """
+    name = "RAY_TMPDIR" if "RAY_TMPDIR" in os.environ else "TMPDIR"
+    folder = os.environ.get(name) if name == "RAY_TMPDIR" or sys.platform.startswith("linux") else None
+    if folder is None or _fits(folder):
+        return None
+    if _fits(_SHORT) and os.access(_SHORT, os.W_OK | os.X_OK):
+        return Path(_SHORT) / "ray"
+    raise AddressError(
+        f"{name}={folder} is too long for Ray, whose sockets lie below it and may have {_SOCKET} bytes of path: set "
+        "RAY_TMPDIR to a shorter folder that can be written, or train without Ray by --engine inline"
+    )
+
+
+def _fits(folder: str) -> bool:
+    return len(os.fsencode(os.path.abspath(folder) + "/ray" + _LONGEST)) <= _SOCKET
