@@ -14,13 +14,24 @@ from orchestrator import study as studies
 from workers import datasets, recipes, tasks
 from workers.recipes import names as recipe_names
 
+_LISTED = {
+    "spaces": "search spaces, with an architecture of each",
+    "datasets": "what networks are trained on",
+    "tasks": "what they are trained for, and how they are scored",
+    "recipes": "how they are trained: epochs, rate, batch, width, depth",
+    "presets": "studies that can be run by their names",
+    "tables": "what `archsweep correlate RUN --of TABLE` can make of results",
+}
+
 
 def add_to(app: typer.Typer, out: Console) -> None:
     """Add the verbs to the command line."""
 
     @app.command("list", rich_help_panel="Catalogue")
     def list_(
-        what: Annotated[str, typer.Argument(metavar="spaces|datasets|tasks|recipes|presets|tables")],
+        what: Annotated[
+            str, typer.Argument(metavar="WHAT", help=f"{', '.join(_LISTED)}; without it, what these are")
+        ] = "",
     ) -> None:
         """What spaces, datasets, tasks, recipes, presets or tables of results there are."""
         tables = {
@@ -31,6 +42,12 @@ def add_to(app: typer.Typer, out: Console) -> None:
             "presets": _presets,
             "tables": _tables,
         }
+        if not what:
+            view = _table("archsweep list", "about")
+            for name, about in _LISTED.items():
+                view.add_row(name, about)
+            out.print(view)
+            return
         if what not in tables:
             raise ValueError(f"list {what!r}: give one of {', '.join(tables)}")
         out.print(tables[what]())
@@ -49,8 +66,12 @@ def add_to(app: typer.Typer, out: Console) -> None:
         dataset: Annotated[
             str, typer.Argument(metavar="DATASET", help="see `list datasets`; or a study file: its own")
         ],
-        data_root: Annotated[Path | None, typer.Option(help="folder that holds the dataset's folder")] = None,
-        cache_dir: Annotated[Path | None, typer.Option(help="where arrays go; default ~/.cache/archsweep")] = None,
+        data_root: Annotated[
+            Path | None, typer.Option(metavar="FOLDER", help="folder that holds the dataset's folder")
+        ] = None,
+        cache_dir: Annotated[
+            Path | None, typer.Option(metavar="FOLDER", help="where arrays go; default ~/.cache/archsweep")
+        ] = None,
         download: Annotated[bool, typer.Option("--download", help="fetch it to data_root first")] = False,
         mode: Annotated[str, typer.Option(help="exact or array (imagenet); default array with --short-side")] = "",
         short_side: Annotated[int | None, typer.Option(help="pixels that mode array keeps (imagenet)")] = None,
@@ -77,7 +98,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
 
     @app.command(rich_help_panel="Catalogue")
     def doctor(
-        data_root: Annotated[Path | None, typer.Option(help="also look for datasets here")] = None,
+        data_root: Annotated[Path | None, typer.Option(metavar="FOLDER", help="also look for datasets here")] = None,
     ) -> None:
         """Check this machine: packages, cores, GPUs, Ray, folders."""
         from orchestrator.doctor import checks
