@@ -276,7 +276,8 @@ def _checked(code: int, stdout: Stream) -> int:
     if stdout.lost is None or stdout.reader_left:
         return code
     err.print(f"not all could be written to standard output: {stdout.lost}", soft_wrap=True)
-    return 2 if code == 0 and _command.verb in _ANSWERS else code
+    answers = _command.verb in _ANSWERS or not {"-h", "--help"}.isdisjoint(sys.argv)
+    return 2 if code == 0 and answers else code
 
 
 def _explain(error: Exception) -> int:

@@ -45,6 +45,8 @@ class Stream:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "buffer":
+            raise AttributeError(name)  # writers who find it pass this class by
         return getattr(self._stream, name)
 
     @property
