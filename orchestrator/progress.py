@@ -13,6 +13,7 @@ from rich.text import Text
 
 from orchestrator.estimate import duration, multiply_adds, recipe_of
 from orchestrator.job import Outcome
+from orchestrator.recipe_names import named
 from orchestrator.terminal import has_unicode, live, printable
 from orchestrator.work import Work
 
@@ -38,8 +39,11 @@ class Progress:
         self._ok: Counter[tuple[str, ...]] = Counter()
         self._failed: Counter[tuple[str, ...]] = Counter()
         self._errors: Counter[str] = Counter()
+        rows = [work.row_of(trial_id) for trial_id in work.waiting()]
+        self._recipes = named(rows) if all("recipe_id" in row for row in rows) else {}
         for trial_id in work.waiting():
             self._total[self._cell(trial_id)] += 1
+        self._several = len({cell[:3] for cell in self._total}) < len(self._total)
         self._size = {t: multiply_adds(row, recipe_of(row)) for t in work.waiting() if (row := work.row_of(t))}
         self._left_at_start = sum(self._size.values()) or 1.0
         self._settled = 0.0
@@ -51,7 +55,7 @@ class Progress:
 
     def _cell(self, trial_id: str) -> tuple[str, ...]:
         row = self._work.row_of(trial_id)
-        return tuple(row[k] for k in _CELL)
+        return *(row[k] for k in _CELL), self._recipes.get(str(row.get("recipe_id")), "")
 
     def _hear(self, outcome: Outcome) -> None:
         cell = self._cell(outcome.trial_id)
@@ -77,7 +81,7 @@ class Progress:
         self._errors[text] += 1
         if self._errors[text] > 1 or len(self._errors) > _TOLD:
             return []
-        cell = " ".join(self._cell(outcome.trial_id))
+        cell = " ".join(self._cell(outcome.trial_id)[: 3 + self._several])
         lines = [Text(printable(f"failed: trial {outcome.trial_id} ({cell}): {text}"), "red")]
         if len(self._errors) == _TOLD:
             lines.append(Text("further failures are counted only; `archsweep status` tells them by kind"))
@@ -117,7 +121,7 @@ class Progress:
     def __rich__(self) -> Group:
         """What matters most on top: a terminal shows no more than its height."""
         table = Table(box=None, pad_edge=False)
-        for name in _CELL:
+        for name in (*_CELL, "recipe")[: 3 + self._several]:
             table.add_column(name, no_wrap=True)
         for name in ("done", "of", "failed"):
             table.add_column(name, justify="right", no_wrap=True)
@@ -128,7 +132,7 @@ class Progress:
             total, ok, failed = dict(self._total), self._ok.copy(), self._failed.copy()
         for cell, of in total.items():
             bars = [_bar(ok[cell] / of, has_unicode(self._console))] if roomy else []
-            table.add_row(*cell, str(ok[cell]), str(of), str(failed[cell] or ""), *bars)
+            table.add_row(*cell[: 3 + self._several], str(ok[cell]), str(of), str(failed[cell] or ""), *bars)
         return Group(Text(self.line()), table)
 
 
