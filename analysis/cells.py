@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from analysis import names
+
 Chance = float | Mapping[str, float] | None  # a score, for all tasks or by task
 FRACTIONS = ("top1", "miou", "")  # metrics that chance is a level of; "": a table that names none
 
@@ -65,6 +67,8 @@ def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -
     for name, default in defaults.items():
         column = df[name].astype(object) if name in df else pd.Series(None, index=df.index, dtype=object)
         trials[name] = column.where(column.notna(), default)
+    if "recipe_json" in df:
+        trials["recipe"] = names.recipes(trials.assign(recipe_json=df["recipe_json"]))
     trials["seed"] = df.get("seed", pd.Series(1, index=df.index))
     trials["ok"] = (df["status"] == "ok").to_numpy(bool) if "status" in df else True
     value = df[score].astype(float)

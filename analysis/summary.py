@@ -63,6 +63,7 @@ def cost(df: pd.DataFrame) -> pd.DataFrame:
     attempts took, the median training in seconds, and the largest memory of a process and of a device."""
     own = df[df["train_s"].notna()] if "train_s" in df else df.iloc[:0]
     own = own.assign(**{c: own["dataset"] for c in CELL if c not in own})
+    own = own.assign(recipe=names.recipes(own) if "recipe" in own else "")
     lines = []
     for _, cell in own.groupby(CELL, sort=True):
         train, wall = cell["train_s"].to_numpy(float), _known(cell, "wall_s")
@@ -73,6 +74,7 @@ def cost(df: pd.DataFrame) -> pd.DataFrame:
                 "space": names.space_name(str(cell["space"].iloc[0])),
                 "dataset": names.dataset_name(str(cell["dataset"].iloc[0])),
                 "task": names.task_name(str(cell["task"].iloc[0])),
+                "recipe": str(cell["recipe"].iloc[0]),
                 "attempts": len(cell),
                 "training, h": f"{train.sum() / 3600:.2f}",
                 "of that failed, h": f"{train[lost].sum() / 3600:.2f}",

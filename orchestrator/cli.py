@@ -8,23 +8,36 @@ import logging
 import os
 import sys
 import traceback
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 
-import spaces
-from orchestrator import cli_bench, cli_catalogue, cli_import, cli_results, cli_status, environment, lease
+from orchestrator import (
+    cli_bench,
+    cli_catalogue,
+    cli_hints,
+    cli_import,
+    cli_results,
+    cli_status,
+    environment,
+    errors,
+    lease,
+)
 from orchestrator import study as studies
 from orchestrator.ledger import LIMITS, Ledger
+from orchestrator.selection import Selection
 from orchestrator.stopped import Stopped
 from orchestrator.store import STOP, RunStore
-from orchestrator.terminal import LogLines, Terminal, printable
+from orchestrator.streams import Stream, guarded
+from orchestrator.terminal import LogHandler, LogLines, Terminal, forget_zero_sizes, printable
 from workers import files
 
 app = typer.Typer(
     name="archsweep",
+    cls=cli_hints.Verbs,
     help="Sample-based studies of neural architectures: plan, train on a cluster, correlate.",
-    epilog="First steps:  archsweep run demo  ·  archsweep report demo  ·  archsweep plan unnas-cifar10",
+    epilog="First steps:  archsweep run demo | archsweep report demo | archsweep plan unnas-cifar10",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -33,8 +46,23 @@ app = typer.Typer(
 )
 # Typer's own click, or the click package under older typers: the class above all mistakes in arguments.
 _UsageError = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+forget_zero_sizes()
 out = Terminal()
 err = Terminal(stderr=True)
+_NARROW = 60  # columns; below them options fit in no table
+# Commands whose whole result is what they print; the others have done their work, whoever reads of it.
+_ANSWERS = (None, "plan", "status", "correlate", "query", "list", "show", "doctor", "bench")
+
+
+@dataclass
+class _Command:
+    """What the command of this process is about, for messages about its errors."""
+
+    verb: str | None = None
+    store: RunStore | None = None
+
+
+_command = _Command()
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="a study file, or a preset's name")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's folder (or URL), a study file, or a preset")]
@@ -57,7 +85,8 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    lines = logging.StreamHandler()
+    _command.verb = context.invoked_subcommand
+    lines = LogHandler()
     lines.setFormatter(LogLines("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[lines])
     if context.invoked_subcommand != "doctor" and (foreign := environment.strangers()):
@@ -77,6 +106,11 @@ def store_of(run: str) -> RunStore:
 
     Where the study was edited since it was run, that is told on the side.
     """
+    found = _command.store = _store_of(run)
+    return found
+
+
+def _store_of(run: str) -> RunStore:
     store = RunStore(_folder_of(run) or run)
     if "://" in store.url or store.exists("plan.parquet") or store.exists("study.toml"):
         return store
@@ -113,22 +147,6 @@ def study_of(name: str) -> studies.Study:
     return studies.load(name)
 
 
-def _selection(only: str) -> dict[str, set[str]]:
-    """`task=rot,seed=1` as wanted values by plan column; a key given twice means either value."""
-    known = ("space", "arch", "arch_id", "dataset", "task", "seed", "recipe", "trial_id")
-    wanted: dict[str, set[str]] = {}
-    for part in filter(None, (p.strip() for p in only.split(","))):
-        key, equals, value = part.partition("=")
-        if not equals or key not in known:
-            raise ValueError(f"--only {spaces.quoted(part)}: give KEY=VALUE with a key of {', '.join(known)}")
-        wanted.setdefault(key, set()).add(value)
-    return wanted
-
-
-def _matches(row: dict[str, Any], wanted: dict[str, set[str]]) -> bool:
-    return all(str(row[key]) in values for key, values in wanted.items())
-
-
 @app.command(rich_help_panel="Sweeps")
 def plan(
     study: StudyName,
@@ -159,16 +177,18 @@ def run(
         if engine not in ("tune", "inline"):
             raise ValueError(f"--engine {engine!r}: give tune or inline")
         chosen = chosen.model_copy(update={"execution": chosen.execution.model_copy(update={"engine": engine})})
-    raise typer.Exit(_train(chosen, _selection(only), limit))
+    raise typer.Exit(_train(chosen, Selection.read(only), limit))
 
 
-def _train(study: studies.Study, wanted: dict[str, set[str]], limit: int | None) -> int:
+def _train(study: studies.Study, selection: Selection, limit: int | None) -> int:
     """Run a study and say how it ended; gives the exit code."""
     from orchestrator import progress, runner
 
+    _command.store = RunStore(study.path)
     ended = runner.run(
         study,
-        select=lambda row: _matches(row, wanted),
+        select=selection,
+        check=selection.check,
         limit=limit,
         watch=lambda work: progress.watch(work, out),
         note=lambda text: out.print(text, style="dim", markup=False, soft_wrap=True),
@@ -238,7 +258,7 @@ def retry(
         return
     ledger.forgive(store, chosen)
     out.print(f"retrying {len(chosen):,} trial{'s' * (len(chosen) > 1)}")
-    raise typer.Exit(_train(study_of(store.url), {"trial_id": chosen}, None))
+    raise typer.Exit(_train(study_of(store.url), Selection({"trial_id": chosen}), None))
 
 
 def _some(trial_ids: set[str]) -> str:
@@ -255,36 +275,72 @@ cli_bench.add_to(app, out)
 
 def main() -> None:
     """Run the command line; what a user did wrong is one message and exit code 2."""
+    forget_zero_sizes()
+    _command.verb = _command.store = None
+    with guarded() as (stdout, _):
+        code = _checked(_run(), stdout)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command; errors become a message and an exit code."""
+    narrow = out.width < _NARROW
+    app.rich_markup_mode = None if narrow else "rich"
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            group.typer_instance.rich_markup_mode = app.rich_markup_mode
     try:
-        code = app(prog_name="archsweep", standalone_mode=False)
+        return app(prog_name="archsweep", standalone_mode=False, terminal_width=out.width if narrow else None) or 0
     except lease.Held as held:
         err.print(f"refused: {held}", soft_wrap=True)
-        code = 3
+        return 3
     except Stopped as stopped:
         err.print(f"stopped: {stopped}", soft_wrap=True, markup=False)
-        code = 3
+        return 3
     except KeyboardInterrupt:
-        code = 130
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        return 130
     except Exception as error:
-        code = _explain(error)
-    sys.stdout.flush()
-    sys.exit(code or 0)
+        return _explain(error)
+
+
+def _checked(code: int, stdout: Stream) -> int:
+    """The exit code of a command after all was printed; an answer that could not be printed is none."""
+    stdout.flush()
+    if stdout.lost is None or stdout.reader_left:
+        return code
+    err.print(f"not all could be written to standard output: {stdout.lost}", soft_wrap=True)
+    answers = _command.verb in _ANSWERS or not {"-h", "--help"}.isdisjoint(sys.argv)
+    return 2 if code == 0 and answers else code
 
 
 def _explain(error: Exception) -> int:
-    """Print an error; a programming mistake of ours keeps its traceback."""
+    """Print an error; the traceback of what no user can mend is kept in a file."""
     if isinstance(error, _UsageError):
         error.show()  # type: ignore[attr-defined]
+        if hint := cli_hints.option(error):
+            err.print(hint, soft_wrap=True)
         return 2
     if isinstance(error, typer.Abort):
         return 130
-    users = isinstance(error, ValueError | OSError) or type(error) is LookupError
-    if not users or os.environ.get("ARCHSWEEP_TRACEBACK"):
+    if os.environ.get("ARCHSWEEP_TRACEBACK"):
         # As Python itself would show it, but for secrets and control characters.
         err.print(printable("".join(traceback.format_exception(error)), most=None).rstrip(), soft_wrap=True)
-        return 1
-    err.print(f"error: {printable(str(error))}", style="red", soft_wrap=True)
-    return 2
+    text = printable(errors.message(error))
+    if errors.is_users(error):
+        err.print(f"error: {text}", style="red", soft_wrap=True)
+        return 2
+    kept = errors.keep(error, _command.store)
+    if kept is None:
+        err.print(printable("".join(traceback.format_exception(error)), most=None).rstrip(), soft_wrap=True)
+    where = f"traceback: {kept}" if kept else "its traceback is above, as no file could be written"
+    if errors.is_systems(error):
+        err.print(f"error: {text}", style="red", soft_wrap=True)
+        err.print(where, soft_wrap=True)
+        return 2
+    err.print(f"error: {type(error).__name__}: {text}", style="red", soft_wrap=True)
+    err.print(f"this is a mistake of the program or of a library, not of the study; {where}", soft_wrap=True)
+    return 1
+
+
+if __name__ == "__main__":
+    main()

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from orchestrator import bench_tables
-from orchestrator.terminal import Terminal
+from orchestrator.terminal import Terminal, has_unicode
 
 TASKS = ("cls", "rot", "col", "jig")
 QUANTILES = ("p10", "median", "p90")
@@ -229,7 +229,7 @@ def _measured(measure: Callable[[Note], dict[str, Any]], file: Path | None) -> d
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with progress.status("") as status:
+        with progress.status("", spinner="dots" if has_unicode(progress) else "line") as status:
             found = measure(status.update)
     except GateFailed as failure:
         progress.print(f"no ratio: {failure}", style="red", soft_wrap=True)

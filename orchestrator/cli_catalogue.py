@@ -15,13 +15,24 @@ from orchestrator.cli_output import on_disk
 from workers import datasets, recipes, tasks
 from workers.recipes import names as recipe_names
 
+_LISTED = {
+    "spaces": "search spaces, with an architecture of each",
+    "datasets": "what networks are trained on",
+    "tasks": "what they are trained for, and how they are scored",
+    "recipes": "how they are trained: epochs, rate, batch, width, depth",
+    "presets": "studies that can be run by their names",
+    "tables": "what `archsweep correlate RUN --of TABLE` can make of results",
+}
+
 
 def add_to(app: typer.Typer, out: Console) -> None:
     """Add the verbs to the command line."""
 
     @app.command("list", rich_help_panel="Catalogue")
     def list_(
-        what: Annotated[str, typer.Argument(metavar="spaces|datasets|tasks|recipes|presets|tables")],
+        what: Annotated[
+            str, typer.Argument(metavar="WHAT", help=f"{', '.join(_LISTED)}; without it, what these are")
+        ] = "",
     ) -> None:
         """What spaces, datasets, tasks, recipes, presets or tables of results there are."""
         tables = {
@@ -32,6 +43,12 @@ def add_to(app: typer.Typer, out: Console) -> None:
             "presets": _presets,
             "tables": _tables,
         }
+        if not what:
+            view = _table("archsweep list", "about")
+            for name, about in _LISTED.items():
+                view.add_row(name, about)
+            out.print(view)
+            return
         if what not in tables:
             raise ValueError(f"list {what!r}: give one of {', '.join(tables)}")
         out.print(tables[what]())
@@ -53,10 +70,12 @@ def add_to(app: typer.Typer, out: Console) -> None:
             str, typer.Argument(metavar="DATASET", help="see `list datasets`; or a study file: its own")
         ],
         data_root: Annotated[
-            Path | None, typer.Option(help="folder that holds the dataset's folder", callback=on_disk)
+            Path | None,
+            typer.Option(metavar="FOLDER", help="folder that holds the dataset's folder", callback=on_disk),
         ] = None,
         cache_dir: Annotated[
-            Path | None, typer.Option(help="where arrays go; default ~/.cache/archsweep", callback=on_disk)
+            Path | None,
+            typer.Option(metavar="FOLDER", help="where arrays go; default ~/.cache/archsweep", callback=on_disk),
         ] = None,
         download: Annotated[bool, typer.Option("--download", help="fetch it to data_root first")] = False,
         mode: Annotated[str, typer.Option(help="exact or array (imagenet); default array with --short-side")] = "",
@@ -88,7 +107,9 @@ def add_to(app: typer.Typer, out: Console) -> None:
 
     @app.command(rich_help_panel="Catalogue")
     def doctor(
-        data_root: Annotated[Path | None, typer.Option(help="also look for datasets here", callback=on_disk)] = None,
+        data_root: Annotated[
+            Path | None, typer.Option(metavar="FOLDER", help="also look for datasets here", callback=on_disk)
+        ] = None,
     ) -> None:
         """Check this machine: packages, cores, GPUs, Ray, folders."""
         from orchestrator.doctor import checks

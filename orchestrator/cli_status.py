@@ -9,7 +9,6 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console, Group
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -18,7 +17,7 @@ from orchestrator.left_out import left_out
 from orchestrator.status import CELL, STATES, Status
 from orchestrator.status import status as read
 from orchestrator.store import RunStore
-from orchestrator.terminal import printable
+from orchestrator.terminal import live, printable
 from workers import files
 
 T = TypeVar("T")
@@ -71,7 +70,7 @@ def _watch(stores: list[RunStore], every: float, out: Console) -> int:
     """Show the runs until each is over; 0 all done, 1 trials wait for `retry`, 3 work is left and nobody does it."""
     said: list[str] = []
     drivers = [_Driver(store) for store in stores]
-    view = Live(console=out, auto_refresh=False) if out.is_terminal else None
+    view = live(out, "", auto_refresh=False) if out.is_terminal else None
     with view or contextlib.nullcontext():
         while True:
             # First who is at work, then what is done: what a driver does before it goes is seen.
@@ -88,6 +87,8 @@ def _watch(stores: list[RunStore], every: float, out: Console) -> int:
             codes = [_code(one) for one in found]
             if not any(at_work and code for at_work, code in zip(busy, codes, strict=True)):
                 break
+            if getattr(out.file, "reader_left", False):
+                break  # nobody looks on any more
             time.sleep(every)
     if not view:
         for text, style in (told for one in found if one for told in _failures(one)):

@@ -15,6 +15,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.left_out import LeftOut, left_out
 from orchestrator.packing import Room, room
 from orchestrator.plan import plan, too_large_batches
+from orchestrator.recipe_names import named
 from orchestrator.runner import open_run
 from orchestrator.status import CELL
 from orchestrator.study import Study
@@ -90,8 +91,9 @@ def preview(study: Study) -> Preview:
     device = "gpu" if wish or (wish is None and not _embedded(study)) else "cpu"
     rows = planned.table.drop_columns(["graph"]).to_pylist()
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    called = named(rows)
     for row in rows:
-        groups[tuple(row[k] for k in CELL)].append(row)
+        groups[(row["space"], row["dataset"], row["task"], called[row["recipe_id"]])].append(row)
     cells = {}
     left = []
     for key, members in groups.items():
@@ -149,16 +151,16 @@ def _millions(values: tuple[float, float, float]) -> str:
 def show(found: Preview, console: Console) -> None:
     """A table of the cells and the totals, at most 80 columns wide."""
     table = Table(box=None, pad_edge=False)
-    for name in ("space", "dataset", "task"):
+    # Named where it tells lines apart: with it the table may be wider than 80 columns.
+    several = len({cell[:3] for cell in found.cells}) < len(found.cells)
+    for name in ("space", "dataset", "task", "recipe")[: 3 + several]:
         table.add_column(name, no_wrap=True)
     for name in ("trials", "done", "left", "MACs, M p10 50 90", "time left"):
         table.add_column(name, justify="right", no_wrap=True)
-    for (space, dataset, task, _), cell in found.cells.items():
+    for key, cell in found.cells.items():
         done, total = cell.states["done"], cell.states.total()
         table.add_row(
-            space,
-            dataset,
-            task,
+            *key[: 3 + several],
             f"{total:,}",
             f"{done:,}",
             f"{total - done:,}",

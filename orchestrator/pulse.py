@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator import lease
 from orchestrator.stopped import Stopped
 from orchestrator.store import STOP, RunStore
+from orchestrator.terminal import show_cursor
 from orchestrator.work import Work
 
 log = logging.getLogger(__name__)
@@ -172,6 +173,7 @@ def signals(work: Work) -> Iterator[None]:
 
     def heard(number: int, frame: FrameType | None) -> None:
         if work.stopping.is_set() and number == signal.SIGINT:
+            show_cursor()
             os._exit(130)  # the lease names a process that is gone, so the next driver takes over at once
         work.stopping.set()
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import tomli_w
 
 import spaces
@@ -208,11 +209,14 @@ def run(
     study: Study,
     *,
     select: Select = lambda row: True,
+    check: Callable[[pa.Table], None] = lambda plan: None,
     limit: int | None = None,
     watch: Watch = lambda work: contextlib.nullcontext(),
     note: Callable[[str], None] = lambda text: None,
 ) -> Summary:
     """Train what a study has left; `select` chooses among plan rows, `limit` bounds the trials of this launch.
+
+    `check` sees the plan before anything is written, and may raise.
 
     Raises ValueError, LookupError or OSError before anything is trained where study, data or folder are wrong,
     `lease.Held` where another driver is at work, and `stopped.Stopped` where a signal comes before the first trial or
@@ -221,6 +225,7 @@ def run(
     loggers.check(study.execution)
     store = open_run(study)
     planned = plan(study)
+    check(planned.table)
     launch = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
     _check_engine(study, store, planned, select)
     _check_writable(store)

@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrator import lease
 from orchestrator.ledger import Ledger
+from orchestrator.recipe_names import COLUMNS, named
 from orchestrator.store import RunStore
 
 CELL = ("space", "dataset", "task", "recipe")
@@ -59,10 +60,11 @@ def status(store: RunStore) -> Status:
 
     FileNotFoundError where there is neither.
     """
-    plan = store.plan(["trial_id", *CELL])
+    columns = ["trial_id", *COLUMNS]
+    plan = store.plan(columns)
     planned = plan is not None
     if plan is None and store.listing("rows"):
-        plan = store.attempts(["trial_id", *CELL]).group_by(["trial_id", *CELL]).aggregate([])
+        plan = store.attempts(columns).group_by(columns).aggregate([])
         plan = plan.sort_by([(name, "ascending") for name in CELL])
     if plan is None:
         raise FileNotFoundError(f"{store.url} is no run: it holds no plan.parquet; `archsweep run` makes one")
@@ -71,8 +73,10 @@ def status(store: RunStore) -> Status:
     failures: dict[tuple[str, str], list[str]] = defaultdict(list)
     trial_ids = plan["trial_id"].to_pylist()
     states = [ledger.state(t) for t in trial_ids]
-    for *cell, state in zip(*(plan[k].to_pylist() for k in CELL), states, strict=True):
-        cells[tuple(cell)][state] += 1
+    rows = plan.select(COLUMNS).to_pylist()
+    called = named(rows)
+    for row, state in zip(rows, states, strict=True):
+        cells[(row["space"], row["dataset"], row["task"], called[row["recipe_id"]])][state] += 1
     for trial_id, state in zip(trial_ids, states, strict=True):
         if state in ("failed", "quarantined"):
             last = ledger.counting(trial_id)[-1]

@@ -51,10 +51,12 @@ class TrialLog(logging.FileHandler):
         self.close()
         os.unlink(self.path)
 
-    def emit(self, record: logging.LogRecord) -> None:
-        super().emit(record)
+    def handle(self, record: logging.LogRecord) -> bool:
+        # Published here and not in `emit`, where logging holds the lock that every thread that logs waits for.
+        handled = bool(super().handle(record))
         if time.monotonic() - self._published >= self._every_s:
             self.publish()
+        return handled
 
     def publish(self) -> None:
         """Write what has been said so far to the trial's folder; where that cannot be, the next time may do it."""

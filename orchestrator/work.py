@@ -1,5 +1,6 @@
 """What an engine draws from: trials one at a time, each with its attempt, until nothing is left or a stop is asked."""
 
+import logging
 import threading
 import time
 from collections import deque
@@ -14,6 +15,8 @@ from orchestrator.ledger import Failure, Ledger
 from orchestrator.plan import trial_of
 from orchestrator.store import RunStore
 from workers.secrets import scrub
+
+log = logging.getLogger(__name__)
 
 # A death may have to do with the moment (memory was short, a node is going): the next try waits, each time twice as
 # long, so many seconds at most.
@@ -189,8 +192,13 @@ class Work:
         return min(BACK_OFF_S * 2.0 ** (n - 1), BACK_OFF_MOST_S)
 
     def _tell(self, outcome: Outcome) -> None:
-        for listener in self.listeners:
-            listener(outcome)
+        """Tell listeners; one that fails hears nothing more, and the work goes on."""
+        for listener in list(self.listeners):
+            try:
+                listener(outcome)
+            except Exception:
+                log.exception("progress is no longer shown")
+                self.listeners.remove(listener)
 
 
 def _failed_row(job: Job, kind: str, text: str, ran_s: float, details: str) -> dict[str, Any]:

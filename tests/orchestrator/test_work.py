@@ -210,3 +210,21 @@ def test_a_third_of_the_last_hundred_stop_the_launch_unless_nodes_died(
         assert driver.broken.startswith("31 of the last 100 attempts failed, 31 of them with error: RuntimeError: boom")
     else:
         assert driver.broken is None
+
+
+def test_a_listener_that_fails_ends_nothing_and_hears_nothing_more(study: Write, tmp_path: Path) -> None:
+    driver, _, heard = work(study, tmp_path, archs=2)
+    calls = []
+
+    def fails(outcome: Outcome) -> None:
+        calls.append(outcome)
+        raise OSError(28, "No space left on device")
+
+    driver.listeners.insert(0, fails)
+    for _ in range(2):
+        job = driver.take()
+        assert job is not None
+        driver.finish(failed(job.trial_id, "error"))
+    assert len(heard) == 2
+    assert len(calls) == 1
+    assert driver.broken is None

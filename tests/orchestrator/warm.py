@@ -1,0 +1,205 @@
+"""Commands in processes that are forked from one which has imported everything: a start costs hundredths of a second.
+
+`start` gives a command any streams, environment and limits; `Screen` is a terminal in front of one.
+"""
+
+import contextlib
+import fcntl
+import io
+import multiprocessing as mp
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import sys
+import termios
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+# What each command would import before it begins.
+_LOADED = [
+    "analysis",
+    "matplotlib.pyplot",
+    "orchestrator.__main__",
+    "orchestrator.cli",
+    "orchestrator.doctor",
+    "orchestrator.importing",
+    "orchestrator.preview",
+    "orchestrator.progress",
+    "orchestrator.runner",
+    "torch",
+    "torchvision",
+    "workers.bench.step",
+    "workers.training",
+]
+PATIENCE_S = 120.0  # for a machine that has other things to do
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def _server() -> Any:
+    found = mp.get_context("forkserver")
+    found.set_forkserver_preload(_LOADED)
+    return found
+
+
+_processes = _server()
+
+
+def start(words: list[object], **given: Any) -> Any:
+    """`archsweep WORDS` as a process.
+
+    `stdin`, `stdout`, `stderr`: the path of a file or terminal, "closed", or "broken" (a pipe that nobody reads); by
+    default the null device.  `env` is the whole environment, `cwd`, `cpus` and `ignored` (signals) as they say.
+    """
+    environment = given.pop("env", dict(os.environ))
+    process = _processes.Process(target=_command, args=([str(word) for word in words], environment, given))
+    process.start()
+    return process
+
+
+def code_of(process: Any) -> int:
+    """The exit code of a process that ends by itself."""
+    process.join(PATIENCE_S)
+    if process.is_alive():
+        process.kill()
+        process.join()
+        raise TimeoutError(f"the command had not ended after {PATIENCE_S:g} s")
+    return int(process.exitcode)
+
+
+def _command(words: list[str], env: dict[str, str], given: dict[str, Any]) -> None:
+    """Become the command: a new session with these streams and this environment, then its `main`."""
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(env)
+    if "cwd" in given:
+        os.chdir(given["cwd"])
+    if "cpus" in given:
+        os.sched_setaffinity(0, given["cpus"])
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in given.get("ignored", ()):
+        signal.signal(number, signal.SIG_IGN)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        _connect(number, given.get(name, os.devnull))
+    # As Python itself makes them when it starts.
+    encoding = env.get("PYTHONIOENCODING", "utf-8")
+    sys.stdout, sys.stderr = _text(1, encoding, "strict"), _text(2, encoding, "backslashreplace")
+    sys.argv = ["archsweep", *words]
+    from orchestrator import cli
+    from orchestrator.__main__ import main
+
+    # What importing does, for the streams and the environment of this moment.
+    cli.forget_zero_sizes()
+    cli.out.__init__()  # type: ignore[misc]
+    cli.err.__init__(stderr=True)  # type: ignore[misc]
+    code: object = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code or 0
+    with contextlib.suppress(AttributeError):
+        try:
+            sys.stdout.flush()
+        except OSError:
+            code = 120  # as of a Python that cannot flush while it ends
+    os._exit(code if isinstance(code, int) else 1)
+
+
+def _connect(number: int, place: str) -> None:
+    if place == "closed":
+        with contextlib.suppress(OSError):
+            os.close(number)
+        return
+    if place == "broken":
+        reader, opened = os.pipe()
+        os.close(reader)
+    else:
+        opened = os.open(place, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        if number == 0 and os.isatty(opened):
+            fcntl.ioctl(opened, termios.TIOCSCTTY, 0)
+    if opened != number:
+        os.dup2(opened, number)
+        os.close(opened)
+
+
+def _text(number: int, encoding: str, errors: str) -> Any:
+    try:
+        os.fstat(number)
+    except OSError:
+        return None
+    buffer = io.BufferedWriter(io.FileIO(number, "w", closefd=False))
+    return io.TextIOWrapper(buffer, encoding, errors, line_buffering=os.isatty(number))
+
+
+class Screen:
+    """A terminal of so many columns and rows with a command on it."""
+
+    def __init__(self, *words: object, columns: int = 100, rows: int = 30, **given: Any) -> None:
+        self._master, self._slave = pty.openpty()
+        self.resize(columns, rows)
+        self._said = bytearray()
+        self._open = True
+        env = {**os.environ, "TERM": "xterm"} | given.pop("env", {})
+        for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
+            env.pop(name, None)
+        name = os.ttyname(self._slave)
+        self.process = start(list(words), stdin=name, stdout=name, stderr=name, env=env, **given)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while self._open:
+            ready, _, _ = select.select([self._master], [], [], 0.05)
+            if ready:
+                self._said += os.read(self._master, 65536)
+
+    @property
+    def raw(self) -> str:
+        """Everything that was written so far."""
+        return self._said.decode(errors="replace")
+
+    @property
+    def text(self) -> str:
+        """The same without colours and movements of the cursor; what was drawn again begins on a new line."""
+        return _CONTROL.sub("", self.raw).replace("\r\n", "\n").replace("\r", "\n")
+
+    def wait_for(self, text: str) -> None:
+        """Until the text was shown."""
+        end = time.monotonic() + PATIENCE_S
+        while text not in self.text:
+            if time.monotonic() > end or (not self.process.is_alive() and text not in self.text):
+                self.process.kill()
+                raise AssertionError(f"{text!r} was not shown, but:\n{self.text[-3000:]}")
+            time.sleep(0.02)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give it another size, which the command is told by a signal."""
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        os.write(self._master, b"\x03")
+
+    def hang_up(self) -> None:
+        """Close the terminal, as a lost connection does."""
+        self._open = False
+        self._reader.join()
+        os.close(self._slave)
+        os.close(self._master)
+
+    def code(self) -> int:
+        """The exit code, once the command has ended."""
+        found = code_of(self.process)
+        if self._open:
+            time.sleep(0.1)
+            self.hang_up()
+        return found
+
+
+def kept(file: Path) -> str:
+    """What a command wrote to a file, "" where there is none."""
+    return file.read_text(errors="replace") if file.is_file() else ""
