@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 import subprocess
 import sys
@@ -95,6 +96,27 @@ def test_readme_opens_with_the_two_commands_and_links_to_what_exists() -> None:
         assert (ROOT / target).exists(), target
     for name in presets():
         assert name in README
+
+
+@pytest.mark.parametrize(
+    ("target", "runs", "not_runs"), [("test", "pytest", "ruff|mypy|lint-imports"), ("check", "ruff|mypy", "pytest")]
+)
+def test_no_checker_stands_between_a_user_and_the_tests(target: str, runs: str, not_runs: str) -> None:
+    done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.search(runs, done.stdout)
+    assert not re.search(not_runs, done.stdout)
+
+
+def test_continuous_integration_runs_the_tests_whatever_the_checkers_say(tmp_path: Path) -> None:
+    """With a `make` that notes what it is asked, and fails."""
+    (tmp_path / "make").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\ntest "$1" != "$FAILS"\n')
+    (tmp_path / "make").chmod(0o755)
+    for fails, code in (("check", 1), ("test", 1), ("", 0)):
+        env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "FAILS": fails}
+        done = subprocess.run([ROOT / ".ci" / "run"], env=env, check=False)
+        assert done.returncode == code
+        assert (tmp_path / "asked").read_text().split() == ["check", "test"]
+        (tmp_path / "asked").unlink()
 
 
 def test_readme_commands_are_verbs_that_exist() -> None:
