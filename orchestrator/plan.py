@@ -59,6 +59,11 @@ def _listed(sweep: Sweep) -> list[str]:
     chosen = sweep.architectures
     if chosen.file is not None:
         path = Path(chosen.file).expanduser()
+        if path.is_dir() or path.suffix == ".json":
+            raise ValueError(
+                f"architectures of a sweep: {path} is no text with one architecture a line; of UnNAS's configurations "
+                f"and of lists in JSON, `archsweep import unnas-archs {path} --into archs.txt` makes one"
+            )
         if not path.is_file():
             raise FileNotFoundError(f"architectures of a sweep: there is no file {path}")
         texts = _read(path)
@@ -71,9 +76,11 @@ def _listed(sweep: Sweep) -> list[str]:
 def _read(path: Path) -> list[str]:
     """The architectures that a file names.  What cannot be one is not quoted: the file may be another than meant."""
     try:
-        lines = [line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"architectures of a sweep: {path} is no text in UTF-8") from None
+    # Not `splitlines`, which also ends lines at characters that a comment may hold.
+    lines = [line.partition("#")[0].strip() for line in text.split("\n")]
     for number, line in enumerate(lines, start=1):
         if not _LIKE_AN_ARCHITECTURE.fullmatch(line):
             raise ValueError(f"architectures of a sweep: line {number} of {path} is no architecture of any space")
