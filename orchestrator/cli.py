@@ -133,7 +133,12 @@ def run(
     raise typer.Exit(_train(chosen, _selection(only), limit))
 
 
-def _train(study: studies.Study, wanted: dict[str, set[str]], limit: int | None) -> int:
+def _train(
+    study: studies.Study,
+    wanted: dict[str, set[str]],
+    limit: int | None,
+    forgive: frozenset[str] | set[str] = frozenset(),
+) -> int:
     """Run a study and say how it ended; gives the exit code."""
     from orchestrator import progress, runner
 
@@ -141,6 +146,7 @@ def _train(study: studies.Study, wanted: dict[str, set[str]], limit: int | None)
         study,
         select=lambda row: _matches(row, wanted),
         limit=limit,
+        forgive=forgive,
         watch=lambda work: progress.watch(work, out),
         note=lambda text: out.print(text, style="dim"),
     )
@@ -206,9 +212,7 @@ def retry(
     if not chosen:
         out.print("no failed trial matches: nothing to retry")
         return
-    ledger.forgive(store, chosen)
-    out.print(f"retrying {len(chosen):,} trial{'s' * (len(chosen) > 1)}")
-    raise typer.Exit(_train(study_of(store.url), {"trial_id": chosen}, None))
+    raise typer.Exit(_train(study_of(store.url), {"trial_id": chosen}, None, forgive=chosen))
 
 
 def _some(trial_ids: set[str]) -> str:

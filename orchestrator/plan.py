@@ -1,5 +1,6 @@
 """Every trial of a study before anything starts: ids, costs, cells.  Needs no data where a published set is meant."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -11,11 +12,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 import spaces
 import workers
 from orchestrator.study import Study, Sweep
-from workers import datasets
+from workers import datasets, tasks
+from workers.network import check
 from workers.recipes import Recipe
 
 SCHEMA = pa.schema(
@@ -107,6 +110,24 @@ def _recipes(sweep: Sweep) -> dict[str, Recipe]:
     return {task: sweep.resolved(task) for task in sweep.tasks}
 
 
+@contextlib.contextmanager
+def _plugins_named(*passing: type[Exception]) -> Iterator[None]:
+    """What the code of a plug-in raises becomes a ValueError with its distribution, file and line; `passing` pass."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ValidationError):  # pydantic's words around an error of a plug-in, or of ours about one
+            inner = error.errors()[0].get("ctx", {}).get("error", error)
+        else:
+            inner = error
+        found = None if isinstance(inner, passing) or type(inner) is LookupError else spaces.fault(inner)
+        if found is not None:
+            raise ValueError(f"{found[0]}, {found[1]}: {type(inner).__name__}: {inner}") from error
+        if inner is not error:
+            raise ValueError(str(inner)) from error
+        raise
+
+
 def dataset_of(study: Study, sweep: Sweep, root: Path | None) -> tuple[datasets.Seen, datasets.Own | None]:
     """The dataset of a sweep as it lies there, and the facts of a dataset of one's own."""
     chosen, cache = sweep.dataset, study.execution.cache_dir
@@ -134,6 +155,10 @@ def _trials(sweep: Sweep, seen: datasets.Seen, own: datasets.Own | None, archs: 
                 dataset_id=seen.dataset_id,
                 own=own,
             )
+            if arch is archs[0] and (
+                spaces.registry().source(sweep.space) or tasks.registry().source(task)
+            ):  # ours are known to fit
+                check(first)
             params, macs = workers.cost(first)
             for seed in sweep.seeds:
                 trial = first.model_copy(update={"seed": seed})
@@ -163,18 +188,22 @@ def plan(study: Study) -> Plan:
     samples, roots, described = {}, {}, {}
     for number, sweep in enumerate(study.sweeps):
         root = study.root_of(sweep.dataset)
-        seen, own = dataset_of(study, sweep, root)
+        with _plugins_named(ValueError, OSError):
+            seen, own = dataset_of(study, sweep, root)
         roots[seen.dataset_id] = root
         if own is not None:
             described[seen.dataset_id] = own
         asked = (sweep.architectures.sample or 1) * len(sweep.tasks) * len(sweep.seeds)
         if asked > _MOST:
             raise ValueError(f"sweep {number + 1} asks for {asked:,} trials; a study may have {_MOST:,}")
-        archs, drawn = architectures(sweep)
+        # A listed architecture that is none is the user's mistake, and the space has said so.
+        with _plugins_named(*((ValueError,) if sweep.architectures.sample is None else ())):
+            archs, drawn = architectures(sweep)
         if drawn is not None:
             samples[f"sweep {number + 1} ({sweep.space})"] = drawn
-        for row in _trials(sweep, seen, own, archs):
-            rows.setdefault(row["trial_id"], row)
+        with _plugins_named():
+            for row in _trials(sweep, seen, own, archs):
+                rows.setdefault(row["trial_id"], row)
     return Plan(pa.Table.from_pylist(list(rows.values()), schema=SCHEMA), samples, roots, described)
 
 

@@ -5,7 +5,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -140,10 +140,12 @@ def run(
     *,
     select: Select = lambda row: True,
     limit: int | None = None,
+    forgive: Collection[str] = (),
     watch: Watch = lambda work: contextlib.nullcontext(),
     note: Callable[[str], None] = lambda text: None,
 ) -> Summary:
-    """Train what a study has left; `select` chooses among plan rows, `limit` bounds the trials of this launch.
+    """Train what a study has left; `select` chooses among plan rows, `limit` bounds the trials of this launch,
+    past failures of the trials in `forgive` no longer count once training can start.
 
     Raises ValueError, LookupError or OSError before anything is trained where study, data or folder are wrong,
     and `lease.Held` where another driver is at work.
@@ -158,7 +160,7 @@ def run(
         freeze(study, store, planned)
         store.remove(STOP)
         store.compact()
-        return _launch(study, store, planned, launch, select, limit, watch, note)
+        return _launch(study, store, planned, launch, select, limit, forgive, watch, note)
     finally:
         _leave(store, launch)
 
@@ -194,11 +196,13 @@ def _launch(
     launch: str,
     select: Select,
     limit: int | None,
+    forgive: Collection[str],
     watch: Watch,
     note: Callable[[str], None],
 ) -> Summary:
     """Train with the lease held."""
     ledger, table = Ledger.of(store), planned.table
+    ledger.overlook(forgive)
     chosen = [row for row in order_of_work(table) if select(row)]
     ids = [row["trial_id"] for row in chosen]
     todo = [row for row in chosen if ledger.state(row["trial_id"]) in ("left", "failed")][:limit]
@@ -207,6 +211,9 @@ def _launch(
     _prepare_data(study, planned, todo, note)
     with contextlib.ExitStack() as stack:
         gpus = _start_engine(study, stack, note)
+        if forgive:  # only now: what is refused before leaves everything as it was
+            ledger.keep(store)
+            note(f"retrying {len(forgive):,} trial{'s' * (len(forgive) > 1)}")
         work = Work(store, todo, ledger, _settings(study, store, planned.roots, launch, gpus), len(table))
         work.counts.done = sum(t in ledger.done for t in table["trial_id"].to_pylist())
         pulse = Pulse(store, launch, work)
