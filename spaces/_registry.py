@@ -143,8 +143,12 @@ def _homes(module: str) -> list[str]:
         spec = find_spec(module)
     except (ImportError, ValueError):
         return []
-    found: list[str | None] = [*(spec.submodule_search_locations or [spec.origin])] if spec else []
-    return [os.path.realpath(place) for place in found if place]
+    if spec is None:
+        return []
+    found = list(spec.submodule_search_locations or ())
+    if not found and spec.origin is not None:
+        found = [spec.origin]
+    return [os.path.realpath(place) for place in found]
 
 
 def _group(kind: str) -> str:
