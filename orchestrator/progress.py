@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -13,9 +14,11 @@ from rich.text import Text
 
 from orchestrator.estimate import duration, multiply_adds, recipe_of
 from orchestrator.job import Outcome
+from orchestrator.time_left import TimeLeft
 from orchestrator.work import Work
 
 _CELL = ("space", "dataset", "task")
+_LIKE = ("space", "dataset_id", "task", "recipe_id")  # trials that take alike long, but for their size
 _TOLD = 20  # different failures told as they come; a log of thousands more helps nobody
 _SELDOM_S = 3600.0  # between two lines of a long run where nobody looks on
 
@@ -32,9 +35,7 @@ class Progress:
         self._errors: Counter[str] = Counter()
         for trial_id in work.waiting():
             self._total[self._cell(trial_id)] += 1
-        self._size = {t: multiply_adds(row, recipe_of(row)) for t in work.waiting() if (row := work.row_of(t))}
-        self._left_at_start = sum(self._size.values()) or 1.0
-        self._settled = 0.0
+        self._left = TimeLeft({t: self._kind_and_size(work.row_of(t)) for t in work.waiting()}, self._began)
         self._next_line = self._began + 10
         self._lock = threading.Lock()
         work.listeners.append(self._hear)
@@ -43,12 +44,16 @@ class Progress:
         row = self._work.row_of(trial_id)
         return tuple(row[k] for k in _CELL)
 
+    @staticmethod
+    def _kind_and_size(row: dict[str, Any]) -> tuple[tuple[Any, ...], float]:
+        return tuple(row[k] for k in _LIKE), multiply_adds(row, recipe_of(row))
+
     def _hear(self, outcome: Outcome) -> None:
+        self._time(outcome)
         with self._lock:
             cell = self._cell(outcome.trial_id)
             if outcome.status == "ok":
                 self._ok[cell] += 1
-                self._settled += self._size[outcome.trial_id]
             elif outcome.status == "failed":
                 self._failed[cell] += 1
                 text = f"{outcome.error_class}: {''.join((outcome.error_text or '').splitlines()[:1])[:160]}"
@@ -62,21 +67,32 @@ class Progress:
             self._next_line = time.monotonic() + min(30 + elapsed / 10, _SELDOM_S)  # ever fewer lines
             self._console.print(self.line())
 
-    def _left_s(self) -> float | None:
-        """Seconds to the end if the rest goes as fast, by multiply-adds."""
-        if not self._settled:
-            return None
-        return (time.monotonic() - self._began) * (self._left_at_start / self._settled - 1)
+    def _time(self, outcome: Outcome) -> None:
+        """Let the estimate of the time left know of an end."""
+        if outcome.status == "interrupted":
+            return
+        trial_id, ok, running = outcome.trial_id, outcome.status == "ok", list(self._work.running)
+        self._left.ended(trial_id, time.monotonic(), running, outcome.wall_s, outcome.train_s, ok=ok)
+        if not ok and trial_id not in self._work.waiting():
+            self._left.given_up([trial_id])
+
+    def _left_text(self) -> str:
+        """How long it still takes, as the end of a line; "" before the first end."""
+        found = self._left.seconds(time.monotonic(), list(self._work.running))
+        if found is None:
+            return ""
+        seconds, sure = found
+        return f"; {'about' if sure else 'at least'} {duration(seconds)} left"
 
     def line(self) -> str:
         """Where the run stands, on one line."""
-        counts, left = self._work.counts, self._left_s()
+        counts = self._work.counts
         text = f"{counts.done:,} of {counts.total:,} trials done, {len(self._work.running)} running"
         if counts.failed:
             text += f", {counts.failed} failed attempts"
         if self._work.stopping.is_set():
             return text + "; stopping: running trials end after their epoch"
-        return text + (f"; about {duration(left)} left" if left is not None else "")
+        return text + self._left_text()
 
     def __rich__(self) -> Table:
         table = Table(title=None, caption=Text(self.line()), caption_justify="left", box=None, pad_edge=False)
