@@ -36,9 +36,9 @@ def random_experiment(
     `proxy` and `target` choose cells by name, `{"dataset": "imagenet", "task": "cls"}`; by default the target
     is every `cls` cell, the proxies all cells of other datasets of its space. For each size m up to n,
     `repeats` times (by default ceil(500 / m), beyond 500 architectures ceil(n / m) up to 500): m are drawn
-    without replacement, and the one with the highest proxy score counts, the first drawn of equal ones. `mean` and
-    `std` (population) are those of its target score. `expected` and `expected_std` are what they tend to with more and more
-    repeats, computed without drawing.
+    without replacement, and the one with the highest proxy score counts, the first drawn of equal ones. `mean`
+    and `std` (population) are those of its target score. `expected` and `expected_std` are what they tend to with
+    more and more repeats, computed without drawing.
 
     Scores are means over seeds. Used, as in UnNAS, are the `n` architectures with all seeds in both cells;
     `n_dropped` counts those tried in either and not used, also for want of a finite target score. Draws are those of
