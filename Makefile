@@ -1,4 +1,5 @@
 # Two commands do everything on a fresh machine with Python 3.11 or newer: `make demo` and `make test`.
+# `make check` asks the style and type checkers, whose newest versions may object to code that works.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -8,10 +9,12 @@ TESTS  ?= tests
 .PHONY: demo test check cluster-test soak format bench env clean
 
 demo: $(READY)
+	@echo "== training the 96 networks of the demo, as far as they are not trained yet"
 	$(BIN)/archsweep run demo
+	@echo "== writing its report"
 	$(BIN)/archsweep report demo
 
-test: check
+test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
 check: $(READY)
@@ -46,9 +49,17 @@ env: $(READY)
 
 # pip chooses torch and torchvision together: the two must come from one build.
 $(READY): pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $(READY)
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and \
+	    f"archsweep needs Python 3.11 or newer, and $(PYTHON) is {v}; name another: make PYTHON=python3.12")'
+	@echo "== 1 of 3: a virtual environment in $(VENV), of $$($(PYTHON) --version)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "== 2 of 3: archsweep, PyTorch, torchvision, Ray, what they need, and the tools of the tests:" \
+	    "several GB, a few minutes"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -c 'from importlib.metadata import distributions as all, version as v; \
+	    names = ("torch", "torchvision", "ray", "numpy", "pandas", "pyarrow"); \
+	    print("== 3 of 3: installed", ", ".join(f"{n} {v(n)}" for n in names), f"and {len(set(all())) - len(names)} more")'
+	@touch $(READY)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from analysis import whole_file
 from analysis.cell_drawing import HEIGHT, Cell, draw, ink, operation, operations, read
 
 _MARGIN, _BETWEEN, _TITLE = 8.0, 28.0, 18.0  # points around, between two cells, and for a cell's name
@@ -24,9 +25,7 @@ def save(graph: Any, file: str | PathLike[str], title: str = "") -> Path:
         raise ValueError(f"{file}: the ending says the format; known are {', '.join(WRITERS)}")
     if not draw(cells):
         raise ValueError("there is no cell to draw: a graph has cells of up to 80 nodes, with edges and no cycle")
-    content = WRITERS[file.suffix.lower()](cells, title)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
+    whole_file.write(file, WRITERS[file.suffix.lower()](cells, title))
     return file
 
 

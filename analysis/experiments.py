@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.compare import NAMES, Cells, Diverged, chosen, compared
 
 SIZES = tuple(2**k for k in range(9))  # 1 to 256 architectures, as in the figure
-_REPEATS = 500  # at most, unless asked for: as many as the paper's n allows, so that its numbers stay
+_REPEATS = 500  # the paper's architectures: it repeats 500 / m times, also where fewer have results
 _TYPES = (
     dict.fromkeys(["space", "proxy_dataset", "proxy_task", "target_dataset", "target_task"], "str")
     | dict.fromkeys(["n", "n_dropped", "size", "repeats"], "int64")
@@ -35,10 +35,10 @@ def random_experiment(
 
     `proxy` and `target` choose cells by name, `{"dataset": "imagenet", "task": "cls"}`; by default the target
     is every `cls` cell, the proxies all cells of other datasets of its space. For each size m up to n,
-    `repeats` times (by default ceil(n / m), at most 500): m architectures are drawn without replacement, and
-    the one with the highest proxy score counts, the first drawn of equal ones. `mean` and `std` (population)
-    are those of its target score. `expected` and `expected_std` are what they tend to with more and more
-    repeats, computed without drawing.
+    `repeats` times (by default ceil(500 / m), beyond 500 architectures ceil(n / m) up to 500): m are drawn
+    without replacement, and the one with the highest proxy score counts, the first drawn of equal ones. `mean`
+    and `std` (population) are those of its target score. `expected` and `expected_std` are what they tend to with
+    more and more repeats, computed without drawing.
 
     Scores are means over seeds. Used, as in UnNAS, are the `n` architectures with all seeds in both cells;
     `n_dropped` counts those tried in either and not used, also for want of a finite target score. Draws are those of
@@ -89,7 +89,12 @@ def _picks(n: int, sizes: tuple[int, ...], repeats: int | None, seed: int) -> li
     stream = np.random.RandomState(seed)
     return [
         # The beginning of a permutation is what the legacy `choice` without replacement gives.
-        (m, np.array([stream.permutation(n)[:m] for _ in range(repeats or min(math.ceil(n / m), _REPEATS))]))
+        (
+            m,
+            np.array(
+                [stream.permutation(n)[:m] for _ in range(repeats or min(math.ceil(max(n, _REPEATS) / m), _REPEATS))]
+            ),
+        )
         for m in sizes
         if m <= n
     ]

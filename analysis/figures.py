@@ -5,6 +5,7 @@ Drawn with matplotlib's Figure alone: no pyplot, no global state, no display.
 """
 
 import hashlib
+import io
 import math
 import re
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import names
+from analysis import names, whole_file
 from analysis.correlation import Cells, Common, Diverged, compared, correlate
 from analysis.panel import Numbers, draw, scale
 
@@ -89,15 +90,21 @@ def scatter(
 def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path, Path]:
     """Writes name.png (200 dots per inch), name.pdf and name.svg into the folder; the same figure gives the same
     bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
     png, pdf, svg = (folder / f"{name}.{suffix}" for suffix in ("png", "pdf", "svg"))
+    about: dict[Path, dict[str, None]] = {
+        png: {"Software": None},
+        pdf: {"CreationDate": None, "Creator": None, "Producer": None},
+        svg: {"Date": None, "Creator": None},
+    }
     with mpl.rc_context(STYLE):
         # Laid out once for all three, which is half of the time.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        figure.savefig(png, dpi=200, metadata={"Software": None})
-        figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
-        figure.savefig(svg, metadata={"Date": None, "Creator": None})
+        for file, metadata in about.items():
+            content = io.BytesIO()
+            dots = 200 if file == png else figure.dpi
+            figure.savefig(content, format=file.suffix[1:], metadata=metadata, dpi=dots)
+            whole_file.write(file, content.getvalue())
     return png, pdf, svg
 
 

@@ -32,6 +32,11 @@ def json_text(table: pd.DataFrame) -> str:
     return "[" + ",\n ".join(lines) + "]\n"
 
 
+def json_lines(table: pd.DataFrame) -> str:
+    """One object a line of the table, each on a line of its own; null where there is no finite number."""
+    return "".join(json.dumps(_plain(record), allow_nan=False) + "\n" for record in table.to_dict("records"))
+
+
 def csv_text(table: pd.DataFrame) -> str:
     """Columns by name, floats to the last digit, lists as JSON; empty where there is no value."""
     columns = {name: _flat(table.iloc[:, k]) for k, name in enumerate(table.columns)}

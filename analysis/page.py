@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import evidence, figures, sections, summary, text
+from analysis import evidence, figures, sections, summary, text, whole_file
 from analysis.cells import CELL
 from analysis.correlation import Common, Diverged, compared, correlate
 from analysis.curves import curves
@@ -60,13 +60,13 @@ def report(
     compare: dict[str, Any] = {"common": common, "score": score, "diverged": diverged}
     found = correlate(df, resamples=resamples, confidence=confidence, seed=seed, **compare)
     folder.mkdir(parents=True, exist_ok=True)
-    found.to_csv(folder / "correlations.csv", index=False)
+    whole_file.write(folder / "correlations.csv", found.to_csv(index=False))
     pretty = text.correlations(found)
-    (folder / "correlations.md").write_text(text.markdown(pretty), encoding="utf-8")
+    whole_file.write(folder / "correlations.md", text.markdown(pretty))
     drawn = figures.scatter(df, correlations=found, **compare)
     experiments = random_experiment(df, score=score, diverged=diverged)
     if len(experiments):
-        experiments.to_csv(folder / "experiments.csv", index=False)
+        whole_file.write(folder / "experiments.csv", experiments.to_csv(index=False))
     more = _evidence(df, compare, rules)
     data = content(df, list(compared(df, **compare)), found, sections.graphs(df, planned), score)
     parts = {
@@ -89,7 +89,7 @@ def report(
         "Figures for a paper": sections.paper([*drawn, *curves(experiments)], folder, _EMBEDDED),
     }
     page = folder / "report.html"
-    page.write_text(document(name, lead, partial, parts, data), "utf-8")
+    whole_file.write(page, document(name, lead, partial, parts, data))
     return page
 
 

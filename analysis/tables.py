@@ -2,7 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Hashable
+import re
+import reprlib
+from collections.abc import Callable, Hashable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,8 @@ import pyarrow as pa
 from analysis.rows import CURVES, SCHEMA, conform, frame
 
 _KEYS = ["space", "arch", "dataset", "task", "recipe", "metric", "seed"]
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NO_NAME = (list, tuple, dict, set, frozenset, np.ndarray)  # of several things
 
 
 def from_table(
@@ -36,7 +41,8 @@ def from_table(
     Without `metric` it is the name of the value's column. `recipe` tells trainings of one task apart, 12
     epochs from 200, say: they are cells of their own and never averaged.
     Raises LookupError without a value column and ValueError for values that are no finite numbers, seeds that
-    are no whole numbers, and empty names; a line is named as the table's index names it.
+    are no whole numbers of 64 bits, and names that are empty, lists or bytes that are no UTF-8; a line is named as
+    the table's index names it. True, False and dates are no numbers.
     """
     if not np.isfinite(scale) or scale == 0:
         raise ValueError(f"scale must be a finite number other than 0, not {scale!r}")
@@ -94,29 +100,84 @@ def _texts(df: pd.DataFrame, name: str, source: Hashable) -> pd.Series:
         raise ValueError(
             f"{name} (column {source!r}) is empty on {empty.sum()} of {len(df)} lines, first on {_line(df, empty)}"
         )
-    return column.astype(object).map(str).astype(object)
+    rule = f"{name} (column {source!r}) must be text or numbers, bytes UTF-8"
+    return _each(df, column, _text, rule).astype(object)
+
+
+def _text(value: object) -> str | None:
+    """A name as text; None for what is none."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        try:
+            return bytes(value).decode()
+        except UnicodeDecodeError:
+            return None
+    return None if isinstance(value, _NO_NAME) else str(value)
 
 
 def _seeds(df: pd.DataFrame, source: Hashable) -> pd.Series:
-    column = _column(df, source)
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    if (wrong := ~(numbers % 1 == 0)).any():
-        raise ValueError(
-            f"seed (column {source!r}) must be whole numbers; {wrong.sum()} of {len(df)} lines are not, "
-            f"first {column[wrong].iloc[0]!r} on {_line(df, wrong)}"
-        )
-    return numbers.astype(np.int64)
+    rule = f"seed (column {source!r}) must be whole numbers from -2^63 to 2^63 - 1, floats up to 2^53"
+    return _each(df, _column(df, source), _whole, rule).astype(np.int64)
+
+
+def _whole(value: object) -> int | None:
+    """The integer of 64 bits that a value is exactly; None for all else, as floats beyond 2^53, which lost digits."""
+    value = _number(value)
+    if isinstance(value, float):
+        found = int(value) if abs(value) <= 2**53 and value.is_integer() else None
+    elif isinstance(value, Decimal):
+        found = int(value) if value.is_finite() and value.adjusted() < 20 and value == int(value) else None
+    else:
+        found = value
+    return found if found is not None and -(2**63) <= found < 2**63 else None
 
 
 def _numbers(df: pd.DataFrame, source: Hashable) -> pd.Series:
-    column = _column(df, source)
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    if (wrong := ~numbers.between(-np.inf, np.inf, inclusive="neither")).any():
+    rule, then = f"values (column {source!r}) must be finite numbers", "; drop or repair those lines first"
+    return _each(df, _column(df, source), _finite, rule, then).astype(float)
+
+
+def _finite(value: object) -> float | None:
+    """The nearest float, None where there is no finite one."""
+    number = _number(value)
+    try:
+        found = None if number is None else float(number)
+    except OverflowError:
+        return None
+    return found if found is not None and np.isfinite(found) else None
+
+
+def _number(value: object) -> int | float | Decimal | None:
+    """The number that a value is or spells, every digit of it; None for anything else."""
+    if isinstance(value, str | bytes):
+        text = (_text(value) or "").strip()
+        return Decimal(text) if _NUMBER.fullmatch(text) else None
+    if isinstance(value, bool | np.bool_ | np.datetime64 | np.timedelta64):
+        return None
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, np.floating):
+        return float(value)
+    return value if isinstance(value, int | float | Decimal) else None
+
+
+def _each(
+    df: pd.DataFrame, column: pd.Series, read: Callable[[object], Any], rule: str, then: str = ""
+) -> "pd.Series[Any]":
+    """Every value of a column as `read` takes it; ValueError with the rule where that is None."""
+    found = pd.Series([read(value) for value in column.tolist()], dtype=object)
+    if (wrong := found.isna()).any():
         raise ValueError(
-            f"values (column {source!r}) must be finite numbers; {wrong.sum()} of {len(df)} lines are not, "
-            f"first {column[wrong].iloc[0]!r} on {_line(df, wrong)}; drop or repair those lines first"
+            f"{rule}; {wrong.sum()} of {len(df)} lines are not, "
+            f"first {_shown(column[wrong].iloc[0])} on {_line(df, wrong)}{then}"
         )
-    return numbers
+    return found
+
+
+def _shown(value: object) -> str:
+    """`repr`, short whatever the value is: Python does not even write integers of more than 4,300 digits."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"an integer of {value.bit_length():,} bits"
+    return reprlib.repr(value)
 
 
 def _line(df: pd.DataFrame, wrong: pd.Series) -> str:

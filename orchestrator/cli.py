@@ -180,7 +180,12 @@ def run(
     raise typer.Exit(_train(chosen, Selection.read(only), limit))
 
 
-def _train(study: studies.Study, selection: Selection, limit: int | None) -> int:
+def _train(
+    study: studies.Study,
+    selection: Selection,
+    limit: int | None,
+    forgive: frozenset[str] | set[str] = frozenset(),
+) -> int:
     """Run a study and say how it ended; gives the exit code."""
     from orchestrator import progress, runner
 
@@ -190,6 +195,7 @@ def _train(study: studies.Study, selection: Selection, limit: int | None) -> int
         select=selection,
         check=selection.check,
         limit=limit,
+        forgive=forgive,
         watch=lambda work: progress.watch(work, out),
         note=lambda text: out.print(text, style="dim", markup=False, soft_wrap=True),
     )
@@ -256,9 +262,7 @@ def retry(
     if not chosen:
         out.print("no failed trial matches: nothing to retry")
         return
-    ledger.forgive(store, chosen)
-    out.print(f"retrying {len(chosen):,} trial{'s' * (len(chosen) > 1)}")
-    raise typer.Exit(_train(study_of(store.url), Selection({"trial_id": chosen}), None))
+    raise typer.Exit(_train(study_of(store.url), Selection({"trial_id": chosen}), None, forgive=chosen))
 
 
 def _some(trial_ids: set[str]) -> str:

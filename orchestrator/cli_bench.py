@@ -243,5 +243,6 @@ def _measured(measure: Callable[[Note], dict[str, Any]], file: Path | None) -> d
 def _write(found: dict[str, Any], file: Path | None) -> None:
     """Keep what was found, where a file was named."""
     if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+        from analysis import whole_file
+
+        whole_file.write(file, json.dumps(found, indent=1, allow_nan=False) + "\n")

@@ -10,6 +10,7 @@ from orchestrator.cli_output import on_disk
 from workers import files
 
 _NEEDED = ("space", "arch", "dataset", "task", "value")
+_SHOWN = 5  # pairs of names that look alike
 
 
 def add_to(app: typer.Typer, out: Console) -> None:
@@ -21,7 +22,8 @@ def add_to(app: typer.Typer, out: Console) -> None:
             Literal["unnas", "unnas-archs", "table"],
             typer.Argument(
                 metavar="FORMAT",
-                help="unnas: the release's result files; unnas-archs: its configurations, to a list of architectures; "
+                help="unnas: the release's result files; unnas-archs: its configurations (or JSON lists), to a list of "
+                "architectures; "
                 "table: .csv, .parquet, .json or .jsonl with one line a measurement",
             ),
         ],
@@ -58,17 +60,28 @@ def add_to(app: typer.Typer, out: Console) -> None:
                 f"import {kind} takes no --{', --'.join(strange)}; it takes --{', --'.join(sorted(allowed))}"
             )
         path = path.expanduser()
+
+        def note(text: str) -> None:
+            out.print(text, style="dim", soft_wrap=True)
+
         if kind == "unnas-archs":
             n, new = importing.archs(path, Path(files.disk_path(into)).expanduser(), space)
             out.print(f"{n:,} architectures: {into}{'' if new else ' (unchanged)'}", soft_wrap=True)
             return
         if kind == "table":
             if missing := [f"--{name}" for name in _NEEDED if name not in columns]:
-                raise ValueError(f"import table also needs {', '.join(missing)}: each names a column, or is a constant")
-            rows = importing.table(path, 1.0 if scale is None else scale, columns)
+                raise ValueError(
+                    f"import table also needs {', '.join(missing)}: --arch and --value name a column, others a column "
+                    "or a constant"
+                )
+            rows = importing.table(path, 1.0 if scale is None else scale, columns, note)
         else:
             rows = importing.unnas(path, archs.expanduser() if archs else None)
-        found = importing.add(rows, into)
+        found = importing.add(rows, into, note)
+        for sort, one, other in found.alike[:_SHOWN]:
+            out.print(f"two names of one {sort} look alike and are kept apart: {one!a} and {other!a}", soft_wrap=True)
+        if len(found.alike) > _SHOWN:
+            out.print(f"... and {len(found.alike) - _SHOWN:,} more such names", soft_wrap=True)
         for name, n in found.strange.items():
             what = "architecture is" if n == 1 else "architectures are"
             out.print(f"{n:,} {what} no text of space {name}, kept as given", soft_wrap=True)

@@ -115,31 +115,32 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
     @app.command(rich_help_panel="Results")
     def export(
         arguments: Annotated[
-            list[str], typer.Argument(metavar="RUN... FILE", help="runs, then a file: .csv, .parquet or .json")
+            list[str], typer.Argument(metavar="RUN... FILE", help="runs, then a file: .csv, .parquet, .json or .jsonl")
         ],
     ) -> None:
-        """Write all rows of runs into one file."""
+        """Write all rows of runs into one file; .json and .jsonl hold one row a line."""
         import analysis
+        from analysis import whole_file
+        from analysis.formats import json_lines
 
         *runs, name = arguments
         file = Path(files.disk_path(name))
         if not runs:
             raise ValueError("give at least one run, then the file: archsweep export runs/demo rows.csv")
-        if file.suffix not in (".csv", ".parquet", ".json"):
-            raise ValueError(f"{file}: the ending says the format; known are .csv, .parquet, .json")
+        if file.suffix not in (".csv", ".parquet", ".json", ".jsonl"):
+            raise ValueError(f"{file}: the ending says the format; known are .csv, .parquet, .json, .jsonl")
         stores = [store_of(r) for r in runs]
         places = [store.url for store in stores]
         rows = analysis.load(*places, curves=True)
         tell_left_out(stores, note)
         for place in places:
             _outside(file, place)
-        file.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix == ".parquet":
-            rows.to_parquet(file, index=False)
+            whole_file.write(file, rows.to_parquet(None, index=False))
         elif file.suffix == ".csv":
-            file.write_text(analysis.csv_text(rows), encoding="utf-8", newline="")
+            whole_file.write(file, analysis.csv_text(rows))
         else:
-            rows.to_json(file, orient="records", lines=True, date_format="iso")
+            whole_file.write(file, json_lines(rows))
         out.print(f"{len(rows):,} rows: {file}", soft_wrap=True)
 
 

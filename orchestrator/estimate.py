@@ -4,18 +4,29 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestrator.plan import own_of
 from orchestrator.store import RunStore
 from workers import datasets, tasks
 from workers.recipes import Recipe
 
-# Multiply-adds a second that a training of these networks reaches, for a first guess: one core of a current server
-# CPU, and one H200-class GPU in fp32.  A step's hundreds of small kernels take a GPU some time whatever their size.
-# Rows of the same study replace the guess.
+# Multiply-adds a second that a training of wide networks reaches, for a first guess: one core of a current server
+# CPU, and one H200-class GPU in fp32.  Networks of fewer channels than WIDE reach less, in proportion: networks of 4
+# and 8 channels were measured at 2 to 4 and 8 to 17 G/s on a core.  Beside it, seconds of a step (hundreds of small
+# operations whatever their size; a GPU does them while it computes) and of a trial: building the network, reading
+# data, the row, moving to a device.  All of it an order of magnitude; rows of the same study replace the guess.
 GUESS = {"cpu": 25e9, "gpu": 15e12}
-LEAST_STEP_S = {"cpu": 0.0, "gpu": 0.010}
+WIDE = {"cpu": 20, "gpu": 64}
+STEP_S = {"cpu": 0.005, "gpu": 0.010}
+TRIAL_S = {"cpu": 1.0, "gpu": 5.0}
+
+
+class Pace(NamedTuple):
+    """Seconds of a cell's finished trials, medians: per multiply-add of training, and of a trial besides."""
+
+    training: float
+    besides: float
 
 
 @dataclass(frozen=True)
@@ -57,13 +68,14 @@ def _images(row: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _guess(row: Mapping[str, Any], recipe: Recipe, device: str) -> float:
-    """Seconds of a training that nothing is known of but its size."""
-    steps = recipe.epochs * _images(row)[0] // recipe.batch
-    return max(multiply_adds(row, recipe) / GUESS[device], steps * LEAST_STEP_S[device])
+    """Seconds of a trial that nothing is known of but its size."""
+    stepping = recipe.epochs * _images(row)[0] // recipe.batch * STEP_S[device]
+    computing = multiply_adds(row, recipe) / (GUESS[device] * min(recipe.width / WIDE[device], 1.0))
+    return TRIAL_S[device] + (max(stepping, computing) if device == "gpu" else stepping + computing)
 
 
-def rate_of(store: RunStore) -> dict[tuple[str, str], float]:
-    """Median seconds per multiply-add of the finished trials, by (space, task)."""
+def rate_of(store: RunStore) -> dict[tuple[str, str], Pace]:
+    """The pace of the finished trials, by (space, task)."""
     columns = [
         "trial_id",
         "status",
@@ -73,10 +85,11 @@ def rate_of(store: RunStore) -> dict[tuple[str, str], float]:
         "dataset_id",
         "macs",
         "train_s",
+        "wall_s",
         "recipe_json",
         "diverged",
     ]
-    found: dict[tuple[str, str], list[float]] = {}
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     planned = store.plan()
     about = [] if planned is None else [c for c in ("own", "train_images", "test_images") if c in planned.column_names]
     known = {row["dataset_id"]: row for row in planned.select(["dataset_id", *about]).to_pylist()} if planned else {}
@@ -88,11 +101,12 @@ def rate_of(store: RunStore) -> dict[tuple[str, str], float]:
             work = multiply_adds(row, recipe_of(row))
         except (ValueError, LookupError):
             continue  # of a dataset or recipe that this version does not know: says nothing about what is left
-        found.setdefault((row["space"], row["task"]), []).append(row["train_s"] / work)
-    return {cell: median(values) for cell, values in found.items()}
+        besides = max((row["wall_s"] or 0.0) - row["train_s"], 0.0)
+        found.setdefault((row["space"], row["task"]), []).append((row["train_s"] / work, besides))
+    return {cell: Pace(*map(median, zip(*values, strict=True))) for cell, values in found.items()}
 
 
-def estimate(rows: Iterable[Mapping[str, Any]], rates: Mapping[tuple[str, str], float], device: str) -> Estimate:
+def estimate(rows: Iterable[Mapping[str, Any]], rates: Mapping[tuple[str, str], Pace], device: str) -> Estimate:
     """Device seconds for these plan rows; `device` is cpu or gpu."""
     total, measured, count = 0.0, 0, 0
     for row in rows:
@@ -100,15 +114,21 @@ def estimate(rows: Iterable[Mapping[str, Any]], rates: Mapping[tuple[str, str], 
         rate = rates.get((row["space"], row["task"]))
         count += 1
         measured += rate is not None
-        total += _guess(row, recipe, device) if rate is None else multiply_adds(row, recipe) * rate
+        if rate is None:
+            total += _guess(row, recipe, device)
+        else:
+            total += rate.besides + rate.training * multiply_adds(row, recipe)
     if not count:
         basis = "nothing is left"
     elif measured == count:
         basis = "from this study's finished trials"
     elif measured:
-        basis = f"{measured} of {count} from finished trials, the rest guessed from multiply-adds"
+        basis = f"{measured:,} of {count:,} from finished trials, the rest an order of magnitude"
     else:
-        basis = f"guessed: multiply-adds at {GUESS[device] / 1e9:,.0f} G/s a {device}"
+        basis = (
+            f"an order of magnitude, guessed: {TRIAL_S[device]:g} s a trial and {STEP_S[device] * 1000:g} ms a step, "
+            f"multiply-adds at up to {GUESS[device] / 1e9:,.0f} G/s a {device}"
+        )
     return Estimate(total, basis)
 
 

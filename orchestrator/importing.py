@@ -6,7 +6,9 @@ An imported row's `launch` begins with `import-`, its `source` names format, fil
 
 import hashlib
 import json
-from collections.abc import Callable
+import time
+import unicodedata
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,16 +29,22 @@ from workers.row import parquet_bytes
 
 RECIPE = "imported"
 _CELL = ["space", "dataset_id", "task", "recipe_id"]
+_MANY, _SELDOM_S = 1000, 10.0  # architectures that take long to describe, and seconds between two lines about them
 _Read = TypeVar("_Read")
+Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import brought: rows in the files, those that were new, and architectures by space that stay text."""
+    """What an import brought: rows in the files, those that were new, and architectures by space that stay text.
+
+    `alike`: two names of one kind that look the same and are not, as (kind, one name, the other).
+    """
 
     rows: int
     new: int
     strange: dict[str, int]
+    alike: list[tuple[str, str, str]]
 
 
 def unnas(path: Path, archs: Path | None) -> pd.DataFrame:
@@ -61,17 +69,25 @@ def unnas(path: Path, archs: Path | None) -> pd.DataFrame:
         )
         found.append(rows.assign(source=_source("unnas", "/".join(file.absolute().parts[-5:-1]), data)))
     rows = pd.concat(found, ignore_index=True)
+    if rows.empty:
+        raise ValueError(f"{path}: the result files hold no result")
     # The complete published sets are meant: the same cells' neighbours as trainings of our own.
     ids = {name: _dataset_id(name) for name in set(rows["dataset"])}
     return rows.assign(dataset_id=rows["dataset"].map(ids))
 
 
-def table(path: Path, scale: float, columns: dict[str, str]) -> pd.DataFrame:
-    """Any long table as rows; `columns` and `scale` as `analysis.from_table` takes them."""
+def table(path: Path, scale: float, columns: dict[str, str], note: Note = lambda text: None) -> pd.DataFrame:
+    """Any long table as rows; `columns` and `scale` as `analysis.from_table` takes them, but `arch` is a column.
+
+    `note` hears which of the names were taken as constants.  ValueError for a table without lines.
+    """
     import analysis
 
     data = path.read_bytes()
-    long = table_files.read(path, data, columns.values(), columns["value"])
+    needed = {"values": columns["value"], "architectures": columns["arch"]}
+    long, have = table_files.read(path, data, columns.values(), needed)
+    if long.empty:
+        raise ValueError(f"{path} holds no line of results, only names of columns")
     space, arch = columns["space"], columns["arch"]
     if (long.columns == arch).sum() == 1 and (long.columns == space).sum() <= 1:
         where = long[space] if space in long else [space] * len(long)
@@ -80,11 +96,19 @@ def table(path: Path, scale: float, columns: dict[str, str]) -> pd.DataFrame:
         rows = analysis.from_table(long, **{"recipe": RECIPE, **columns}, scale=scale)
     except (ValueError, LookupError) as error:
         raise ValueError(f"{path}: {error}") from None
+    if constants := [_constant(option, name, have) for option, name in columns.items() if name not in have]:
+        note(f"taken as constants, as no column has that name: {', '.join(constants)}")
     return rows.assign(source=_source("table", path.name, data))
 
 
-def add(rows: pd.DataFrame, into: str) -> Imported:
-    """Publish those rows that a run does not hold yet, all at once or none.
+def _constant(option: str, name: str, have: list[str]) -> str:
+    """An option that names no column; with the column that may have been meant."""
+    near = next((column for column in have if column.strip().casefold() == name.strip().casefold()), None)
+    return f"--{option} {quoted(name)}" + (f" (there is a column {quoted(near)})" if near is not None else "")
+
+
+def add(rows: pd.DataFrame, into: str, note: Note = lambda text: None) -> Imported:
+    """Publish those rows that a run does not hold yet, all at once or none; `note` hears how far a long import is.
 
     ValueError for a folder of another kind, for a row that contradicts one that is there, and for a cell that would mix
     metrics; nothing is written then.  `lease.Held` where another process writes there.
@@ -92,7 +116,7 @@ def add(rows: pd.DataFrame, into: str) -> Imported:
     store = RunStore(into)
     _check_place(store)
     _check_metrics(rows)
-    rows = _described(rows)
+    rows = _described(rows, note)
     strange = rows[rows["space"].isin(spaces.names()) & rows["arch_id"].isna()].groupby("space")["arch"].nunique()
     digest = hashlib.sha256("\n".join(rows["trial_id"] + rows["source"]).encode()).hexdigest()[:12]
     launch = f"import-{digest}"
@@ -110,7 +134,19 @@ def add(rows: pd.DataFrame, into: str) -> Imported:
     finally:
         pulse.end()
         lease.release(store, launch)
-    return Imported(len(rows), len(new), {str(s): int(n) for s, n in strange.items()})
+    alike = [pair for c in (*_CELL, "arch") for pair in _alike(c, [*rows[c], *there.get(c, ())])]
+    return Imported(len(rows), len(new), {str(s): int(n) for s, n in strange.items()}, alike)
+
+
+def _alike(kind: str, names: Iterable[str]) -> list[tuple[str, str, str]]:
+    """Names that differ in nothing that is seen: by spaces at their ends, by characters without a form, by encoding."""
+    first: dict[str, str] = {}
+    found = []
+    for name in dict.fromkeys(names):
+        seen = "".join(c for c in unicodedata.normalize("NFC", name) if unicodedata.category(c) not in ("Cf", "Cc"))
+        if (other := first.setdefault(" ".join(seen.split()), name)) != name:
+            found.append((kind.removesuffix("_id"), other, name))
+    return found
 
 
 def archs(tree: Path, into: Path, space: str | None) -> tuple[int, bool]:
@@ -178,12 +214,21 @@ def _check_agreement(rows: pd.DataFrame, there: pd.DataFrame) -> None:
         )
 
 
-def _described(rows: pd.DataFrame) -> pd.DataFrame:
+def _described(rows: pd.DataFrame, note: Note) -> pd.DataFrame:
     """With arch_id, graph, params and MACs of the architectures of spaces that we know.
 
     Sizes are those of UnNAS's networks, so only its settings have them.
     """
-    about = {key: _about(*key) for key in set(zip(rows["space"], rows["arch"], strict=True))}
+    archs = dict.fromkeys(zip(rows["space"], rows["arch"], strict=True))
+    said = time.monotonic()
+    if len(archs) >= _MANY:
+        note(f"{len(rows):,} rows are read; describing {len(archs):,} architectures")
+    about = {}
+    for key in archs:
+        about[key] = _about(*key)
+        if time.monotonic() >= said + _SELDOM_S:
+            said = time.monotonic()
+            note(f"{len(about):,} of {len(archs):,} architectures are described")
     costs = {
         key: _cost(*key)
         for key in set(zip(*(rows[c] for c in ("space", "arch", "dataset", "task")), strict=True))

@@ -62,6 +62,8 @@ class Outcome:
     error_class: str | None = None
     error_text: str | None = None
     traceback: str | None = None
+    wall_s: float | None = None
+    train_s: float | None = None
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Outcome":

@@ -109,9 +109,17 @@ class Ledger:
         return "failed" if self.counting(trial_id) else "left"
 
     def forgive(self, store: RunStore, trial_ids: Iterable[str]) -> None:
-        """Let past failures of these trials no longer count.  Rows stay as they are."""
+        """Let past failures of these trials no longer count, now and in later launches.  Rows stay as they are."""
+        self.overlook(trial_ids)
+        self.keep(store)
+
+    def overlook(self, trial_ids: Iterable[str]) -> None:
+        """Let past failures of these trials no longer count here; `keep` notes it in the run's folder."""
         for trial_id in trial_ids:
             self.forgiven[trial_id] = self.next_attempt(trial_id) - 1
+
+    def keep(self, store: RunStore) -> None:
+        """Note in the run's folder what is forgiven."""
         store.write(json.dumps(self.forgiven, indent=0, sort_keys=True).encode(), "forgiven.json")
 
 

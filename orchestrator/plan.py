@@ -1,5 +1,6 @@
 """Every trial of a study before anything starts: ids, costs, cells.  Needs no data where a published set is meant."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -11,11 +12,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 import spaces
 import workers
 from orchestrator.study import Study, Sweep
-from workers import datasets
+from workers import datasets, tasks
+from workers.network import check
 from workers.recipes import Recipe
 
 SCHEMA = pa.schema(
@@ -60,6 +63,11 @@ def _listed(sweep: Sweep) -> list[str]:
     chosen = sweep.architectures
     if chosen.file is not None:
         path = Path(chosen.file).expanduser()
+        if path.is_dir() or path.suffix == ".json":
+            raise ValueError(
+                f"architectures of a sweep: {path} is no text with one architecture a line; of UnNAS's configurations "
+                f"and of lists in JSON, `archsweep import unnas-archs {path} --into archs.txt` makes one"
+            )
         if not path.is_file():
             raise FileNotFoundError(f"architectures of a sweep: there is no file {path}")
         texts = _read(path)
@@ -72,9 +80,11 @@ def _listed(sweep: Sweep) -> list[str]:
 def _read(path: Path) -> list[str]:
     """The architectures that a file names.  What cannot be one is not quoted: the file may be another than meant."""
     try:
-        lines = [line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"architectures of a sweep: {path} is no text in UTF-8") from None
+    # Not `splitlines`, which also ends lines at characters that a comment may hold.
+    lines = [line.partition("#")[0].strip() for line in text.split("\n")]
     for number, line in enumerate(lines, start=1):
         if not _LIKE_AN_ARCHITECTURE.fullmatch(line):
             raise ValueError(f"architectures of a sweep: line {number} of {path} is no architecture of any space")
@@ -99,6 +109,24 @@ def architectures(sweep: Sweep) -> tuple[list[str], spaces.Sample | None]:
 
 def _recipes(sweep: Sweep) -> dict[str, Recipe]:
     return {task: sweep.resolved(task) for task in sweep.tasks}
+
+
+@contextlib.contextmanager
+def _plugins_named(*passing: type[Exception]) -> Iterator[None]:
+    """What the code of a plug-in raises becomes a ValueError with its distribution, file and line; `passing` pass."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ValidationError):  # pydantic's words around an error of a plug-in, or of ours about one
+            inner = error.errors()[0].get("ctx", {}).get("error", error)
+        else:
+            inner = error
+        found = None if isinstance(inner, passing) or type(inner) is LookupError else spaces.fault(inner)
+        if found is not None:
+            raise ValueError(f"{found[0]}, {found[1]}: {type(inner).__name__}: {inner}") from error
+        if inner is not error:
+            raise ValueError(str(inner)) from error
+        raise
 
 
 def dataset_of(study: Study, sweep: Sweep, root: Path | None) -> tuple[datasets.Seen, datasets.Own | None]:
@@ -128,6 +156,10 @@ def _trials(sweep: Sweep, seen: datasets.Seen, own: datasets.Own | None, archs: 
                 dataset_id=seen.dataset_id,
                 own=own,
             )
+            if arch is archs[0] and (
+                spaces.registry().source(sweep.space) or tasks.registry().source(task)
+            ):  # ours are known to fit
+                check(first)
             params, macs = workers.cost(first)
             for seed in sweep.seeds:
                 trial = first.model_copy(update={"seed": seed})
@@ -157,7 +189,8 @@ def plan(study: Study) -> Plan:
     samples, roots, described, unused = {}, {}, {}, {}
     for number, sweep in enumerate(study.sweeps):
         root = study.root_of(sweep.dataset)
-        seen, own = dataset_of(study, sweep, root)
+        with _plugins_named(ValueError, OSError):
+            seen, own = dataset_of(study, sweep, root)
         roots[seen.dataset_id] = root
         if seen.unused:
             unused[seen.dataset_id] = f"{sweep.dataset.name}: {seen.unused}"
@@ -166,11 +199,14 @@ def plan(study: Study) -> Plan:
         asked = (sweep.architectures.sample or 1) * len(sweep.tasks) * len(sweep.seeds)
         if asked > _MOST:
             raise ValueError(f"sweep {number + 1} asks for {asked:,} trials; a study may have {_MOST:,}")
-        archs, drawn = architectures(sweep)
+        # A listed architecture that is none is the user's mistake, and the space has said so.
+        with _plugins_named(*((ValueError,) if sweep.architectures.sample is None else ())):
+            archs, drawn = architectures(sweep)
         if drawn is not None:
             samples[f"sweep {number + 1} ({sweep.space})"] = drawn
-        for row in _trials(sweep, seen, own, archs):
-            rows.setdefault(row["trial_id"], row)
+        with _plugins_named():
+            for row in _trials(sweep, seen, own, archs):
+                rows.setdefault(row["trial_id"], row)
     return Plan(pa.Table.from_pylist(list(rows.values()), schema=SCHEMA), samples, roots, described, unused)
 
 

@@ -179,8 +179,8 @@ def show(found: Preview, console: Console) -> None:
         why = ", ".join(f"{n:,} {reason}" for reason, n in sample.rejected.items() if n) or "none rejected"
         console.print(f"{label}: {len(sample.archs):,} of {sample.drawn:,} drawn architectures kept ({why})")
     console.print(f"time left: about {duration(found.left.seconds)} of one {found.device} ({found.left.basis})")
-    if (several := at_once_here(found.study)) > 1 and found.device == "cpu" and found.left.seconds:
-        console.print(f"on this machine about {duration(found.left.seconds / several)}: {several} trials at a time")
+    if (workers := at_once_here(found.study)) > 1 and found.device == "cpu" and found.left.seconds:
+        console.print(f"on this machine about {duration(found.left.seconds / workers)}: {workers} trials at a time")
     if found.room is not None:
         console.print(found.room.text())
     for note in found.notes:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from rich.console import Console, Group
 from rich.table import Table
@@ -15,9 +16,11 @@ from orchestrator.estimate import duration, multiply_adds, recipe_of
 from orchestrator.job import Outcome
 from orchestrator.recipe_names import named
 from orchestrator.terminal import has_unicode, live, printable
+from orchestrator.time_left import TimeLeft
 from orchestrator.work import DEATHS, Work
 
 _CELL = ("space", "dataset", "task")
+_LIKE = ("space", "dataset_id", "task", "recipe_id")  # trials that take alike long, but for their size
 _TOLD = 20  # different failures told as they come; a log of thousands more helps nobody
 _SELDOM_S = 3600.0  # between two lines of a long run where nobody looks on
 _BAR = 16  # characters
@@ -44,9 +47,7 @@ class Progress:
         for trial_id in work.waiting():
             self._total[self._cell(trial_id)] += 1
         self._several = len({cell[:3] for cell in self._total}) < len(self._total)
-        self._size = {t: multiply_adds(row, recipe_of(row)) for t in work.waiting() if (row := work.row_of(t))}
-        self._left_at_start = sum(self._size.values()) or 1.0
-        self._settled = 0.0
+        self._left = TimeLeft({t: self._kind_and_size(work.row_of(t)) for t in work.waiting()}, self._began)
         self._next_line = self._began + 10
         self._lock = threading.Lock()
         self._lines: queue.SimpleQueue[Text | None] = queue.SimpleQueue()
@@ -57,12 +58,16 @@ class Progress:
         row = self._work.row_of(trial_id)
         return *(row[k] for k in _CELL), self._recipes.get(str(row.get("recipe_id")), "")
 
+    @staticmethod
+    def _kind_and_size(row: dict[str, Any]) -> tuple[tuple[Any, ...], float]:
+        return tuple(row[k] for k in _LIKE), multiply_adds(row, recipe_of(row))
+
     def _hear(self, outcome: Outcome) -> None:
         cell = self._cell(outcome.trial_id)
+        self._time(outcome)
         with self._lock:
             if outcome.status == "ok":
                 self._ok[cell] += 1
-                self._settled += self._size[outcome.trial_id]
             elif outcome.status == "failed":
                 self._failed[cell] += 1
             new = self._new_failure(outcome)
@@ -102,22 +107,33 @@ class Progress:
             self._lines.put(None)
             self._printer.join(_PATIENCE_S)
 
-    def _left_s(self) -> float | None:
-        """Seconds to the end if the rest goes as fast, by multiply-adds."""
-        if not self._settled:
-            return None
-        return (time.monotonic() - self._began) * (self._left_at_start / self._settled - 1)
+    def _time(self, outcome: Outcome) -> None:
+        """Let the estimate of the time left know of an end."""
+        if outcome.status == "interrupted":
+            return
+        trial_id, ok, running = outcome.trial_id, outcome.status == "ok", list(self._work.running)
+        self._left.ended(trial_id, time.monotonic(), running, outcome.wall_s, outcome.train_s, ok=ok)
+        if not ok and trial_id not in self._work.waiting():
+            self._left.given_up([trial_id])
+
+    def _left_text(self) -> str:
+        """How long it still takes, as the end of a line; "" before the first end."""
+        found = self._left.seconds(time.monotonic(), list(self._work.running))
+        if found is None:
+            return ""
+        seconds, sure = found
+        return f"; {'about' if sure else 'at least'} {duration(seconds)} left"
 
     def line(self, just_ended: bool = False) -> str:
         """Where the run stands, on one line; `just_ended`: at the moment between the end of a trial and the next."""
-        counts, left = self._work.counts, self._left_s()
+        counts = self._work.counts
         more = just_ended and not self._work.stopping.is_set() and bool(self._work.waiting())
         text = f"{counts.done:,} of {counts.total:,} trials done, {len(self._work.running) + more} running"
         if counts.failed:
             text += f", {counts.failed} failed attempts"
         if self._work.stopping.is_set():
             return text + "; stopping: running trials end after their epoch"
-        return text + (f"; about {duration(left)} left" if left is not None else "")
+        return text + self._left_text()
 
     def __rich__(self) -> Group:
         """What matters most on top: a terminal shows no more than its height."""

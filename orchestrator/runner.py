@@ -5,7 +5,7 @@ import errno
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -191,7 +191,7 @@ def _prepare_data(
         agree(store.url, found)
 
 
-def _check_engine(study: Study, store: RunStore, planned: Plan, select: Select) -> None:
+def _check_engine(study: Study, store: RunStore, planned: Plan, select: Select, forgive: Collection[str]) -> None:
     """AddressError where Ray could not be started or joined for what is left, before anything is written."""
     if study.execution.engine == "inline":
         return
@@ -199,6 +199,7 @@ def _check_engine(study: Study, store: RunStore, planned: Plan, select: Select) 
         ray_address.check()
     except ray_address.AddressError:
         ledger = Ledger.of(store)
+        ledger.overlook(forgive)
         rows = order_of_work(planned.table)
         if any(select(row) and ledger.state(row["trial_id"]) in ("left", "failed") for row in rows):
             raise
@@ -211,10 +212,12 @@ def run(
     select: Select = lambda row: True,
     check: Callable[[pa.Table], None] = lambda plan: None,
     limit: int | None = None,
+    forgive: Collection[str] = (),
     watch: Watch = lambda work: contextlib.nullcontext(),
     note: Callable[[str], None] = lambda text: None,
 ) -> Summary:
-    """Train what a study has left; `select` chooses among plan rows, `limit` bounds the trials of this launch.
+    """Train what a study has left; `select` chooses among plan rows, `limit` bounds the trials of this launch,
+    past failures of the trials in `forgive` no longer count once training can start.
 
     `check` sees the plan before anything is written, and may raise.
 
@@ -227,7 +230,7 @@ def run(
     planned = plan(study)
     check(planned.table)
     launch = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
-    _check_engine(study, store, planned, select)
+    _check_engine(study, store, planned, select, forgive)
     _check_writable(store)
     lease.acquire(store, launch)
     pulse = Pulse(store, launch)
@@ -236,7 +239,7 @@ def run(
         freeze(study, store, planned, note)
         store.remove(STOP)
         store.compact()
-        return _launch(study, store, planned, launch, pulse, select, limit, watch, note)
+        return _launch(study, store, planned, launch, pulse, select, limit, forgive, watch, note)
     finally:
         pulse.end()
         _leave(store, launch)
@@ -274,6 +277,7 @@ def _launch(
     pulse: Pulse,
     select: Select,
     limit: int | None,
+    forgive: Collection[str],
     watch: Watch,
     note: Callable[[str], None],
 ) -> Summary:
@@ -281,6 +285,7 @@ def _launch(
     ledger, table = Ledger.of(store), planned.table
     if (others := left_out(store, table, ledger.done)) is not None:
         note(str(others))
+    ledger.overlook(forgive)
     chosen = [row for row in order_of_work(table) if select(row)]
     ids = [row["trial_id"] for row in chosen]
     todo = [row for row in chosen if ledger.state(row["trial_id"]) in ("left", "failed")][:limit]
@@ -291,6 +296,9 @@ def _launch(
     _prepare_data(study, store, planned, todo, note)
     with contextlib.ExitStack() as stack:
         gpus = _start_engine(study, lambda: _leave(store, launch), stack, note)
+        if forgive:  # only now: what is refused before leaves everything as it was
+            ledger.keep(store)
+            note(f"retrying {len(forgive):,} trial{'s' * (len(forgive) > 1)}")
         work = Work(store, todo, ledger, _settings(study, store, planned.roots, launch, gpus), len(table))
         work.counts.done = sum(t in ledger.done for t in table["trial_id"].to_pylist())
         pulse.attend(work)

@@ -207,6 +207,7 @@ def _text(path: Path) -> str:
 
 def tables(text: str, where: str) -> dict[str, Any]:
     """TOML as plain values; ValueError naming `where` for anything that cannot be read."""
+    text = text.removeprefix("\ufeff")  # the mark that some editors put at the beginning of UTF-8 text
     if found := _LONG_KEY.search(text):
         raise ValueError(
             f"{where} is not valid TOML for a study: a key of more than 20 parts, {spaces.quoted(found[0])}"

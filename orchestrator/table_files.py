@@ -1,13 +1,14 @@
 """Files that hold a long table, one line a measurement: CSV, Parquet, JSON and JSON Lines, read as they are.
 
-Text stays text: an architecture called `000907`, `nan` or `1e5` keeps its name.  Every frame's index says where a line
-is in its file, so that whoever refuses one can name it.
+A .json file holds a list of records, or a record a line as `archsweep export` writes it.  Text stays text: an
+architecture called `000907`, `nan` or `1e5` keeps its name.  Every frame's index says where a line is in its file, so
+that whoever refuses one can name it.
 """
 
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +21,25 @@ from spaces import quoted
 ENDINGS = (".csv", ".parquet", ".json", ".jsonl")
 
 
-def read(path: Path, data: bytes, names: Iterable[str], value: str) -> pd.DataFrame:
-    """A table with at least those of its columns that have one of the names; the path's ending says the format.
+def read(path: Path, data: bytes, names: Iterable[str], needed: Mapping[str, str]) -> tuple[pd.DataFrame, list[str]]:
+    """A table with at least those of its columns that have one of the names, and the names of all its columns.
 
-    Raises ValueError naming the file, and the line or record, for what is no such table; it has the column `value`.
+    The path's ending says the format.  `needed`: names that must be columns, by what they hold ("values").  Raises
+    ValueError naming the file, and the line or record, for what is no such table.
     """
     if path.suffix not in ENDINGS:
         raise ValueError(f"{path}: the ending says the format of a table; known are {', '.join(ENDINGS)}")
     try:
         if path.suffix == ".parquet":
-            return _parquet(data, set(names), value)
+            return _parquet(data, set(names), needed)
         text = data.decode("utf-8-sig")
         if path.suffix == ".csv":
             table = _csv(text)
         else:
             table = _records(_json(text) if path.suffix == ".json" else _json_lines(text))
-        _check(value, [str(name) for name in table])
-        return table
+        have = [str(name) for name in table]
+        _check(needed, have)
+        return table, have
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text in UTF-8: {error}") from None
     except (pa.ArrowException, OSError) as error:
@@ -45,12 +48,28 @@ def read(path: Path, data: bytes, names: Iterable[str], value: str) -> pd.DataFr
         raise ValueError(f"{path}: {error}") from None
 
 
-def _parquet(data: bytes, names: set[str], value: str) -> pd.DataFrame:
+def _parquet(data: bytes, names: set[str], needed: Mapping[str, str]) -> tuple[pd.DataFrame, list[str]]:
     file = pq.ParquetFile(pa.BufferReader(data))
     have = list(file.schema_arrow.names)
-    _check(value, have)
+    _check(needed, have)
     wanted = [name for name in have if name in names]
-    return _indexed(file.read(columns=wanted).to_pandas(ignore_metadata=True), "record")
+    table = _indexed(file.read(columns=wanted).to_pandas(ignore_metadata=True), "record")
+    for k, name in enumerate(map(str, table)):
+        column = table.iloc[:, k]
+        if pd.api.types.is_object_dtype(column):
+            texts = [_text(value, number, name) for number, value in enumerate(column)]
+            table.isetitem(k, pd.Series(texts, dtype=object).array)
+    return table, have
+
+
+def _text(value: object, number: int, name: str) -> object:
+    """Text that a writer stored as plain bytes; anything else as it is."""
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"record {number}: {quoted(name)} is {quoted(value)}, which is no text in UTF-8") from None
 
 
 def _csv(text: str) -> pd.DataFrame:
@@ -76,15 +95,27 @@ def _json(text: str) -> list[Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
+        if _is_record(text.lstrip().partition("\n")[0]):
+            return _json_lines(text)
         raise ValueError(f"no JSON: {error}") from None
+    if isinstance(found, dict) and not all(isinstance(value, list | dict) for value in found.values()):
+        return [found]  # one line of JSON Lines; columns with lists of values are no records
     if not isinstance(found, list):
-        raise ValueError(f"a table is a list of records, [{{...}}, ...]; this is {quoted(found)}")
+        raise ValueError(f"a table is a list of records, [{{...}}, ...], or a record a line; this is {quoted(found)}")
     return found
+
+
+def _is_record(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _json_lines(text: str) -> list[Any]:
     found = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    # JSON's lines end at "\n" alone: `splitlines` would cut strings at U+2028 and its like.
+    for number, line in enumerate(text.split("\n"), start=1):
         try:
             if line.strip():
                 found.append(json.loads(line))
@@ -108,7 +139,8 @@ def _indexed(table: pd.DataFrame, name: str) -> pd.DataFrame:
     return table.set_axis(pd.RangeIndex(len(table), name=name), axis=0)
 
 
-def _check(value: str, have: Sequence[str]) -> None:
-    if value not in have:
-        more = f" and {len(have) - 30:,} more" if len(have) > 30 else ""
-        raise ValueError(f"no column {quoted(value)} of values; have {', '.join(map(quoted, have[:30]))}{more}")
+def _check(needed: Mapping[str, str], have: Sequence[str]) -> None:
+    for what, name in needed.items():
+        if name not in have:
+            more = f" and {len(have) - 30:,} more" if len(have) > 30 else ""
+            raise ValueError(f"no column {quoted(name)} of {what}; have {', '.join(map(quoted, have[:30]))}{more}")

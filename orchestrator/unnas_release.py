@@ -2,7 +2,9 @@
 
 Results lie in `<space>/<data>/<task>/<run>/sweep_summary.json`, one file a run of all architectures; configurations in
 `<space>/<data>/<task>/<id>.yaml`, one file an architecture.  DARTS cells are written out in both; a NAS-Bench-101
-result names its module by the id alone, and only the configurations say which module that is.
+result names its module by the id alone, and only the configurations say which module that is.  The architectures are
+also passed on as JSON, all of a space in one file: `{"archs": [{"id", "matrix", "ops"} or {"id", "normal", "reduce"},
+...]}`, operations by name, or by `op_codes` and by their position in `ops`.
 """
 
 import json
@@ -117,23 +119,19 @@ def _list(value: Any) -> list[Any]:
 
 
 def architectures(tree: Path, space: str | None = None) -> dict[str, str]:
-    """The architectures of a tree of configurations by id, in the order of the ids.
+    """The architectures of a tree of configurations, or of lists in JSON, by id, in the order of the ids.
 
     The folders of one space agree with each other, so the tree may hold any of them.  ValueError, naming the file, for
     one that describes no single architecture, for two that contradict each other, and for a tree with both spaces
     unless `space` (our name) says which is meant.
     """
     found: dict[str, dict[str, tuple[str, Path]]] = {}
-    for path, config in _configs(tree):
-        try:
-            kind, arch = _configured(config)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-        known, first = found.setdefault(kind, {}).setdefault(path.stem, (arch, path))
+    for path, name, kind, arch in _all(tree):
+        known, first = found.setdefault(kind, {}).setdefault(name, (arch, path))
         if known != arch:
-            raise ValueError(f"{path}: {path.stem} is {arch}, but in {first} it is {known}")
+            raise ValueError(f"{path}: {name} is {arch}, but in {first} it is {known}")
     if not found:
-        raise FileNotFoundError(f"no configuration (*.yaml) below {tree}")
+        raise FileNotFoundError(f"no configuration (*.yaml) below {tree}, and no list of architectures (*.json) in it")
     if space is None and len(found) > 1:
         raise ValueError(f"{tree} holds architectures of {' and '.join(sorted(found))}; say which by --space")
     chosen = space or next(iter(found))
@@ -142,12 +140,58 @@ def architectures(tree: Path, space: str | None = None) -> dict[str, str]:
     return {name: arch for name, (arch, _) in sorted(found[chosen].items())}
 
 
-def _configs(tree: Path) -> Iterator[tuple[Path, Any]]:
-    for path in sorted(tree.rglob("*.yaml")):
+def _all(tree: Path) -> Iterator[tuple[Path, str, str, str]]:
+    """File, id, our name of the space and our text of every architecture; ValueError naming the file."""
+    configs = [tree] if tree.suffix == ".yaml" and tree.is_file() else sorted(tree.rglob("*.yaml"))
+    for path in configs:
         try:
-            yield path, yaml.load(path.read_bytes(), _YAML)
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
-            raise ValueError(f"{path} is no YAML: {error}") from None
+            yield path, path.stem, *_configured(_yaml(path))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    for path in () if configs else [tree] if tree.is_file() else sorted(tree.glob("*.json")):
+        try:
+            content = _json(path.read_bytes())
+            if path != tree and not (isinstance(content, dict) and "archs" in content):
+                continue  # another file beside the lists
+            for name, space, arch in _in_list(content):
+                yield path, name, space, arch
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+
+def _yaml(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_bytes(), _YAML)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ValueError(f"no YAML: {error}") from None
+
+
+def _in_list(content: Any) -> Iterator[tuple[str, str, str]]:
+    """Id, space and text of the architectures of a list in JSON; without an id it is the position."""
+    listed = content if isinstance(content, list) else _object(content, "archs", "a list of architectures")
+    about = content if isinstance(content, dict) else {}
+    if not isinstance(listed, list):
+        raise ValueError(f"archs should be a list, not {quoted(listed)}")
+    for k, record in enumerate(listed):
+        try:
+            if isinstance(record, dict) and "matrix" in record:
+                matrix = [[int(bit) for bit in row] for row in record["matrix"]]
+                codes = about.get("op_codes", {})
+                ops = [codes.get(op, op) for op in _object(record, "ops", "an architecture")]
+                space, arch = "nasbench101", spaces.get("nasbench101").encode(matrix=matrix, ops=ops)
+            else:
+                names, concat = dict(enumerate(about.get("ops", []))), ("normal_concat", "reduce_concat")
+                if any(record.get(key, about.get(key, _CONCAT)) != _CONCAT for key in concat):
+                    raise ValueError(f"its cells do not concatenate {_CONCAT}, as DARTS does")
+                cells = {
+                    key: [(names[op] if type(op) is int else op, node) for op, node in _object(record, key, "it")]
+                    for key in ("normal", "reduce")
+                }
+                space, arch = "darts", spaces.get("darts").encode(**cells)
+        except (TypeError, IndexError, KeyError, AttributeError, ValueError) as error:
+            why = str(error) if type(error) is ValueError else "it has neither matrix and ops nor normal and reduce"
+            raise ValueError(f"archs[{k}], {quoted(record)}: {why}") from None
+        yield str(record.get("id", k)), space, arch
 
 
 def _configured(config: Any) -> tuple[str, str]:
@@ -178,7 +222,7 @@ def listed(archs: Mapping[str, str]) -> str:
 def by_id(path: Path) -> dict[str, str]:
     """Such a file read back: architecture by id.  ValueError naming the line that has no id."""
     found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
         arch, _, name = (part.strip() for part in line.partition("#"))
         if arch and not name:
             raise ValueError(f"{path}: line {number} has no id behind `#`; `archsweep import unnas-archs` writes it")

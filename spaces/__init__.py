@@ -5,7 +5,7 @@ and offers it as `SPACE`; installed distributions add theirs as entry points `ar
 until it is asked for.
 """
 
-from spaces._registry import Registry
+from spaces._registry import Registry, fault
 from spaces._sample import Sample, sample
 from spaces._simple import Simple
 from spaces._space import Cost, Size, Space, Stem
@@ -19,6 +19,7 @@ __all__ = [
     "Size",
     "Space",
     "Stem",
+    "fault",
     "get",
     "names",
     "quoted",

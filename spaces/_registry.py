@@ -4,19 +4,24 @@ The group of an entry point is `archsweep.spaces`, `archsweep.datasets` or `arch
 plug-in, its value the object.  Nothing is imported before it is asked for.
 """
 
+import os
 import re
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any
 
 from spaces._text import quoted
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_KINDS = ("space", "dataset", "task")
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Registry:
     @property
     def group(self) -> str:
         """Of the entry points."""
-        return f"archsweep.{self.kind}s"
+        return _group(self.kind)
 
     def own(self) -> list[str]:
         """Those of the folder: modules without a leading underscore."""
@@ -74,12 +79,28 @@ class Registry:
             raise ValueError(f"{who}: a name is a small letter, then small letters, digits and underscores, 40 at most")
         try:
             thing = point.load()
-        except Exception as error:  # whatever a foreign module does when it is imported
-            raise ValueError(f"{who} cannot be loaded from {point.value}: {type(error).__name__}: {error}") from error
-        if missing := [name for name in members(self.protocol) if not hasattr(thing, name)]:
+            missing = [name for name in members(self.protocol) if not hasattr(thing, name)]
+            name = None if missing else thing.name
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a foreign module does when it is imported, `sys.exit` as well
+            place = f" ({found[1]})" if (found := fault(error, [point])) else ""
+            raise ValueError(
+                f"{who} cannot be loaded from {point.value}: {type(error).__name__}: {error}{place}"
+            ) from error
+        if isinstance(thing, type):
+            raise ValueError(
+                f"{who}: {point.value} is a class; expected is an object of it, such as "
+                f"{point.attr} = {thing.__qualname__}() with the class under another name"
+            )
+        if isinstance(thing, ModuleType):
+            raise ValueError(
+                f"{who}: {point.value} is a module; name the object in it, {point.value}:{self.kind.upper()}"
+            )
+        if missing:
             raise ValueError(f"{who}: {point.value} lacks {', '.join(missing)}; see {self.protocol.__module__}")
-        if thing.name != point.name:
-            raise ValueError(f"{who} calls itself {quoted(str(thing.name))}; both names must be the same")
+        if name != point.name:
+            raise ValueError(f"{who} calls itself {quoted(str(name))}; both names must be the same")
         return thing
 
 
@@ -96,6 +117,42 @@ def source(point: EntryPoint) -> str:
 @cache
 def _modules(path: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(m.name for m in iter_modules(path) if not m.name.startswith("_")))
+
+
+def fault(error: BaseException, points: Iterable[EntryPoint] | None = None) -> tuple[str, str] | None:
+    """The distribution and the place, `file:line`, where a plug-in's code raised an error or called what raised it.
+
+    None where no code of a plug-in was at work.
+    """
+    if points is None:
+        points = [point for kind in _KINDS for point in _points(_group(kind))]
+    homes = {home: source(point) for point in points for home in _homes(point.module.partition(".")[0])}
+    places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:  # the file was read, nothing of it ran
+        places.append((error.filename, error.lineno))
+    for file, line in reversed(places):
+        whole = os.path.realpath(file)
+        if who := next((who for home, who in homes.items() if whole == home or whole.startswith(home + os.sep)), None):
+            return who, f"{file}:{line}"
+    return None
+
+
+def _homes(module: str) -> list[str]:
+    """The folders of a package, or the file of a module, without importing it."""
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):
+        return []
+    if spec is None:
+        return []
+    found = list(spec.submodule_search_locations or ())
+    if not found and spec.origin is not None:
+        found = [spec.origin]
+    return [os.path.realpath(place) for place in found]
+
+
+def _group(kind: str) -> str:
+    return f"archsweep.{kind}s"
 
 
 def _points(group: str) -> Iterable[EntryPoint]:

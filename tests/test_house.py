@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,10 @@ import pytest
 import yaml
 
 import analysis.rows
-from orchestrator.study import presets
+import spaces.darts.genotype
+import spaces.nasbench101.cell
+from orchestrator.plan import architectures
+from orchestrator.study import PRESETS, load, presets
 from workers.row import SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,6 +101,27 @@ def test_readme_opens_with_the_two_commands_and_links_to_what_exists() -> None:
         assert name in README
 
 
+@pytest.mark.parametrize(
+    ("target", "runs", "not_runs"), [("test", "pytest", "ruff|mypy|lint-imports"), ("check", "ruff|mypy", "pytest")]
+)
+def test_no_checker_stands_between_a_user_and_the_tests(target: str, runs: str, not_runs: str) -> None:
+    done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.search(runs, done.stdout)
+    assert not re.search(not_runs, done.stdout)
+
+
+def test_continuous_integration_runs_the_tests_whatever_the_checkers_say(tmp_path: Path) -> None:
+    """With a `make` that notes what it is asked, and fails."""
+    (tmp_path / "make").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\ntest "$1" != "$FAILS"\n')
+    (tmp_path / "make").chmod(0o755)
+    for fails, code in (("check", 1), ("test", 1), ("", 0)):
+        env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "FAILS": fails}
+        done = subprocess.run([ROOT / ".ci" / "run"], env=env, check=False)
+        assert done.returncode == code
+        assert (tmp_path / "asked").read_text().split() == ["check", "test"]
+        (tmp_path / "asked").unlink()
+
+
 def test_readme_commands_are_verbs_that_exist() -> None:
     from orchestrator.cli import app
 
@@ -112,6 +137,38 @@ def test_readme_python_runs() -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert blocks
     subprocess.run([sys.executable, "-c", "\n".join(blocks)], check=True, cwd=ROOT, timeout=300)
+
+
+def test_architectures_are_spelled_as_their_page_says() -> None:
+    page = (ROOT / "docs" / "architectures.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| `(.+?)` \| ", page, flags=re.MULTILINE))
+    assert set(rows) == set(spaces.registry().own())
+    for name, text in rows.items():
+        arch = text.replace("\\|", "|")
+        assert spaces.get(name).normal(arch) == arch
+        assert f"**{name}**" in page
+    for code in (*spaces.darts.genotype.OPS, *spaces.nasbench101.cell.OPS):
+        assert f"`{code}`" in page
+    (block,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    said = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, check=True).stdout.split()
+    for name, arch in zip(("nasbench101", "darts"), said, strict=True):
+        assert spaces.get(name).normal(arch) == arch
+
+
+@pytest.mark.parametrize("name", ["unnas-cifar10", "unnas-imagenet", "unnas-across"])
+def test_presets_and_readme_lead_to_the_published_architectures(name: str, tmp_path: Path) -> None:
+    """With the lists that the import writes in place of its samples, a preset is a study of them."""
+    text = (PRESETS / f"{name}.toml").read_text()
+    for where in (text.partition("name =")[0], README.partition("## Reproduce the paper")[2].partition("\n## ")[0]):
+        assert {"darts-500.txt", "nasbench101-500.txt"} <= set(re.findall(r"--into (\S+)", where))
+    archs = {space: spaces.sample(spaces.get(space), 2, 1).archs for space in ("darts", "nasbench101")}
+    for space, two in archs.items():
+        (tmp_path / f"{space}-500.txt").write_text("\n".join(two))
+        sample = re.compile(rf'(space = "{space}"\n(?:#.*\n)?architectures = )\{{.*\}}')
+        text = sample.sub(rf'\1{{ file = "{space}-500.txt" }}', text)
+    (tmp_path / "published.toml").write_text(text)
+    for sweep in load(str(tmp_path / "published.toml")).sweeps:
+        assert tuple(architectures(sweep)[0]) == archs[sweep.space]
 
 
 def test_readme_imports_other_peoples_results_as_it_says(tmp_path: Path) -> None:

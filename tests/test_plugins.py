@@ -1,10 +1,12 @@
 """Spaces, tasks and datasets of other distributions: the README's own, and ones that are broken."""
 
+import importlib
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -14,9 +16,12 @@ import spaces
 import workers
 from orchestrator import environment, runner
 from orchestrator import study as studies
-from orchestrator.cli import app
+from orchestrator.cli import app, main
+from orchestrator.ledger import Ledger
+from orchestrator.store import RunStore
 from workers import datasets, tasks
 
+Say = Callable[..., tuple[int, str]]
 ROOT = Path(__file__).resolve().parents[1]
 SECTION = (ROOT / "README.md").read_text().partition("## Add a space, a task, a dataset")[2].partition("\n## ")[0]
 
@@ -129,6 +134,167 @@ def test_broken_plugins_are_explained_and_harm_no_other(
         said = capsys.readouterr().out
         assert well in said
         assert "cannot be used" in said
+
+
+TOWERS = re.search(r"```python\n# my_nas/space.py\n(.*?)```", SECTION, flags=re.DOTALL)[1]  # type: ignore[index]
+UPSIDE = re.search(r"```python\n# my_nas/task.py\n(.*?)```", SECTION, flags=re.DOTALL)[1]  # type: ignore[index]
+STUDY = """
+name = "x"
+path = "{path}"
+[[sweeps]]
+space = "{space}"
+architectures = {{ {archs} }}
+dataset = "photos"
+tasks = ["{task}"]
+recipe = "demo"
+override = {{ epochs = 1, width = 4, precise_bn = 64 }}
+[execution]
+engine = "inline"
+"""
+
+
+@pytest.fixture
+def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Say]:
+    """Installs a module `theirs` as the space `towers`, the task `upside` or both, and calls the command line."""
+    points = {"archsweep.spaces": {"towers": "theirs:SPACE"}, "archsweep.tasks": {"upside": "theirs:TASK"}}
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def run(text: str, *words: str, kinds: tuple[str, ...] = ("spaces", "tasks")) -> tuple[int, str]:
+        shutil.rmtree(tmp_path / "site", ignore_errors=True)
+        chosen = {f"archsweep.{kind}": points[f"archsweep.{kind}"] for kind in kinds}
+        install(tmp_path / "site", "theirs", chosen, {"theirs.py": text})
+        site = str(tmp_path / "site")
+        monkeypatch.setattr("sys.path", [site, *(p for p in sys.path if p != site)])
+        forget()
+        monkeypatch.setattr("sys.argv", ["archsweep", *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), " ".join((out + err).split())
+
+    yield run
+    forget()
+
+
+def forget() -> None:
+    """As a new process: the plug-in is neither imported nor found."""
+    from orchestrator import plan
+    from spaces import _registry, _simple
+    from workers import trial
+
+    sys.modules.pop("theirs", None)
+    for cached in (_registry._found, _simple._counted, plan._sample, trial._normal):
+        cached.cache_clear()
+    importlib.invalidate_caches()
+
+
+def line_of(text: str, part: str) -> int:
+    return text[: text.index(part)].count("\n") + 1
+
+
+def study(where: Path, space: str = "towers", task: str = "cls", archs: str = "sample = 2") -> str:
+    file = where / "x.toml"
+    file.write_text(STUDY.format(path=where / "run", space=space, task=task, archs=archs))
+    return str(file)
+
+
+OWN = "trunk.out_channels = width\n"
+WRONG = [  # what stands in the module, instead of it, and what is said; {line} is that of the changed text
+    (
+        "SPACE = Towers()",
+        "import sys; sys.exit(3)",
+        "cannot be loaded from theirs:SPACE: SystemExit: 3 ({file}:{line})",
+    ),
+    ("SPACE = Towers()", "raise BaseException('no')", "SPACE: BaseException: no ({file}:{line})"),
+    ("spaces.Simple", "spaces.Simpl", "module 'spaces' has no attribute 'Simpl' ({file}:{line})"),
+    ("SPACE = Towers()", "SPACE = (", "SyntaxError"),
+    ("SPACE = Towers()", "SPACE = Towers", "theirs:SPACE is a class; expected is an object of it"),
+    ("SPACE = Towers()", "SPACE = spaces", "theirs:SPACE is a module; name the object in it"),
+    ("SPACE = Towers()", "SPACE = len", "theirs:SPACE lacks arch_id"),
+    (OWN, "pass\n", "'towers': the trunk of 3-5-3 has no attribute out_channels"),
+    (OWN, "trunk.out_channels = width + 1\n", "gives (2, 4, 32, 32); with out_channels = 5, expected is (2, 5, h, w)"),
+    (OWN, OWN + "        trunk.forward = lambda x: [x]\n", "gives (); with out_channels = 4"),
+    ('return "-".join(str(kernel)', 'return [][3], "-".join(str(kernel)', "theirs 1.0, {file}:{line}: IndexError"),
+    ("layers, channels = [", "layers, channels = [1 / 0, ", "theirs 1.0, {file}:{line}: ZeroDivisionError"),
+    ("return arch\n", "import sys; sys.exit(0)\n", "theirs 1.0, {file}:{line}: SystemExit: 0"),
+]
+
+
+@pytest.mark.parametrize(("was", "now", "says"), WRONG)
+def test_a_mistake_in_a_space_is_one_message_with_its_place_before_anything_is_trained(
+    was: str, now: str, says: str, say: Say, tmp_path: Path
+) -> None:
+    assert was in TOWERS
+    text = TOWERS.replace(was, now)
+    place = {"file": tmp_path / "site" / "theirs.py", "line": line_of(TOWERS, was)}
+    archs = "sample = 2" if "join" in was else 'list = ["3-5-3"]'
+    code, said = say(text, "run", study(tmp_path, archs=archs), kinds=("spaces",))
+    assert code == 2, said
+    assert says.format(**place) in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_plugin_that_ends_the_process_harms_no_list(say: Say) -> None:
+    code, said = say("import sys; sys.exit(3)", "list", "spaces", kinds=("spaces",))
+    assert code == 0
+    assert "darts" in said
+    assert "cannot be used: space 'towers' of theirs 1.0 cannot be loaded from theirs:SPACE: SystemExit: 3" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("TASK = UpsideDown()", "TASK = UpsideDown"), "theirs:TASK is a class"),
+        (("TASK = UpsideDown()", "class T:\n    name = 'upside'\nTASK = T()"), "theirs:TASK lacks batch, classes, "),
+        (("return 2\n", "return 1 / 0\n"), "ZeroDivisionError: division by zero"),
+        (
+            ("return 2\n", "return 2\n\n    def network(self, trunk, dataset):\n        return lambda x: 1\n"),
+            "'function'",
+        ),
+        (("return 2\n", "return 2\n\n    def objection(self, dataset):\n        raise ValueError('odd')\n"), "odd"),
+    ],
+)
+def test_a_mistake_in_a_task_is_told_in_our_words(change: tuple[str, str], says: str, say: Say, tmp_path: Path) -> None:
+    code, said = say(UPSIDE.replace(*change), "plan", study(tmp_path, "chain", "upside"), kinds=("tasks",))
+    assert code == 2, said
+    assert says in said
+    assert "pydantic" not in said
+    assert "validation error" not in said
+
+
+def test_a_network_that_looks_at_numbers_while_it_is_built_fits_all_the_same(say: Say, tmp_path: Path) -> None:
+    """Not every trunk can be built without memory; a space with costs of its own may have such ones."""
+    text = TOWERS.replace("import spaces\n", "import spaces\nimport torch\n").replace(
+        "layers, channels = [", "torch.linspace(0, 1, 3).tolist(); layers, channels = ["
+    )
+    text = text.replace(
+        "\n\nSPACE", "\n    def cost(self, arch, **_):\n        return spaces.Cost(10, 100, 4, 32)\n\n\nSPACE"
+    )
+    code, said = say(text, "plan", study(tmp_path), kinds=("spaces",))
+    assert code == 0, said
+
+
+def test_a_plugin_that_exits_while_it_trains_is_a_failed_trial(say: Say, tmp_path: Path) -> None:
+    ends = UPSIDE.replace("upright, _ = super()", "raise SystemExit(3)\n        upright, _ = super()")
+    code, said = say(ends, "run", study(tmp_path, "chain", "upside", "sample = 1"), kinds=("tasks",))
+    assert code == 1, said
+    rows = pd.read_parquet(tmp_path / "run" / "rows")
+    assert set(rows["error_text"]) == {"SystemExit: 3"}
+
+
+def test_a_retry_that_is_refused_forgives_nothing(say: Say, tmp_path: Path) -> None:
+    """The plug-in is gone by then; with it back, `retry` forgives and trains."""
+    fails = UPSIDE.replace("upright, _ = super()", "assert 0\n        upright, _ = super()")
+    file, run = study(tmp_path, "chain", "upside", "sample = 1"), str(tmp_path / "run")
+    assert say(fails, "run", file, kinds=("tasks",))[0] == 1
+    code, said = say(fails, "retry", run, "--failed", kinds=("spaces",))
+    assert (code, "no task 'upside'" in said, "retrying" in said) == (2, True, False)
+    assert not RunStore(run).exists("forgiven.json")
+    code, said = say(UPSIDE, "retry", run, "--failed", kinds=("tasks",))
+    assert (code, "retrying 1 trial" in said, "1 of 1 trials done" in said) == (0, True, True), said
+    assert len(Ledger.of(RunStore(run)).forgiven) == 1
 
 
 def test_finding_plugins_imports_none(tmp_path: Path) -> None:

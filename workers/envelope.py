@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+import spaces
 from workers import memory
 from workers.secrets import scrub
 from workers.training import Interrupted, columns, run
@@ -36,7 +37,9 @@ def attempt(trial: Trial, data_root: str | Path | None = None, device: str = "cp
         return run(trial, data_root, device, **options)
     except Interrupted:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and spaces.fault(error) is None:
+            raise  # not a plug-in's: somebody ends this process
         return {
             **columns(trial),
             "status": "failed",

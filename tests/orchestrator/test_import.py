@@ -200,10 +200,64 @@ def test_configurations_become_a_list_that_a_study_reads(say: Say, tmp_path: Pat
     assert (code, "00004 is" in said, (tmp_path / "other.txt").exists()) == (2, True, False)
 
 
+OPS = ["none", "skip_connect", "sep_conv_3x3"]
+LISTS: dict[str, Any] = {
+    "nasbench101": {
+        "op_codes": {"IN": "input", "C3": "conv3x3-bn-relu", "OUT": "output"},
+        "archs": [{"id": "000961", "matrix": ["011", "001", "000"], "ops": ["IN", "C3", "OUT"]}],
+    },
+    "darts": {
+        "ops": OPS,
+        "normal_concat": [2, 3, 4, 5],
+        "archs": [{"id": "00004", "normal": [[2, 0], [1, 1]] * 4, "reduce": [[0, 0], [1, 1]] * 4}],
+    },
+    "plain": [{"matrix": MODULE["MATRIX"], "ops": MODULE["OPS"]}],
+}
+
+
+def test_the_architectures_as_lists_in_json_become_the_same_list(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    for name, content in {**LISTS, "other": {"centres": [[1, 2]]}}.items():
+        (tmp_path / "lists" / f"{name}.json").write_text(json.dumps(content))
+    config(tmp_path / "configs", "nas_bench/cifar10/cls/000961", MODULE)
+    cells = {key: [(OPS[op], node) for op, node in LISTS["darts"]["archs"][0][key]] for key in ("normal", "reduce")}
+    module = NB101.encode(matrix=MODULE["MATRIX"], ops=MODULE["OPS"])
+    for given, archs in (
+        (["lists/nasbench101.json"], {"000961": module}),
+        (["lists/plain.json"], {"0": module}),
+        (["lists/darts.json"], {"00004": DARTS.encode(**cells)}),
+        (["lists", "--space", "darts"], {"00004": DARTS.encode(**cells)}),
+        (["configs"], {"000961": module}),
+        (["configs/nas_bench/cifar10/cls/000961.yaml"], {"000961": module}),
+    ):
+        code, said = say("import", "unnas-archs", tmp_path / given[0], "--into", tmp_path / "archs.txt", *given[1:])
+        assert code == 0, said
+        assert (tmp_path / "archs.txt").read_text() == "".join(f"{arch}  # {name}\n" for name, arch in archs.items())
+        (tmp_path / "archs.txt").unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"archs": 3}, "archs should be a list"),
+        ({"archs": [3]}, "archs[0], 3: it has neither"),
+        ({"archs": [{"matrix": ["011", "001", "000"], "ops": ["IN", "C9", "OUT"]}]}, "no operation 'C9'"),
+        ({"archs": [{"matrix": ["01x", "001", "000"], "ops": ["IN", "C3", "OUT"]}]}, "archs[0]"),
+        ({"archs": [{"normal": [[-1, 0]] * 8, "reduce": [[1, 0]] * 8}], "ops": OPS}, "archs[0]"),
+        ({"archs": [{"normal": [[1, 0]] * 8, "reduce": [[1, 0]] * 8}], "normal_concat": [2]}, "do not concatenate"),
+    ],
+)
+def test_a_malformed_list_in_json_is_named(say: Say, tmp_path: Path, change: Any, wrong: str) -> None:
+    (tmp_path / "list.json").write_text(json.dumps(LISTS["nasbench101"] | change))
+    code, said = say("import", "unnas-archs", tmp_path / "list.json", "--into", tmp_path / "archs.txt")
+    assert (code, wrong in said, "list.json" in said) == (2, True, True), said
+    assert not (tmp_path / "archs.txt").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("a: [", "is no YAML"),
+        ("a: [", "no YAML"),
         ("- 1", "a configuration should be an object with 'NAS'"),
         ("NAS: {GENOTYPE: nas}", "'CUSTOM_GENOTYPE'"),
         ("NAS: {MATRIX: [[0, 1], [0, 0]], OPS: [input, conv, output]}", "no operation 'conv'"),
@@ -299,6 +353,9 @@ def test_architectures_of_a_space_that_we_know_are_described(say: Say, tmp_path:
         ("t.json", "[" * 100_000, "no JSON"),
         ("t.jsonl", '{"net": "a", "on": "c10", "acc": 1}\n{"net"\n', "line 2 is no JSON"),
         ("t.parquet", "PAR1", "no readable Parquet file"),
+        ("t.csv", "net,on,acc\n", "holds no line of results"),
+        ("t.jsonl", '{"net": "a", "on": "c10", "acc": 1' + "0" * 400 + "}", "first an integer of"),
+        ("t.csv", "Net,on,acc\na,c10,1\n", "no column 'net' of architectures; have 'Net', 'on', 'acc'"),
         ("t.xlsx", "", "known are .csv, .parquet, .json, .jsonl"),
     ],
 )
@@ -309,6 +366,80 @@ def test_a_malformed_table_is_refused_whole(say: Say, tmp_path: Path, name: str,
     assert wrong in said
     assert name in said
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85", "\x1c", "\x0b"])
+def test_json_lines_end_at_line_feeds_alone(character: str, say: Say, tmp_path: Path) -> None:
+    """These end a line for `str.splitlines`, and stand in JSON strings as they are (the last two as escapes)."""
+    file = tmp_path / "t.jsonl"
+    records = [{"net": f"a{character}b", "on": "c10", "acc": 1, "note": character}, {"net": "c", "on": "c10", "acc": 2}]
+    file.write_text("\r\n".join(json.dumps(r, ensure_ascii=False) for r in records) + "\n\n", newline="")
+    code, said = say("import", "table", file, "--into", tmp_path / "run", *MAPPED)
+    assert code == 0, said
+    assert sorted(analysis.load(tmp_path / "run")["arch"]) == [f"a{character}b", "c"]
+
+
+@pytest.mark.parametrize("ending", [".json", ".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize("lines", [1, 2])
+def test_what_is_exported_is_imported_again_with_every_digit(lines: int, ending: str, say: Say, tmp_path: Path) -> None:
+    values = [0.12345678901234567, 1.2345e-12][:lines]
+    file = tmp_path / "t.csv"
+    file.write_text("net,on,acc\n" + "".join(f"n{k},c10,{v!r}\n" for k, v in enumerate(values)))
+    assert say("import", "table", file, "--into", tmp_path / "run", *MAPPED)[0] == 0
+    assert say("export", tmp_path / "run", tmp_path / f"rows{ending}")[0] == 0
+    own = [word for c in ("space", "arch", "dataset", "task", "seed") for word in (f"--{c}", c)]
+    words = ("import", "table", tmp_path / f"rows{ending}", "--into", tmp_path / "again", *own, "--value", "score_best")
+    code, said = say(*words)
+    assert code == 0, said
+    assert "constants" not in said
+    assert analysis.load(tmp_path / "again").sort_values("arch")["score_best"].tolist() == values
+
+
+def test_parquet_text_that_was_stored_as_bytes_is_text(say: Say, tmp_path: Path) -> None:
+    arch = "c3.0_out.1"
+    table = {"net": [arch.encode()], "on": [b"cifar10"], "acc": [b"90.5"], "kind": [b"nasbench101"]}
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    words = ("import", "table", tmp_path / "t.parquet", "--into", tmp_path / "run", *MAPPED)
+    assert say(*words, "--space", "kind")[0] == 0
+    (row,) = analysis.load(tmp_path / "run").to_dict("records")
+    assert [row[c] for c in ("space", "arch", "dataset", "score_best")] == ["nasbench101", arch, "cifar10", 90.5]
+    assert row["arch_id"] == NB101.arch_id(arch)
+    pq.write_table(pa.table(table | {"net": [b"\xff"]}), tmp_path / "t.parquet")
+    code, said = say(*words)
+    assert (code, "record 0: 'net' is b'\\xff'" in said) == (2, True)
+
+
+def test_what_was_taken_as_a_constant_is_told(say: Say, tmp_path: Path) -> None:
+    file = _as(".csv", tmp_path)
+    code, said = say("import", "table", file, "--into", tmp_path / "run", *MAPPED, "--recipe", "Run")
+    assert code == 0
+    assert "taken as constants, as no column has that name: --space 'mine', --task 'cls'" in said
+    assert "--recipe 'Run' (there is a column 'run')" in said
+
+
+def test_names_that_look_alike_are_told_and_kept_apart(say: Say, tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("net,on,acc\na,c10,1\na,c10 ,2\na\u200b,c10,3\nb,c10,4\n", encoding="utf-8")
+    code, said = say("import", "table", file, "--into", tmp_path / "run", *MAPPED)
+    assert code == 0
+    assert "two names of one dataset look alike and are kept apart: 'c10' and 'c10 '" in said
+    assert r"two names of one arch look alike and are kept apart: 'a' and 'a\u200b'" in said
+    assert said.count("look alike") == 2
+    assert len(analysis.load(tmp_path / "run")) == 4
+
+
+def test_a_long_import_says_what_it_is_at(say: Say, tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("net,on,acc\n" + "".join(f"n{k},c10,{k}\n" for k in range(1000)))
+    assert (
+        "1,000 rows are read; describing 1,000" in say("import", "table", file, "--into", tmp_path / "run", *MAPPED)[1]
+    )
+
+
+def test_release_files_without_a_result_are_refused(say: Say, tmp_path: Path) -> None:
+    summary(tmp_path, "darts/cifar10/cls/1")
+    code, said = say("import", "unnas", tmp_path, "--into", tmp_path / "run")
+    assert (code, "hold no result" in said, (tmp_path / "run").exists()) == (2, True, False)
 
 
 def test_what_contradicts_rows_that_are_there_is_refused(say: Say, tmp_path: Path) -> None:
@@ -376,6 +507,11 @@ def test_the_published_architectures_as_the_release_would_list_and_name_them(
     summary(tmp_path / "summaries", "nas_bench/imagenet/cls/1", *jobs)
     archs, run = tmp_path / "archs.txt", tmp_path / "run"
     assert "500 architectures" in say("import", "unnas-archs", tmp_path / "configs", "--into", archs)[1]
+    for name in ("nasbench101", "darts"):
+        words = ("import", "unnas-archs", data / "unnas" / f"{name}_500.json", "--into", tmp_path / f"{name}.txt")
+        assert "500 architectures" in say(*words)[1]
+    assert (tmp_path / "nasbench101.txt").read_bytes() == archs.read_bytes()
+    assert _read(tmp_path / "darts.txt") == list(published)[:500]
     code, said = say("import", "unnas", tmp_path / "summaries", "--archs", archs, "--into", run)
     assert (code, "2,000 of 2,000 rows are new" in said, "kept as given" in said) == (0, True, False), said
     df = analysis.load(run)

@@ -8,8 +8,10 @@ import pytest
 import spaces
 import workers
 from orchestrator import study as studies
-from orchestrator.estimate import multiply_adds, recipe_of
+from orchestrator.estimate import estimate, multiply_adds, rate_of, recipe_of
 from orchestrator.plan import order_of_work, plan, trial_of
+from orchestrator.preview import preview
+from orchestrator.store import RunStore
 
 from .conftest import Write
 
@@ -97,6 +99,51 @@ def test_a_study_of_cityscapes_is_planned_without_data_and_its_large_test_images
         400 * macs * (3 * 2975 + 500 * (1025 * 2049) / 321**2), rel=1e-9
     )
     assert multiply_adds(rows["jig"], recipe) == 400 * rows["jig"]["macs"] * (3 * 2975 + 500)
+
+
+# Seconds of CPU time of one epoch on the photographs, one thread of a current server: space, width, task.
+MEASURED = {
+    ("chain", 4, "rot"): 1.46,
+    ("chain", 4, "jig"): 0.57,
+    ("chain", 8, "rot"): 1.34,
+    ("nasbench201", 8, "cls"): 1.14,
+    ("nasbench201", 8, "rot"): 3.91,
+    ("darts", 4, "cls"): 1.48,
+    ("darts", 4, "rot"): 5.38,
+    ("darts", 4, "jig"): 1.62,
+    ("nasbench101", 8, "rot"): 3.78,
+}
+
+
+@pytest.mark.parametrize("key", MEASURED, ids=lambda key: " ".join(map(str, key)))
+def test_a_guess_has_the_order_of_magnitude_of_small_trials_too(key: tuple[str, int, str]) -> None:
+    space, width, task = key
+    text = f"""
+    name = "x"
+    [[sweeps]]
+    space = "{space}"
+    architectures = {{ sample = 1, seed = 0 }}
+    dataset = "photos"
+    tasks = ["{task}"]
+    recipe = "demo"
+    override = {{ epochs = 1, width = {width} }}
+    """
+    guess = estimate(plan(studies.parse(text, "x")).table.to_pylist(), {}, "cpu")
+    assert MEASURED[key] / 3 < guess.seconds < 3 * MEASURED[key]
+    assert "order of magnitude" in guess.basis
+
+
+def test_what_finished_trials_took_beside_their_training_counts_for_those_left(study: Write, tmp_path: Path) -> None:
+    file = study(archs=4, tasks=("cls",))
+    row = plan(studies.load(str(file))).table.to_pylist()[0]
+    known = {k: row[k] for k in ("trial_id", "space", "arch", "dataset", "dataset_id", "task", "macs", "recipe_json")}
+    about = {"launch": "l", "attempt": 1, "status": "ok", "diverged": False, "train_s": 0.5, "wall_s": 3.0}
+    store = RunStore(str(tmp_path / "run"))
+    store.publish_attempt(known | about)
+    left = preview(studies.load(str(file))).left
+    assert left.basis == "from this study's finished trials"
+    assert left.seconds > 3 * 2.5, "3 trials are left, 2.5 s of each are no training"
+    assert rate_of(store)["chain", "cls"].besides == 2.5
 
 
 def test_a_malformed_architecture_is_named(study: Write, tmp_path: Path) -> None:

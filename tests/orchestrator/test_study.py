@@ -98,6 +98,27 @@ def test_architectures_of_a_file_lie_beside_the_study(tmp_path: Path) -> None:
     assert architectures(studies.load(str(file)).sweeps[0])[0] == ["c3_c5", "mp_c3"]
 
 
+def test_a_mark_at_the_beginning_of_a_study_and_of_its_architectures_is_no_part_of_them(tmp_path: Path) -> None:
+    """Editors put it there; a comment may hold characters at which Python, but no editor, ends a line."""
+    from orchestrator.plan import architectures
+
+    (tmp_path / "archs.txt").write_text("\ufeffc3_c5  # a\u2028comment\x85of one line\r\nmp_c3\n", "utf-8", newline="")
+    (tmp_path / "good.toml").write_text("\ufeff" + GOOD.replace("sample = 3", 'file = "archs.txt"'), "utf-8")
+    study = studies.load(str(tmp_path / "good.toml"))
+    assert architectures(study.sweeps[0])[0] == ["c3_c5", "mp_c3"]
+    assert studies.tables("\ufeffname = 'x'", "study.toml") == {"name": "x"}
+
+
+def test_a_study_that_names_the_published_files_is_led_to_the_import(tmp_path: Path) -> None:
+    from orchestrator.plan import architectures
+
+    (tmp_path / "nasbench101_500.json").write_text('{"archs": []}')
+    for name in ("nasbench101_500.json", "."):
+        (tmp_path / "good.toml").write_text(GOOD.replace("sample = 3", f'file = "{name}"'))
+        with pytest.raises(ValueError, match=r"`archsweep import unnas-archs .* --into archs.txt` makes one"):
+            architectures(studies.load(str(tmp_path / "good.toml")).sweeps[0])
+
+
 def test_a_name_that_is_neither_file_nor_preset() -> None:
     with pytest.raises(FileNotFoundError, match="presets are demo"):
         studies.load("unnas")

@@ -7,8 +7,8 @@ and on `imagenet16_120`.  The benchmark reports the last epoch, in our rows `sco
 Departures, all small, from the benchmark's training of cls:
 - the last partial batch of an epoch is dropped: 97 steps instead of 98 (`cifar10_valid`), 195 instead of 196;
 - a crop's border is the mean colour instead of black, and offsets are those of UnNAS's crops (workers/tasks);
-- half of the images is another half: see workers/datasets/cifar10_valid.py; of ImageNet16-120 the validation images are
-  not halved;
+- half of the images is another half: see workers/datasets/cifar10_valid.py. Of CIFAR-100 and ImageNet16-120 all test
+  images are used, as in the benchmark's `ori-test` (10,000 and 6,000), not its halves of them: compare with `ori-test`;
 - crops of ImageNet16-120 are of images padded by 4, as those of CIFAR, where the benchmark pads by 2;
 - weights are initialised from our own streams, so a seed is not the benchmark's seed of that number.
 The benchmark has no rot, col and jig.  As UnNAS does, they take the learning rate in proportion to the images a step,
