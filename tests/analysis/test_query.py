@@ -64,7 +64,7 @@ def test_architectures_with_what_stands_in_their_cells(tmp_path: Path) -> None:
     )
     runs = [tmp_path / "x", tmp_path / "y"]
     found = analysis.query(runs, "select * from architectures order by arch").set_index("arch")
-    assert found["ops"].to_dict() == {"a": {"skip": 2, "none": 2}, "b": {"c3": 2, "pool": 1}, "c": {}}
+    assert found["ops"].to_dict() == {"a": {"skip": 2}, "b": {"c3": 2, "pool": 1}, "c": {}}
     assert found.loc["a", ["space", "arch_id", "params"]].tolist() == ["darts", "id-a", 20]
     joined = "select sum(ops['c3']) as n from rows join architectures using (space, arch)"
     assert analysis.query(runs, joined)["n"].tolist() == [2]
