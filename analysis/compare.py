@@ -125,7 +125,7 @@ def why_no_rho(**scores: Array) -> str:
     """Why rho between these columns of scores (n,) is not defined, by their names; nothing where it is."""
     n = min(map(len, scores.values()))
     if n < FEWEST:
-        return f"{names.many(n, 'architecture')} to compare; {FEWEST} are needed"
+        return f"{names.many(n, 'architecture')} to compare ({FEWEST} are needed)"
     constant = [(name, column[0]) for name, column in scores.items() if (column == column[0]).all()]
     return "; ".join(
         f"{name}: all {n:,} {'diverged' if np.isneginf(one) else 'have the same score'}" for name, one in constant

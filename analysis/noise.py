@@ -225,6 +225,6 @@ def _why(scores: Array, value: float) -> str:
     if scores.shape[1] < 2:
         return "one seed only"
     if len(scores) < 3:
-        return f"{names.many(len(scores), 'architecture')} with every seed; 3 are needed"
+        return f"{names.many(len(scores), 'architecture')} with every seed (3 are needed)"
     same = any((column == column[0]).all() for column in scores.T)
     return "the scores of a seed are all equal" if same else "its seeds do not agree"

@@ -74,9 +74,13 @@ class Looks:
                 known[dataset, task, turn] = Look(hue, dashes[hue])
                 dashes[hue] += 1
             self._cells[space, dataset, task, recipe] = known[dataset, task, turn]
-        free = [k for k in range(len(_LIGHT)) if k not in {_GREY, *self._tasks.values()}] or [0]
-        spaces = list(dict.fromkeys(space for space, *_ in keys))
-        self._spaces = {space: Look(free[k % len(free)], k // len(free)) for k, space in enumerate(spaces)}
+        free = [k for k in range(len(_LIGHT)) if k not in {_GREY, *self._tasks.values()}]
+        rest = cycle(free or [k for k in range(len(_LIGHT)) if k != _GREY])
+        self._spaces: dict[str, Look] = {}
+        for space in dict.fromkeys(space for space, *_ in keys):
+            hue = next(rest)
+            self._spaces[space] = Look(hue, dashes[hue])
+            dashes[hue] += 1
 
     @classmethod
     def of(cls, table: pd.DataFrame, *sides: str) -> "Looks":

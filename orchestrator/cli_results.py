@@ -71,7 +71,10 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
         if not form and "reason" not in asked.shown:
             _show_reasons(table, out)
         if across and form:
-            note.print("the random experiments with these pairs are a table of their own: --of random_experiment")
+            note.print(
+                "the random experiments with these pairs are a table of their own: --of random_experiment",
+                soft_wrap=True,
+            )
         elif across:
             same = _given(score=score, diverged=diverged, chance=level)
             _show_experiments(analysis.random_experiment(rows, **same), out)
