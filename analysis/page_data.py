@@ -162,19 +162,23 @@ def _rhos(cells: Cells, found: pd.DataFrame, columns: list[int]) -> list[list[An
     is rounded once, and to the same digits as in the tables."""
     inside = found[found["space"] == cells.space]
     parts = ["dataset_id", "task", "recipe_id"]
+    called = [_names(cells)[c] for c in columns]
     place = {key: k for k, key in enumerate(cells.labels.iloc[columns][parts].itertuples(index=False, name=None))}
     sides = [inside[[f"{side}_{p}" for p in parts]].itertuples(index=False, name=None) for side in "xy"]
     return [
-        [place[x], place[y], _told(line), int(line.n)]
+        [place[x], place[y], _told(line, called[place[x]], called[place[y]]), int(line.n)]
         for x, y, line in zip(*sides, each(inside), strict=True)
         if x in place and y in place
     ]
 
 
-def _told(line: Any) -> str:
-    """ "ρ = 0.87 [0.84, 0.90]", or why there is none."""
+def _told(line: Any, x: str, y: str) -> str:
+    """ "ρ = 0.87 [0.84, 0.90]", or why there is none, by the names of the two cells."""
     if math.isnan(line.rho):
-        return f"ρ not defined ({line.reason})" if line.reason else "ρ not defined"
+        named = {"x": x, "y": y}
+        whys = [part.partition(": ") for part in line.reason.split("; ") if part]
+        told = "; ".join(f"{named.get(side, side)}{colon}{why}" for side, colon, why in whys)
+        return f"ρ not defined ({told})" if told else "ρ not defined"
     value, bounds = names.with_interval(line.rho, line.rho_low, line.rho_high)
     return f"ρ = {value}" + ("" if math.isnan(line.rho_low) else f" {bounds}")
 

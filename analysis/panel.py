@@ -1,6 +1,7 @@
 """One panel of a scatter figure: points, limits, trend, and what is said about them."""
 
 import math
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,7 +159,9 @@ def _lines(numbers: Numbers) -> list[_Line]:
     value, bounds = with_interval(numbers.rho, numbers.low, numbers.high)
     rho = "ρ not defined" if math.isnan(numbers.rho) else f"ρ = {value}"
     interval = [] if math.isnan(numbers.low) else [_Line(bounds, 6.5)]
-    reasons = [_Line(reason, 6.5) for reason in numbers.reason.split("; ") if reason]
+    # Without the side: a panel's x may be the y of the table.
+    whys = dict.fromkeys(part.rpartition(": ")[2] for part in numbers.reason.split("; ") if part)
+    reasons = [_Line(line, 6.5) for why in whys for line in textwrap.wrap(why, 26)]
     return [_Line(rho, 7.5, "bold"), *interval, *reasons, _Line(f"n = {numbers.n}", 6.5)]
 
 
@@ -166,7 +169,7 @@ def _say(ax: Axes, lines: list[_Line], corner: tuple[int, int]) -> None:
     """The lines into the corner."""
     right, top = corner
     for k, line in enumerate(lines if top else lines[::-1]):
-        ax.annotate(
+        said = ax.annotate(
             line.text,
             (0.97 if right else 0.03, 0.98 if top else 0.03),
             xytext=(0, (-9.0 if top else 9.0) * k),
@@ -179,6 +182,7 @@ def _say(ax: Axes, lines: list[_Line], corner: tuple[int, int]) -> None:
             color=_INK,
             zorder=5,
         )
+        said.set_in_layout(False)  # it lies inside the axes, which need not make room for it
 
 
 def _trend(ax: Axes, points: Any, limits: Any) -> None:

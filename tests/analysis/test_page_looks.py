@@ -125,14 +125,16 @@ def test_equal_scores_are_named_where_findings_stand(tmp_path: Path) -> None:
     df.loc[df["task"] == "cls", "score_best"] = 1.0
     text = page(df, tmp_path / "all")
     assert "nothing can be said, as all 8 have the same score in classification" in words(text)
-    assert any("all 8 have the same score" in rho[2] for rho in data(text)["spaces"][0]["rhos"])
+    told = {rho[2] for rho in data(text)["spaces"][0]["rhos"]}
+    assert "ρ not defined (classification: all 8 have the same score)" in told, "by name: x of a panel can be chosen"
     df = pd.DataFrame(population(8, tasks=("cls", "rot", "jig")))
     df.loc[df["task"] == "jig", "score_best"] = 1.0
     assert "All 8 have the same score in jigsaw." in words(page(df, tmp_path / "one"))
     few = words(page(population(2, tasks=("cls", "rot")), tmp_path / "few"))
     assert "nothing can be said yet, as only 2 architectures can be compared" in few
     (drawn,) = figures.scatter(df, resamples=0)
-    assert any("all 8 have the same score" in t.get_text() for ax in drawn.figure.axes for t in ax.texts)
+    said = [" ".join(t.get_text() for t in ax.texts) for ax in drawn.figure.axes]
+    assert [("all 8 have the same" in one) for one in said] == ["jigsaw" in ax.get_ylabel() for ax in drawn.figure.axes]
 
 
 def test_recipes_of_one_name_are_told_apart_by_what_differs(tmp_path: Path) -> None:
