@@ -33,7 +33,7 @@ cluster-test: $(READY)
 soak: $(READY)
 	$(BIN)/python -m tests.soak.campaign $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
 	$(BIN)/python -m tests.soak.coverage
-	$(BIN)/python -m pytest -m soak -s tests/soak/test_million.py
+	$(BIN)/python -m pytest -m soak -s tests/soak/test_million.py tests/soak/test_differences.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

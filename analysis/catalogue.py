@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.cells import means
+from analysis.cells import expect_frame, means
 from analysis.correlation import correlate
 from analysis.differences import differences, pooled
 from analysis.distributions import distributions, random_search
@@ -71,10 +71,13 @@ TABLES = {
     "pooled": Asked(pooled, ("spaces", "n", "rho", "rho_low", "rho_high", "q_p", "i2", "reason")),
     "distributions": Asked(distributions, ("n", "score", "edf", "edf_low", "edf_high")),
     "random_search": Asked(random_search, ("n", "size", "expected", "std", "low", "middle", "high")),
-    "random_experiment": Asked(random_experiment, ("n", "size", "mean", "std", "expected")),
-    "cells": Asked(cells),
+    "random_experiment": Asked(random_experiment, ("n", "size", "mean", "std", "expected", "low", "high")),
+    "cells": Asked(
+        cells,
+        ("recipe", "archs", "complete", "seeds", "ok", "failed", "diverged", "no_score", "median", "best", "hours"),
+    ),
     "means": Asked(means, ("arch", "mean", "std", "n_seeds", "complete")),
-    "failures": Asked(failures),
+    "failures": Asked(failures, ("error", "text", "attempts", "trials")),
 }
 
 
@@ -87,6 +90,7 @@ def named(name: str) -> Asked:
 
 def table(name: str, df: pd.DataFrame, **options: Any) -> pd.DataFrame:
     """The named table of the rows; ValueError for an option that it does not have."""
+    expect_frame(df)
     asked = named(name)
     if strange := [option for option in options if option not in asked.options]:
         raise ValueError(f"the table {name} has no option {', '.join(strange)}")

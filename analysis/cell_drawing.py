@@ -17,12 +17,12 @@ from analysis.layers import place
 HEIGHT, LAYER = 20.0, 40.0  # of a box, and from one layer to the next, in points
 _OPERATION, _CIRCLE = 60.0, 20.0  # widths: a box that an operation's name fits in, and a sum
 _CHARACTER = 6.1  # mean width of a letter at 10.5 points, with some air
-_MOST_BOXES, _MOST_LINES = 80, 200  # beyond, a picture shows nothing
+MOST_BOXES, MOST_LINES = 80, 200  # beyond, a picture shows nothing
 
 # Operations: what their names contain, how they are written, and a colour of the palette by Okabe and Ito (2008),
 # whose hues colour-blind readers tell apart. The text is always there as well.
 _KINDS = (
-    (r"none|zero", "none", "#FFFFFF"),
+    (r"^(none|zero(ize|s)?)$", "none", "#FFFFFF"),
     (r"skip|ident|^id$", "skip", "#BBBBBB"),
     (r"avg", "avg", "#F0E442"),
     (r"max|pool", "max", "#E69F00"),
@@ -102,7 +102,7 @@ def ink(colour: str) -> str:
 def read(graph: Any) -> list[dict[str, Any]]:
     """The cells of a `graph` as JSON text or as what it says; none where it is missing or is no such graph.
 
-    Rows may hold anything: what is not a name, labels and edges between them is not drawn.
+    Rows may hold anything: what is not a name, labels and edges between them is no cell.
     """
     if isinstance(graph, str):
         try:
@@ -119,8 +119,7 @@ def _is_cell(cell: Any) -> bool:
     nodes, edges = cell["nodes"], cell["edges"]
     return (
         isinstance(cell.get("name", ""), str)
-        and 0 < len(nodes) <= _MOST_BOXES
-        and len(edges) <= _MOST_LINES
+        and len(nodes) > 0
         and all(isinstance(node, str) for node in nodes)
         and all(isinstance(e, list) and len(e) == 3 and isinstance(e[2], str | None) for e in edges)
         and all(type(end) is int and 0 <= end < len(nodes) for e in edges for end in e[:2])
@@ -128,15 +127,19 @@ def _is_cell(cell: Any) -> bool:
 
 
 def operations(cells: Sequence[dict[str, Any]]) -> list[str]:
-    """The names of all operations in the cells, as often as they occur; edges of `none` are no operation."""
+    """The names of all operations in the cells that `read` gives, as often as they occur.
+
+    They are on edges, or in inner vertices where a cell's edges carry none. An edge of `none` carries nothing and is no
+    operation. This is what SQL's `ops`, the page and the files count and colour.
+    """
     found = []
     for cell in cells:
         found += [op for *_, op in cell["edges"] if op]
-        found += [cell["nodes"][v] for v in _operating(cell)]
+        found += [cell["nodes"][v] for v in operating(cell)]
     return [op for op in found if operation(op).label != "none"]
 
 
-def _operating(cell: dict[str, Any]) -> list[int]:
+def operating(cell: dict[str, Any]) -> list[int]:
     """The vertices that are operations: those inside a cell whose edges have none."""
     if any(op for *_, op in cell["edges"]):
         return []
@@ -146,7 +149,7 @@ def _operating(cell: dict[str, Any]) -> list[int]:
 
 
 def draw(cells: Sequence[dict[str, Any]]) -> list[Cell]:
-    """The cells drawn; one that has a cycle is left out."""
+    """The cells drawn; one that has a cycle or is too large for a picture is left out."""
     drawn = []
     for cell in cells:
         try:
@@ -158,7 +161,9 @@ def draw(cells: Sequence[dict[str, Any]]) -> list[Cell]:
 
 def _draw(cell: dict[str, Any]) -> Cell:
     """An operation on an edge becomes a box on the way; `none` carries nothing and is not drawn."""
-    inner = set(_operating(cell))
+    if len(cell["nodes"]) > MOST_BOXES or len(cell["edges"]) > MOST_LINES:
+        raise ValueError(f"more than {MOST_BOXES} nodes or {MOST_LINES} edges")
+    inner = set(operating(cell))
     looks = [_operation(label) if v in inner else _plain(label) for v, label in enumerate(cell["nodes"])]
     edges: list[tuple[int, int]] = []
     # In one order, so that cells which differ in the order of a sum's terms alone are laid out once.

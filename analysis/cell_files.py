@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import whole_file
-from analysis.cell_drawing import HEIGHT, Cell, draw, ink, operation, operations, read
+from analysis.cell_drawing import HEIGHT, PLAIN, Cell, draw, ink, operating, operation, read
 
 _MARGIN, _BETWEEN, _TITLE = 8.0, 28.0, 18.0  # points around, between two cells, and for a cell's name
 _LINE = "#59636B"
@@ -107,10 +107,9 @@ def dot(cells: Sequence[dict[str, Any]], title: str = "") -> bytes:
     lines = [f"digraph {_quoted(title or 'cell')} {{", '  rankdir=TB; node [shape=box, style="rounded,filled"];']
     for k, cell in enumerate(cells):
         lines.append(f"  subgraph cluster_{k} {{ label={_quoted(cell.get('name', ''))};")
-        inner = set(operations([{**cell, "edges": [[*e[:2], ""] for e in cell["edges"]]}]))
-        edges_operate = any(op for *_, op in cell["edges"])
+        inner = set(operating(cell))
         for v, label in enumerate(cell["nodes"]):
-            colour = operation(label).colour if label in inner and not edges_operate else "#FFFFFF"
+            colour = operation(label).colour if v in inner else PLAIN
             lines.append(f"    n{k}_{v} [label={_quoted(label)}, fillcolor={_quoted(colour)}];")
         lines.append("  }")
         for source, target, op in cell["edges"]:

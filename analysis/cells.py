@@ -2,6 +2,7 @@
 in one."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ def means(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
 
     Only successful trials count, each once even when several runs hold it (the first to end). A mean never
     mixes two recipes or datasets. `complete` says whether the architecture has every seed that any
-    architecture of its cell was tried with. A trial without any finite evaluation makes the mean NaN: leaving
+    architecture of its cell was tried with. A trial without a finite score makes the mean NaN: leaving
     it out would reward the divergence. Raises LookupError for missing columns and ValueError where one cell
     mixes metrics.
     """
@@ -51,6 +52,13 @@ def one_metric(trials: pd.DataFrame) -> None:
         raise ValueError(f"the cell ({where}) mixes metrics; keep one of them before comparing architectures")
 
 
+def expect_frame(df: Any) -> None:
+    """TypeError for what is no frame: a run's path, say, which `load` makes one of."""
+    if not isinstance(df, pd.DataFrame):
+        given = f"the text {df!r}" if isinstance(df, str) else f"a {type(df).__name__}"
+        raise TypeError(f"expected a DataFrame of rows, as `analysis.load(run)` gives it; this is {given}")
+
+
 def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -> pd.DataFrame:
     """One line per trial that counts: the cell's and architecture's names, seed, `ok`, and `value` (-inf
     where the score is not finite, or not above `chance`; that is a level of the metrics top1 and miou alone).
@@ -59,6 +67,7 @@ def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -
     Columns that a frame of another origin may lack are filled in: `dataset_id` by dataset, one recipe, one
     seed, all ok.
     """
+    expect_frame(df)
     if missing := [c for c in ("space", "arch", "dataset", "task", score) if c not in df.columns]:
         raise LookupError(f"no column {', '.join(map(repr, missing))}; `load` and `from_table` give all that is needed")
     df = df.reset_index(drop=True)

@@ -3,10 +3,12 @@
 import html
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+
+from analysis.palette import Look
 
 _WIDTH, _HEIGHT = 340.0, 236.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 8.0, 8.0, 36.0
@@ -15,15 +17,15 @@ _MOST_POINTS = 160  # of a line: one every two pixels
 
 @dataclass(frozen=True)
 class Series:
-    """A line: its name, the number of its colour, points, and a band around it where `low` and `high` are given."""
+    """A line: its name and look, points, and a band around it where `low` and `high` are given."""
 
     name: str
-    hue: int
+    look: Look
     x: Any
     y: Any
     low: Any = None
     high: Any = None
-    dashed: bool = False
+    dots: Any = None  # heights of dots beside the line; by default they lie on it
     steps: bool = False  # the line holds its value until the next point
 
 
@@ -42,22 +44,36 @@ class Chart:
 
 
 def charts(panels: Sequence[Chart]) -> str:
-    """The panels side by side as far as there is room, with one key for all."""
+    """The panels side by side as far as there is room, with one key for all; nothing is said of lines without a point,
+    and of panels without lines."""
+    drawable = [replace(panel, series=[s for s in panel.series if _drawn(s)]) for panel in panels]
+    panels = [panel for panel in drawable if panel.series]
     if not panels:
         return ""
-    key = {(s.name, s.hue, s.dashed): None for panel in panels for s in panel.series}
+    key = {(s.name, s.look): None for panel in panels for s in panel.series}
     entries = "".join(
-        f'<span class="{"dashed" if dashed else ""}" style="--hue:var(--hue-{hue})">{html.escape(name)}</span>'
-        for name, hue, dashed in key
+        '<span><svg class="line" viewBox="0 0 30 8" aria-hidden="true">'
+        f'<path style="{_stroke(look)}" d="M0 4H30"/></svg>{html.escape(name)}</span>'
+        for name, look in key
     )
     drawn = "".join(f'<figure class="chart">{_chart(panel)}</figure>' for panel in panels)
     return f'<p class="key">{entries}</p><div class="charts">{drawn}</div>'
 
 
+def _drawn(series: Series) -> bool:
+    """Whether a line has a point that can be drawn."""
+    return bool((np.isfinite(np.asarray(series.x, float)) & np.isfinite(np.asarray(series.y, float))).any())
+
+
+def _stroke(look: Look) -> str:
+    dashes = f";stroke-dasharray:{' '.join(f'{v:g}' for v in look.dashes)}" if look.dashes else ""
+    return f"stroke:var(--hue-{look.hue}){dashes}"
+
+
 def _chart(panel: Chart) -> str:
     xs = np.concatenate([np.asarray(s.x, float) for s in panel.series])
     low_x, high_x = _range(_logged(xs, panel.log), 0.02)
-    heights = [np.asarray(v, float) for s in panel.series for v in (s.y, s.low, s.high) if v is not None]
+    heights = [np.asarray(v, float) for s in panel.series for v in (s.y, s.low, s.high, s.dots) if v is not None]
     low_y, high_y = _range(np.concatenate([*heights, np.asarray(panel.refer, float)]), 0.04)
     low_y = low_y if panel.low is None else panel.low
     high_y = high_y if panel.high is None else panel.high
@@ -96,7 +112,7 @@ def _series(series: Series, across: Any, up: Any) -> str:
     """The band first, the line upon it."""
     keep = np.unique(np.linspace(0, len(series.x) - 1, min(len(series.x), _MOST_POINTS)).round().astype(int))
     x, y = across(np.asarray(series.x, float)[keep]), up(np.asarray(series.y, float)[keep])
-    colour = f"var(--hue-{series.hue})"
+    colour = f"var(--hue-{series.look.hue})"
     parts = []
     if series.low is not None and series.high is not None:
         low, high = (up(np.asarray(v, float)[keep]) for v in (series.low, series.high))
@@ -106,11 +122,11 @@ def _series(series: Series, across: Any, up: Any) -> str:
             parts.append(f'<path class="band" style="fill:{colour}" d="M{"L".join(edge)}Z"/>')
     known = np.isfinite(y)
     if known.any():
-        dashes = ";stroke-dasharray:5 3" if series.dashed else ""
         line = "L".join(_points(x[known], y[known], series.steps))
-        parts.append(f'<path class="series" style="stroke:{colour}{dashes}" d="M{line}"/>')
+        parts.append(f'<path class="series" style="{_stroke(series.look)}" d="M{line}"/>')
         if known.sum() < 30 and not series.steps:
-            dots = zip(x[known], y[known], strict=True)
+            heights = y if series.dots is None else up(np.asarray(series.dots, float)[keep])
+            dots = [(a, b) for a, b in zip(x[known], heights[known], strict=True) if math.isfinite(b)]
             parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.4" style="fill:{colour}"/>' for a, b in dots]
     return "".join(parts)
 

@@ -1,7 +1,7 @@
 """What is compared: the cells of a space side by side, and which architectures each pair of them uses."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from analysis import names
 from analysis.cells import CELL, Chance, gather, one_metric
-from analysis.ranks import Array
+from analysis.ranks import FEWEST, Array
 
 Common = Literal["all", "pair"]
 Diverged = Literal["worst", "drop"]
@@ -120,8 +121,35 @@ def mean_of_seeds(scores: Array) -> Array:
     return rounded
 
 
+def why_no_rho(**scores: Array) -> str:
+    """Why rho between these columns of scores (n,) is not defined, by their names; nothing where it is."""
+    n = min(map(len, scores.values()))
+    if n < FEWEST:
+        return f"{names.many(n, 'architecture')} to compare ({FEWEST} are needed)"
+    constant = [(name, column[0]) for name, column in scores.items() if (column == column[0]).all()]
+    return "; ".join(
+        f"{name}: all {n:,} {'diverged' if np.isneginf(one) else 'have the same score'}" for name, one in constant
+    )
+
+
+def whole_numbers(name: str, given: int | Sequence[int]) -> list[int]:
+    """The numbers given for an option, one or several; TypeError for text and for what is no whole number, ValueError
+    for numbers below 1."""
+    found = [given] if isinstance(given, int | np.integer) else given
+    if isinstance(found, str | bytes) or not isinstance(found, Iterable):
+        raise TypeError(f"{name}: expected whole numbers such as (1, 2, 4), not {given!r}")
+    found = list(found)
+    if wrong := [one for one in found if not isinstance(one, int | np.integer)]:
+        raise TypeError(f"{name}: expected whole numbers such as (1, 2, 4), not {wrong[0]!r}")
+    if min(found, default=1) < 1:
+        raise ValueError(f"{name} must be at least 1; given {found}")
+    return [int(one) for one in found]
+
+
 def chosen(cells: Cells, choice: Mapping[str, str]) -> list[int]:
     """The cells that are what the choice says, {"task": "cls"}; LookupError for names that no cell has."""
+    if not isinstance(choice, Mapping):
+        raise TypeError(f'expected the names of a cell such as {{"task": "rot"}}, not {choice!r}')
     if unknown := set(choice) - set(NAMES):
         raise LookupError(f"a cell has no {', '.join(sorted(unknown))}; it has {', '.join(NAMES)}")
     labels = cells.labels.astype(str)

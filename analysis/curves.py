@@ -1,5 +1,7 @@
 """What an experiment of limited size finds with each proxy, drawn: UnNAS, figure 5."""
 
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -7,34 +9,32 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import names
-from analysis.figures import STYLE, Drawing, file_word
-from analysis.palette import colour
+from analysis.figures import STYLE, Drawing, Drawings, file_word
+from analysis.palette import Looks
 from analysis.panel import scale
 
-_LINES = ("-", "--", ":", "-.")  # of proxies that share a task, and so a colour
-_BAND = 2.0  # population standard deviations on either side, as in the paper
 
-
-def curves(experiments: pd.DataFrame) -> list[Drawing]:
+def curves(experiments: pd.DataFrame, looks: Looks | None = None) -> Drawings:
     """One figure for each two datasets (proxy's, target's), a panel a space and target, a line a proxy.
 
-    `experiments` is what `random_experiment` gives. Points are the means over the repeats drawn, the line and its
-    band of two standard deviations on either side what they tend to with more of them.
+    `experiments` is what `random_experiment` gives. Points are the means over the repeats drawn, the line what they
+    tend to with more of them, the band holds most single draws (the paper's, two deviations on either side, may reach
+    beyond the best score). `looks` are those of the page; by default the table's own.
     """
+    looks = looks or Looks.of(experiments, "target", "proxy")
     with mpl.rc_context(STYLE):
-        return [
-            _figure(lines) for _, lines in experiments.groupby(["proxy_dataset_id", "target_dataset_id"], sort=False)
-        ]
+        both = experiments.groupby(["proxy_dataset_id", "target_dataset_id"], sort=False)
+        return Drawings(_figure(lines, looks) for _, lines in both)
 
 
-def _figure(lines: pd.DataFrame) -> Drawing:
+def _figure(lines: pd.DataFrame, looks: Looks) -> Drawing:
     panels = list(lines.groupby(["space", "target_task", "target_recipe_id"], sort=False))
     figure = Figure(figsize=(2.6 * min(len(panels), 3) + 0.2, 2.3 * -(-len(panels) // 3)), layout="constrained")
     axes = figure.subplots(-(-len(panels) // 3), min(len(panels), 3), squeeze=False)
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
     for ax, ((space, *_), inside) in zip(axes.flat, panels, strict=False):
-        _panel(ax, inside)
+        _panel(ax, inside, looks)
         ax.set_title(names.short(names.space_name(str(space))), loc="left", weight="bold", parse_math=False)
     datasets = [str(lines[f"{side}_dataset"].iloc[0]) for side in ("proxy", "target")]
     ids = [str(lines[f"{side}_dataset_id"].iloc[0]) for side in ("proxy", "target")]
@@ -46,25 +46,23 @@ def _figure(lines: pd.DataFrame) -> Drawing:
 
 
 _NOTE = (
-    "Points: m architectures drawn at random, the best by the proxy taken, averaged over repeats. Lines and bands: "
-    "mean and two standard deviations over all possible draws."
+    "Points: m architectures drawn at random, the best by the proxy taken, averaged over repeats. Lines: "
+    "the mean over all possible draws; bands: from their 10th to their 90th percentile."
 )
 
 
-def _panel(ax: Axes, inside: pd.DataFrame) -> None:
+def _panel(ax: Axes, inside: pd.DataFrame, looks: Looks) -> None:
     metric = str(inside["target_metric"].iloc[0])
     shown = scale(inside[["mean", "expected"]].to_numpy(float), metric)
-    styles: dict[str, int] = {}
-    proxies = list(inside.groupby(["proxy_task", "proxy_recipe_id"], sort=False))
+    proxies = list(inside.groupby(["proxy_dataset_id", "proxy_task", "proxy_recipe_id"], sort=False))
     alike = pd.DataFrame([group.iloc[0] for _, group in proxies])
-    for (_, group), label in zip(proxies, _labels(alike), strict=True):
-        task = str(group["proxy_task"].iloc[0])
-        style = _LINES[styles.get(task, 0) % len(_LINES)]
-        styles[task] = styles.get(task, 0) + 1
-        shade, x = colour(task), group["size"].to_numpy(float)
-        middle, spread = (group[c].to_numpy(float) * shown.factor for c in ("expected", "expected_std"))
-        ax.fill_between(x, middle - _BAND * spread, middle + _BAND * spread, color=shade, alpha=0.10, linewidth=0)
-        ax.plot(x, middle, style, color=shade, linewidth=1.0, label=label)
+    for (cell, group), label in zip(proxies, _labels(alike), strict=True):
+        look, x = looks.cell(inside["space"].iloc[0], *cell), group["size"].to_numpy(float)
+        shade = look.colour
+        style: Any = (0, look.dashes) if look.dashes else "-"
+        middle, low, high = (group[c].to_numpy(float) * shown.factor for c in ("expected", "low", "high"))
+        ax.fill_between(x, low, high, color=shade, alpha=0.10, linewidth=0)
+        ax.plot(x, middle, linestyle=style, color=shade, linewidth=1.0, label=label)
         ax.plot(x, group["mean"].to_numpy(float) * shown.factor, "o", color=shade, markersize=2.4, alpha=0.8)
     target = names.short(names.task_name(str(inside["target_task"].iloc[0])))
     dataset = names.short(names.dataset_name(str(inside["target_dataset"].iloc[0])))

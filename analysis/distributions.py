@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.bootstrap import Resampling
 from analysis.cells import Chance
-from analysis.compare import NAMES, Common, Diverged, compared, frame
+from analysis.compare import NAMES, Common, Diverged, compared, frame, whole_numbers
 from analysis.experiments import SIZES, among_worst
 
 _CELL = dict.fromkeys(["space", "dataset", "task"], "str") | {"n": "int64", "n_dropped": "int64"}
@@ -77,8 +77,7 @@ def random_search(
     and `expected` and `std` are NaN where it could be the best.
     """
     Resampling(0, confidence)
-    if min(sizes, default=1) < 1:
-        raise ValueError(f"sizes must be at least 1; given {list(sizes)}")
+    sizes = whole_numbers("sizes", sizes)
     lines: list[dict[str, Any]] = []
     for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
         for c in range(len(cells.labels)):

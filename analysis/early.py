@@ -7,8 +7,19 @@ import numpy as np
 import pandas as pd
 
 from analysis.bootstrap import Resampling, estimate
-from analysis.cells import Chance
-from analysis.compare import NAMES, Cells, Common, Diverged, compared, frame, mean_of_seeds, sides
+from analysis.cells import Chance, expect_frame
+from analysis.compare import (
+    NAMES,
+    Cells,
+    Common,
+    Diverged,
+    compared,
+    frame,
+    mean_of_seeds,
+    sides,
+    whole_numbers,
+    why_no_rho,
+)
 from analysis.ranks import Array
 
 _MOST = 24  # epochs looked at, unless asked for others
@@ -18,7 +29,8 @@ _TYPES = (
     | dict.fromkeys(["n", "n_dropped", "epoch", "epochs"], "int64")
     | dict.fromkeys(["rho", "rho_low", "rho_high", "rho_full", "seconds", "share", "macs"], "float64")
     | {f"{side}_{name}": "str" for name in NAMES[2:] for side in _SIDES}
-    | {"proxy_seeds": "int64", "target_seeds": "int64", "interval": "str", "rule": "str"}
+    | {"proxy_seeds": "int64", "target_seeds": "int64"}
+    | dict.fromkeys(["interval_method", "reason", "rule"], "str")
 )
 
 
@@ -49,14 +61,16 @@ def early(
     architectures; times the elements of an epoch it is the forward passes' total. What ended early costs what it took.
     The target's own costs are not counted. Raises LookupError without curves and where a choice names no cell.
     """
+    expect_frame(df)
     how = Resampling(resamples, confidence, seed)
     if missing := [name for name in ("curve_test_score", "curve_seconds") if name not in df]:
         raise LookupError(f"no column {', '.join(map(repr, missing))}; load the runs with curves=True")
+    at = None if epochs is None else whole_numbers("epochs", epochs)
     lines: list[dict[str, Any]] = []
     spaces = compared(df, common, score=score, diverged=diverged, chance=chance)
     for cells, proxies, targets in sides(spaces, proxy, target):
         for p in proxies if targets else []:
-            curves = _Curves(df, cells, p, best=score != "score_final", at=epochs)
+            curves = _Curves(df, cells, p, best=score != "score_final", at=at)
             for t in targets:
                 lines += _lines(cells, curves, p, t, how)
     return frame(lines, _TYPES)
@@ -68,6 +82,7 @@ def cheapest(found: pd.DataFrame, keep: float = 0.95) -> pd.DataFrame:
     It is the first epoch from which on rho stays at or above `keep` times `rho_full`, so that one lucky epoch does not
     count. `kept` is rho / rho_full there. No line for a pair whose full rho is not above 0.
     """
+    expect_frame(found)
     if not 0 < keep <= 1:
         raise ValueError(f"keep is a share above 0 and at most 1, not {keep}")
     key = ["space", *(f"{side}_{name}" for side in _SIDES for name in ("dataset_id", "task", "recipe_id"))]
@@ -124,7 +139,8 @@ def _lines(cells: Cells, curves: _Curves, p: int, t: int, how: Resampling) -> li
     lines = []
     for k, epoch in enumerate(curves.at):
         line = {"epoch": int(epoch), "rho": found.value[k], "rho_low": found.low[k], "rho_high": found.high[k]}
-        line |= {"rho_full": found.value[-1], "interval": found.method[k]}
+        why = why_no_rho(proxy=values[:, k], target=values[:, -1])
+        line |= {"rho_full": found.value[-1], "interval_method": found.method[k], "reason": why}
         seconds = _mean(curves.seconds[inside, k])
         line |= {"seconds": seconds, "share": seconds / whole if whole > 0 else np.nan}
         lines.append(about | line | {"macs": _mean(curves.macs[inside, k])})

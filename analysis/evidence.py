@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis import names, text
 from analysis.charts import Chart, Series, charts
-from analysis.palette import hue, hues
+from analysis.palette import AT_RANDOM, Looks
 from analysis.panel import scale
 
 _TARGET = ["space", "target_dataset_id", "target_task", "target_recipe_id"]
@@ -39,26 +39,27 @@ def noise(ceiling: pd.DataFrame) -> str:
     ) + text.html_table(table)
 
 
-def budget(early: pd.DataFrame, cheapest: pd.DataFrame) -> str:
+def budget(early: pd.DataFrame, cheapest: pd.DataFrame, looks: Looks) -> str:
     """How soon a proxy ranks as it will, of `early`: rho against what the proxy's training has cost so far."""
     panels, called = [], _sides(early)
-    shades = hues(called["x"], early["proxy_task"])
     for (space, *_), lines in early.groupby(_TARGET, sort=False):
         timed = lines["seconds"].notna().all() and (lines["seconds"] > 0).all()
         series = []
-        for _, one in lines.groupby(_PROXY, sort=False):
+        for cell, one in lines.groupby(_PROXY, sort=False):
             x = one["seconds"] if timed else one["epoch"]
             name = called["x"][one.index[0]]
-            series.append(Series(name, shades[name], x, one["rho"], one["rho_low"], one["rho_high"]))
+            look = looks.cell(space, *cell)
+            series.append(Series(name, look, x, one["rho"], one["rho_low"], one["rho_high"]))
         cost = "training of an architecture so far, all seeds (s)" if timed else "epochs so far"
         title = f"{names.space_name(str(space))}: ρ with final {called['y'][lines.index[0]]}"
         panels.append(Chart(title, cost, "ρ", series, log=2 if timed else 0, high=1.0))
-    if not panels:
-        return ""
     told = charts(panels)
+    if not told:
+        return ""
     key = [*_TARGET, *_PROXY]
     last = early[early["epoch"] == early["epochs"]]
-    clear = pd.MultiIndex.from_frame(last.loc[last["rho_low"] > 0, key])  # of no agreement there is no 95 %
+    agree = (last["rho_low"] > 0) | (last["rho"] == 1)  # of no agreement there is no 95 %
+    clear = pd.MultiIndex.from_frame(last.loc[agree, key])
     cheapest = cheapest[pd.MultiIndex.from_frame(cheapest[key]).isin(clear)]
     if len(cheapest):
         table = _pairs(text.as_pairs(cheapest), x="proxy", y="target")
@@ -100,40 +101,37 @@ def size(effect: pd.DataFrame, alone: pd.DataFrame) -> str:
     return "\n".join(parts)
 
 
-def picked(picks: pd.DataFrame) -> str:
+def picked(picks: pd.DataFrame, looks: Looks) -> str:
     """What picking by a proxy costs, of `picks`: the regret of the best of its k best."""
     panels, called = [], _sides(picks)
-    shades = hues(called["x"], picks["proxy_task"])
     for (space, *_), lines in picks.groupby(_TARGET, sort=False):
         shown = scale(lines[["best", "chosen"]].to_numpy(float), str(lines["target_metric"].iloc[0]))
         series = []
-        for _, one in lines.groupby(_PROXY, sort=False):
+        for cell, one in lines.groupby(_PROXY, sort=False):
             name = called["x"][one.index[0]]
-            series.append(Series(name, shades[name], one["k"], one["regret"] * shown.factor))
+            series.append(Series(name, looks.cell(space, *cell), one["k"], one["regret"] * shown.factor))
         one = lines.drop_duplicates("k").sort_values("k")
         chance = one["regret_chance"] * shown.factor
-        series.append(Series("drawn at random", hue("rand"), one["k"], chance, dashed=True))
+        series.append(Series("drawn at random", AT_RANDOM, one["k"], chance))
         title = f"{names.space_name(str(space))}: {called['y'][lines.index[0]]}"
         percent = shown.brief.replace("%", "points")
         panels.append(Chart(title, "architectures picked, k", f"regret{percent}", series, log=2, low=0.0))
     note = "Of the k best by a proxy the best is taken: by how much the target's best of all architectures beats it."
-    return _note(note) + charts(panels) if panels else ""
+    return _note(note) + drawn if (drawn := charts(panels)) else ""
 
 
-def distributions(table: pd.DataFrame) -> str:
+def distributions(table: pd.DataFrame, looks: Looks) -> str:
     """What the spaces hold, of `distributions`: the share of architectures up to each score, a line a space."""
     panels = []
-    spaces = {space: k for k, space in enumerate(dict.fromkeys(table["space"]))}
     for (_, task), lines in table.groupby(["dataset_id", "task"], sort=False):
         shown = scale(lines["score"].to_numpy(float), str(lines["metric"].iloc[0]))
         series = []
         for (space, recipe), one in lines.groupby(["space", "recipe_id"], sort=False):
-            several = lines.loc[lines["space"] == space, "recipe_id"].nunique() > 1
-            name = names.space_name(str(space)) + (f" ({one['recipe'].iloc[0]})" if several else "")
-            kind = {"dashed": bool(several and recipe != lines.loc[lines["space"] == space, "recipe_id"].iloc[0])}
+            recipes = list(dict.fromkeys(lines.loc[lines["space"] == space, "recipe_id"]))
+            name = names.space_name(str(space)) + (f" ({one['recipe'].iloc[0]})" if len(recipes) > 1 else "")
+            look = looks.space(space, recipes.index(recipe))
             score = one["score"].to_numpy(float) * shown.factor
-            style = spaces[space] % 10
-            series.append(Series(name, style, score, one["edf"], one["edf_low"], one["edf_high"], steps=True, **kind))
+            series.append(Series(name, look, score, one["edf"], one["edf_low"], one["edf_high"], steps=True))
         title = f"{names.dataset_name(str(lines['dataset'].iloc[0]))} {names.task_name(str(task))}"
         unit = shown.unit.strip(" ,") or "score"
         panels.append(Chart(title, unit, "share of architectures", series, low=0.0, high=1.0))
@@ -141,7 +139,7 @@ def distributions(table: pd.DataFrame) -> str:
         "The share of architectures that score at most so much. Bands hold the whole curve of the space, if the "
         "architectures are a random sample of it."
     )
-    return _note(note) + charts(panels) if panels else ""
+    return _note(note) + drawn if (drawn := charts(panels)) else ""
 
 
 def differences(table: pd.DataFrame) -> str:
@@ -219,10 +217,8 @@ def _sides(lines: pd.DataFrame) -> dict[str, pd.Series]:
 
 def _intervals(table: pd.DataFrame, value: str, low: str, high: str) -> pd.Series:
     """ "0.87 [0.84, 0.90]" of each line."""
-    said = [
-        names.fixed(v) if math.isnan(a) or math.isnan(v) else f"{names.fixed(v)} {text.interval(a, b)}"
-        for v, a, b in zip(table[value], table[low], table[high], strict=True)
-    ]
+    both = [names.with_interval(*line) for line in zip(table[value], table[low], table[high], strict=True)]
+    said = [number if interval == "–" else f"{number} {interval}" for number, interval in both]
     return pd.Series(said, index=table.index, dtype="str")
 
 

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.compare import NAMES, Cells, Diverged, chosen, compared
+from analysis.cells import Chance
+from analysis.compare import NAMES, Cells, Diverged, chosen, compared, whole_numbers
 
 SIZES = tuple(2**k for k in range(9))  # 1 to 256 architectures, as in the figure
 _REPEATS = 500  # the paper's architectures: it repeats 500 / m times, also where fewer have results
 _TYPES = (
     dict.fromkeys(["space", "proxy_dataset", "proxy_task", "target_dataset", "target_task"], "str")
     | dict.fromkeys(["n", "n_dropped", "size", "repeats"], "int64")
-    | dict.fromkeys(["mean", "std", "expected", "expected_std"], "float64")
+    | dict.fromkeys(["mean", "std", "expected", "expected_std", "low", "middle", "high"], "float64")
     | {f"{side}_{name}": "str" for side in ("proxy", "target") for name in NAMES[2:]}
 )
 
@@ -30,6 +31,8 @@ def random_experiment(
     seed: int = 2,
     score: str = "score_best",
     diverged: Diverged = "worst",
+    chance: Chance = None,
+    band: float = 0.8,
 ) -> pd.DataFrame:
     """How good is the best of m architectures by a proxy, in the eyes of the target?  One line a pair of cells and m.
 
@@ -38,18 +41,24 @@ def random_experiment(
     `repeats` times (by default ceil(500 / m), beyond 500 architectures ceil(n / m) up to 500): m are drawn
     without replacement, and the one with the highest proxy score counts, the first drawn of equal ones. `mean`
     and `std` (population) are those of its target score. `expected` and `expected_std` are what they tend to with
-    more and more repeats, computed without drawing.
+    more and more repeats, computed without drawing. `middle` is the median of that score over all draws, and from
+    `low` to `high` it lies in the share `band` of them, half of the others on either side: by default from the tenth
+    to the ninetieth percentile. These are scores that occur, where `expected` and deviations beside it may lie
+    beyond the best.
 
     Scores are means over seeds. Used, as in UnNAS, are the `n` architectures with all seeds in both cells;
     `n_dropped` counts those tried in either and not used, also for want of a finite target score. Draws are those of
     NumPy's legacy generator, seeded anew for each pair, over the architectures sorted by their text.
     Raises LookupError where a choice names no cell or no column of a cell, ValueError for sizes below 1.
     """
-    if min(sizes, default=1) < 1 or (repeats is not None and repeats < 1):
-        raise ValueError(f"sizes and repeats must be at least 1; given {list(sizes)} and {repeats}")
+    sizes = whole_numbers("sizes", sizes)
+    if repeats is not None and repeats < 1:
+        raise ValueError(f"repeats must be at least 1; given {repeats}")
+    if not 0 < band < 1:
+        raise ValueError(f"band is a share between 0 and 1, not {band}; 0.8, say")
     lines: list[dict[str, Any]] = []
     named = {"proxy": False, "target": False}
-    for cells in compared(df, "pair", score=score, diverged=diverged):
+    for cells in compared(df, "pair", score=score, diverged=diverged, chance=chance):
         asked = {"proxy": chosen(cells, proxy or {}), "target": chosen(cells, target or {"task": "cls"})}
         named = {side: named[side] or bool(found) for side, found in asked.items()}
         for p, t in _pairs(cells, asked["proxy"], asked["target"], across=proxy is None):
@@ -60,7 +69,7 @@ def random_experiment(
                 about |= {f"{side}_{name}": cells.labels[name].iloc[c] for name in NAMES}
             proxies, targets = cells.values[used, p], cells.values[used, t]
             drawn = _drawn(proxies, targets, sizes, repeats, seed)
-            lines += [about | line | _limit(proxies, targets, line["size"]) for line in drawn]
+            lines += [about | line | _limit(proxies, targets, line["size"], band) for line in drawn]
     for side, choice in (("proxy", proxy), ("target", target)):
         if choice is not None and not named[side]:
             raise LookupError(f"no cell is {dict(choice)}, which was asked for as the {side}")
@@ -100,8 +109,8 @@ def _picks(n: int, sizes: tuple[int, ...], repeats: int | None, seed: int) -> li
     ]
 
 
-def _limit(proxy: Any, target: Any, m: int) -> dict[str, float]:
-    """Mean and deviation over all draws of m.
+def _limit(proxy: Any, target: Any, m: int, band: float) -> dict[str, float]:
+    """Mean, deviation and quantiles over all draws of m.
 
     Of n architectures, C(k, m) / C(n, m) of the draws lie among the k worst; so the differences of that are the
     chances of each to be the best. Equal proxies share theirs equally, as each is drawn first equally often.
@@ -114,7 +123,19 @@ def _limit(proxy: Any, target: Any, m: int) -> dict[str, float]:
     middle = target.mean()  # the deviation of small differences keeps its digits
     apart = target[order] - middle
     mean = float(chance @ apart)
-    return {"expected": middle + mean, "expected_std": math.sqrt(max(float(chance @ (apart - mean) ** 2), 0.0))}
+    spread = math.sqrt(max(float(chance @ (apart - mean) ** 2), 0.0))
+    # Means of equal scores may differ from them in the last digit, and nothing beyond the best can be expected.
+    expected = min(max(middle + mean, target.min()), target.max())
+    return {"expected": expected, "expected_std": spread} | _quantiles(target[order], chance, band)
+
+
+def _quantiles(scores: Any, chance: Any, band: float) -> dict[str, float]:
+    """Median and band of scores that come with these chances."""
+    rising = np.argsort(scores, kind="stable")
+    reached = chance[rising].cumsum() / chance.sum()
+    tails = np.array([(1 - band) / 2, 0.5, (1 + band) / 2])
+    found = scores[rising][np.searchsorted(reached, tails - 1e-12).clip(max=len(scores) - 1)]
+    return dict(zip(("low", "middle", "high"), map(float, found), strict=True))
 
 
 def among_worst(n: int, m: int) -> Any:

@@ -4,10 +4,13 @@
 Drawn with matplotlib's Figure alone: no pyplot, no global state, no display.
 """
 
+import base64
 import hashlib
+import html
 import io
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import names, whole_file
+from analysis.cells import Chance
 from analysis.correlation import Cells, Common, Diverged, compared, correlate
+from analysis.palette import Looks
 from analysis.panel import Numbers, draw, scale
 
 _ACROSS = 4  # panels side by side; more go to further lines
@@ -50,6 +55,27 @@ class Drawing:
     note: str
     figure: Figure
 
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        content = io.BytesIO()
+        with mpl.rc_context(STYLE):
+            self.figure.savefig(content, format="png", dpi=200, metadata={"Software": None})
+        return content.getvalue()
+
+    def _repr_html_(self) -> str:
+        """The figure with its caption."""
+        data = base64.b64encode(self._repr_png_()).decode()
+        wide = round(self.figure.get_figwidth() * 120)
+        words = f"<figcaption>{html.escape(f'{self.caption}. {self.note}')}</figcaption>"
+        return f'<figure><img width="{wide}" src="data:image/png;base64,{data}">{words}</figure>'
+
+
+class Drawings(list[Drawing]):
+    """A list of figures, which a notebook shows one below the other."""
+
+    def _repr_html_(self) -> str:
+        return "".join(one._repr_html_() for one in self)
+
 
 @dataclass(frozen=True)
 class _Key:
@@ -66,25 +92,38 @@ def scatter(
     common: Common = "all",
     *,
     correlations: pd.DataFrame | None = None,
+    looks: Looks | None = None,
     score: str = "score_best",
     diverged: Diverged = "worst",
+    chance: Chance = None,
     trend: bool = True,
     **bootstrap: Any,
-) -> list[Drawing]:
+) -> "Drawings":
     """Every figure the rows allow; one line of panels per space, one panel per pair of cells.
 
     Within each dataset: `cls` on x against every other task (UnNAS, figures 2 and 3). Across each two
     datasets: `cls` of one on x against every task of the other (figure 4). Where a dataset has no `cls`, its
     last cell is on x. Each panel says rho, its interval and n, over all architectures that `correlate`
     compares with the same arguments; those outside the axes are drawn as triangles on the edge. The trend
-    (Theil-Sen) is decoration. `correlations` spares computing them again.
+    (Theil-Sen) is decoration. `correlations` and `looks` spare making them again.
     """
+    rules: dict[str, Any] = {"score": score, "diverged": diverged, "chance": chance}
     if correlations is None:
-        correlations = correlate(df, common, score=score, diverged=diverged, **bootstrap)
-    spaces = [_Space(c) for c in compared(df, common, score=score, diverged=diverged)]
+        correlations = correlate(df, common, **rules, **bootstrap)
+    cells = compared(df, common, **rules)
+    looks = looks or looks_of(cells)
+    spaces = [_Space(c) for c in cells]
     numbers = _numbers(correlations)
     with mpl.rc_context(STYLE):
-        return [_figure(x, ys, spaces, numbers, trend) for x, ys in _plots(spaces)]
+        return Drawings(_figure(x, ys, spaces, numbers, looks, trend) for x, ys in _plots(spaces))
+
+
+def looks_of(spaces: Sequence[Cells]) -> Looks:
+    """The colours and dashes of all cells, in their order."""
+    parts = ["dataset_id", "task", "recipe_id"]
+    return Looks(
+        (cells.space, *key) for cells in spaces for key in cells.labels[parts].itertuples(index=False, name=None)
+    )
 
 
 def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path, Path]:
@@ -139,7 +178,9 @@ def _plots(spaces: list[_Space]) -> list[tuple[_Key, list[_Key]]]:
     return [(x, ys) for x, ys in plots if any(x in s.index and y in s.index for y in ys for s in spaces)]
 
 
-def _figure(x: _Key, ys: list[_Key], spaces: list[_Space], numbers: dict[Any, Numbers], trend: bool) -> Drawing:
+def _figure(
+    x: _Key, ys: list[_Key], spaces: list[_Space], numbers: dict[Any, Numbers], looks: Looks, trend: bool
+) -> Drawing:
     spaces = [s for s in spaces if x in s.index and any(y in s.index for y in ys)]
     ys = [y for y in ys if any(y in s.index for s in spaces)]
     across, lines = min(len(ys), _ACROSS), math.ceil(len(ys) / _ACROSS)
@@ -158,7 +199,7 @@ def _figure(x: _Key, ys: list[_Key], spaces: list[_Space], numbers: dict[Any, Nu
             found = numbers[frozenset((space.cells.space, *_name(space.cells, c)) for c in pair)]
             values = space.cells.values[space.cells.used((min(pair), max(pair)))][:, pair]
             scales = [scale(values[:, i], space.cells.labels["metric"].iloc[c]) for i, c in enumerate(pair)]
-            draw(ax, values, scales, found, ys[k].task, trend)
+            draw(ax, values, scales, found, looks.task(ys[k].task).colour, trend)
             name = space.labels[ys[k]]
             if ys[k].dataset_id == x.dataset_id:
                 name = name.removeprefix(names.dataset_name(space.cells.labels["dataset"].iloc[pair[1]]) + " ")
@@ -184,7 +225,7 @@ def _numbers(correlations: pd.DataFrame) -> dict[Any, Numbers]:
             strict=True,
         )
     ]
-    lines = correlations[["rho", "rho_low", "rho_high", "n"]].itertuples(index=False, name=None)
+    lines = correlations[["rho", "rho_low", "rho_high", "n", "reason"]].itertuples(index=False, name=None)
     return {key: Numbers(*line) for key, line in zip(keys, lines, strict=True)}
 
 

@@ -58,9 +58,10 @@ def _cell(line: Any) -> str:
     if line is None or math.isnan(line.rho):
         return "<td>–</td>"
     kind = "agree" if line.rho >= 0 else "against"
-    interval = "" if math.isnan(line.rho_low) else f"<small>{text.interval(line.rho_low, line.rho_high)}</small>"
+    value, bounds = names.with_interval(line.rho, line.rho_low, line.rho_high)
+    interval = "" if math.isnan(line.rho_low) else f"<small>{bounds}</small>"
     much = round(abs(line.rho) ** 1.5 * 60)
-    return f'<td class="{kind}" style="--much:{much}%"><b>{names.fixed(line.rho)}</b>{interval}</td>'
+    return f'<td class="{kind}" style="--much:{much}%"><b>{value}</b>{interval}</td>'
 
 
 def _own(value: float) -> str:

@@ -115,10 +115,15 @@ def labels(cells: pd.DataFrame) -> list[str]:
         # The parts of a recipe that differ stand beside its name, not in brackets of their own.
         extra = [value[-6:] if more.endswith("_id") else value.replace(" (", ", ").rstrip(")") for value in extra]
         base = [
-            f"{name} ({value})" if _differ(base, extra, name) and value else name
+            _joined(name, value) if _differ(base, extra, name) and value else name
             for name, value in zip(base, extra, strict=True)
         ]
     return base
+
+
+def _joined(name: str, more: str) -> str:
+    """ "rotation (unnas)", and "rotation, unnas (epochs=2)"."""
+    return f"{name}, {more}" if more.endswith(")") else f"{name} ({more})"
 
 
 def _differ(names: list[str], extra: list[str], name: str) -> bool:
@@ -126,6 +131,27 @@ def _differ(names: list[str], extra: list[str], name: str) -> bool:
     return len({value for other, value in zip(names, extra, strict=True) if other == name}) > 1
 
 
-def fixed(value: float) -> str:
+def many(n: int, what: str) -> str:
+    """ "1 architecture", "12 architectures", "no architectures"."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}" if n else f"no {what}s"
+
+
+def fixed(value: float, digits: int = 2) -> str:
     """Two digits, a real minus and no negative zero; a dash where there is no number."""
-    return "–" if math.isnan(value) else f"{value:z.2f}".replace("-", "−")
+    return "–" if math.isnan(value) else f"{value:z.{digits}f}".replace("-", "−")
+
+
+def digits(low: float, high: float, least: int = 2) -> int:
+    """Decimal digits for an interval and what it is of: `least`, and more where it is narrower than three such steps.
+
+    Value and bounds to the same digits, so that an interval that holds the value does so as it is printed.
+    """
+    wide = high - low
+    return max(least, min(math.ceil(-math.log10(wide / 3) - 1e-9), 12)) if wide > 0 else least
+
+
+def with_interval(value: float, low: float, high: float) -> tuple[str, str]:
+    """A value and its interval, "0.87" and "[0.84, 0.90]", to the digits that the interval allows; dashes for NaN."""
+    many = digits(low, high) if not math.isnan(value) else 2
+    bounds = "–" if math.isnan(low) or math.isnan(high) else f"[{fixed(low, many)}, {fixed(high, many)}]"
+    return fixed(value, many), bounds

@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis import names
 from analysis.bootstrap import Resampling, Statistic, estimate
 from analysis.cells import Chance
-from analysis.compare import NAMES, Common, Diverged, compared, frame, mean_of_seeds
+from analysis.compare import NAMES, Common, Diverged, compared, frame, mean_of_seeds, whole_numbers, why_no_rho
 from analysis.correlation import IDS, LAST, PAIR
 from analysis.ranks import Array
 
 _CELL = dict.fromkeys(["space", "dataset", "task"], "str")
 _PAIR, _IDS = dict.fromkeys(PAIR, "str"), dict.fromkeys(IDS, "str")
 _COUNTS = {"n": "int64", "n_dropped": "int64"}
+_RELIABILITY = ("reliability", "reliability_low", "reliability_high")
+_FORMULA = "spearman-brown"
 
 
 def reliability(
@@ -39,10 +42,11 @@ def reliability(
     `reliability` at k = 1 is Spearman's rho between two seeds, averaged over all pairs of them. At k > 1 it is that
     between the means over k seeds and over k others ("measured"), which takes 2k seeds; with fewer it is what
     Spearman and Brown's formula (1910) makes of k = 1, k r / (1 + (k - 1) r) ("spearman-brown"): `how` says which. The
-    interval resamples architectures, each with the noise of its own seeds. NaN, and `reason` says why, for one seed and
-    for too few architectures. Architectures as in `correlate`; with `common="pair"` those with every seed of the cell.
+    interval resamples architectures, each with the noise of its own seeds. NaN, and `reason` says why, for one seed,
+    for too few architectures, and where the formula is asked of seeds that do not agree (r not above 0; a resample of
+    that kind counts as 0). Architectures as in `correlate`; with `common="pair"` those with every seed of the cell.
     """
-    how = Resampling(resamples, confidence, seed)
+    how, ks = Resampling(resamples, confidence, seed), whole_numbers("ks", ks)
     lines: list[dict[str, Any]] = []
     for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
         for c in range(len(cells.labels)):
@@ -55,12 +59,16 @@ def reliability(
                 blocks = [Block(scores, 0, k if kind == "measured" else 1) for k, kind in zip(ks, kinds, strict=True)]
                 found = estimate(side_by_side(blocks), reliabilities(blocks, ks, kinds), how)
             for j, k in enumerate(ks):
-                line = cells.cell(c, used) | {"k": k, "how": kinds[j], "reliability": found.value[j]}
-                line |= {"reliability_low": found.low[j], "reliability_high": found.high[j]}
-                lines.append(line | {"interval": found.method[j], "reason": _why(scores, found.value[j])})
+                numbers = [found.value[j], found.low[j], found.high[j]]
+                method = found.method[j]
+                if kinds[j] == _FORMULA and not found.value[j] > 0:
+                    numbers, method = [np.nan] * 3, ""
+                line = cells.cell(c, used) | {"k": k, "how": kinds[j], "interval_method": method}
+                line |= dict(zip(_RELIABILITY, numbers, strict=True))
+                lines.append(line | {"reason": _why(scores, numbers[0])})
     kinds_of = _CELL | _COUNTS | {"seeds": "int64", "k": "int64", "how": "str"}
-    numbers = dict.fromkeys(["reliability", "reliability_low", "reliability_high"], "float64")
-    return frame(lines, kinds_of | numbers | dict.fromkeys(NAMES[2:], "str") | LAST)
+    kinds_of |= dict.fromkeys(_RELIABILITY, "float64")
+    return frame(lines, kinds_of | dict.fromkeys(NAMES[2:], "str") | LAST)
 
 
 def ceiling(
@@ -92,7 +100,7 @@ def ceiling(
             found = estimate(values, corrected(x.shape[1], y.shape[1]), how)
             line = cells.line(pair, used) | dict(zip(_CEILING, found.value, strict=True))
             line |= {"rho_low": found.low[0], "rho_high": found.high[0]}
-            line |= {"corrected_low": found.low[4], "corrected_high": found.high[4], "interval": found.method[4]}
+            line |= {"corrected_low": found.low[4], "corrected_high": found.high[4], "interval_method": found.method[4]}
             whys = [(side, _why(s, line[f"{side}_reliability"])) for side, s in (("x", x), ("y", y))]
             lines.append(line | {"reason": "; ".join(f"{side}: {why}" for side, why in whys if why)})
     numbers = [*_CEILING, "corrected_low", "corrected_high"]
@@ -119,7 +127,7 @@ def by_seeds(
     to three seeds, else the runs of k neighbours in the order of the seeds, the last followed by the first. A side with
     fewer seeds enters with all it has: `x_k` and `y_k` say with how many. No line where neither side has k.
     """
-    how = Resampling(resamples, confidence, seed)
+    how, ks = Resampling(resamples, confidence, seed), whole_numbers("ks", ks)
     lines: list[dict[str, Any]] = []
     for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
         for pair, used in cells.each_pair():
@@ -130,10 +138,12 @@ def by_seeds(
                 found = estimate(side_by_side(both), between(wide), how)
                 line = cells.line(pair, used) | {"k": k, "x_k": both[0].k, "y_k": both[1].k}
                 line |= {"rho": found.value[0], "rho_low": found.low[0], "rho_high": found.high[0]}
-                lines.append(line | {"interval": found.method[0]})
+                why = why_no_rho(x=cells.values[used, pair[0]], y=cells.values[used, pair[1]])
+                why = why or ("the scores of a seed are all equal" if np.isnan(found.value[0]) else "")
+                lines.append(line | {"interval_method": found.method[0], "reason": why})
     kinds = _PAIR | _COUNTS | dict.fromkeys(["x_seeds", "y_seeds", "k", "x_k", "y_k"], "int64")
     kinds |= dict.fromkeys(["rho", "rho_low", "rho_high"], "float64")
-    return frame(lines, kinds | _IDS | {"interval": "str", "rule": "str"})
+    return frame(lines, kinds | _IDS | LAST)
 
 
 _CEILING = ("rho", "x_reliability", "y_reliability", "ceiling", "rho_corrected")
@@ -166,13 +176,16 @@ def side_by_side(blocks: Sequence[Block]) -> Array:
 
 
 def _kind(k: int, seeds: int) -> str:
-    return "" if seeds < 2 else "measured" if seeds >= 2 * k else "spearman-brown"
+    return "" if seeds < 2 else "measured" if seeds >= 2 * k else _FORMULA
 
 
 def reliabilities(blocks: Sequence[Block], ks: Sequence[int], kinds: Sequence[str]) -> Statistic:
     def statistic(rho: Array) -> Array:
         found = [rho[:, *block.disjoint].mean(axis=1) for block in blocks]
-        longer = [r if kind == "measured" else _brown(r, k) for r, k, kind in zip(found, ks, kinds, strict=True)]
+        longer = [
+            r if kind == "measured" else _brown(np.maximum(r, 0.0), k)
+            for r, k, kind in zip(found, ks, kinds, strict=True)
+        ]
         return np.stack(longer, axis=1)
 
     return statistic
@@ -200,7 +213,8 @@ def between(wide: int) -> Statistic:
 
 
 def _brown(r: Array, k: int) -> Array:
-    """Spearman and Brown: the reliability of the mean of k from that of one."""
+    """Spearman and Brown: the reliability of the mean of k from that of one, r not below 0 (at -1 / (k - 1) it has a
+    pole)."""
     return k * r / (1 + (k - 1) * r)
 
 
@@ -211,6 +225,6 @@ def _why(scores: Array, value: float) -> str:
     if scores.shape[1] < 2:
         return "one seed only"
     if len(scores) < 3:
-        return f"{len(scores)} architectures have every seed; 3 are needed"
+        return f"{names.many(len(scores), 'architecture')} with every seed (3 are needed)"
     same = any((column == column[0]).all() for column in scores.T)
-    return "all scores of a seed are equal" if same else "its seeds do not agree"
+    return "the scores of a seed are all equal" if same else "its seeds do not agree"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import evidence, figures, sections, summary, text, whole_file
-from analysis.cells import CELL
+from analysis import evidence, figures, names, recipes, sections, summary, text, whole_file
+from analysis.cells import CELL, Chance
 from analysis.correlation import Common, Diverged, compared, correlate
 from analysis.curves import curves
 from analysis.differences import differences, pooled
@@ -36,6 +36,7 @@ def report(
     common: Common = "all",
     score: str = "score_best",
     diverged: Diverged = "worst",
+    chance: Chance = None,
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -49,48 +50,64 @@ def report(
     It may be written at any moment of a run and says what is missing. The same rows give the same files.
     """
     sources = [runs] if isinstance(runs, str | PathLike) else runs
+    if not isinstance(sources, pd.DataFrame) and not sources:
+        raise ValueError("no run was given: name at least one, or pass a DataFrame")
     folder = _folder(sources, out)
     if isinstance(sources, pd.DataFrame):
-        df, planned, name, lead, partial = sources, None, "Report", f"{len(sources):,} rows.", ""
+        df, planned, name, lead, partial = sources, None, "Report", f"{names.many(len(sources), 'row')}.", ""
     else:
         df, planned = load(*sources, curves=True), plan(*sources).to_pandas()
         name = " + ".join(dict.fromkeys(str(study(run).get("name", Path(fspath(run)).name)) for run in sources))
         lead, partial = sections.lead(df, planned, _unplanned(df, sources)), sections.partial(df, planned)
-    rules = Rules(common, score, diverged, resamples, confidence, seed)
-    compare: dict[str, Any] = {"common": common, "score": score, "diverged": diverged}
+    rules = Rules(common, score, diverged, resamples, confidence, seed, chance)
+    compare: dict[str, Any] = {"common": common, "score": score, "diverged": diverged, "chance": chance}
+    given, df = df, recipes.named(df, recipes.told_apart(df))
     found = correlate(df, resamples=resamples, confidence=confidence, seed=seed, **compare)
+    spaces = compared(df, **compare)
+    looks = figures.looks_of(spaces)
     folder.mkdir(parents=True, exist_ok=True)
-    whole_file.write(folder / "correlations.csv", found.to_csv(index=False))
+    whole_file.write(folder / "correlations.csv", as_given(found, given).to_csv(index=False))
     pretty = text.correlations(found)
     whole_file.write(folder / "correlations.md", text.markdown(pretty))
-    drawn = figures.scatter(df, correlations=found, **compare)
-    experiments = random_experiment(df, score=score, diverged=diverged)
+    drawn = figures.scatter(df, correlations=found, looks=looks, **compare)
+    experiments = random_experiment(df, score=score, diverged=diverged, chance=chance)
     if len(experiments):
-        whole_file.write(folder / "experiments.csv", experiments.to_csv(index=False))
+        whole_file.write(folder / "experiments.csv", as_given(experiments, given).to_csv(index=False))
     more = _evidence(df, compare, rules)
-    data = content(df, list(compared(df, **compare)), found, sections.graphs(df, planned), score)
+    data = content(df, spaces, found, sections.graphs(df, planned), score, looks)
     parts = {
-        "Findings": findings(found, ceilings(more["ceiling"])),
+        "Findings": findings(found, ceilings(more["ceiling"]), looks),
         "Architectures": sections.linked(data),
         "Rank correlations": matrices(found, more["reliability"])
-        + sections.folded("All pairs as a table", pretty)
+        + sections.folded("All pairs as a table", pretty, sections.no_pairs(df, planned))
         + evidence.differences(more["differences"])
         + evidence.pooled(more["pooled"]),
         "Noise ceiling": evidence.noise(more["ceiling"]),
-        "Early budget": evidence.budget(more["early"], cheapest(more["early"])),
-        "Picking by proxy": evidence.picked(more["picks"]) + sections.experiments(experiments),
+        "Early budget": evidence.budget(more["early"], cheapest(more["early"]), looks),
+        "Picking by proxy": evidence.picked(more["picks"], looks) + sections.experiments(experiments, looks),
         "Size": evidence.size(more["size_effect"], more["size_proxies"]),
-        "Distributions": evidence.distributions(more["distributions"]),
-        "What ran": text.html_table(summary.cells(df, score)) if len(df) else "<p>No attempt has ended yet.</p>",
+        "Distributions": evidence.distributions(more["distributions"], looks),
+        "What ran": sections.ran(df, score, recipes.differences(given)),
         "Cost": text.html_table(spent) if len(spent := summary.cost(df)) else "",
         "Failures": sections.failures(df),
         "How the numbers came": sections.rules(df, found, rules),
         "Provenance": sections.provenance(df, planned),
-        "Figures for a paper": sections.paper([*drawn, *curves(experiments)], folder, _EMBEDDED),
+        "Figures for a paper": sections.paper([*drawn, *curves(experiments, looks)], folder, _EMBEDDED),
     }
     page = folder / "report.html"
     whole_file.write(page, document(name, lead, partial, parts, data))
     return page
+
+
+def as_given(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """The table with the names that recipes have in the rows."""
+    if "recipe_id" not in rows or "recipe" not in rows:
+        return table
+    called = rows.dropna(subset=["recipe_id"]).drop_duplicates("recipe_id").set_index("recipe_id")["recipe"]
+    sides = [c.removesuffix("_recipe") for c in table.columns if c.endswith("_recipe")]
+    return table.assign(
+        **{f"{s}_recipe": table[f"{s}_recipe_id"].map(called).fillna(table[f"{s}_recipe"]) for s in sides}
+    )
 
 
 def _evidence(df: pd.DataFrame, compare: dict[str, Any], rules: Rules) -> dict[str, pd.DataFrame]:

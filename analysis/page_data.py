@@ -14,12 +14,14 @@ from analysis.cell_code import CellBook, counts
 from analysis.cell_drawing import operation, operations, read
 from analysis.cells import CELL, means
 from analysis.correlation import Cells
-from analysis.palette import hue
+from analysis.palette import Looks
 from analysis.panel import scale
+from analysis.text import each
 
 MOST_POINTS = 4000  # architectures that are drawn, all spaces together; more would only lie on top of one another
 _MOST_BYTES = 2_000_000  # of the JSON; figures and tables share the rest of three megabytes
 _MOST_CELLS = 12  # panels a space
+_SHOWN = 300  # steps that a column's spread is divided into where a value is written
 _STEPS = 3000  # that a column's spread is divided into: finer than a panel has pixels
 _MOST_OPERATIONS = 16  # to colour by
 
@@ -27,7 +29,7 @@ Graphs = Mapping[tuple[str, str], str]
 
 
 def content(
-    df: pd.DataFrame, spaces: Sequence[Cells], found: pd.DataFrame, graphs: Graphs, score: str
+    df: pd.DataFrame, spaces: Sequence[Cells], found: pd.DataFrame, graphs: Graphs, score: str, looks: Looks
 ) -> dict[str, Any]:
     """The page's data: `spaces` as `compared` gives them, `found` as `correlate` does, `graphs` by space and arch.
 
@@ -37,7 +39,8 @@ def content(
     table = means(df, score)
     while True:
         book = CellBook()
-        shown = [_space(cells, found, df, table, graphs, book, most // max(len(spaces), 1)) for cells in spaces]
+        room = most // max(len(spaces), 1)
+        shown = [_space(cells, found, df, table, graphs, book, room, looks) for cells in spaces]
         data = {"spaces": [s for s in shown if s], "cells": book.content(), "ramps": _ramps()}
         if len(text(data)) <= _MOST_BYTES or most < 100:
             return data
@@ -51,7 +54,14 @@ def text(data: Any) -> str:
 
 
 def _space(
-    cells: Cells, found: pd.DataFrame, df: pd.DataFrame, table: pd.DataFrame, graphs: Graphs, book: CellBook, most: int
+    cells: Cells,
+    found: pd.DataFrame,
+    df: pd.DataFrame,
+    table: pd.DataFrame,
+    graphs: Graphs,
+    book: CellBook,
+    most: int,
+    looks: Looks,
 ) -> dict[str, Any] | None:
     """One space's columns; None where nothing can be drawn yet."""
     values = np.where(cells.usable, cells.values, np.nan)
@@ -75,7 +85,7 @@ def _space(
         "ids": ["" if pd.isna(i) else str(i) for i in ids],
         "compared": "".join("1" if cells.groups and _compared(cells)[k] else "0" for k in kept),
         "first": columns.index(first),
-        "axes": [_score(cells, c, values[kept, c], mine, archs) for c in columns] + sizes,
+        "axes": [_score(cells, c, values[kept, c], mine, archs, looks) for c in columns] + sizes,
         "left_out": len(cells.labels) - len(columns),
         "rhos": _rhos(cells, found, columns),
         "counts": _counts(drawn),
@@ -97,7 +107,7 @@ def _compared(cells: Cells) -> Any:
     return np.any([np.frombuffer(mask, bool) for mask in cells.groups], axis=0)
 
 
-def _score(cells: Cells, c: int, values: Any, means: pd.DataFrame, archs: list[str]) -> dict[str, Any]:
+def _score(cells: Cells, c: int, values: Any, means: pd.DataFrame, archs: list[str], looks: Looks) -> dict[str, Any]:
     """A cell as an axis: its names, and a score an architecture; null where there is none, false where it diverged."""
     label = cells.labels.iloc[c]
     shown = scale(values, label["metric"])
@@ -108,9 +118,9 @@ def _score(cells: Cells, c: int, values: Any, means: pd.DataFrame, archs: list[s
         "task": str(label["task"]),
         "dataset": str(label["dataset_id"]),
         "unit": shown.unit.strip(" ,"),
-        "hue": hue(str(label["task"])),
+        "hue": looks.task(label["task"]).hue,
         "seeds": int(label["seeds"]),
-        "digits": _digits(values * shown.factor, 300),
+        "digits": _digits(values * shown.factor, _SHOWN),
         "values": _rounded(values * shown.factor),
     }
     return axis | (
@@ -148,32 +158,53 @@ def _sizes(df: pd.DataFrame, archs: list[str], cell: pd.Series) -> list[dict[str
 
 
 def _rhos(cells: Cells, found: pd.DataFrame, columns: list[int]) -> list[list[Any]]:
-    """[axis, axis, rho, low, high, n] of the pairs that are drawn."""
+    """[axis, axis, rho and its interval or why there is none, n] of the pairs that are drawn: as text, so that a number
+    is rounded once, and to the same digits as in the tables."""
     inside = found[found["space"] == cells.space]
     parts = ["dataset_id", "task", "recipe_id"]
+    called = [_names(cells)[c] for c in columns]
     place = {key: k for k, key in enumerate(cells.labels.iloc[columns][parts].itertuples(index=False, name=None))}
     sides = [inside[[f"{side}_{p}" for p in parts]].itertuples(index=False, name=None) for side in "xy"]
-    numbers = inside[["rho", "rho_low", "rho_high", "n"]].itertuples(index=False, name=None)
     return [
-        [place[x], place[y], *(None if math.isnan(v) else round(v, 4) for v in line[:3]), int(line[3])]
-        for x, y, line in zip(*sides, numbers, strict=True)
+        [place[x], place[y], _told(line, called[place[x]], called[place[y]]), int(line.n)]
+        for x, y, line in zip(*sides, each(inside), strict=True)
         if x in place and y in place
     ]
 
 
+def _told(line: Any, x: str, y: str) -> str:
+    """ "ρ = 0.87 [0.84, 0.90]", or why there is none, by the names of the two cells."""
+    if math.isnan(line.rho):
+        named = {"x": x, "y": y}
+        whys = [part.partition(": ") for part in line.reason.split("; ") if part]
+        told = "; ".join(f"{named.get(side, side)}{colon}{why}" for side, colon, why in whys)
+        return f"ρ not defined ({told})" if told else "ρ not defined"
+    value, bounds = names.with_interval(line.rho, line.rho_low, line.rho_high)
+    return f"ρ = {value}" + ("" if math.isnan(line.rho_low) else f" {bounds}")
+
+
 def _counts(graphs: Sequence[str]) -> list[dict[str, Any]]:
     """How often each operation occurs in an architecture, for those that occur in some and not in all equally."""
-    each = [[operation(op).label for op in operations(read(graph))] for graph in graphs]
-    labels = sorted({label for ops in each for label in ops})
-    found = [(label, [ops.count(label) for ops in each]) for label in labels]
+    named = [[operation(op).label for op in operations(read(graph))] for graph in graphs]
+    labels = sorted({label for ops in named for label in ops})
+    found = [(label, [ops.count(label) for ops in named]) for label in labels]
     varied = [(label, many) for label, many in found if len(set(many)) > 1][:_MOST_OPERATIONS]
     return [{"name": label, "values": counts(many)} for label, many in varied]
 
 
 def _rounded(values: Any) -> list[Any]:
-    """As many decimal digits as can be seen; null for NaN, false for -inf."""
-    digits = _digits(values, _STEPS)
-    return [None if math.isnan(v) else False if math.isinf(v) else _plain(round(float(v), digits)) for v in values]
+    """As many decimal digits as can be seen; null for NaN, false for -inf.
+
+    The page rounds once more to the digits it shows. Where that would give another number than rounding once, more
+    digits are kept.
+    """
+    digits, shown = _digits(values, _STEPS), _digits(values, _SHOWN)
+
+    def one(value: float) -> float:
+        short = round(value, digits)
+        return short if round(short, shown) == round(value, shown) else value
+
+    return [None if math.isnan(v) else False if math.isinf(v) else _plain(one(float(v))) for v in values]
 
 
 def _digits(values: Any, steps: int) -> int:

@@ -1,6 +1,7 @@
 """One panel of a scatter figure: points, limits, trend, and what is said about them."""
 
 import math
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from scipy import stats
 
-from analysis.names import fixed
-from analysis.palette import colour
+from analysis.names import with_interval
 
 FRACTIONS = {"top1": "accuracy", "top5": "top-5 accuracy", "miou": "mIoU"}
 PERCENT = "_percent"  # ends the name of a metric in percent, as others' results often are
@@ -30,6 +30,7 @@ class Numbers:
     low: float
     high: float
     n: int
+    reason: str = ""  # why rho is not defined
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,14 @@ def scale(values: Any, metric: str) -> Scale:
     return Scale(1.0, named, named)
 
 
-def draw(ax: Axes, values: Any, scales: list[Scale], numbers: Numbers, task: str, trend: bool) -> None:
+def draw(ax: Axes, values: Any, scales: list[Scale], numbers: Numbers, shade: str, trend: bool) -> None:
     """Fills the axes with the points of values (n, 2), x first; -inf is drawn on the lower edge."""
     points = values * [s.factor for s in scales]
     limits = np.array([_limits(points[:, i]) for i in (0, 1)])
     lines = _lines(numbers)
     while (corner := _free_corner(points, limits, lines)) is None:
         limits[1, 1] += 0.04 * (limits[1, 1] - limits[1, 0])  # headroom for the text, no more than it takes
-    _points(ax, points, limits, colour(task))
+    _points(ax, points, limits, shade)
     if trend:
         _trend(ax, points, limits)
     _say(ax, lines, corner)
@@ -155,16 +156,20 @@ def _free_corner(points: Any, limits: Any, lines: list[_Line]) -> tuple[int, int
 
 def _lines(numbers: Numbers) -> list[_Line]:
     """rho, interval and n."""
-    rho = "ρ not defined" if math.isnan(numbers.rho) else f"ρ = {fixed(numbers.rho)}"
-    interval = [] if math.isnan(numbers.low) else [_Line(f"[{fixed(numbers.low)}, {fixed(numbers.high)}]", 6.5)]
-    return [_Line(rho, 7.5, "bold"), *interval, _Line(f"n = {numbers.n}", 6.5)]
+    value, bounds = with_interval(numbers.rho, numbers.low, numbers.high)
+    rho = "ρ not defined" if math.isnan(numbers.rho) else f"ρ = {value}"
+    interval = [] if math.isnan(numbers.low) else [_Line(bounds, 6.5)]
+    # Without the side: a panel's x may be the y of the table.
+    whys = dict.fromkeys(part.rpartition(": ")[2] for part in numbers.reason.split("; ") if part)
+    reasons = [_Line(line, 6.5) for why in whys for line in textwrap.wrap(why, 26)]
+    return [_Line(rho, 7.5, "bold"), *interval, *reasons, _Line(f"n = {numbers.n}", 6.5)]
 
 
 def _say(ax: Axes, lines: list[_Line], corner: tuple[int, int]) -> None:
     """The lines into the corner."""
     right, top = corner
     for k, line in enumerate(lines if top else lines[::-1]):
-        ax.annotate(
+        said = ax.annotate(
             line.text,
             (0.97 if right else 0.03, 0.98 if top else 0.03),
             xytext=(0, (-9.0 if top else 9.0) * k),
@@ -177,6 +182,7 @@ def _say(ax: Axes, lines: list[_Line], corner: tuple[int, int]) -> None:
             color=_INK,
             zorder=5,
         )
+        said.set_in_layout(False)  # it lies inside the axes, which need not make room for it
 
 
 def _trend(ax: Axes, points: Any, limits: Any) -> None:

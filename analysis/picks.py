@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.cells import Chance
-from analysis.compare import NAMES, Cells, Common, Diverged, compared, frame, sides
+from analysis.compare import NAMES, Cells, Common, Diverged, compared, frame, sides, whole_numbers
 from analysis.experiments import among_worst
 from analysis.ranks import Array
 
@@ -46,8 +46,9 @@ def picks(
     their noise. Architectures as in `correlate`, less those without a finite target score; cells as in `early`, but no
     cell is its own proxy.
     """
-    if min(k, default=1) < 1 or not 0 < top <= 1:
-        raise ValueError(f"k must be at least 1 and top a share above 0 and at most 1; given {list(k)} and {top}")
+    sizes = whole_numbers("k", k)
+    if not 0 < top <= 1:
+        raise ValueError(f"top is a share above 0 and at most 1, not {top}")
     lines: list[dict[str, Any]] = []
     spaces = compared(df, common, score=score, diverged=diverged, chance=chance)
     for cells, proxies, targets in sides(spaces, proxy, target):
@@ -55,7 +56,7 @@ def picks(
             used = cells.used((min(p, t), max(p, t))) & np.isfinite(cells.values[:, t])
             about = _about(cells, p, t, used)
             x, y = cells.values[used, p], cells.values[used, t]
-            lines += [about | {"k": size} | _picked(x, y, size, top) for size in k if size <= len(x)]
+            lines += [about | {"k": size} | _picked(x, y, size, top) for size in sizes if size <= len(x)]
     return frame(lines, _TYPES)
 
 

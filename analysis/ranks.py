@@ -5,12 +5,13 @@ ties; -inf is a value like any other, below all finite ones.
 """
 
 from collections.abc import Sequence
-from functools import cache
-from itertools import permutations
+from functools import lru_cache
+from math import factorial
 from typing import Any
 
 import numpy as np
 from scipy import stats
+from scipy.special import gammaln
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Pairs = Sequence[tuple[int, int]]
@@ -18,21 +19,22 @@ Pairs = Sequence[tuple[int, int]]
 DIGITS = 12  # beyond are rounding errors, which would put a rho of 1 outside its interval
 FEWEST = 3  # two architectures always agree or disagree completely
 _BATCH = 2_000_000  # ranks held at once: 16 MB, near the cache
-_EXACT = 7  # up to here p-values enumerate all n! pairings (5040)
+_EXACT = 10  # up to here p-values are over all n! pairings
 
 
 def spearman(values: Array, pairs: Pairs) -> tuple[Array, Array]:
     """rho and its two-sided p-value for each pair of columns; NaN for fewer than 3 rows or a constant column.
 
-    p: exact over all pairings up to n = 7, Student's t approximation beyond.
+    p: exact over all pairings up to n = 10, ties included; Student's t approximation beyond, but never below the
+    2 / n! that all pairings allow (of a rho of 1 the approximation would be 0).
     """
     ranks, usable = _ranks(values)
     rho, p = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
+    n = len(ranks)
     for k, (a, b) in enumerate(pairs):
         if usable[a] and usable[b]:
             rho[k], p[k] = stats.spearmanr(ranks[:, a], ranks[:, b])
-            if len(ranks) <= _EXACT:
-                p[k] = _exact_p(ranks[:, a], ranks[:, b])
+            p[k] = _exact_p(ranks[:, a], ranks[:, b]) if n <= _EXACT else max(p[k], 2 * np.exp(-gammaln(n + 1)))
     return rho.round(DIGITS), p
 
 
@@ -63,8 +65,8 @@ def pearson(values: Array, pairs: Pairs) -> Array:
 def permutation_p(values: Array, pairs: Pairs, draws: int, seed: int) -> Array:
     """Two-sided p-value of each pair's rho by permutation: the chance of a rho as far from 0 without any relation.
 
-    Exact over all pairings up to n = 7; beyond, (1 + as far) / (1 + draws) over random pairings (Phipson and
-    Smyth 2010), so never below 1 / (1 + draws). NaN as for `spearman`, and beyond n = 7 without draws. Ranks
+    Exact over all pairings up to n = 10; beyond, (1 + as far) / (1 + draws) over random pairings (Phipson and
+    Smyth 2010), so never below 1 / (1 + draws). NaN as for `spearman`, and beyond n = 10 without draws. Ranks
     are whole numbers here (doubled), so what is as far is so to the last digit.
     """
     ranks, usable = _ranks(values)
@@ -179,13 +181,33 @@ def _ranks(values: Array) -> tuple[Array, Any]:
 
 
 def _exact_p(x: Array, y: Array) -> float:
-    """The share of all pairings whose rho is at least as far from 0, up to rounding."""
-    x, y = x - x.mean(), y - y.mean()
-    found = np.abs(y[_orders(len(y))] @ x)
-    return float((found >= np.abs(x @ y) - 1e-9).mean())
+    """The share of all pairings of two columns of ranks whose rho is at least as far from 0."""
+    x, y = (np.round(2 * side - (len(side) + 1)).astype(int) for side in (x, y))  # whole numbers about 0
+    ways, most = _pairings(tuple(sorted(x.tolist())), tuple(sorted(y.tolist())))
+    far = abs(int(x @ y))
+    return float(ways[np.abs(np.arange(-most, most + 1)) >= far].sum() / ways.sum())
 
 
-@cache
-def _orders(n: int) -> Any:
-    """All orders of n things, (n!, n)."""
-    return np.array(list(permutations(range(n))))
+@lru_cache(maxsize=256)
+def _pairings(x: tuple[int, ...], y: tuple[int, ...]) -> tuple[Any, int]:
+    """How many of the n! pairings of x and y give each sum of products from -most to most, and most.
+
+    The values of x are given partners one after another; what is left to give says all of the past that matters.
+    """
+    most = sum(v * v for v in x) // 2 + sum(v * v for v in y) // 2 + 1  # by Cauchy and Schwarz
+    values = sorted(set(y))
+    none = np.zeros(2 * most + 1, np.int64)
+    none[most] = 1
+    ways = {tuple(y.count(value) for value in values): none}  # by how many of each value are left
+    for one in x:
+        after: dict[tuple[int, ...], Any] = {}
+        for left, found in ways.items():
+            for k, value in enumerate(values):
+                if left[k]:
+                    rest = (*left[:k], left[k] - 1, *left[k + 1 :])
+                    moved = left[k] * np.roll(found, one * value)  # never beyond the ends, by the choice of most
+                    after[rest] = after[rest] + moved if rest in after else moved
+        ways = after
+    (found,) = ways.values()
+    assert found.sum() == factorial(len(x))
+    return found, most

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.bootstrap import Estimate, Resampling, estimate, of_pairs
 from analysis.cells import Chance
-from analysis.compare import NAMES, Cells, Common, Diverged, compared, frame
+from analysis.compare import NAMES, Cells, Common, Diverged, compared, frame, why_no_rho
 from analysis.correlation import IDS, LAST, PAIR
 from analysis.ranks import Array
 
@@ -36,8 +36,8 @@ def size_effect(
     ranks, each with `_low` and `_high`. `rho_small`, `rho_medium`, `rho_large`: rho within the thirds of the
     architectures by params (`n_small`, ...; equal sizes stay together), with intervals. Sizes are those of y's rows,
     x's where y has none; the heads of tasks add the same to every architecture. Architectures without sizes are not
-    used; `n` counts those that are. A partial rho is NaN, and `reason` says why, where sizes are unknown, all equal, or
-    params and MACs rank alike, so that one cannot be told from the other.
+    used; `n` counts those that are. A partial rho is NaN, and `reason` says why, where scores are all equal, sizes are
+    unknown or all equal, or params and MACs rank alike, so that one cannot be told from the other.
     """
     how = Resampling(resamples, confidence, seed)
     lines: list[dict[str, Any]] = []
@@ -50,7 +50,8 @@ def size_effect(
             values = np.column_stack([cells.values[:, pair], of_pair])[used]
             found = estimate(values, partials, how)
             line = cells.line(pair, used) | _columns(_GIVEN, found)
-            line |= {"interval": found.method[0], "reason": _why(values[:, 2:])}
+            why = why_no_rho(x=values[:, 0], y=values[:, 1]) or _why(values[:, 2:])
+            line |= {"interval_method": found.method[0], "reason": why}
             lines.append(line | _within_thirds(values, how))
     numbers = [f"{name}{end}" for name in _GIVEN for end in ("", "_low", "_high")]
     kinds = dict.fromkeys(PAIR, "str") | {"n": "int64", "n_dropped": "int64"} | dict.fromkeys(numbers, "float64")
@@ -83,7 +84,8 @@ def size_proxies(
             values = np.column_stack([cells.values[used, c], sizes[used, c]])
             found = estimate(values, of_pairs([(0, 1), (0, 2)]), how)
             line = cells.cell(c, used) | _columns(("rho_params", "rho_macs"), found)
-            lines.append(line | {"interval": found.method[0], "reason": _why(values[:, 1:])})
+            why = _why(values[:, 1:]) if np.isnan(values[:, 1:]).any() else why_no_rho(score=values[:, 0])
+            lines.append(line | {"interval_method": found.method[0], "reason": why or _why(values[:, 1:])})
     numbers = [f"rho_{name}{end}" for name in _SIZES for end in ("", "_low", "_high")]
     kinds = dict.fromkeys(["space", "dataset", "task"], "str") | {"n": "int64", "n_dropped": "int64"}
     return frame(lines, kinds | dict.fromkeys(numbers, "float64") | dict.fromkeys(NAMES[2:], "str") | LAST)

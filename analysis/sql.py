@@ -1,10 +1,8 @@
 """Questions to the rows in SQL, answered by DuckDB in this process."""
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from os import PathLike
-from typing import Any
 
 import duckdb
 import pandas as pd
@@ -12,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis import runs as _runs
+from analysis.cell_drawing import operations, read
 from analysis.rows import CURVES, nullable
 from analysis.runs import Run
 
@@ -26,7 +25,8 @@ def query(source: pd.DataFrame | Run | Sequence[Run], sql: str) -> pd.DataFrame:
     `rows`, a line an attempt, as `load` gives them with the curves; `curves`, the same in long form, a line an epoch
     (`epoch` from 1, `train_loss`, `test_score`, `seconds`); `plan`, every planned trial; `architectures`, a line an
     architecture of rows or plan, with `params` and `macs` of its smallest network (heads differ by task), `graph`, and
-    `ops`, how often each operation stands in its cells. A frame has `rows`, and `curves` where it holds them.
+    `ops`, how often each operation stands in its cells (`none` is not counted; null where the graph cannot be read). A
+    frame has `rows`, and `curves` where it holds them.
 
     The statement reaches nothing else, no files and no addresses. Raises ValueError with DuckDB's own words
     for a statement that does not work.
@@ -36,6 +36,8 @@ def query(source: pd.DataFrame | Run | Sequence[Run], sql: str) -> pd.DataFrame:
         views = {"rows": source}
     else:
         runs = [source] if isinstance(source, str | PathLike) else list(source)
+        if not runs:
+            raise ValueError("no run was given: name at least one, or pass a DataFrame")
         rows, plan = _runs.table(*runs, curves=True), _runs.plan(*runs)
         views = {"rows": rows, "plan": plan}
         if "architectures" in sql.lower():  # graphs are read for it, which takes a moment
@@ -70,24 +72,18 @@ def _architectures(rows: pa.Table, plan: pa.Table) -> pa.Table:
     least = {"arch_id": "max", "params": "min", "macs": "min", "graph": "max"}  # one value or none, but for the costs
     table = found.aggregate(list(least.items())).sort_by([("space", "ascending"), ("arch", "ascending")])
     table = table.rename_columns([name.removesuffix("_min").removesuffix("_max") for name in table.column_names])
-    ops = [sorted(_counted(graph).items()) for graph in table["graph"].to_pylist()]
+    ops = [_counted(graph) for graph in table["graph"].to_pylist()]
     return table.select(_ARCHITECTURE).append_column("ops", pa.array(ops, _OPS))
 
 
-def _counted(graph: str | None) -> Counter[str]:
-    """How often each operation stands in a graph: on its edges, or where edges carry none, in its inner nodes."""
-    try:
-        cells: list[dict[str, Any]] = json.loads(graph or "{}").get("cells", [])
-        edges = Counter(op for cell in cells for _, _, op in cell["edges"] if op)
-        return edges or Counter(_inner(cells))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"the graph of an architecture cannot be read: {error!r}") from None
-
-
-def _inner(cells: list[dict[str, Any]]) -> Iterator[str]:
-    for cell in cells:
-        ends = {end for _, end, _ in cell["edges"]} & {start for start, _, _ in cell["edges"]}
-        yield from (label for k, label in enumerate(cell["nodes"]) if k in ends)
+def _counted(graph: str | None) -> list[tuple[str, int]] | None:
+    """How often each operation stands in a graph: none where there is no graph, null where it cannot be read."""
+    if graph is None:
+        return []
+    cells = read(graph)
+    # Arrow holds no half of a surrogate pair, which JSON may spell.
+    named = (op.encode(errors="replace").decode() for op in operations(cells))
+    return sorted(Counter(named).items()) if cells else None
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
-from analysis.cells import CELL, gather, means
+from analysis.cells import CELL, expect_frame, gather, means
+from analysis.compare import frame
 from analysis.panel import FRACTIONS, PERCENT
 
 _BUILD = {
@@ -23,36 +24,65 @@ _BUILD = {
 
 
 def cells(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
-    """One line per cell: architectures tried, those with every seed, seeds, trials that succeeded and that
-    only failed, the median and best mean over seeds (percent for accuracies in [0, 1]), and hours of training
-    over all attempts."""
+    """One line per cell: architectures tried, those with every seed, seeds, trials that succeeded and that only failed,
+    of those that succeeded how many `diverged` and how many have no finite score, the median and best mean over seeds
+    (as the rows have them), and hours of training over all attempts (NaN where no row says how long)."""
     trials = gather(df, score)
     table = means(df, score)
-    spent = df["train_s"].fillna(0) if "train_s" in df else pd.Series(0.0, index=df.index)
-    hours = spent.to_numpy(float) / 3600
+    spent = df["train_s"].to_numpy(float, na_value=np.nan) / 3600 if "train_s" in df else np.full(len(df), np.nan)
+    stopped = df["diverged"].eq(True).fillna(False).to_numpy(bool) if "diverged" in df else np.zeros(len(df), bool)
     keys = [c if c in df else "dataset" for c in CELL]
     lines = []
     for key, tried in trials.groupby(CELL):
         same = pd.MultiIndex.from_frame(table[CELL]) == key
-        of_cell = np.all([(df[c] == k).to_numpy(bool) for c, k in zip(keys, key, strict=True)], axis=0)
+        of_cell = np.all([(df[c] == k).to_numpy(bool) for c, k in zip(keys, key, strict=True) if c in df], axis=0)
         done = tried[tried["ok"]]
         asked = tried.drop_duplicates(["arch", "seed"])
-        found, unit = _shown(table["mean"][same], str(tried["metric"].max()))
+        without = np.isneginf(done["value"].to_numpy(float))
+        found, hours = table["mean"][same], spent[of_cell]
         lines.append(
-            {
-                "space": names.space_name(str(key[0])),
-                "dataset": names.dataset_name(str(tried["dataset"].iloc[0])),
-                "task": names.task_name(str(key[2])),
-                "recipe": str(tried["recipe"].iloc[0]),
+            dict(zip(CELL, map(str, key), strict=True))
+            | {name: str(tried[name].iloc[0]) for name in ("dataset", "recipe")}
+            | {"metric": str(tried["metric"].max())}
+            | {
                 "archs": tried["arch"].nunique(),
                 "complete": int(table["complete"][same].sum()),
                 "seeds": tried["seed"].nunique(),
                 "ok": len(done),
                 "failed": len(asked) - len(done.drop_duplicates(["arch", "seed"])),
-                "no score": int(np.isneginf(done["value"]).sum()),
-                "median": f"{found.median():.2f}{unit}" if found.notna().any() else "–",
-                "best": f"{found.max():.2f}{unit}" if found.notna().any() else "–",
-                "hours": f"{hours[of_cell].sum():.2f}",
+                "diverged": int((stopped[done.index] | without).sum()),
+                "no_score": int(without.sum()),
+                "median": found.median(),
+                "best": found.max(),
+                "hours": np.nansum(hours) if np.isfinite(hours).any() else np.nan,
+            }
+        )
+    return frame(lines, _CELLS)
+
+
+_CELLS = (
+    dict.fromkeys(["space", "dataset", "task", "recipe"], "str")
+    | dict.fromkeys(["archs", "complete", "seeds", "ok", "failed", "diverged", "no_score"], "int64")
+    | dict.fromkeys(["median", "best", "hours"], "float64")
+    | dict.fromkeys(["dataset_id", "recipe_id", "metric"], "str")
+)
+
+
+def spelled(table: pd.DataFrame) -> pd.DataFrame:
+    """What `cells` gives, as people write it: percent for accuracies, names for cells, without ids."""
+    lines = []
+    for line in table.to_dict("records"):
+        shown, unit = _shown(pd.Series([line["median"], line["best"]]), line["metric"])
+        lines.append(
+            {
+                "space": names.space_name(line["space"]),
+                "dataset": names.dataset_name(line["dataset"]),
+                "task": names.task_name(line["task"]),
+                "recipe": line["recipe"],
+                **{name: line[name] for name in ("archs", "complete", "seeds", "ok", "failed", "diverged")},
+                "no score": line["no_score"],
+                **{n: f"{v:.2f}{unit}" if pd.notna(v) else "–" for n, v in zip(("median", "best"), shown, strict=True)},
+                "hours": f"{line['hours']:.2f}" if pd.notna(line["hours"]) else "–",
             }
         )
     return pd.DataFrame(lines)
@@ -74,7 +104,7 @@ def cost(df: pd.DataFrame) -> pd.DataFrame:
                 "space": names.space_name(str(cell["space"].iloc[0])),
                 "dataset": names.dataset_name(str(cell["dataset"].iloc[0])),
                 "task": names.task_name(str(cell["task"].iloc[0])),
-                "recipe": str(cell["recipe"].iloc[0]),
+                "recipe": str(cell["recipe"].iloc[0]) if "recipe" in cell else "",
                 "attempts": len(cell),
                 "training, h": f"{train.sum() / 3600:.2f}",
                 "of that failed, h": f"{train[lost].sum() / 3600:.2f}",
@@ -101,11 +131,16 @@ def _most(values: Any) -> str:
 
 
 def failures(df: pd.DataFrame) -> pd.DataFrame:
-    """Failed attempts by cause, the most frequent first: class, first line of the text, attempts, trials."""
+    """Failed attempts by cause, the most frequent first: class, first line of the text, attempts, how many trials, and
+    which (their ids)."""
+    expect_frame(df)
+    if missing := [c for c in ("status", "error_text", "error_class", "trial_id") if c not in df]:
+        raise LookupError(f"no column {', '.join(map(repr, missing))}; `load` gives all that is needed")
     bad = df[df["status"] == "failed"]
-    text = bad["error_text"].fillna("").astype(str).str.strip().str.split("\n").str[0].map(lambda t: names.short(t, 90))
+    text = bad["error_text"].fillna("").astype(str).str.strip().str.split("\n").str[0]
     grouped = bad.assign(error=bad["error_class"].fillna("unknown"), text=text).groupby(["error", "text"])
-    counted = grouped["trial_id"].agg(attempts="size", trials="nunique").reset_index()
+    counted = grouped["trial_id"].agg(attempts="size", trials="nunique", trial_ids="unique").reset_index()
+    counted["trial_ids"] = counted["trial_ids"].map(lambda ids: sorted(map(str, ids)))
     return counted.sort_values(["attempts", "error", "text"], ascending=[False, True, True], ignore_index=True)
 
 

@@ -39,6 +39,7 @@ def html_table(table: pd.DataFrame) -> str:
 def correlations(table: pd.DataFrame) -> pd.DataFrame:
     """What `correlate` found, in the columns and spellings of a paper."""
     sides = [cell_names(table, side) for side in "xy"]
+    both = [names.with_interval(*line) for line in zip(table["rho"], table["rho_low"], table["rho_high"], strict=True)]
     return pd.DataFrame(
         {
             "space": table["space"].map(names.space_name),
@@ -46,8 +47,8 @@ def correlations(table: pd.DataFrame) -> pd.DataFrame:
             "y": sides[1],
             "n": table["n"],
             "dropped": table["n_dropped"],
-            "ρ": table["rho"].map(names.fixed),
-            "interval": [interval(*both) for both in zip(table["rho_low"], table["rho_high"], strict=True)],
+            "ρ": [value for value, _ in both],
+            "interval": [interval for _, interval in both],
             "τ": table["tau"].map(names.fixed),
             "p": table["p"].map(chance),
         }
@@ -92,10 +93,6 @@ def spell(value: Any) -> str:
     if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
         return ""
     return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def interval(low: float, high: float) -> str:
-    return "–" if math.isnan(low) else f"[{names.fixed(low)}, {names.fixed(high)}]"
 
 
 def chance(p: float) -> str:

@@ -20,11 +20,16 @@ Common = Annotated[
 ]
 Score = Annotated[str | None, typer.Option(help="the column that ranks; default score_best")]
 Diverged = Annotated[
-    Literal["worst", "drop"] | None, typer.Option(help="architectures that diverged rank last (default), or drop out")
+    Literal["worst", "drop"] | None,
+    typer.Option(help="architectures with a trial without a finite score rank last (default), or drop out"),
+]
+Chance = Annotated[
+    list[str] | None,
+    typer.Option(metavar="[TASK=]SCORE", help="a score not above it counts as none; again for other tasks"),
 ]
 Resamples = Annotated[int | None, typer.Option(min=0, help="of the bootstrap; default 2000, 0: no intervals")]
 
-_EMPTY = {"correlate": "no two cells share at least two architectures yet"}
+_MOST_REASONS = 4
 
 
 def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, note: Console) -> None:
@@ -37,6 +42,7 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
         of: Annotated[str, typer.Option(metavar="TABLE", help="another table, see `archsweep list tables`")] = "",
         score: Score = None,
         diverged: Diverged = None,
+        chance: Chance = None,
         resamples: Resamples = None,
         across: Annotated[
             bool,
@@ -53,7 +59,8 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
         form = chosen(json=as_json, csv=as_csv, latex=as_latex, markdown=as_markdown)
         name = of or "correlate"
         asked = analysis.catalogue.named(name)
-        options = _given(common=common, score=score, diverged=diverged, resamples=resamples)
+        level = _chance(chance)
+        options = _given(common=common, score=score, diverged=diverged, chance=level, resamples=resamples)
         stores = [store_of(r) for r in runs]
         places = [store.url for store in stores]
         rows = analysis.load(*places, curves=asked.curves)
@@ -64,9 +71,17 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
                 raise ValueError(f"--across: the table {name} has no pairs of cells")
             table = table[table["x_dataset_id"] != table["y_dataset_id"]]
         partial(rows, places, note)
-        put(table, form, out, asked.shown, empty=_EMPTY.get(name, "nothing to say yet"))
-        if across and not form:
-            _show_experiments(analysis.random_experiment(rows, score=score or "score_best"), out)
+        put(table, form, out, asked.shown, empty=_empty(name, rows, places))
+        if not form and "reason" not in asked.shown:
+            _show_reasons(table, out)
+        if across and form:
+            note.print(
+                "the random experiments with these pairs are a table of their own: --of random_experiment",
+                soft_wrap=True,
+            )
+        elif across:
+            same = _given(score=score, diverged=diverged, chance=level)
+            _show_experiments(analysis.random_experiment(rows, **same), out)
 
     @app.command(rich_help_panel="Results")
     def report(
@@ -77,12 +92,14 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
         common: Common = None,
         score: Score = None,
         diverged: Diverged = None,
+        chance: Chance = None,
         resamples: Resamples = None,
     ) -> None:
         """Write figures, tables and an HTML page."""
         import analysis
 
-        options = _given(common=common, score=score, diverged=diverged, resamples=resamples)
+        level = _chance(chance)
+        options = _given(common=common, score=score, diverged=diverged, chance=level, resamples=resamples)
         path = analysis.report([store_of(r).url for r in runs], out=to, **options)
         out.print(f"report: {path}", soft_wrap=True)
 
@@ -154,6 +171,55 @@ def tell_left_out(stores: list[RunStore], note: Console) -> None:
 def _given(**options: Any) -> dict[str, Any]:
     """The options that were given."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _chance(given: list[str] | None) -> float | dict[str, float] | None:
+    """A score for all tasks, or one for each that is named: `0.1`, `rot=0.25`."""
+    if not given:
+        return None
+    levels: dict[str, float] = {}
+    for words in given:
+        task, _, level = words.rpartition("=")
+        try:
+            levels[task] = float(level)
+        except ValueError:
+            raise ValueError(
+                f"--chance {words}: expected a score such as 0.1, or TASK=SCORE such as rot=0.25"
+            ) from None
+    if "" not in levels:
+        return levels
+    if len(given) > 1:
+        raise ValueError("--chance: give one score for all tasks, or TASK=SCORE for each; both were given")
+    return levels[""]
+
+
+def _empty(name: str, rows: Any, places: list[str]) -> str:
+    """What is said where a table has no line."""
+    if name != "correlate":
+        return "nothing to say yet" if len(rows) == 0 else "nothing to say: no cell or pair of cells has what it needs"
+    from analysis.runs import plan
+    from analysis.sections import no_pairs
+
+    return no_pairs(rows, plan(*places).to_pandas())
+
+
+def _show_reasons(table: Any, out: Console) -> None:
+    """Why numbers of the table are missing, each reason once, by the names of the cells."""
+    from analysis import names, view
+
+    if "reason" not in table or table.empty:
+        return
+    why, called = table["reason"].tolist(), view(table)
+    many: dict[str, int] = {}
+    for k, reason in enumerate(why):
+        for part in filter(None, reason.split("; ")):
+            side, colon, said = part.partition(": ")
+            told = f"{called[side].iloc[k]}: {said}" if colon and side in called else part
+            many[told] = many.get(told, 0) + 1
+    for told, lines in list(many.items())[:_MOST_REASONS]:
+        out.print(f"no value in {names.many(lines, 'line')}: {told}", soft_wrap=True)
+    if len(many) > _MOST_REASONS:
+        out.print(f"and {names.many(len(many) - _MOST_REASONS, 'other reason')}; --csv and --json give all")
 
 
 def _outside(file: Path, run: str) -> None:

@@ -25,13 +25,9 @@ class Panel {
     const { x, y, space } = this;
     const [i, j] = [space.axes.indexOf(x), space.axes.indexOf(y)];
     const found = space.data.rhos.find(([a, b]) => (a === i && b === j) || (a === j && b === i));
-    const [, , rho, low, high, n] = found || [];
-    if (!found || rho === null) {
-      const all = this.both(() => true);
-      const drawn = `\u03c1 = ${fixed(spearman(...all))}, n = ${grouped(all[0].length)}`;
-      return found ? `not to be compared yet; drawn: ${drawn}` : drawn;
-    }
-    return `\u03c1 = ${fixed(rho)}${low === null ? "" : ` [${fixed(low)}, ${fixed(high)}]`}, n = ${grouped(n)}`;
+    if (found) return `${found[2]}, n = ${grouped(found[3])}`;
+    const all = this.both(() => true);
+    return `\u03c1 = ${fixed(spearman(...all))}, n = ${grouped(all[0].length)}`;
   }
 
   /** x and y of the architectures that `wanted` accepts and that have both. */

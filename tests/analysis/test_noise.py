@@ -98,7 +98,9 @@ def test_a_ranking_without_noise_has_no_ceiling() -> None:
         row(task=t, arch=f"a{k}", seed=s, score_best=k / 10) for t in ("rot", "cls") for k in range(9) for s in (1, 2)
     ]
     limit = analysis.ceiling(pd.DataFrame(rows), resamples=200).iloc[0]
-    assert limit[["rho", "ceiling", "rho_corrected", "corrected_low", "corrected_high"]].tolist() == [1] * 5
+    assert limit[["rho", "ceiling", "rho_corrected"]].tolist() == [1] * 3
+    assert limit["interval_method"] == "degenerate"
+    assert limit[["corrected_low", "corrected_high"]].isna().all()
 
 
 def test_the_architectures_are_those_of_correlate_and_a_diverged_seed_ranks_last() -> None:

@@ -1,7 +1,9 @@
 """SQL over the rows and the plan."""
 
 import json
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -64,10 +66,66 @@ def test_architectures_with_what_stands_in_their_cells(tmp_path: Path) -> None:
     )
     runs = [tmp_path / "x", tmp_path / "y"]
     found = analysis.query(runs, "select * from architectures order by arch").set_index("arch")
-    assert found["ops"].to_dict() == {"a": {"skip": 2, "none": 2}, "b": {"c3": 2, "pool": 1}, "c": {}}
+    assert found["ops"].to_dict() == {"a": {"skip": 2}, "b": {"c3": 2, "pool": 1}, "c": {}}
     assert found.loc["a", ["space", "arch_id", "params"]].tolist() == ["darts", "id-a", 20]
     joined = "select sum(ops['c3']) as n from rows join architectures using (space, arch)"
     assert analysis.query(runs, joined)["n"].tolist() == [2]
+
+
+EDGES = {"nodes": ["in", "0", "out"], "edges": [[0, 1, "none"], [0, 1, "sep_conv_3x3"], [1, 2, ""]]}
+NODES = {
+    "nodes": ["input", "conv", "7", "zero_pad", "output"],
+    "edges": [[0, 1, ""], [1, 2, ""], [2, 3, ""], [3, 4, ""]],
+}
+LARGE = {"nodes": ["a"] + ["c3"] * 200 + ["z"], "edges": [[k, k + 1, ""] for k in range(201)]}
+MALFORMED = (
+    {"cells": [{"nodes": ["a"], "edges": [[0, 1]]}]},
+    {"cells": [{"nodes": ["a"], "edges": [[0, 7, "x"]]}]},
+    {"cells": [EDGES, {"nodes": [1], "edges": []}]},
+    {"cells": [{"edges": []}]},
+    {"cells": {"nodes": []}},
+    {"cells": [EDGES, None]},
+    {},
+    [1],
+    "text",
+    None,
+)
+
+
+@pytest.mark.parametrize("broken", [*map(json.dumps, MALFORMED), "", "{", "[" * 100_000, '{"cells": [{"nodes": ["a"]'])
+def test_a_malformed_graph_leaves_its_architecture_without_ops(broken: str, tmp_path: Path) -> None:
+    rows = [row(arch="good", graph=json.dumps({"cells": [EDGES]})), row(arch="bad", graph=broken)]
+    found = analysis.query(write_run(tmp_path / "x", rows), "select arch, ops from architectures order by arch")
+    assert found["ops"].tolist() == [None, {"sep_conv_3x3": 1}]
+
+
+def test_a_name_that_no_text_can_hold_breaks_no_query(tmp_path: Path) -> None:
+    odd = {"nodes": ["a", "b"], "edges": [[0, 1, "\ud800x"]]}
+    run = write_run(tmp_path / "x", [row(graph=json.dumps({"cells": [odd]}))])
+    assert analysis.query(run, "select ops from architectures")["ops"].tolist() == [{"?x": 1}]
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [(EDGES, {"sep_conv_3x3": 1}), (NODES, {"conv": 1, "zero_pad": 1}), (LARGE, {"c3": 200})],
+)
+def test_sql_the_page_and_files_count_the_same_operations(
+    cell: dict[str, Any], expected: dict[str, int], tmp_path: Path
+) -> None:
+    from analysis.cell_drawing import PLAIN, draw, operation, operations, read
+    from analysis.cell_files import dot
+    from analysis.page_data import _counts
+
+    graph = json.dumps({"cells": [cell]})
+    run = write_run(tmp_path / "x", [row(graph=graph)])
+    assert analysis.query(run, "select ops from architectures")["ops"].tolist() == [expected]
+    assert Counter(operations(read(graph))) == expected
+    other = json.dumps({"cells": [{"nodes": ["in", "out"], "edges": [[0, 1, "other"]]}]})
+    assert {one["name"] for one in _counts([graph, other])} == {operation(op).label for op in expected} | {"other"}
+    for drawn in draw([cell]):
+        assert sum(box.colour != PLAIN for box in drawn.boxes) == sum(expected.values())
+    coloured = [line for line in dot([cell]).decode().splitlines() if "color=" in line and f'"{PLAIN}"' not in line]
+    assert len(coloured) == sum(expected.values())
 
 
 def test_whole_numbers_stay_whole_where_some_are_missing(tmp_path: Path) -> None:

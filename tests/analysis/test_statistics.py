@@ -1,6 +1,8 @@
 """What holds of every statistic: its columns never depend on what there is, and its rule is said."""
 
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -50,3 +52,21 @@ def test_the_rule_stands_beside_every_figure(function: Callable[..., pd.DataFram
         assert found["rule"].str.replace("both", "the").str.contains(words).all()
     with pytest.raises(ValueError, match="common"):
         function(df, common="some")
+
+
+def test_the_options_of_every_function_are_those_of_the_page() -> None:
+    """docs/statistics.md lists what a function does not take; all else it takes."""
+    text = (Path(__file__).parents[2] / "docs/statistics.md").read_text(encoding="utf-8")
+    options = {"common", "score", "diverged", "chance", "resamples", "confidence", "seed"}
+    lacks = {
+        "means": options - {"score"},
+        "random_experiment": {"common", "resamples", "confidence"},
+        "picks": {"resamples", "confidence", "seed"},
+        "random_search": {"resamples", "seed"},
+        "distributions": {"resamples", "seed"},
+        "pooled": {"resamples", "seed"},
+    }
+    assert all(f"`{name}`" in text.split("| function | does not take |")[1] for name in lacks)
+    for function in (*EVERY, analysis.means, analysis.random_experiment, analysis.report):
+        taken = options & set(inspect.signature(function).parameters)
+        assert options - taken == lacks.get(function.__name__, set()), function.__name__

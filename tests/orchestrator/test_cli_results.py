@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,7 +15,7 @@ from orchestrator import cli
 from orchestrator.store import RunStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "analysis"))
-from made_up import population, write_part, write_plan, write_run
+from made_up import failed, population, write_part, write_plan, write_run
 
 Say = Callable[..., tuple[int, str, str]]
 
@@ -51,7 +52,7 @@ def test_correlations_of_two_studies_in_every_output(say: Say, runs: list[Path])
     assert "cifar10 rot   imagenet cls" in out
     assert f"{expected['tau'].iloc[-1]:.3f}" in out.splitlines()[-2]
     records = json.loads(say("correlate", *runs, "--json")[1])
-    assert [record["rho_low"] for record in records] == expected["rho_low"].tolist()
+    assert [record["rho_low"] for record in records] == expected["rho_low"].replace(np.nan, None).tolist()
     table = pd.read_csv(io.StringIO(say("correlate", *runs, "--csv")[1]))
     assert table["p"].tolist() == expected["p"].tolist()
     assert say("correlate", *runs, "--latex")[1].count(r"\\") == 1 + len(expected)
@@ -115,3 +116,79 @@ def test_export_of_two_runs_keeps_curves_and_digits(say: Say, runs: list[Path], 
     assert json.loads(table["curve_test_score"][0]) == [0.5, 0.9]
     assert say("export", *runs, runs[1] / "rows" / "x.csv")[0] == 2
     assert RunStore(str(runs[1])).listing("rows") == ["part-000.parquet"]
+
+
+def test_the_second_table_of_across_obeys_the_options_of_the_first(say: Say, tmp_path: Path) -> None:
+    rows = population(12, datasets=("cifar10", "imagenet"), tasks=("cls", "rot"))
+    lost = next(line for line in rows if (line["task"], line["dataset"]) == ("rot", "imagenet"))
+    lost["score_best"] = float("nan")
+    run = write_run(tmp_path / "x", rows)
+    for options in ({}, {"diverged": "drop"}, {"diverged": "drop", "chance": {"rot": 0.93}}, {"score": "score_final"}):
+        given = {k: v for k, v in options.items() if k != "chance"}
+        words = [word for k, v in given.items() for word in (f"--{k}", v)]
+        words += [word for k, v in options.get("chance", {}).items() for word in ("--chance", f"{k}={v}")]
+        table = analysis.random_experiment(analysis.load(run), **options).query("size == 4")  # type: ignore[arg-type]
+        _, out, err = say("correlate", run, "--across", "--resamples", 0, *words)
+        second = out.split("expected target score")[1].splitlines()
+        for line in table.itertuples():
+            (shown,) = [one for one in second if one.startswith(f"darts  {line.proxy_dataset} {line.proxy_task} ")]
+            assert f" {line.n} " in shown, options
+            assert f"{line.expected:.4f}" in shown, options
+        assert err == ""
+    _, out, err = say("correlate", run, "--across", "--csv")
+    assert "--of random_experiment" in err, "what a file cannot hold beside the first table is announced"
+    assert len(pd.read_csv(io.StringIO(out))) == 4
+
+
+def test_counts_are_numbers_and_ids_where_nothing_is_rounded(say: Say, tmp_path: Path) -> None:
+    rows = population(5, datasets=("cifar10", "imagenet"), tasks=("cls", "rot"))
+    text = "a cause that takes many more than ninety characters to tell, " * 3 + "\nand a second line"
+    rows += [failed(arch=f"darts000{k}", seed=2, error_text=text) for k in range(3)]
+    run = write_run(tmp_path / "x", rows)
+    cells = json.loads(say("correlate", run, "--of", "cells", "--json")[1])
+    best = analysis.means(analysis.load(run)).groupby(["dataset_id", "task"])["mean"].max()
+    assert len(cells) == 4
+    for cell in cells:
+        assert cell["space"] == "darts"
+        assert cell["best"] == best[cell["dataset_id"], cell["task"]]
+        assert cell["recipe_id"] == f"unnas-darts-{cell['task']}"
+        assert cell["hours"] == pytest.approx(36 * (8 if cell["failed"] else 5) / 3600)
+        assert cell["failed"] == 3 * (cell["dataset"] == "cifar10" and cell["task"] == "cls")
+    (failure,) = json.loads(say("correlate", run, "--of", "failures", "--json")[1])
+    assert failure["text"] == text.splitlines()[0]
+    assert (failure["attempts"], failure["trials"]) == (3, 3)
+    ids = analysis.load(run).query("status == 'failed'")["trial_id"]
+    assert failure["trial_ids"] == sorted(ids)
+    assert "trial_ids" not in say("correlate", run, "--of", "failures")[1]
+
+
+def test_why_numbers_are_missing_stands_below_the_table(say: Say, tmp_path: Path) -> None:
+    rows = population(8, tasks=("cls", "rot", "jig"))
+    for line in rows:
+        line["score_best"] = 1.0 if line["task"] == "rot" else line["score_best"]
+    run = write_run(tmp_path / "x", rows)
+    for table in ("correlate", "by_seeds", "differences"):
+        out = " ".join(say("correlate", run, "--of", table)[1].split())
+        assert "rot: all 8 have the same score" in out, table
+    assert "all 8" not in say("correlate", run, "--of", "correlate", "--markdown")[1]
+    alone = write_run(tmp_path / "alone", population(1))
+    assert "no value in 6 lines: 1 architecture to compare (3 are needed)" in say("correlate", alone)[1]
+    one = write_run(tmp_path / "one", population(12, tasks=("cls",)))
+    out = say("correlate", one)[1]
+    assert "one cell only" in out
+    assert "yet" not in out, "nothing more is to come"
+
+
+def test_a_level_of_chance_is_one_score_or_one_for_each_task(say: Say, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "x", population(9, tasks=("cls", "rot")))
+    df = analysis.load(run)
+    for words, chance in ((("0.93",), 0.93), (("rot=0.94", "cls=0.9"), {"rot": 0.94, "cls": 0.9})):
+        flags = [part for word in words for part in ("--chance", word)]
+        (line,) = json.loads(say("correlate", run, "--json", "--resamples", 0, *flags)[1])
+        expected = analysis.correlate(df, resamples=0, chance=chance).iloc[0]
+        assert (line["rho"], line["x_diverged"], line["rule"]) == tuple(expected[["rho", "x_diverged", "rule"]])
+    for words, wrong in ((("much",), "--chance much"), (("rot=x",), "TASK=SCORE"), (("0.1", "rot=0.2"), "one score")):
+        flags = [part for word in words for part in ("--chance", word)]
+        code, _, err = say("correlate", run, *flags)
+        assert code == 2
+        assert wrong in " ".join(err.split())

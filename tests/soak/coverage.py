@@ -17,12 +17,13 @@ import numpy as np
 from analysis import ranks
 from analysis.bootstrap import Resampling, estimate, of_pairs
 from analysis.compare import mean_of_seeds
-from analysis.differences import meng, overlapping, pool
+from analysis.differences import meng, overlapping, p_of_none, pool
 from analysis.noise import Block, between, corrected, reliabilities, side_by_side
 from analysis.size import partials
 from tests.analysis.known import Known, spearman
 
 _HOW = Resampling(resamples=1000, confidence=0.95, seed=0)
+_EXPANDED = Resampling(resamples=1000, confidence=0.95, seed=0, expanded=True)
 Simulate = Callable[[np.random.Generator], tuple[float, float, float]]  # the truth and the bounds
 Case = tuple[str, int, Simulate]
 
@@ -48,7 +49,7 @@ def main() -> None:
 
 def cases() -> Iterator[Case]:
     """Every statistic with its grid of truths and sizes."""
-    for r in (0.0, 0.5, 0.8, 0.95):
+    for r in (0.0, 0.5, 0.8, 0.95, 0.98, 0.99):
         for n in (10, 20, 50, 200, 500):
             yield f"rho = {spearman(r):.2f}", n, rho(r, n)
     for n in (50, 200):
@@ -73,8 +74,10 @@ def cases() -> Iterator[Case]:
         yield "rho of 2 of 3 seeds", n, two_of_three(Known(), n)
         yield "difference = 0", n, difference(Known(in_quality=(0.8, 0.8, 0.9)), n)
         yield "difference = 0.15", n, difference(Known(in_quality=(0.9, 0.7, 0.9)), n)
-        yield "test of no difference, bootstrap", n, rejects(Known(in_quality=(0.8, 0.8, 0.9)), n, 0)
-        yield "test of no difference, Meng", n, rejects(Known(in_quality=(0.8, 0.8, 0.9)), n, 1)
+        for name, known in (("", Known(in_quality=(0.8, 0.8, 0.9))), (f" at rho {HIGH_RHO:.2f}", HIGH)):
+            yield f"test of no difference{name}, bootstrap", n, rejects(known, n, 0)
+            yield f"test of no difference{name}, Meng", n, rejects(known, n, 1)
+        yield f"difference = 0 at rho {HIGH_RHO:.2f}", n, difference(HIGH, n)
     for n in (10, 30):
         yield "test of rho = 0, permutation", n, permuted(n)
     for spaces in (2, 5, 20):
@@ -85,6 +88,8 @@ def cases() -> Iterator[Case]:
 
 
 GIVEN = {1: [2], 2: [3], 3: [2, 3]}
+HIGH = Known(in_quality=(0.98, 0.98, 0.99), noise=0.1)
+HIGH_RHO = spearman(HIGH.between(0, 2))
 
 
 def rho(r: float, n: int, steps: int | None = None) -> Simulate:
@@ -150,7 +155,7 @@ def difference(known: Known, n: int) -> Simulate:
     truth = spearman(known.between(0, 2)) - spearman(known.between(1, 2))
 
     def simulate(rng: np.random.Generator) -> tuple[float, float, float]:
-        found = estimate(known.draw(n, rng)[0].mean(axis=2).T, overlapping, _HOW)
+        found = estimate(known.draw(n, rng)[0].mean(axis=2).T, overlapping, _EXPANDED)
         return truth, found.low[3], found.high[3]
 
     return simulate
@@ -160,12 +165,8 @@ def rejects(known: Known, n: int, which: int) -> Simulate:
     """As an interval that holds 0 unless the test rejects at 5 %."""
 
     def simulate(rng: np.random.Generator) -> tuple[float, float, float]:
-        found = estimate(known.draw(n, rng)[0].mean(axis=2).T, overlapping, _HOW)
-        if which == 1:
-            p = meng(*found.value[:3], n)
-        else:
-            drawn = found.drawn[4]
-            p = 0.0 if abs(found.value[4]) > 1.959964 * drawn[np.isfinite(drawn)].std(ddof=1) else 1.0
+        found = estimate(known.draw(n, rng)[0].mean(axis=2).T, overlapping, _EXPANDED)
+        p = meng(*found.value[:3], n) if which == 1 else p_of_none(found, n)
         return 0.0, (1.0 if p < 0.05 else -1.0), 2.0
 
     return simulate

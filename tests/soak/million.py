@@ -39,7 +39,8 @@ assert set(found["n"]) == {{{archs}}}, found["n"]
 assert found["rho_low"].notna().all()
 used = resource.getrusage(resource.RUSAGE_SELF)
 cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20
-print(len(df), len(found), begun - start, loaded - begun, done - loaded, cpu, peak, ",".join(set(found["interval"])))
+kinds = ",".join(set(found["interval_method"]))
+print(len(df), len(found), begun - start, loaded - begun, done - loaded, cpu, peak, kinds)
 """
 
 

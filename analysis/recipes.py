@@ -1,0 +1,83 @@
+"""Recipes of one name that differ: `demo (epochs=2)`, by what differs between them."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+_CELL = ["space", "dataset_id", "task"]
+_MOST = 3  # parts in a name; further ones are left to `differences`
+
+
+def told_apart(df: pd.DataFrame) -> dict[str, str]:
+    """A name for each recipe_id whose name another recipe of the same space, dataset and task has as well: with the
+    parts of `recipe_json` that differ, or the end of its id where these do not tell. Empty where names are clear."""
+    parts = differences(df)
+    found = {i: _called(name, own) for i, (name, own) in parts.items()}
+    alike: set[str] = set()
+    for _, several in _of_one_name(df):
+        called = pd.Series([found[i] for i in several], index=list(several))
+        alike |= set(called.index[called.duplicated(keep=False)])
+    return {i: f"{parts[i][0]} ({i[-6:]})" if i in alike else name for i, name in found.items()}
+
+
+def differences(df: pd.DataFrame) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The name, and the parts that differ, of each recipe_id whose name stands for several in one cell."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for name, each in _of_one_name(df):
+        keys = list(dict.fromkeys(key for one in each.values() for key in one))
+        differ = [k for k in keys if len({json.dumps(one.get(k), default=str) for one in each.values()}) > 1]
+        for recipe_id, one in each.items():
+            before = found.get(recipe_id, ("", {}))[1]
+            found[recipe_id] = (name, before | {k: one[k] for k in differ if k in one})
+    return found
+
+
+def _of_one_name(df: pd.DataFrame) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+    """Recipes of one name in one space, dataset and task: the name, and by recipe_id what each consists of."""
+    if not {"recipe", "recipe_id", "task", "space"} <= set(df.columns):
+        return
+    cell = [c if c in df else "dataset" for c in _CELL]
+    known = df[[*cell, "recipe", "recipe_id"]].astype(object)
+    known["text"] = df["recipe_json"].astype(object) if "recipe_json" in df else None
+    known = known.dropna(subset=["recipe", "recipe_id"]).drop_duplicates([*cell, "recipe_id"])
+    for (*_, name), several in known.groupby([*cell, "recipe"]):
+        if len(several) > 1:
+            both = zip(several["recipe_id"], several["text"], strict=True)
+            yield str(name), {str(recipe_id): _parts(text) for recipe_id, text in both}
+
+
+def _called(name: str, parts: Mapping[str, Any]) -> str:
+    words = [f"{key}={_spelled(value)}" for key, value in parts.items()]
+    more = ["…"] if len(words) > _MOST else []
+    return f"{name} ({', '.join(words[:_MOST] + more)})" if words else name
+
+
+def named(df: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """The rows with these names for their recipes."""
+    if not names:
+        return df
+    return df.assign(recipe=df["recipe_id"].map(names).where(lambda found: found.notna(), df["recipe"]))
+
+
+def _parts(text: Any) -> dict[str, Any]:
+    """The parts of a recipe by name, those inside others as `outer.inner`; nothing where it is no such text."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    return dict(_flat(found)) if isinstance(found, dict) else {}
+
+
+def _flat(part: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for key, value in part.items():
+        flat += _flat(value, f"{before}{key}.") if isinstance(value, dict) else [(f"{before}{key}", value)]
+    return flat
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value, default=str)
