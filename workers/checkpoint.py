@@ -44,6 +44,6 @@ def load(url: str, trial: Trial, device: torch.device) -> dict[str, Any] | None:
             raise ValueError(f"it belongs to trial {found['trial_id']}, not {trial.id}")
         state: dict[str, Any] = found["state"]
     except Exception as error:
-        log.warning("the checkpoint at %s cannot be used (%s): training from the start", url, error)
+        log.warning("the checkpoint at %s is of no use (%s): training from the start", url, error)
         return None
     return state
