@@ -104,11 +104,11 @@ def prepare(dataset: Dataset, data_root: Where = None, cache_dir: Where = None, 
     fingerprint = _fingerprint(dataset, files)
     arrays = _remembered(cache, fingerprint)
     if arrays is None:
+        log.info("decoding %s into %s, unless another process does", dataset.name, cache)
         with writing(cache), lock(cache / "sources", fingerprint):
             # Another process may have decoded the files while this one waited.
             arrays = _remembered(cache, fingerprint)
             if arrays is None:
-                log.info("decoding %s into %s", dataset.name, cache)
                 arrays = _store(cache, fingerprint, files, _prefix(dataset), _decode(dataset, root))
     if expect is not None and arrays.dataset_id != expect:
         raise ValueError(

@@ -29,6 +29,7 @@ from workers.datasets._decoding import BrokenImageError, decoded
 from workers.datasets._listing import Listing, listing_of
 from workers.datasets._own import Own
 from workers.datasets._rehearsal import Pace, rehearse
+from workers.notes import delivered
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +178,7 @@ def prepare(
             "give the data the plan was made with, or plan again with this data"
         )
     # One process of a machine makes chunks at a time; the others find them made.
-    with writing(cache, FOLDERS), lock(cache / "chunks", "making"):
+    with delivered(note) as note, writing(cache, FOLDERS), lock(cache / "chunks", "making"):
         stored = None if check else _open(dataset, cache, dataset_id, root)
         if stored is None:
             _make(dataset, listing, cache, dataset_id, choice, check, note)
