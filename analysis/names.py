@@ -112,8 +112,7 @@ def labels(cells: pd.DataFrame) -> list[str]:
     base = [f"{dataset_name(str(c.dataset))} {task_name(str(c.task))}" for c in cells.itertuples()]
     for more in ("recipe", "dataset_id", "recipe_id"):
         extra = cells[more].astype(str).tolist()
-        # The parts of a recipe that differ stand beside its name, not in brackets of their own.
-        extra = [value[-6:] if more.endswith("_id") else value.replace(" (", ", ").rstrip(")") for value in extra]
+        extra = [value[-6:] if more.endswith("_id") else value for value in extra]
         base = [
             _joined(name, value) if _differ(base, extra, name) and value else name
             for name, value in zip(base, extra, strict=True)

@@ -61,7 +61,11 @@ def status(store: RunStore) -> Status:
     FileNotFoundError where there is neither.
     """
     columns = ["trial_id", *COLUMNS]
-    plan = store.plan(columns)
+    try:
+        plan = store.plan(columns)
+    except ValueError:  # perhaps a plan without the parts of recipes
+        columns = ["trial_id", *CELL]
+        plan = store.plan(columns)
     planned = plan is not None
     if plan is None and store.listing("rows"):
         plan = store.attempts(columns).group_by(columns).aggregate([])
@@ -73,10 +77,11 @@ def status(store: RunStore) -> Status:
     failures: dict[tuple[str, str], list[str]] = defaultdict(list)
     trial_ids = plan["trial_id"].to_pylist()
     states = [ledger.state(t) for t in trial_ids]
-    rows = plan.select(COLUMNS).to_pylist()
-    called = named(rows)
+    rows = plan.select(columns[1:]).to_pylist()
+    called = named(rows) if "recipe_id" in columns else {}
     for row, state in zip(rows, states, strict=True):
-        cells[(row["space"], row["dataset"], row["task"], called[row["recipe_id"]])][state] += 1
+        recipe = called.get(row.get("recipe_id", ""), row["recipe"])
+        cells[row["space"], row["dataset"], row["task"], recipe][state] += 1
     for trial_id, state in zip(trial_ids, states, strict=True):
         if state in ("failed", "quarantined"):
             last = ledger.counting(trial_id)[-1]

@@ -122,13 +122,13 @@ def prepare(dataset: Dataset, data_root: Where = None, cache_dir: Where = None, 
     fingerprint = _fingerprint(dataset, files)
     arrays = _remembered(cache, fingerprint)
     if arrays is None:
+        log.info("decoding %s into %s, unless another process does", dataset.name, cache)
         with ExitStack() as held:
             with writing(cache):
                 held.enter_context(lock(cache / "sources", fingerprint or dataset.name))
             # Another process may have decoded the files while this one waited.
             arrays = _remembered(cache, fingerprint)
             if arrays is None:
-                log.info("decoding %s into %s", dataset.name, cache)
                 content = _decode(dataset, root)
                 with writing(cache):
                     arrays = _store(cache, fingerprint, files, _prefix(dataset), content)

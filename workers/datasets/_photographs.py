@@ -38,6 +38,7 @@ from workers.datasets._own import Own
 from workers.datasets._parquet import Rows
 from workers.datasets._rehearsal import Pace, rehearse
 from workers.datasets._walk import shown
+from workers.notes import delivered
 
 log = logging.getLogger(__name__)
 
@@ -227,7 +228,7 @@ def _prepared(
     stored = None if check else _open(dataset, cache, dataset_id, listing.root, keys)
     if stored is None:
         # One process of a machine makes chunks at a time; the others find them made.
-        with writing(cache, FOLDERS), lock(cache / "chunks", "making"):
+        with delivered(note) as note, writing(cache, FOLDERS), lock(cache / "chunks", "making"):
             there = _open(dataset, cache, dataset_id, listing.root, keys)
             stored = None if check else there
             if stored is None:
