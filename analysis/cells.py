@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import names
+from analysis import recipes
 
 Chance = float | Mapping[str, float] | None  # a score, for all tasks or by task
 FRACTIONS = ("top1", "miou", "")  # metrics that chance is a level of; "": a table that names none
@@ -77,7 +77,7 @@ def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -
         column = df[name].astype(object) if name in df else pd.Series(None, index=df.index, dtype=object)
         trials[name] = column.where(column.notna(), default)
     if "recipe_json" in df:
-        trials["recipe"] = names.recipes(trials.assign(recipe_json=df["recipe_json"]))
+        trials["recipe"] = recipes.column(trials.assign(recipe_json=df["recipe_json"]))
     trials["seed"] = df.get("seed", pd.Series(1, index=df.index))
     trials["ok"] = (df["status"] == "ok").to_numpy(bool) if "status" in df else True
     value = df[score].astype(float)

@@ -1,10 +1,7 @@
 """How spaces, datasets, tasks and cells are called in figures and reports."""
 
-import json
 import math
 import textwrap
-from collections.abc import Iterable
-from typing import Any
 
 import pandas as pd
 
@@ -27,8 +24,6 @@ _TASKS = {
     "seg": "segmentation",
     "rand": "random labels",
 }
-
-_PARTS = 3  # of a recipe that are named; beyond them the end of its id tells it apart
 
 
 def short(text: str, width: int = 26) -> str:
@@ -55,53 +50,6 @@ def dataset_name(name: str) -> str:
 
 def task_name(name: str) -> str:
     return _TASKS.get(name, name)
-
-
-def recipes(rows: pd.DataFrame) -> "pd.Series[Any]":
-    """The recipe's name of each row; where a task of one dataset and space was trained by two recipes of one name, with
-    the parts that differ: `demo (epochs=2)`.
-
-    Rows have space, dataset, task, recipe, recipe_id and, if it is known, recipe_json.
-    """
-    found = rows["recipe"].astype(object)
-    keys = ["space", *(c for c in ("dataset", "dataset_id") if c in rows), "task", "recipe"]
-    if not {"recipe_id", "recipe_json"} <= {*rows.columns}:
-        return found
-    known = rows[[*keys, "recipe_id", "recipe_json"]].drop_duplicates([*keys, "recipe_id"])
-    several = known[known.duplicated(keys, keep=False)]
-    called: dict[tuple[str, str], str] = {}
-    for (name, _), alike in several.groupby(["recipe", "task"]):
-        parts = _differing(group["recipe_json"] for _, group in alike.groupby(keys))
-        # In other spaces too, so that one recipe has one name wherever it was used.
-        same = known[(known["recipe"] == name) & known["task"].isin(alike["task"])]
-        for recipe_id, text in zip(same["recipe_id"], same["recipe_json"], strict=True):
-            values = _flat(text)
-            words = [f"{part}={json.dumps(values.get(part)).strip(chr(34))}" for part in parts[:_PARTS]]
-            words += [str(recipe_id)[-6:]] if not 0 < len(parts) <= _PARTS else []
-            called[str(name), str(recipe_id)] = f"{name} ({', '.join(words)})"
-    if not called:
-        return found
-    pairs = zip(rows["recipe"].astype(str), rows["recipe_id"].astype(str), found, strict=True)
-    return pd.Series([called.get((name, key), old) for name, key, old in pairs], rows.index, dtype=object)
-
-
-def _differing(groups: Iterable["pd.Series[Any]"]) -> list[str]:
-    """The parts in which the recipes of any group differ, sorted."""
-    parts: set[str] = set()
-    for texts in groups:
-        values = [_flat(text) for text in texts]
-        every = {name for one in values for name in one}
-        parts |= {name for name in every if len({json.dumps(one.get(name)) for one in values}) > 1}
-    return sorted(parts)
-
-
-def _flat(text: Any) -> dict[str, Any]:
-    """A recipe's parts by name; none where it is no JSON object: of imported rows, say."""
-    try:
-        values = json.loads(text)
-    except (TypeError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
 
 
 def labels(cells: pd.DataFrame) -> list[str]:

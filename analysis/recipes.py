@@ -22,6 +22,12 @@ def told_apart(df: pd.DataFrame) -> dict[str, str]:
     return {i: f"{parts[i][0]} ({i[-6:]})" if i in alike else name for i, name in found.items()}
 
 
+def column(df: pd.DataFrame) -> "pd.Series[Any]":
+    """The recipe's name of each row, those of one name told apart."""
+    found: pd.Series[Any] = named(df, told_apart(df))["recipe"].astype(object)
+    return found
+
+
 def differences(df: pd.DataFrame) -> dict[str, tuple[str, dict[str, Any]]]:
     """The name, and the parts that differ, of each recipe_id whose name stands for several in one cell."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}

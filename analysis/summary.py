@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import names
+from analysis import names, recipes
 from analysis.cells import CELL, expect_frame, gather, means
 from analysis.compare import frame
 from analysis.panel import FRACTIONS, PERCENT
@@ -93,7 +93,7 @@ def cost(df: pd.DataFrame) -> pd.DataFrame:
     attempts took, the median training in seconds, and the largest memory of a process and of a device."""
     own = df[df["train_s"].notna()] if "train_s" in df else df.iloc[:0]
     own = own.assign(**{c: own["dataset"] for c in CELL if c not in own})
-    own = own.assign(recipe=names.recipes(own) if "recipe" in own else "")
+    own = own.assign(recipe=recipes.column(own) if "recipe" in own else "")
     lines = []
     for _, cell in own.groupby(CELL, sort=True):
         train, wall = cell["train_s"].to_numpy(float), _known(cell, "wall_s")

@@ -17,7 +17,7 @@ def named(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         return {key: row["recipe"] for key, row in seen.items()}
     import pandas as pd
 
-    from analysis import names  # loads the whole analysis, which takes a second: only where it is needed
+    from analysis import recipes  # loads the whole analysis, which takes a second: only where it is needed
 
     frame = pd.DataFrame([{name: row[name] for name in COLUMNS} for row in seen.values()])
-    return dict(zip(seen, map(str, names.recipes(frame)), strict=True))
+    return dict(zip(seen, map(str, recipes.column(frame)), strict=True))
