@@ -7,7 +7,7 @@ import os
 import signal
 from types import FrameType
 
-from orchestrator.streams import occupy
+from orchestrator.cli.streams import occupy
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else whoever started us wants it ignored
     if ours:
         signal.signal(signal.SIGINT, _end)
-    from orchestrator import cli
+    from orchestrator.cli import main as cli
 
     if ours:
         signal.signal(signal.SIGINT, signal.default_int_handler)

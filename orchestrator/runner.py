@@ -14,18 +14,20 @@ import pyarrow as pa
 import tomli_w
 
 import spaces
-from orchestrator import inline, lease, loggers, ray_address
-from orchestrator.job import Settings
-from orchestrator.ledger import Ledger
-from orchestrator.left_out import left_out
-from orchestrator.loggers import Loggers
-from orchestrator.plan import Plan, architectures, order_of_work, plan, too_large_batches
-from orchestrator.pulse import Pulse, signals, stoppable
-from orchestrator.store import FOLDERS, STOP, RunStore
-from orchestrator.study import Study, parse, tables
-from orchestrator.work import Work
+from orchestrator.execution import inline, loggers
+from orchestrator.store import lease
+from orchestrator.ray_tune import address as ray_address
+from orchestrator.execution.job import Settings
+from orchestrator.store.trial_states import Ledger
+from orchestrator.store.left_out import left_out
+from orchestrator.execution.loggers import Loggers
+from orchestrator.study.plan import Plan, architectures, order_of_work, plan, too_large_batches
+from orchestrator.execution.heartbeat import Pulse, signals, stoppable
+from orchestrator.store.run_folder import FOLDERS, STOP, RunStore
+from orchestrator.study.schema import Study, parse, tables
+from orchestrator.execution.work_queue import Work
 from workers import datasets, files
-from workers.agreement import agree
+from workers.data.agreement import agree
 
 log = logging.getLogger(__name__)
 Select = Callable[[dict[str, Any]], bool]
@@ -309,9 +311,9 @@ def _launch(
         if study.execution.engine == "inline":
             inline.run(work)
         else:
-            from orchestrator import tune
+            from orchestrator.ray_tune import engine
 
-            tune.run(work, study.execution, _loggers(study, store, launch, stack, note))
+            engine.run(work, study.execution, _loggers(study, store, launch, stack, note))
     there, wrong = _read_back(store, ledger)
     ended = _summary(there, ids, work.counts.trained, stopped=work.stopping.is_set() or limit is not None)
     if wrong and work.broken and wrong.partition(": ")[2] in work.broken:
@@ -348,10 +350,10 @@ def _start_engine(
     else:
         folder = ray_address.temporary_folder()
         note("starting Ray" + (f", its files in {folder}: TMPDIR is too long for its sockets" if folder else ""))
-    from orchestrator import tune  # imports ray, which takes seconds: only where it is used
+    from orchestrator.ray_tune import engine  # imports ray, which takes seconds: only where it is used
 
-    stack.enter_context(tune.cluster(study.execution, leave))
-    return tune.gpus_of_a_trial(study.execution)
+    stack.enter_context(engine.cluster(study.execution, leave))
+    return engine.gpus_of_a_trial(study.execution)
 
 
 def _loggers(

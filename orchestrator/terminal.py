@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text
 
-from workers.secrets import scrub
+from workers.scrub import scrub
 
 _MOST = 20_000  # characters of one message
 # Ornaments of ours and of rich in characters that every terminal has, each as wide as before.

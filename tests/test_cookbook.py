@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import analysis
-from orchestrator import cli
+from orchestrator.cli import main
 
 sys.path.insert(0, str(Path(__file__).parent / "analysis"))
 from made_up import failed, population, write_part, write_plan, write_run
@@ -80,7 +80,7 @@ def test_the_queries_answer(file: str, runs: Path, capsys: pytest.CaptureFixture
         given = [word for word in words if not word.startswith("--")]
         monkeypatch.setattr("sys.argv", ["archsweep", *given, "--json"])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         out = capsys.readouterr().out
         assert ended.value.code == 0, given
         answer = json.loads(out)
@@ -99,7 +99,7 @@ def test_the_example_with_published_accuracies(whole: bool, data: Path, tmp_path
     if not file.is_file():
         pytest.skip(f"no {file}")
     shutil.copy(file, tmp_path)
-    archsweep = f"archsweep() {{ '{sys.executable}' -c 'from orchestrator.cli import main; main()' \"$@\"; }}\n"
+    archsweep = f"archsweep() {{ '{sys.executable}' -c 'from orchestrator.cli.main import main; main()' \"$@\"; }}\n"
     said = ""
     for language, block in re.findall(
         r"```(python|sh)\n(.*?)```", (ROOT / "docs/example-nasbench201.md").read_text(), flags=re.DOTALL

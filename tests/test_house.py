@@ -14,11 +14,11 @@ import pyarrow as pa
 import pytest
 import yaml
 
-import analysis.rows
+import analysis.rows.schema
 import spaces.darts.genotype
 import spaces.nasbench101.cell
-from orchestrator.plan import architectures
-from orchestrator.study import PRESETS, load, presets
+from orchestrator.study.plan import architectures
+from orchestrator.study.schema import PRESETS, load, presets
 from workers.row import SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,7 +71,7 @@ def test_analysis_declares_the_rows_that_workers_write() -> None:
         ("spaces", ("torch", "ray")),
         ("workers", ("torch", "ray")),
         ("analysis", ("torch", "ray", "spaces", "workers")),
-        ("orchestrator.status", ("torch", "ray")),
+        ("orchestrator.store.status", ("torch", "ray")),
     ],
 )
 def test_importing_loads_nothing_heavy(package: str, heavy: tuple[str, ...]) -> None:
@@ -123,7 +123,7 @@ def test_continuous_integration_runs_the_tests_whatever_the_checkers_say(tmp_pat
 
 
 def test_readme_commands_are_verbs_that_exist() -> None:
-    from orchestrator.cli import app
+    from orchestrator.cli.main import app
 
     verbs = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
     verbs |= {group.name for group in app.registered_groups}
@@ -187,7 +187,7 @@ def test_readme_imports_other_peoples_results_as_it_says(tmp_path: Path) -> None
         summary.write_text(json.dumps({"job_summaries": jobs}))
     lines = [f"{a},{d},{e},777,{50 + a}" for a in range(3) for d in ("cifar10", "cifar100") for e in (12, 200)]
     (tmp_path / "nasbench201.csv").write_text("\n".join(["arch,dataset,epochs,seed,accuracy", *lines]))
-    archsweep = f"archsweep() {{ '{sys.executable}' -c 'from orchestrator.cli import main; main()' \"$@\"; }}\n"
+    archsweep = f"archsweep() {{ '{sys.executable}' -c 'from orchestrator.cli.main import main; main()' \"$@\"; }}\n"
     subprocess.run(["sh", "-ec", archsweep + script], check=True, cwd=tmp_path, timeout=300)
     rows = pd.concat(pd.read_parquet(tmp_path / "runs" / run / "rows") for run in ("release", "nb201"))
     assert len(rows) == 8 + 12

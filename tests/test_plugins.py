@@ -14,11 +14,12 @@ import pytest
 
 import spaces
 import workers
-from orchestrator import environment, runner
-from orchestrator import study as studies
-from orchestrator.cli import app, main
-from orchestrator.ledger import Ledger
-from orchestrator.store import RunStore
+from orchestrator import runner
+from orchestrator.execution import node_check
+from orchestrator.study import schema as studies
+from orchestrator.cli.main import app, main
+from orchestrator.store.trial_states import Ledger
+from orchestrator.store.run_folder import RunStore
 from workers import datasets, tasks
 
 Say = Callable[..., tuple[int, str]]
@@ -93,11 +94,11 @@ def test_the_cost_of_a_simple_space_is_that_of_its_network() -> None:
 
 @pytest.mark.usefixtures("readme")
 def test_a_machine_without_a_plugin_is_refused_by_its_name() -> None:
-    here = environment.here.__wrapped__()
-    without = environment.Environment(**{**here.__dict__, "plugins": ()})
-    (what,) = environment.differences(without, here)
+    here = node_check.here.__wrapped__()
+    without = node_check.Environment(**{**here.__dict__, "plugins": ()})
+    (what,) = node_check.differences(without, here)
     assert what == "not there: dataset stripes of my-nas 1.0, space towers of my-nas 1.0, task upside of my-nas 1.0"
-    assert environment.differences(here, without) == []
+    assert node_check.differences(here, without) == []
 
 
 def test_broken_plugins_are_explained_and_harm_no_other(
@@ -179,7 +180,7 @@ def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def forget() -> None:
     """As a new process: the plug-in is neither imported nor found."""
-    from orchestrator import plan
+    from orchestrator.study import plan
     from spaces import _registry, _simple
     from workers import trial
 

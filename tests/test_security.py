@@ -19,18 +19,20 @@ from PIL import Image
 
 import analysis
 import workers
-from orchestrator import cli, lease, runner, status, terminal
-from orchestrator import plan as plans
-from orchestrator import study as studies
-from orchestrator.estimate import rate_of
-from orchestrator.job import Settings
-from orchestrator.ledger import Ledger
-from orchestrator.store import RunStore
-from orchestrator.work import Work
+from orchestrator import runner, terminal
+from orchestrator.cli import main
+from orchestrator.store import lease, status
+from orchestrator.study import plan as plans
+from orchestrator.study import schema as studies
+from orchestrator.study.estimate import rate_of
+from orchestrator.execution.job import Settings
+from orchestrator.store.trial_states import Ledger
+from orchestrator.store.run_folder import RunStore
+from orchestrator.execution.work_queue import Work
 from workers import checkpoint, datasets
-from workers.datasets import _arrays
+from workers.data import arrays
 from workers.row import parquet_bytes
-from workers.secrets import scrub
+from workers.scrub import scrub
 
 STUDY = """
 name = "x"
@@ -94,7 +96,7 @@ def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     def run(*words: object) -> tuple[int, str]:
         monkeypatch.setattr("sys.argv", ["archsweep", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         return int(ended.value.code or 0), "".join(capsys.readouterr())
 
     return run
@@ -345,7 +347,7 @@ def test_a_note_in_the_cache_names_nothing_outside_it(tmp_path: Path) -> None:
     root, cache = pictures(tmp_path / "cifar10", png.getvalue()), tmp_path / "cache"
     honest = datasets.identify("cifar10", root, cache)
     files = datasets.get("cifar10").files(root)
-    note = cache / "sources" / f"{_arrays._fingerprint(datasets.get('cifar10'), files)}.json"
+    note = cache / "sources" / f"{arrays._fingerprint(datasets.get('cifar10'), files)}.json"
     note.parent.mkdir(parents=True)
     for lie in ('{"dataset_id": "../../cifar10-0"}', '{"dataset_id": 3}', "[]", "[" * 10**5, '{"dataset_id": ""}'):
         note.write_text(lie)
@@ -355,7 +357,7 @@ def test_a_note_in_the_cache_names_nothing_outside_it(tmp_path: Path) -> None:
 def test_a_lock_that_is_a_link_empties_no_file(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("mine")
     (tmp_path / ".name.lock").symlink_to(tmp_path / "victim")
-    with _arrays.lock(tmp_path, "name"):
+    with arrays.lock(tmp_path, "name"):
         pass
     assert (tmp_path / "victim").read_text() == "mine"
 

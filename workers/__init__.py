@@ -11,10 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workers.envelope import attempt
+    from workers.attempt import attempt
     from workers.network import build_network, cost
     from workers.recipes import Recipe, recipe
-    from workers.training import Interrupted, run
+    from workers.run import Interrupted, run
     from workers.trial import PROTOCOL, Trial
 
 __all__ = [
@@ -31,14 +31,14 @@ __all__ = [
 
 _HOME = {
     "PROTOCOL": "workers.trial",
-    "Interrupted": "workers.training",
+    "Interrupted": "workers.run",
     "Recipe": "workers.recipes",
     "Trial": "workers.trial",
-    "attempt": "workers.envelope",
+    "attempt": "workers.attempt",
     "build_network": "workers.network",
     "cost": "workers.network",
     "recipe": "workers.recipes",
-    "run": "workers.training",
+    "run": "workers.run",
 }
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from workers.network import build_network
 from workers.tasks._heads import Dense
-from workers.tasks._slices import slice_bytes
+from workers.tasks._sliced_loss import slice_bytes
 from workers.trial import Trial
 
 _WEIGHT_COPIES = 3  # weights, gradients, momentum
@@ -20,7 +20,7 @@ def training_bytes(trial: Trial) -> int:
     """Bytes of one training step: weights, gradients, momentum, what the backward pass needs, and the images.
 
     Counted on the meta device, so it takes no memory and no GPU.  Dense tasks never make all upsampled scores, so
-    of them one slice is counted (workers/tasks/_slices.py).  An estimate: libraries add workspaces, allocators gaps,
+    of them one slice is counted (workers/tasks/_sliced_loss.py).  An estimate: libraries add workspaces, allocators gaps,
     evaluation and graphs memory of their own, and a CUDA process some hundred megabytes.  Rows have what was really
     held (`peak_reserved_bytes`).
     """

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.rows import PLAN, SCHEMA
+from analysis.rows.schema import PLAN, SCHEMA
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 LEVELS = {"cls": (0.92, 0.02), "rot": (0.93, 0.015), "col": (0.305, 0.001), "jig": (0.75, 0.03)}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis import bootstrap, ranks
+from analysis.statistics import bootstrap, ranks
 
 pytestmark = pytest.mark.filterwarnings("error")
 RHO = bootstrap.of_pairs([(0, 1)])

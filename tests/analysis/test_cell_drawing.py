@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import spaces
-from analysis import cell_drawing, cell_files, cell_text
-from analysis.cell_drawing import HEIGHT, draw, operation, read
+from analysis.drawing.cells import drawing, files, terminal
+from analysis.drawing.cells.drawing import HEIGHT, draw, operation, read
 
 
 def cells(name: str) -> list[dict[str, Any]]:
@@ -40,8 +40,8 @@ def test_a_drawing_has_every_operation_and_connection_of_its_graph(name: str) ->
         labels = [box.label for box in drawn.boxes]
         assert sorted(labels[len(cell["nodes"]) :]) == sorted(on_edges)
         assert len(drawn.edges) == len(real) + len(on_edges)
-        assert sorted(operation(op).label for op in cell_drawing.operations([cell])) == sorted(
-            on_edges or [box.label for box in drawn.boxes if box.colour != cell_drawing.PLAIN]
+        assert sorted(operation(op).label for op in drawing.operations([cell])) == sorted(
+            on_edges or [box.label for box in drawn.boxes if box.colour != drawing.PLAIN]
         )
 
 
@@ -61,22 +61,22 @@ def test_a_drawing_has_every_operation_and_connection_of_its_graph(name: str) ->
 def test_what_is_no_graph_is_not_drawn(graph: Any, tmp_path: Path) -> None:
     assert draw(read(graph)) == []
     with pytest.raises(ValueError, match="no cell to draw"):
-        cell_files.save(graph, tmp_path / "x.svg")
+        files.save(graph, tmp_path / "x.svg")
 
 
 def test_names_in_a_drawing_are_text_not_markup(tmp_path: Path) -> None:
     cell = {"name": "<b>&", "nodes": ['"<i>', "b\\"], "edges": [[0, 1, "<script>"]]}
-    svg = cell_files.save(json.dumps({"cells": [cell]}), tmp_path / "x.svg", "<title>").read_text()
+    svg = files.save(json.dumps({"cells": [cell]}), tmp_path / "x.svg", "<title>").read_text()
     assert "&lt;script&gt;" in svg
     assert not any(tag in svg for tag in ("<b>", "<i>", "<script>", "<title><"))
-    dot = cell_files.save({"cells": [cell]}, tmp_path / "x.dot").read_text()
+    dot = files.save({"cells": [cell]}, tmp_path / "x.dot").read_text()
     assert '[label="\\"<i>"' in dot
     assert '[label="b\\\\"' in dot
 
 
 def test_the_terminal_shows_which_vertex_feeds_which() -> None:
     cell = {"name": "c", "nodes": ["in", "a", "b", "out"], "edges": [[0, 1, "x"], [0, 3, ""], [1, 2, ""], [2, 3, ""]]}
-    assert cell_text.lines(cell) == [
+    assert terminal.lines(cell) == [
         "in  ─╮",
         "a   ─●─╮    ← x of in",
         "b   ─┼─┴─╮  ← a",

@@ -14,7 +14,8 @@ from made_up import population, row
 from scipy import stats
 
 import analysis
-from analysis import names, ranks
+from analysis import names
+from analysis.statistics import ranks
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from made_up import population, row
 
 import analysis
-from analysis.curves import curves
+from analysis.drawing.experiment_curves import curves
 
 SCORES = st.integers(0, 4).map(float)  # few values: ties are the hard part
 

@@ -12,7 +12,7 @@ import pytest
 from made_up import failed, population, row
 
 import analysis
-from analysis.rows import frame
+from analysis.rows.schema import frame
 
 
 @pytest.fixture(scope="module")

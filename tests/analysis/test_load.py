@@ -15,7 +15,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from made_up import START, failed, population, row, table, write_attempts, write_part, write_plan, write_run
 
 import analysis
-from analysis.rows import CURVES, SCHEMA
+from analysis.rows.schema import CURVES, SCHEMA
 
 
 def test_parts_and_loose_attempts_are_one_table(tmp_path: Path) -> None:

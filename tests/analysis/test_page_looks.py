@@ -13,8 +13,10 @@ from made_up import population, row, write_run
 from matplotlib.colors import to_hex
 
 import analysis
-from analysis import curves, figures, palette, recipes
-from analysis.charts import Chart, Series, charts
+from analysis import figures
+from analysis.drawing import experiment_curves, palette
+from analysis.comparison import recipes
+from analysis.page.line_charts import Chart, Series, charts
 
 pytestmark = pytest.mark.filterwarnings("error")
 SWATCH = re.compile(r'<path style="(stroke:[^"]*)" d="M0 4H30"/></svg>([^<]*)</span>')
@@ -85,7 +87,7 @@ def test_cells_of_one_task_and_tasks_beyond_the_palette_differ_in_their_dashes()
 def test_figure_5_is_the_same_on_the_page_and_on_paper() -> None:
     df = pd.DataFrame(population(20, datasets=("cifar10", "imagenet"), tasks=("cls", "rot", "x", "y")))
     table = analysis.random_experiment(df, sizes=[1, 4, 16])
-    drawn = next(one for one in curves.curves(table) if one.name == "experiment-cifar10-imagenet")
+    drawn = next(one for one in experiment_curves.curves(table) if one.name == "experiment-cifar10-imagenet")
     lines = table[table["target_dataset"] == "imagenet"].groupby(["proxy_task"], sort=False)
     ax = drawn.figure.axes[0]
     for (_, one), line, band in zip(lines, ax.lines[::2], ax.collections, strict=True):
@@ -169,8 +171,8 @@ def test_a_number_is_rounded_once() -> None:
     rows = population(9, tasks=("cls", "rot", "jig", "col"), agreement=0.3)
     df = pd.DataFrame(rows)
     found = analysis.correlate(df, resamples=100)
-    from analysis.compare import compared
-    from analysis.page_data import _rounded, content
+    from analysis.comparison.cells import compared
+    from analysis.page.data import _rounded, content
 
     spaces = compared(df)
     told = {t[2] for t in content(df, spaces, found, {}, "score_best", figures.looks_of(spaces))["spaces"][0]["rhos"]}
@@ -178,7 +180,7 @@ def test_a_number_is_rounded_once() -> None:
         numbers = [f"{v:z.2f}".replace("-", "−") for v in (line.rho, line.rho_low, line.rho_high)]
         assert f"ρ = {numbers[0]} [{numbers[1]}, {numbers[2]}]" in told
     values = rng.normal(size=4000) * 3
-    from analysis import page_data
+    from analysis.page import data as page_data
 
     shown = page_data._digits(values, page_data._SHOWN)
     for sent, value in zip(_rounded(values), values, strict=True):

@@ -13,7 +13,7 @@ from made_up import population, row
 from scipy import stats
 
 import analysis
-from analysis.differences import holm, meng
+from analysis.statistics.proxy_differences import holm, meng
 
 pytestmark = pytest.mark.filterwarnings("error")
 SCORES = st.integers(0, 4).map(float)  # few values: ties are the hard part

@@ -112,9 +112,9 @@ def test_a_name_that_no_text_can_hold_breaks_no_query(tmp_path: Path) -> None:
 def test_sql_the_page_and_files_count_the_same_operations(
     cell: dict[str, Any], expected: dict[str, int], tmp_path: Path
 ) -> None:
-    from analysis.cell_drawing import PLAIN, draw, operation, operations, read
-    from analysis.cell_files import dot
-    from analysis.page_data import _counts
+    from analysis.drawing.cells.drawing import PLAIN, draw, operation, operations, read
+    from analysis.drawing.cells.files import dot
+    from analysis.page.data import _counts
 
     graph = json.dumps({"cells": [cell]})
     run = write_run(tmp_path / "x", [row(graph=graph)])

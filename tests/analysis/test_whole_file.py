@@ -11,7 +11,8 @@ import pytest
 from made_up import population, write_part
 
 import analysis
-from analysis import cell_files, whole_file
+from analysis import whole_file
+from analysis.drawing.cells import files
 
 
 def test_a_write_that_fails_half_way_leaves_the_earlier_file_and_names_it(tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_everything_a_report_holds_is_replaced_whole(
     def make() -> None:
         analysis.report(tmp_path / "run", out, resamples=0)
         graph = {"cells": [{"name": "cell", "nodes": ["input", "output"], "edges": [[0, 1, ""]]}]}
-        cell_files.save(graph, out / "cell.svg")
+        files.save(graph, out / "cell.svg")
 
     make()
     before = {p: p.stat().st_ino for p in out.rglob("*") if p.is_file()}

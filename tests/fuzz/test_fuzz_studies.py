@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 import spaces
 import workers
-from orchestrator import lease, plan
-from orchestrator import study as studies
-from orchestrator.ledger import Ledger
-from orchestrator.store import RunStore
+from orchestrator.store import lease
+from orchestrator.study import plan
+from orchestrator.study import schema as studies
+from orchestrator.store.trial_states import Ledger
+from orchestrator.store.run_folder import RunStore
 
 GOOD: dict[str, Any] = {
     "name": "good",

@@ -73,7 +73,7 @@ def _no_process_stays() -> Iterator[None]:
 def start(*words: object, **options: object) -> subprocess.Popen[str]:
     """`archsweep WORDS` as a process of its own, in a process group of its own."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "from orchestrator.cli import main; main()", *map(str, words)],
+        [sys.executable, "-c", "from orchestrator.cli.main import main; main()", *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from orchestrator import bench_fidelity
-from orchestrator import cli as module
+from orchestrator.bench import fidelity as bench_fidelity
+from orchestrator.cli import main as module
 
 TINY = ("--space", "chain", "--smoke", "--archs", 3)
 

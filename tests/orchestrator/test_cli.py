@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from orchestrator import cli as module
+from orchestrator.cli import main as module
 from tests.workers.photographs import folder
 
 from .conftest import Write
@@ -184,8 +184,8 @@ def a_failed_run(study: Write, tmp_path: Path) -> tuple[Path, dict[str, str]]:
     from datetime import UTC, datetime
 
     from orchestrator import runner
-    from orchestrator import study as studies
-    from orchestrator.plan import plan
+    from orchestrator.study import schema as studies
+    from orchestrator.study.plan import plan
 
     file = study(archs=4, tasks=("jig",))
     loaded = studies.load(str(file))
@@ -229,8 +229,8 @@ def test_retry_trains_what_it_is_asked_for(
 
 
 def test_retry_of_what_is_not_there_or_at_work(study: Write, say, tmp_path: Path) -> None:
-    from orchestrator import lease
-    from orchestrator.store import RunStore
+    from orchestrator.store import lease
+    from orchestrator.store.run_folder import RunStore
 
     file, ids = a_failed_run(study, tmp_path)
     assert "no failed trial nope; failed are" in say("retry", file, "--trial", "nope").err
@@ -317,7 +317,7 @@ def test_a_preset_takes_its_data_from_another_folder(say, tmp_path: Path, monkey
 def test_loggers_that_cannot_be_had_are_told_before_anything_starts(
     study: Write, say, tmp_path: Path, monkeypatch
 ) -> None:
-    from orchestrator import loggers
+    from orchestrator.execution import loggers
 
     monkeypatch.setitem(loggers._PACKAGES, "mlflow", "no_such_package_here")
     said = say("run", study(engine="tune", execution='loggers = ["tensorboard", "mlflow"]'))

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from orchestrator import cli, progress, runner
-from orchestrator.job import Outcome
-from orchestrator.ledger import Ledger
-from orchestrator.plan import order_of_work, plan
-from orchestrator.store import RunStore
-from orchestrator.study import load
+from orchestrator import runner
+from orchestrator.cli import main, progress
+from orchestrator.execution.job import Outcome
+from orchestrator.store.trial_states import Ledger
+from orchestrator.study.plan import order_of_work, plan
+from orchestrator.store.run_folder import RunStore
+from orchestrator.study.schema import load
 from orchestrator.terminal import Terminal
-from orchestrator.work import Work
+from orchestrator.execution.work_queue import Work
 from workers.row import SCHEMA
 
 from .conftest import Write
@@ -43,7 +44,7 @@ def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
         capsys.readouterr()
         monkeypatch.setattr("sys.argv", ["archsweep", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         return Said(int(ended.value.code or 0), *capsys.readouterr())
 
     return run
@@ -127,7 +128,7 @@ def test_help_is_whole_on_a_terminal_of_40_columns(
     for words in (["-h"], ["correlate", "-h"], ["prepare", "-h"], ["bench", "-h"]):
         monkeypatch.setattr("sys.argv", ["archsweep", *words])
         with pytest.raises(SystemExit):
-            cli.main()
+            main.main()
         text = capsys.readouterr().out
         assert "…" not in text
         assert max(map(len, text.splitlines())) <= 40
@@ -148,7 +149,7 @@ def test_an_error_of_a_library_keeps_its_traceback_in_the_runs_folder(
     file = study(archs=1, tasks=("cls",))
     loaded = load(str(file))
     runner.freeze(loaded, runner.open_run(loaded), plan(loaded))
-    monkeypatch.setattr("orchestrator.cli_status.read", broken(kind))
+    monkeypatch.setattr("orchestrator.cli.status.read", broken(kind))
     said = say("status", file)
     assert said.code == 1
     assert "boom" in said.err
@@ -163,7 +164,7 @@ def test_an_error_of_a_library_keeps_its_traceback_in_the_runs_folder(
 def test_a_mistake_of_ours_is_none_of_the_users(say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python itself raises at a line of ours; there is no run: the file lies in the temporary folder."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("orchestrator.cli_catalogue._tables", lambda: int("seven"))
+    monkeypatch.setattr("orchestrator.cli.catalogue._tables", lambda: int("seven"))
     said = say("list", "tables")
     assert said.code == 1
     (kept,) = tmp_path.iterdir()
@@ -178,7 +179,7 @@ def test_a_refusal_of_the_system_is_told_as_such(say, tmp_path: Path, monkeypatc
         with open("/dev/full", "w") as file:
             file.write("x")
 
-    monkeypatch.setattr("orchestrator.cli_catalogue._tables", full)
+    monkeypatch.setattr("orchestrator.cli.catalogue._tables", full)
     said = say("list", "tables")
     assert said.code == 2
     assert "No space left" in said.err

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 import analysis
-from orchestrator import cli
-from orchestrator.store import RunStore
+from orchestrator.cli import main
+from orchestrator.store.run_folder import RunStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "analysis"))
 from made_up import failed, population, write_part, write_plan, write_run
@@ -29,7 +29,7 @@ def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         capsys.readouterr()
         monkeypatch.setattr("sys.argv", ["archsweep", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         out, err = capsys.readouterr()
         return int(ended.value.code or 0), out, err
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator import cores, preview
-from orchestrator.estimate import duration
-from orchestrator.study import load
+from orchestrator.execution import cores
+from orchestrator.cli import preview
+from orchestrator.study.estimate import duration
+from orchestrator.study.schema import load
 from orchestrator.terminal import Terminal
 
 from .conftest import Write
@@ -90,7 +91,7 @@ def test_ray_gets_the_cores_of_this_process_and_doctor_names_them() -> None:
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "from orchestrator import doctor, tune\n"
-        "from orchestrator.study import Execution\n"
+        "from orchestrator.study.schema import Execution\n"
         "import ray\n"
         "print(next(c.text for c in doctor.checks() if c.what == 'cpu'))\n"
         "with tune.cluster(Execution()): print(ray.cluster_resources()['CPU'])\n"

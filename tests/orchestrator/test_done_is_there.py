@@ -11,10 +11,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from orchestrator import lease, runner
-from orchestrator import study as studies
-from orchestrator.store import RunStore
-from orchestrator.work import Work
+from orchestrator import runner
+from orchestrator.store import lease
+from orchestrator.study import schema as studies
+from orchestrator.store.run_folder import RunStore
+from orchestrator.execution.work_queue import Work
 
 from .conftest import Write
 from .test_cli import Said
@@ -89,7 +90,7 @@ def test_a_row_that_is_damaged_while_a_run_is_at_work_is_told_at_its_end(
         harmed.append(row)
 
     file = study(archs=2, tasks=("cls",))
-    monkeypatch.setattr("orchestrator.progress.watch", lambda work, out: after(1, harm)(work))
+    monkeypatch.setattr("orchestrator.cli.progress.watch", lambda work, out: after(1, harm)(work))
     said = say("run", file)
     assert said.code == 1
     [damaged] = harmed
@@ -146,7 +147,7 @@ def test_a_run_that_was_lost_while_data_was_prepared_trains_nothing(
     monkeypatch.setattr(lease, "LIFE_S", 1.0)
     store = RunStore(str(tmp_path / "run"))
     theirs = threading.Event()
-    monkeypatch.setattr("orchestrator.pulse.Pulse._lose", _told("orchestrator.pulse.Pulse._lose", theirs))
+    monkeypatch.setattr("orchestrator.execution.heartbeat.Pulse._lose", _told("orchestrator.execution.heartbeat.Pulse._lose", theirs))
 
     def taken(*args: Any, **options: Any) -> None:
         other = lease.Lease.mine("theirs")
@@ -161,7 +162,7 @@ def test_a_run_that_was_lost_while_data_was_prepared_trains_nothing(
 
 def _told(name: str, event: threading.Event) -> Callable[..., None]:
     """A method that sets an event when it has done its work."""
-    from orchestrator.pulse import Pulse
+    from orchestrator.execution.heartbeat import Pulse
 
     lose = Pulse._lose
 

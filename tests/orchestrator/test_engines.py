@@ -190,17 +190,18 @@ def test_tune_forgets_what_is_over_and_ends_once(study: Write, tmp_path: Path, m
     """Its books stay as small as what runs, whatever the size of the study; no slot waits for a new Tuner."""
     from ray import tune as ray_tune
 
-    from orchestrator import forgetful, runner
-    from orchestrator.study import load
+    from orchestrator import runner
+    from orchestrator.ray_tune import pruning
+    from orchestrator.study.schema import load
 
-    books, tuners, strike, fit = [], [], forgetful.forget, ray_tune.Tuner.fit
+    books, tuners, strike, fit = [], [], pruning.forget, ray_tune.Tuner.fit
 
     def look(controller: Any) -> None:
         strike(controller)
         books.append(max(len(controller._trials), len(controller._trial_metadata), len(controller._stopped_trials)))
 
-    monkeypatch.setattr(forgetful, "_KEPT", 2)
-    monkeypatch.setattr(forgetful, "forget", look)
+    monkeypatch.setattr(pruning, "_KEPT", 2)
+    monkeypatch.setattr(pruning, "forget", look)
     monkeypatch.setattr(ray_tune.Tuner, "fit", lambda self: tuners.append(self) or fit(self))
     file = study(archs=16, tasks=("jig",), engine="tune", execution="max_concurrent = 2")
     ended = runner.run(load(str(file)))

@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster
 
-from orchestrator import environment
+from orchestrator.execution import node_check
 
 from .conftest import Ended, Write, cli, start
 
 ROOT = Path(__file__).resolve().parents[2]
-HERE = environment.here()
+HERE = node_check.here()
 
 
 def test_builds_of_one_torch_agree_and_releases_do_not() -> None:
-    assert environment.differences(HERE, HERE) == []
+    assert node_check.differences(HERE, HERE) == []
     assert "+" not in (HERE.torch or "")
     older = dataclasses.replace(HERE, torch="2.0.1")
-    assert environment.differences(older, HERE) == [f"torch 2.0.1 there, {HERE.torch} here"]
+    assert node_check.differences(older, HERE) == [f"torch 2.0.1 there, {HERE.torch} here"]
 
 
 def test_versions_that_change_pixels_numbers_or_rows_are_compared() -> None:
@@ -31,25 +31,25 @@ def test_versions_that_change_pixels_numbers_or_rows_are_compared() -> None:
         (mine,) = [text for text in HERE.libraries if text.startswith(f"{name} ")]
         other = tuple(f"{name} 0.1" if text == mine else text for text in HERE.libraries)
         there = dataclasses.replace(HERE, libraries=other)
-        assert environment.differences(there, HERE) == [f"{name} 0.1 there, {mine.partition(' ')[2]} here"]
+        assert node_check.differences(there, HERE) == [f"{name} 0.1 there, {mine.partition(' ')[2]} here"]
 
 
 @pytest.mark.parametrize("package", ["orchestrator", "workers", "spaces"])
 def test_a_change_of_any_package_that_a_worker_runs_is_seen(
     package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in environment.PACKAGES:
+    for name in node_check.PACKAGES:
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.py").write_text("1")
-    monkeypatch.setattr(environment, "_HOME", tmp_path)
-    before = environment._code()
+    monkeypatch.setattr(node_check, "_HOME", tmp_path)
+    before = node_check._code()
     (tmp_path / package / "a.py").write_text("2")
-    assert environment._code() != before
+    assert node_check._code() != before
 
 
 def test_what_a_newer_driver_says_is_understood_as_far_as_it_is_known() -> None:
     values = dataclasses.asdict(HERE) | {"unheard_of": 1}
-    assert environment.Environment.read(values) == HERE
+    assert node_check.Environment.read(values) == HERE
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def foreign(tmp_path: Path) -> Path:
 @pytest.fixture
 def changed(tmp_path: Path) -> Path:
     """A folder with archsweep of another protocol."""
-    for name in environment.PACKAGES:
+    for name in node_check.PACKAGES:
         shutil.copytree(ROOT / name, tmp_path / "changed" / name, ignore=shutil.ignore_patterns("__pycache__"))
     file = tmp_path / "changed" / "workers" / "trial.py"
     file.write_text(file.read_text().replace("\nPROTOCOL = ", "\nPROTOCOL = 9"))

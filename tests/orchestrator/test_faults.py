@@ -20,7 +20,7 @@ import importlib.util, sys
 
 class Spoiler:
     def find_spec(self, name, path, target=None):
-        if name != "workers.envelope":
+        if name != "workers.attempt":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
@@ -78,8 +78,8 @@ def as_undisturbed(found: pd.DataFrame, study: Write, tmp_path: Path, **options:
 
 def test_every_fault_in_one_study(study: Write, spoil: Spoil, tmp_path: Path) -> None:
     """Each architecture suffers its own; half a declared GPU for a trial, so that a whole one is something else."""
-    from orchestrator import study as studies
-    from orchestrator.plan import plan
+    from orchestrator.study import schema as studies
+    from orchestrator.study.plan import plan
 
     file = study(
         archs=9,
@@ -230,8 +230,8 @@ def test_a_full_memory_ends_one_worker_and_not_the_study(
     """Needs 5 GiB to spare: the limit of Ray's memory monitor is what is used now and 4 GiB."""
     from ray._private import utils
 
-    from orchestrator import study as studies
-    from orchestrator.plan import plan
+    from orchestrator.study import schema as studies
+    from orchestrator.study.plan import plan
 
     file = study(archs=3, tasks=("jig",), epochs=20, engine="tune")
     greedy = plan(studies.load(str(file))).table["trial_id"][0].as_py()

@@ -13,10 +13,10 @@ import yaml
 
 import analysis
 import spaces
-from orchestrator import cli as module
-from orchestrator import lease
-from orchestrator.plan import _read
-from orchestrator.store import RunStore
+from orchestrator.cli import main as module
+from orchestrator.store import lease
+from orchestrator.study.plan import _read
+from orchestrator.store.run_folder import RunStore
 from workers.row import SCHEMA
 
 Say = Callable[..., tuple[int, str]]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import lease
-from orchestrator.store import RunStore
+from orchestrator.store import lease
+from orchestrator.store.run_folder import RunStore
 
 
 @pytest.fixture(params=["disk", "object store"])

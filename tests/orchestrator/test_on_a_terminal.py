@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator import lease
-from orchestrator.store import RunStore
+from orchestrator.store import lease
+from orchestrator.store.run_folder import RunStore
 
 from .conftest import Write
 from .warm import Screen
@@ -116,8 +116,8 @@ def test_a_run_on_a_terminal_that_cannot_show_every_character(study: Write) -> N
 def driven(study: Write, tmp_path: Path) -> RunStore:
     """A run that this process holds, with its plan and no row."""
     from orchestrator import runner
-    from orchestrator import study as studies
-    from orchestrator.plan import plan
+    from orchestrator.study import schema as studies
+    from orchestrator.study.plan import plan
 
     loaded = studies.load(str(study(archs=2)))
     store = runner.open_run(loaded)

@@ -8,9 +8,9 @@ from PIL import Image
 
 import workers
 from orchestrator import runner
-from orchestrator import study as studies
-from orchestrator.cli import app, study_of
-from orchestrator.plan import plan, trial_of
+from orchestrator.study import schema as studies
+from orchestrator.cli.main import app, study_of
+from orchestrator.study.plan import plan, trial_of
 
 from ..workers.photographs import folder
 from .conftest import cli

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 import workers
-from orchestrator import packing
-from orchestrator.preview import preview
-from orchestrator.store import RunStore
-from orchestrator.study import load
+from orchestrator.cli import packing
+from orchestrator.cli.preview import preview
+from orchestrator.store.run_folder import RunStore
+from orchestrator.study.schema import load
 from tests.orchestrator.conftest import Write, cli
 from workers.memory import saved_bytes, training_bytes
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator import progress
-from orchestrator.estimate import multiply_adds, recipe_of
-from orchestrator.job import Outcome
-from orchestrator.ledger import Ledger
-from orchestrator.plan import order_of_work, plan
-from orchestrator.store import RunStore
-from orchestrator.study import load
+from orchestrator.cli import progress
+from orchestrator.study.estimate import multiply_adds, recipe_of
+from orchestrator.execution.job import Outcome
+from orchestrator.store.trial_states import Ledger
+from orchestrator.study.plan import order_of_work, plan
+from orchestrator.store.run_folder import RunStore
+from orchestrator.study.schema import load
 from orchestrator.terminal import Terminal
-from orchestrator.work import Work
+from orchestrator.execution.work_queue import Work
 
 from .conftest import Write
 

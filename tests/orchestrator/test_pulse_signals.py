@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import pulse
-from orchestrator.stopped import Stopped
+from orchestrator.execution import heartbeat
+from orchestrator.execution.stopped import Stopped
 
 from .conftest import Ended, Write, start
 
@@ -48,7 +48,7 @@ def test_who_ignores_a_closed_terminal_goes_on_ignoring_it(study: Write, tmp_pat
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_before_the_first_trial_a_signal_ends_the_block_and_leaves_no_handler(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(Stopped, match=f"{number.name} came before"), pulse.stoppable():
+    with pytest.raises(Stopped, match=f"{number.name} came before"), heartbeat.stoppable():
         signal.raise_signal(number)
     assert signal.getsignal(number) == before
 
@@ -57,7 +57,7 @@ def test_a_signal_that_is_held_back_comes_at_the_end_and_never_reaches_what_was_
     child = []
 
     def begin() -> None:
-        with pulse.stoppable(), pulse.held_back():
+        with heartbeat.stoppable(), heartbeat.held_back():
             child.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
             for number in (signal.SIGTERM, signal.SIGHUP):
                 child[0].send_signal(number)

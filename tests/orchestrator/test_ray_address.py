@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import doctor, ray_address
+from orchestrator.cli import doctor
+from orchestrator.ray_tune import address as ray_address
 
 from .conftest import Write, cli
 

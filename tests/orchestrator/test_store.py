@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import analysis
-from orchestrator import fold
-from orchestrator.store import RunStore
+from orchestrator.store import compaction
+from orchestrator.store.run_folder import RunStore
 from workers.row import SCHEMA
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -170,8 +170,8 @@ def test_two_drivers_that_fold_at_a_time_lose_nothing(store: RunStore) -> None:
 def test_a_row_is_rewritten_a_few_times_however_many_come_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fold, "_SMALLEST", 4)
-    monkeypatch.setattr(fold, "_LARGE", 200)
+    monkeypatch.setattr(compaction, "_SMALLEST", 4)
+    monkeypatch.setattr(compaction, "_LARGE", 200)
     store = RunStore(f"memory://{tmp_path.name}/run")
     written = 0
     for n in range(400):
@@ -260,7 +260,7 @@ def test_a_part_that_is_read_in_pieces_is_checked_where_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As large parts in an object store are, of which only the columns travel."""
-    monkeypatch.setattr("orchestrator.store._SMALL", 0)
+    monkeypatch.setattr("orchestrator.store.run_folder._SMALL", 0)
     monkeypatch.setattr("analysis.runs._SMALL", 0)
     store = RunStore(f"memory://{tmp_path.name}/pieces")
     for n in range(20):

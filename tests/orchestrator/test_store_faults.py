@@ -13,7 +13,7 @@ import pytest
 from .conftest import Ended, Write, start
 
 # Tries to publish follow each other quickly here.
-_MAIN = "from workers import files; files.WAITS_S = (0.1, 0.2); from orchestrator.cli import main; main()"
+_MAIN = "from workers import files; files.WAITS_S = (0.1, 0.2); from orchestrator.cli.main import main; main()"
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ import torch
 
 import analysis
 import workers
-from orchestrator import cli as command
-from orchestrator import lease
-from orchestrator.store import STOP, RunStore
+from orchestrator.cli import main as command
+from orchestrator.store import lease
+from orchestrator.store.run_folder import STOP, RunStore
 from workers import checkpoint, files
 
 from .conftest import Write, cli, start

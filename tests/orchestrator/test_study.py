@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import study as studies
+from orchestrator.study import schema as studies
 from workers import datasets
 
 GOOD = """
@@ -93,14 +93,14 @@ def test_architectures_of_a_file_lie_beside_the_study(tmp_path: Path) -> None:
     (tmp_path / "archs.txt").write_text("c3_c5\n# a comment\nmp_c3  # another\n")
     file = tmp_path / "good.toml"
     file.write_text(GOOD.replace("sample = 3", 'file = "archs.txt"'))
-    from orchestrator.plan import architectures
+    from orchestrator.study.plan import architectures
 
     assert architectures(studies.load(str(file)).sweeps[0])[0] == ["c3_c5", "mp_c3"]
 
 
 def test_a_mark_at_the_beginning_of_a_study_and_of_its_architectures_is_no_part_of_them(tmp_path: Path) -> None:
     """Editors put it there; a comment may hold characters at which Python, but no editor, ends a line."""
-    from orchestrator.plan import architectures
+    from orchestrator.study.plan import architectures
 
     (tmp_path / "archs.txt").write_text("\ufeffc3_c5  # a\u2028comment\x85of one line\r\nmp_c3\n", "utf-8", newline="")
     (tmp_path / "good.toml").write_text("\ufeff" + GOOD.replace("sample = 3", 'file = "archs.txt"'), "utf-8")
@@ -110,7 +110,7 @@ def test_a_mark_at_the_beginning_of_a_study_and_of_its_architectures_is_no_part_
 
 
 def test_a_study_that_names_the_published_files_is_led_to_the_import(tmp_path: Path) -> None:
-    from orchestrator.plan import architectures
+    from orchestrator.study.plan import architectures
 
     (tmp_path / "nasbench101_500.json").write_text('{"archs": []}')
     for name in ("nasbench101_500.json", "."):

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from orchestrator.job import Job
-from orchestrator.store import RunStore
+from orchestrator.execution.job import Job
+from orchestrator.store.run_folder import RunStore
 from tests.workers.test_memory import trial
 
 WORKER = """
@@ -14,8 +14,8 @@ import json, sys
 from dataclasses import asdict
 import torch
 from orchestrator import environment
-from orchestrator.tune import SweepTrial
-from workers.captured import Captured
+from orchestrator.ray_tune.engine import SweepTrial
+from workers.cuda_graphs import Captured
 
 def no_capture(work, device):
     raise RuntimeError("CUDA error: operation not permitted when stream is capturing")

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import cli, lease
-from orchestrator.store import RunStore
+from orchestrator.cli import main
+from orchestrator.store import lease
+from orchestrator.store.run_folder import RunStore
 from workers import files
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "analysis"))
@@ -31,7 +32,7 @@ def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         capsys.readouterr()
         monkeypatch.setattr("sys.argv", ["archsweep", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         return int(ended.value.code or 0), capsys.readouterr().out.splitlines()
 
     return run

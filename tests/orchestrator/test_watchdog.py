@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.store import RunStore
+from orchestrator.store.run_folder import RunStore
 
 WORKER = """
 import ctypes, os, signal, sys, time
@@ -64,7 +64,7 @@ def test_a_hang_is_ended_and_leaves_its_stack_and_its_row(how: str, tmp_path: Pa
 
 def test_a_row_that_was_published_in_time_is_not_written_over(tmp_path: Path) -> None:
     first = (
-        "from orchestrator.store import RunStore; "
+        "from orchestrator.store.run_folder import RunStore; "
         f"RunStore({str(tmp_path / 'run')!r}).publish_attempt({{**row, 'status': 'ok', 'score_best': 0.5}})"
     )
     assert worker(tmp_path, HANGS["Python"], seconds=2, first=first) == -9

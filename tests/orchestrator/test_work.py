@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import study as studies
-from orchestrator import work as module
-from orchestrator.job import Outcome, Settings
-from orchestrator.ledger import Ledger
-from orchestrator.plan import order_of_work, plan
-from orchestrator.store import RunStore
-from orchestrator.work import Work
+from orchestrator.study import schema as studies
+from orchestrator.execution import work_queue as module
+from orchestrator.execution.job import Outcome, Settings
+from orchestrator.store.trial_states import Ledger
+from orchestrator.study.plan import order_of_work, plan
+from orchestrator.store.run_folder import RunStore
+from orchestrator.execution.work_queue import Work
 
 from .conftest import Write
 

@@ -25,16 +25,16 @@ _LOADED = [
     "analysis",
     "matplotlib.pyplot",
     "orchestrator.__main__",
-    "orchestrator.cli",
-    "orchestrator.doctor",
-    "orchestrator.importing",
-    "orchestrator.preview",
-    "orchestrator.progress",
+    "orchestrator.cli.main",
+    "orchestrator.cli.doctor",
+    "orchestrator.importing.rows",
+    "orchestrator.cli.preview",
+    "orchestrator.cli.progress",
     "orchestrator.runner",
     "torch",
     "torchvision",
     "workers.bench.step",
-    "workers.training",
+    "workers.run",
 ]
 PATIENCE_S = 120.0  # for a machine that has other things to do
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -89,7 +89,7 @@ def _command(words: list[str], env: dict[str, str], given: dict[str, Any]) -> No
     encoding = env.get("PYTHONIOENCODING", "utf-8")
     sys.stdout, sys.stderr = _text(1, encoding, "strict"), _text(2, encoding, "backslashreplace")
     sys.argv = ["archsweep", *words]
-    from orchestrator import cli
+    from orchestrator.cli import main as cli
     from orchestrator.__main__ import main
 
     # What importing does, for the streams and the environment of this moment.

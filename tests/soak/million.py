@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.rows import PLAN, SCHEMA
+from analysis.rows.schema import PLAN, SCHEMA
 
 from .processes import ROOT
 

@@ -65,7 +65,7 @@ def dispatch(folder: Path, trials: int) -> tuple[list[Sample], list[float], str]
     environment = {**os.environ, "ARCHSWEEP_SOAK": str(notes), "PYTHONPATH": str(Path(__file__).parent / "trivial")}
     with (folder / "printed").open("w") as printed:
         driver = subprocess.Popen(
-            [sys.executable, "-c", "from orchestrator.cli import main; main()", "run", str(folder / "study.toml")],
+            [sys.executable, "-c", "from orchestrator.cli.main import main; main()", "run", str(folder / "study.toml")],
             env=environment,
             cwd=ROOT,
             stdout=printed,
@@ -85,10 +85,10 @@ def at_rest(folder: Path, rows: int) -> dict[str, tuple[float, float]]:
     """Seconds (wall, CPU) that readers take over a run of so many rows: parts of 10,000, and two hundred loose ones."""
     import analysis
     from orchestrator import runner
-    from orchestrator.ledger import Ledger
-    from orchestrator.plan import order_of_work, plan
-    from orchestrator.status import status
-    from orchestrator.study import load
+    from orchestrator.store.trial_states import Ledger
+    from orchestrator.study.plan import order_of_work, plan
+    from orchestrator.store.status import status
+    from orchestrator.study.schema import load
     from workers.row import SCHEMA, parquet_bytes
 
     (folder / "study.toml").write_text(STUDY.format(folder=folder, seeds=list(range(1, rows // 20 + 1))))
@@ -123,7 +123,7 @@ def at_rest(folder: Path, rows: int) -> dict[str, tuple[float, float]]:
 
     timed("todo", todo)
     timed("analysis.load", lambda: analysis.load(store.url))
-    command = [sys.executable, "-c", "from orchestrator.cli import main; main()", "status", store.url]
+    command = [sys.executable, "-c", "from orchestrator.cli.main import main; main()", "status", store.url]
     timed("archsweep status, a process of its own", lambda: subprocess.run(command, check=True, capture_output=True))
     return found
 

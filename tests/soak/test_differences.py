@@ -4,8 +4,8 @@ other than its interval. Simulated rankings from seeds; less than a minute of CP
 import numpy as np
 import pytest
 
-from analysis.bootstrap import Resampling, estimate
-from analysis.differences import meng, overlapping, p_of_none
+from analysis.statistics.bootstrap import Resampling, estimate
+from analysis.statistics.proxy_differences import meng, overlapping, p_of_none
 
 pytestmark = pytest.mark.soak
 _HOW = Resampling(resamples=1000, expanded=True)

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestrator.store import RunStore
+from orchestrator.store.run_folder import RunStore
 
 from .world import KEYS, Happened, Round
 

@@ -102,7 +102,7 @@ class Round:
                 [
                     sys.executable,
                     "-c",
-                    "from orchestrator.cli import main; main()",
+                    "from orchestrator.cli.main import main; main()",
                     *(words or ("run", str(self.folder / "study.toml"))),
                 ],
                 stdout=log,

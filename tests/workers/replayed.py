@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from workers.captured import Replay
+from workers.cuda_graphs import Replay
 
 
 def _tensors(values: Any) -> list[Tensor]:
@@ -34,7 +34,7 @@ class _Tape(TorchDispatchMode):
 
 
 def tape(work: Replay, device: torch.device) -> Replay:
-    """A recorder for `workers.captured.Captured` that needs no GPU."""
+    """A recorder for `workers.cuda_graphs.Captured` that needs no GPU."""
     with _Tape() as recorded:
         work()
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrator import cli
+from orchestrator.cli import main
 from tests.workers.photographs import folder
 from workers.bench import GateFailed, data, packing, step
 from workers.bench.baseline_step import Library, Plain, topk_errors
 from workers.bench.timing import Ceiling, Paired
-from workers.train import learning_rate
+from workers.methods.train import learning_rate
 
 CPU = torch.device("cpu")
 TASKS = ["cls", "rot", "col", "jig"]
@@ -162,7 +162,7 @@ def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *
     monkeypatch.setenv("COLUMNS", "80")
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main.main()
     said = capsys.readouterr()
     return int(ended.value.code or 0), said.out, said.err
 

@@ -12,9 +12,9 @@ import torch
 import spaces
 import workers
 from tests.workers.replayed import tape
-from workers.captured import Captured, Graphs, Recorder, Replay
-from workers.train import Images, Training, evaluate, train_epoch
-from workers.training import _prepare
+from workers.cuda_graphs import Captured, Graphs, Recorder, Replay
+from workers.methods.train import Images, Training, evaluate, train_epoch
+from workers.run import _prepare
 
 CPU = torch.device("cpu")
 

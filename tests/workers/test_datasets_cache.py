@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from workers import datasets
-from workers.datasets import _arrays
+from workers.data import arrays
 
 
 def write(folder: Path, rows: int = 12, seed: int = 0) -> Path:
@@ -54,7 +54,7 @@ def files(folder: Path) -> list[str]:
 
 def forget() -> None:
     """As a new process, which has verified nothing yet."""
-    _arrays._verified.clear()
+    arrays._verified.clear()
 
 
 def spoil(root: Path) -> None:
@@ -318,7 +318,7 @@ def test_a_note_that_cannot_be_written_costs_time_and_nothing_else(tmp_path: Pat
 
 def test_a_lock_that_only_its_owner_may_write_is_waited_for(tmp_path: Path) -> None:
     (tmp_path / ".name.lock").touch(mode=0o444)
-    with _arrays.lock(tmp_path, "name"):
+    with arrays.lock(tmp_path, "name"):
         pass
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from workers import datasets
 from workers.datasets import photos
-from workers.datasets._dataset import SPLITS
+from workers.data.dataset import SPLITS
 
 SIZE = 32
 

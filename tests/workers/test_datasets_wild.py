@@ -10,9 +10,10 @@ import pytest
 
 from tests.workers.described import ARRAY, BOTH, EXACT, SAME, classes, described, pngs, rewritten
 from tests.workers.photographs import WNIDS, encoded, folder, picture
-from workers import agreement, datasets
+from workers import datasets
+from workers.data import agreement
 from workers.datasets import Choice, Source
-from workers.datasets._listing import find
+from workers.data.image_files import find
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from workers.datasets._dataset import Maps
-from workers.datasets._decoding import BrokenImageError, decoded, decoded_map
+from workers.data.dataset import Maps
+from workers.data.decode import BrokenImageError, decoded, decoded_map
 
 from .photographs import encoded, picture
 
@@ -210,7 +210,7 @@ def test_threads_that_decode_leave_the_warnings_of_others_alone(tmp_path: Path) 
         "from concurrent.futures import ThreadPoolExecutor\n"
         "from workers import datasets\n"
         "before = list(warnings.filters)\n"
-        "from workers.datasets._decoding import decoded\n"
+        "from workers.data.decode import decoded\n"
         f"data = [pathlib.Path({str(tmp_path / 'damaged.jpg')!r}).read_bytes()] * 200\n"
         "with ThreadPoolExecutor(8) as pool:\n"
         "    assert all(pixels.shape == (40, 60, 3) for pixels in pool.map(decoded, data))\n"

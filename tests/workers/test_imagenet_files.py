@@ -17,10 +17,11 @@ from scipy.io import savemat
 
 from tests.workers.photographs import WNIDS, encoded, folder, picture
 from workers import datasets
-from workers.datasets import Choice, _chunks
-from workers.datasets._decoding import decoded
-from workers.datasets._listing import find
-from workers.datasets._photographs import Stored
+from workers.datasets import Choice
+from workers.data import chunks
+from workers.data.decode import decoded
+from workers.data.image_files import find
+from workers.data.large import Stored
 
 ARRAY = Choice("array", short_side=48)
 
@@ -220,7 +221,7 @@ def test_a_changed_file_is_noticed_when_it_is_read(root: Path, cache: Path) -> N
 def test_damaged_chunks_are_found_by_prepare_and_made_again(
     root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_chunks, "COUNT", 5)
+    monkeypatch.setattr(chunks, "COUNT", 5)
     good = every(prepare(root, cache))
     files = sorted((cache / "chunks").glob("*.bin"))
     assert len(files) == 6
@@ -236,7 +237,7 @@ def test_damaged_chunks_are_found_by_prepare_and_made_again(
 
 def test_a_killed_preparation_goes_on_where_it_was(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed in the middle of decoding; what was done is not done again, and the pixels are the same."""
-    monkeypatch.setattr(_chunks, "COUNT", 2)
+    monkeypatch.setattr(chunks, "COUNT", 2)
     script = (
         "import sys, time; from workers import datasets; from workers.datasets import _chunks as c\n"
         "c.COUNT = 2; make = c.make\n"

@@ -11,9 +11,9 @@ from skimage.color import rgb2lab
 
 from tests.workers.photographs import picture
 from workers import datasets, tasks
-from workers.cuts import cut, scaled, shrunk
-from workers.tasks._cuts import TRIES
-from workers.tasks._lab import centres
+from workers.data.resize import cut, scaled, shrunk
+from workers.tasks._crops import TRIES
+from workers.tasks._cielab import centres
 from workers.tasks._permutations import orders
 
 DATASET = datasets.get("imagenet")

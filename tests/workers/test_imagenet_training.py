@@ -12,13 +12,15 @@ import torch
 import workers
 from tests.workers.photographs import folder
 from tests.workers.replayed import tape
-from workers import datasets, feed, tasks
-from workers.captured import Graphs
-from workers.cuts import cut
-from workers.datasets import Choice, _chunks
-from workers.feed import slices
-from workers.train import evaluate, train_epoch
-from workers.training import _prepare
+from workers import datasets, tasks
+from workers.data import loader
+from workers.cuda_graphs import Graphs
+from workers.data.resize import cut
+from workers.datasets import Choice
+from workers.data import chunks
+from workers.data.loader import slices
+from workers.methods.train import evaluate, train_epoch
+from workers.run import _prepare
 
 CPU = torch.device("cpu")
 
@@ -93,12 +95,12 @@ def test_colours_of_photographs_are_learned(root: Path, cache: Path) -> None:
     assert any(not torch.equal(a, b) for a, b in zip(before, t.net.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("room", [feed.AHEAD_BYTES, 1])
+@pytest.mark.parametrize("room", [loader.AHEAD_BYTES, 1])
 def test_parts_made_ahead_by_threads_are_the_same_in_order(
     root: Path, cache: Path, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a GPU is fed, on the CPU: other threads, the same parts."""
-    monkeypatch.setattr(feed, "AHEAD_BYTES", room)
+    monkeypatch.setattr(loader, "AHEAD_BYTES", room)
     t = _prepare(trial("jig", root), CPU, root, cache)
     drawn = {
         "image": torch.arange(12).flip(0),
@@ -153,7 +155,7 @@ def few_descriptors() -> Iterator[None]:
 @pytest.mark.usefixtures("few_descriptors")
 def test_more_chunks_than_a_process_may_have_files_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A random order of the images touches every chunk in the first epoch; full ImageNet has 2,601."""
-    monkeypatch.setattr(_chunks, "COUNT", 1)
+    monkeypatch.setattr(chunks, "COUNT", 1)
     files = folder(tmp_path / "imagenet", each=100, longest=48)
     stored = datasets.prepare("imagenet", files, tmp_path / "cache", choice=Choice("array", short_side=32))
     assert len(stored.train.chunks) == 306
@@ -165,7 +167,7 @@ def test_more_chunks_than_a_process_may_have_files_open(tmp_path: Path, monkeypa
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
 def test_decoding_starts_one_thread_for_each_core_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))
-    monkeypatch.setattr(_chunks, "COUNT", 4)
+    monkeypatch.setattr(chunks, "COUNT", 4)
     files = folder(tmp_path / "imagenet", each=20, longest=400)
     torch.set_num_threads(6)
     torch.randn(512, 512) @ torch.randn(512, 512)  # this thread's own team

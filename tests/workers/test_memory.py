@@ -9,7 +9,7 @@ from torch import nn, optim
 
 import spaces
 import workers
-from workers.training import Interrupted
+from workers.run import Interrupted
 
 
 @pytest.fixture(autouse=True)

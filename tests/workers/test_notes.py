@@ -3,8 +3,8 @@
 import threading
 from pathlib import Path
 
-from workers.datasets._arrays import lock
-from workers.notes import delivered
+from workers.data.arrays import lock
+from workers.data.notes import delivered
 
 
 def test_notes_come_in_order_and_before_the_end() -> None:

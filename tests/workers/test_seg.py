@@ -17,11 +17,11 @@ from tests.workers.photographs import picture
 from tests.workers.replayed import tape
 from tests.workers.test_imagenet_tasks import bilinear, centre, flipped, normalised, one, scale
 from workers import datasets, tasks
-from workers.cuts import cut, cut_map
+from workers.data.resize import cut, cut_map
 from workers.datasets import IGNORED, OUTSIDE, Choice
 from workers.tasks._aspp import Aspp
-from workers.train import evaluate, train_epoch
-from workers.training import _prepare
+from workers.methods.train import evaluate, train_epoch
+from workers.run import _prepare
 
 CITY = datasets.get("cityscapes")
 SIZES = [(900, 600), (1100, 560), (330, 700), (640, 322)]  # width, height

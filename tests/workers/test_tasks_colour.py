@@ -9,8 +9,8 @@ import torch
 from scipy.spatial import cKDTree
 from skimage.color import rgb2lab
 
-from workers.tasks import _lab
-from workers.tasks._lab import CLASSES, centres, lightness_and_class
+from workers.tasks import _cielab
+from workers.tasks._cielab import CLASSES, centres, lightness_and_class
 
 PUBLISHED = "e74b520cf1929e90ad9f051db10931e8ac5d1534c6cedabd7bfeba7a78a96c89"
 
@@ -44,12 +44,12 @@ def test_every_colour_there_is() -> None:
 
 def test_the_table_holds_what_the_rule_says_bit_for_bit() -> None:
     """Also where the rule gets them image by image, as before the table is made."""
-    table = _lab._Table(torch.device("cpu"))
-    colours = torch.randperm(_lab.COLOURS, generator=torch.Generator().manual_seed(3)).to(torch.int32).view(-1, 32, 32)
+    table = _cielab._Table(torch.device("cpu"))
+    colours = torch.randperm(_cielab.COLOURS, generator=torch.Generator().manual_seed(3)).to(torch.int32).view(-1, 32, 32)
     assert table.look_up(colours[: len(colours) - 1]) is None
     found = table.look_up(colours[-1:])
     assert found is not None
-    rule = [_lab.by_rule(part) for part in colours[:4096].split(8)]
+    rule = [_cielab.by_rule(part) for part in colours[:4096].split(8)]
     looked_up = table.look_up(colours[:4096])
     assert looked_up is not None
     for values, expected in zip(looked_up, zip(*rule, strict=True), strict=True):

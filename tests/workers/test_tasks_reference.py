@@ -10,7 +10,7 @@ from skimage.color import rgb2gray, rgb2lab
 
 from workers import datasets, tasks
 from workers.datasets import Dataset
-from workers.tasks._lab import centres
+from workers.tasks._cielab import centres
 
 N = 48
 DATASET = datasets.get("cifar10")

@@ -12,8 +12,8 @@ import torch
 import spaces
 import workers
 from workers import checkpoint
-from workers.train import Training, precise_bn
-from workers.training import _prepare
+from workers.methods.train import Training, precise_bn
+from workers.run import _prepare
 
 # What two runs of one trial must agree on, bit for bit: all but times, places and memory.
 SCIENCE = [

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 import workers
-from workers.feed import Source
-from workers.train import Training
+from workers.data.loader import Source
+from workers.methods.train import Training
 
 
 def trial(task: str, dataset: str, batch: int | None = None) -> workers.Trial:

@@ -11,8 +11,8 @@ from torch.utils.data import default_collate
 from workers import datasets, tasks
 from workers.bench import GateFailed, bare, baseline_data
 from workers.bench.timing import Paired, conditions, cpu_seconds, interleaved, wall_seconds
-from workers.tasks._lab import centres
-from workers.train import Images, Training
+from workers.tasks._cielab import centres
+from workers.methods.train import Images, Training
 
 TOLERANCE = 1e-5  # of the inputs, which have a deviation of about 1
 DATASET = "cifar10"

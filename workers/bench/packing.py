@@ -31,9 +31,9 @@ from workers import provenance
 from workers.bench.data import training
 from workers.bench.step import Cell, cells
 from workers.bench.timing import conditions
-from workers.captured import Graphs, on
-from workers.train import Training, evaluate, learning_rate, set_rate
-from workers.training import learner
+from workers.cuda_graphs import Graphs, on
+from workers.methods.train import Training, evaluate, learning_rate, set_rate
+from workers.run import learner
 
 WAYS = ("eager", "processes", "mps", "streams")
 IMAGES = {"cpu": 512, "cuda": 4096}  # of either split; a step takes as long whatever their number

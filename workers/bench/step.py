@@ -18,11 +18,11 @@ from workers.bench import GateFailed
 from workers.bench.baseline_step import Library, Plain
 from workers.bench.data import DATASET, training
 from workers.bench.timing import Ceiling, Paired, conditions, cpu_seconds, cuda_seconds, interleaved
-from workers.captured import Graphs, Part, on
-from workers.feed import Source
+from workers.cuda_graphs import Graphs, Part, on
+from workers.data.loader import Source
 from workers.recipes import Recipe
-from workers.train import Training, train_epoch
-from workers.training import learner
+from workers.methods.train import Training, train_epoch
+from workers.run import learner
 
 TOLERANCE = 1e-9  # of outputs and gradients in float64, relative to the largest
 SPACES = ("darts", "nasbench101")

@@ -15,16 +15,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import spaces
-from workers.datasets import _arrays
-from workers.datasets._arrays import Arrays, Split, Where, cache_folder, path_of
-from workers.datasets._choice import SIDES, UNREAD, Choice
-from workers.datasets._dataset import IGNORED, OUTSIDE, Dataset, Jigsaw, LabelMap, Maps, Pixels, Seen, Varied
+from workers.data import arrays
+from workers.data.arrays import Arrays, Split, Where, cache_folder, path_of
+from workers.data.form import SIDES, UNREAD, Choice
+from workers.data.dataset import IGNORED, OUTSIDE, Dataset, Jigsaw, LabelMap, Maps, Pixels, Seen, Varied
 
 if TYPE_CHECKING:
-    from workers.datasets._own import Own
-    from workers.datasets._photographs import Photographs, Stored
-    from workers.datasets._small import Small
-    from workers.datasets._sources import Source
+    from workers.data.custom import Own
+    from workers.data.large import Photographs, Stored
+    from workers.data.small import Small
+    from workers.data.custom_source import Source
 
 __all__ = [
     "IGNORED",
@@ -103,22 +103,22 @@ def describe(
     Writes nothing.  Reads every small image (once: after `prepare` not again), of large ones some.  FileNotFoundError
     and ValueError say what is missing or wrong there.
     """
-    from workers.datasets import _own, _photographs
-    from workers.datasets._dataset import content_id
+    from workers.data import custom, large
+    from workers.data.dataset import content_id
 
     root, cache = path_of(data_root), cache_folder(cache_dir)
     if name in names():
         raise ValueError(f"there is a dataset {spaces.quoted(name)} already; give yours another name")
     listing, _ = source.listing(name, root)
-    known = _own.recall(name, source, listing, cache)
+    known = custom.recall(name, source, listing, cache)
     if known is None:
-        own, content = _own.Own.of(name, source, root)
+        own, content = custom.Own.of(name, source, root)
         known = own, content_id(own.prefix, content) if content else ""
     own, dataset_id = known
     if own.varied is None:
         _check(own, choice)
         return own, dataset_id
-    return own, _photographs.look(own, root, choice or Choice()).dataset_id
+    return own, large.look(own, root, choice or Choice()).dataset_id
 
 
 def identify(
@@ -138,10 +138,10 @@ def look(name: str | Dataset, data_root: Where = None, cache_dir: Where = None, 
     dataset = get(name) if isinstance(name, str) else name
     if dataset.varied is None:
         _check(dataset, choice)
-        return _arrays.look(dataset, data_root, cache_dir)
-    from workers.datasets import _photographs
+        return arrays.look(dataset, data_root, cache_dir)
+    from workers.data import large
 
-    return _photographs.look(dataset, _arrays.path_of(data_root), choice or Choice())
+    return large.look(dataset, arrays.path_of(data_root), choice or Choice())
 
 
 def prepare(
@@ -176,18 +176,18 @@ def prepare(
     found: Arrays | Stored
     if dataset.varied is None:
         _check(dataset, choice)
-        found = _arrays.prepare(dataset, root, cache, expect)
+        found = arrays.prepare(dataset, root, cache, expect)
     else:
-        from workers.datasets import _photographs
+        from workers.data import large
 
         choice = choice or Choice.of(expect or "")
-        found = _photographs.prepare(dataset, root, cache, expect, choice, check, note, recent)
+        found = large.prepare(dataset, root, cache, expect, choice, check, note, recent)
     if new and not isinstance(name, str):
-        from workers.datasets import _own
+        from workers.data import custom
 
-        if isinstance(name, _own.Own):
+        if isinstance(name, custom.Own):
             try:
-                _own.remember(name, root, cache, found.dataset_id)
+                custom.remember(name, root, cache, found.dataset_id)
             except OSError as error:  # a cache that may only be read; the note only spares time
                 log.info("what was learned of %s is not noted in %s (%s)", name.name, cache, error)
     return found

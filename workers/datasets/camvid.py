@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from workers.datasets import _walk
-from workers.datasets._dataset import IGNORED, Dataset, Jigsaw, Maps, Varied
-from workers.datasets._listing import Entry, Listed, Listing, entry
-from workers.datasets._walk import Left
+from workers.data import walk
+from workers.data.dataset import IGNORED, Dataset, Jigsaw, Maps, Varied
+from workers.data.image_files import Entry, Listed, Listing, entry
+from workers.data.walk import Left
 
 CLASSES = (
     "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
@@ -24,10 +24,10 @@ def _listing(folder: Path) -> Listing:
 
 def _split(folder: Path, split: str, files: dict[str, str], left: Left) -> list[Entry]:
     found = []
-    _walk.refuse_dead(folder / split, folder / f"{split}annot")
+    walk.refuse_dead(folder / split, folder / f"{split}annot")
     if not (folder / split).is_dir():
         raise ValueError(f"there is no {folder / split}")
-    for image, _ in _walk.images(folder / split, (".png",), split, left):
+    for image, _ in walk.images(folder / split, (".png",), split, left):
         truth = f"{split}annot/{image}"
         if not (folder / truth).is_file():
             raise ValueError(f"{folder / split / image} has no label map: there is no {folder / truth}")

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from workers.datasets._dataset import Dataset, Images, Jigsaw, Labels, SplitName, Varied
-from workers.datasets._originals import Originals, complete, fetching
-from workers.datasets._parquet import read_images
+from workers.data.dataset import Dataset, Images, Jigsaw, Labels, SplitName, Varied
+from workers.data.published_files import Originals, complete, fetching
+from workers.data.parquet import read_images
 
 _JIGSAW = Jigsaw(side=32, grid=2)
 _ORIGINALS = Originals(

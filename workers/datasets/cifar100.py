@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.datasets._dataset import Dataset, Images, Labels, SplitName
-from workers.datasets._originals import Originals, fetching
-from workers.datasets._parquet import read_images
-from workers.datasets._small import Small
+from workers.data.dataset import Dataset, Images, Labels, SplitName
+from workers.data.published_files import Originals, fetching
+from workers.data.parquet import read_images
+from workers.data.small import Small
 from workers.datasets.cifar10 import read_pickles
 
 _ORIGINALS = Originals(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workers.datasets._dataset import Dataset, Images, Labels, SplitName
+from workers.data.dataset import Dataset, Images, Labels, SplitName
 from workers.datasets.cifar10 import Cifar10
 
 

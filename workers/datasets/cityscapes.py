@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from workers.datasets import _walk
-from workers.datasets._dataset import IGNORED, Dataset, Jigsaw, Maps, Varied
-from workers.datasets._listing import Entry, Listed, Listing, entry
-from workers.datasets._walk import Left
+from workers.data import walk
+from workers.data.dataset import IGNORED, Dataset, Jigsaw, Maps, Varied
+from workers.data.image_files import Entry, Listed, Listing, entry
+from workers.data.walk import Left
 
 CLASSES = (
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain",
@@ -41,10 +41,10 @@ def _split(folder: Path, split: str, files: dict[str, str], left: Left) -> list[
     """The images of a split with their label maps, by path; ValueError where one has none."""
     found = []
     place = folder / "leftImg8bit" / split
-    _walk.refuse_dead(place, folder / "gtFine", folder / "gtFine" / split)
-    cities = _walk.classes(place, f"leftImg8bit/{split}", left)[0] if place.is_dir() else []
+    walk.refuse_dead(place, folder / "gtFine", folder / "gtFine" / split)
+    cities = walk.classes(place, f"leftImg8bit/{split}", left)[0] if place.is_dir() else []
     for city in cities:
-        images = [name for name, _ in _walk.images(place / city, (IMAGE,), f"leftImg8bit/{split}", left)]
+        images = [name for name, _ in walk.images(place / city, (IMAGE,), f"leftImg8bit/{split}", left)]
         for image in images:
             start = f"gtFine/{split}/{city}/{image.removesuffix(IMAGE)}"
             truth = next((start + end for end in (TRAIN_IDS, LABEL_IDS) if (folder / (start + end)).is_file()), None)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from workers.datasets._dataset import Dataset, Images, Jigsaw, Labels, SplitName, Varied
-from workers.datasets._listing import find
+from workers.data.dataset import Dataset, Images, Jigsaw, Labels, SplitName, Varied
+from workers.data.image_files import find
 
 _JIGSAW = Jigsaw(side=255, grid=3)
 _VARIED = Varied(scaled=256)

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from workers.datasets._dataset import Dataset, Images, Labels, SplitName
-from workers.datasets._originals import Originals, complete
-from workers.datasets._parquet import read_images
-from workers.datasets._small import Small
+from workers.data.dataset import Dataset, Images, Labels, SplitName
+from workers.data.published_files import Originals, complete
+from workers.data.parquet import read_images
+from workers.data.small import Small
 
 _ORIGINALS = Originals(
     name="imagenet16_120",

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from workers.datasets import _walk
-from workers.datasets._dataset import Dataset, Jigsaw, Varied
-from workers.datasets._listing import SUFFIXES, Entry, Listed, Listing, entry
-from workers.datasets._walk import Left
+from workers.data import walk
+from workers.data.dataset import Dataset, Jigsaw, Varied
+from workers.data.image_files import SUFFIXES, Entry, Listed, Listing, entry
+from workers.data.walk import Left
 
 HELD_OUT = 200  # one image in so many is a test image
 _NAME = re.compile(r"(?:(n\d{8})/)?(n\d{8})_[^/\\\s]+")
@@ -42,8 +42,8 @@ def _listing(folder: Path) -> Listing:
     left = Left()
     listed = {Path(path).name for path in files}
     for wnid in wnids:
-        left.unlisted += sum(name not in listed for name, _ in _walk.images(folder / wnid, SUFFIXES, wnid, left))
-    _walk.beside(folder, rank, left)
+        left.unlisted += sum(name not in listed for name, _ in walk.images(folder / wnid, SUFFIXES, wnid, left))
+    walk.beside(folder, rank, left)
     if not train or not test:
         raise ValueError(f"the list in {folder} names {len(names):,} images: too few, one in {HELD_OUT} is for tests")
     return Listing(folder, files, train, test, left=left.text)

@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from workers.datasets._dataset import Dataset, Images, Jigsaw, Labels, SplitName, Varied
+from workers.data.dataset import Dataset, Images, Jigsaw, Labels, SplitName, Varied
 
 PHOTOGRAPHS = (
     "astronaut.png",

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from workers.datasets._dataset import Dataset, Images, Labels, SplitName
-from workers.datasets._originals import Originals, complete, fetching
-from workers.datasets._parquet import read_images
-from workers.datasets._small import Small
+from workers.data.dataset import Dataset, Images, Labels, SplitName
+from workers.data.published_files import Originals, complete, fetching
+from workers.data.parquet import read_images
+from workers.data.small import Small
 
 _ORIGINALS = Originals(
     name="svhn",

@@ -5,7 +5,7 @@ from pkgutil import iter_modules
 
 import spaces
 from workers import datasets
-from workers.datasets._small import LARGEST_CIFAR
+from workers.data.small import LARGEST_CIFAR
 from workers.recipes._recipe import Precision, Recipe
 
 __all__ = ["Precision", "Recipe", "cells", "names", "recipe"]

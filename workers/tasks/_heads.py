@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from workers.tasks._slices import upsampled
+from workers.tasks._sliced_loss import upsampled
 
 
 class Pooled(nn.Module):

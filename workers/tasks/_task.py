@@ -70,7 +70,7 @@ class Task(Protocol):
     def cuts(self, sizes: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
         """Which square of each image `batch` takes: height and width int64 (B, 2) -> cuts int64 (B, 8), on the CPU.
 
-        Only of a dataset whose images vary in size; see `workers.cuts` for what the numbers mean.
+        Only of a dataset whose images vary in size; see `workers.data.resize` for what the numbers mean.
         """
 
     def batch(

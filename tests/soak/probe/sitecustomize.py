@@ -65,7 +65,7 @@ def _pulse(module):
 class _Probe:
     """Changes modules of ours as they are imported."""
 
-    changes = {"orchestrator.job": _job, "orchestrator.store": _store, "orchestrator.pulse": _pulse}  # noqa: RUF012
+    changes = {"orchestrator.execution.job": _job, "orchestrator.store.run_folder": _store, "orchestrator.execution.heartbeat": _pulse}  # noqa: RUF012
 
     def find_spec(self, name, path, target=None):
         change = self.changes.pop(name, None)

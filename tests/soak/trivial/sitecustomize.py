@@ -11,7 +11,7 @@ import time
 
 class _Probe:
     def find_spec(self, name, path, target=None):
-        if name != "workers.envelope":
+        if name != "workers.attempt":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
@@ -29,7 +29,7 @@ def _run(trial, *args, **options):
     """The row of a training that nobody did."""
     from datetime import UTC, datetime
 
-    from workers.training import columns
+    from workers.run import columns
 
     now = datetime.now(UTC)
     file = os.open(os.environ["ARCHSWEEP_SOAK"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

@@ -1,0 +1,229 @@
+"""What is compared: the cells of a space side by side, and which architectures each pair of them uses."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis import names
+from analysis.comparison.trials import CELL, Chance, gather, one_metric
+from analysis.statistics.ranks import FEWEST, Array
+
+Common = Literal["all", "pair"]
+Diverged = Literal["worst", "drop"]
+
+NAMES = ("dataset", "task", "recipe", "dataset_id", "recipe_id", "metric")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of one space side by side: A architectures in the order of their text, C cells in their fixed
+    order, S seeds."""
+
+    space: str
+    labels: pd.DataFrame  # (C,) dataset, dataset_id, task, recipe, recipe_id, metric, seeds
+    archs: list[str]
+    values: Array  # (A, C) means over seeds, -inf for diverged, NaN where there is none
+    seen: Any  # (A, C) tried at all
+    usable: Any  # (A, C) complete, and finite or ranked worst
+    groups: dict[bytes, list[tuple[int, int]]]  # the pairs that use the same architectures, by those (A,) as bytes
+    trained: Array  # (A, C, S) score with each seed, -inf for diverged, NaN where there is none
+    planned: Any  # (C, S) whether any architecture of the cell was tried with the seed
+    rows: Any  # (A, C, S) position in the frame of the row that counts, -1 where there is none
+    common: Common
+    rule: str  # which architectures are compared, and by what
+
+    def used(self, pair: tuple[int, int]) -> Any:
+        """(A,) which architectures a pair of cells compares."""
+        return np.frombuffer(next(mask for mask, pairs in self.groups.items() if pair in pairs), bool)
+
+    def each_pair(self) -> Iterator[tuple[tuple[int, int], Any]]:
+        """Every pair of cells in their order, with (A,) which architectures it compares."""
+        used = {pair: np.frombuffer(mask, bool) for mask, pairs in self.groups.items() for pair in pairs}
+        return ((pair, used[pair]) for pair in sorted(used))
+
+    def alone(self, cell: int) -> Any:
+        """(A,) which architectures count where a cell is looked at by itself."""
+        found: Any = self.usable.all(axis=1) if self.common == "all" else self.usable[:, cell]
+        return found
+
+    def line(self, pair: tuple[int, int], used: Any) -> dict[str, Any]:
+        """What identifies the pair, and its counts."""
+        out: dict[str, Any] = {"space": self.space, "n": int(used.sum()), "rule": self.rule}
+        out["n_dropped"] = int((self.seen[:, pair].any(axis=1) & ~used).sum())
+        for side, c in zip("xy", pair, strict=True):
+            out |= {f"{side}_{name}": value for name, value in self.labels.iloc[c].items()}
+            out[f"{side}_diverged"] = int(np.isneginf(self.values[used, c]).sum())
+        return out
+
+    def cell(self, c: int, used: Any) -> dict[str, Any]:
+        """What identifies the cell, and its counts."""
+        alone = self.rule.replace("both cells", "the cell")
+        out: dict[str, Any] = {"space": self.space, "n": int(used.sum()), "rule": alone}
+        out["n_dropped"] = int((self.seen[:, c] & ~used).sum())
+        return out | dict(self.labels.iloc[c])
+
+    def seeded(self, used: Any, c: int) -> Array:
+        """(n, seeds) the scores of a cell's seeds for the architectures used."""
+        found: Array = self.trained[used, c][:, self.planned[c]]
+        return found
+
+
+def compared(
+    df: pd.DataFrame,
+    common: Common = "all",
+    *,
+    score: str = "score_best",
+    diverged: Diverged = "worst",
+    chance: Chance = None,
+) -> list[Cells]:
+    """What `correlate` compares, one entry a space: the values and which architectures each pair uses."""
+    if common not in ("all", "pair"):
+        raise ValueError(f'common is "all" or "pair", not {common!r}')
+    if diverged not in ("worst", "drop"):
+        raise ValueError(f'diverged is "worst" or "drop", not {diverged!r}')
+    trials = gather(df, score, chance)
+    one_metric(trials)
+    said = rule(common, score, diverged, chance)
+    return [_space(str(space), tried, common, diverged, said) for space, tried in trials.groupby("space")]
+
+
+def rule(common: Common, score: str, diverged: Diverged, chance: Chance = None) -> str:
+    """The rule by which architectures are compared, in words that stand beside every figure."""
+    where = "every cell of the space" if common == "all" else "both cells"
+    worst = "diverged ones rank last" if diverged == "worst" else "diverged ones are left out"
+    words = f"{score}; every seed succeeded in {where}; {worst}"
+    if chance is None:
+        return words
+    levels = chance if isinstance(chance, Mapping) else {"any task": chance}
+    return f"{words}; diverged if not above {', '.join(f'{level:g} ({task})' for task, level in levels.items())}"
+
+
+def frame(lines: list[dict[str, Any]], types: Mapping[str, str]) -> pd.DataFrame:
+    """The lines as a table with these columns and dtypes, whether there are lines or not."""
+    return pd.DataFrame({name: pd.Series([ln[name] for ln in lines], dtype=kind) for name, kind in types.items()})
+
+
+def mean_of_seeds(scores: Array) -> Array:
+    """The mean over the last axis, NaN where one is: equal where it is equal but for rounding.
+
+    Of one seed the score itself, of several the mean to 42 binary digits: accuracies are counts of images, so equal
+    means are frequent, and the last digit, which depends on the order of adding, must not rank them.
+    """
+    if scores.shape[-1] == 1:
+        return scores[..., 0]
+    mantissa, exponent = np.frexp(scores.mean(axis=-1))
+    rounded: Array = np.ldexp(np.round(np.ldexp(mantissa, 42)), exponent - 42)
+    return rounded
+
+
+def why_no_rho(**scores: Array) -> str:
+    """Why rho between these columns of scores (n,) is not defined, by their names; nothing where it is."""
+    n = min(map(len, scores.values()))
+    if n < FEWEST:
+        return f"{names.many(n, 'architecture')} to compare ({FEWEST} are needed)"
+    constant = [(name, column[0]) for name, column in scores.items() if (column == column[0]).all()]
+    return "; ".join(
+        f"{name}: all {n:,} {'diverged' if np.isneginf(one) else 'have the same score'}" for name, one in constant
+    )
+
+
+def whole_numbers(name: str, given: int | Sequence[int]) -> list[int]:
+    """The numbers given for an option, one or several; TypeError for text and for what is no whole number, ValueError
+    for numbers below 1."""
+    found = [given] if isinstance(given, int | np.integer) else given
+    if isinstance(found, str | bytes) or not isinstance(found, Iterable):
+        raise TypeError(f"{name}: expected whole numbers such as (1, 2, 4), not {given!r}")
+    found = list(found)
+    if wrong := [one for one in found if not isinstance(one, int | np.integer)]:
+        raise TypeError(f"{name}: expected whole numbers such as (1, 2, 4), not {wrong[0]!r}")
+    if min(found, default=1) < 1:
+        raise ValueError(f"{name} must be at least 1; given {found}")
+    return [int(one) for one in found]
+
+
+def chosen(cells: Cells, choice: Mapping[str, str]) -> list[int]:
+    """The cells that are what the choice says, {"task": "cls"}; LookupError for names that no cell has."""
+    if not isinstance(choice, Mapping):
+        raise TypeError(f'expected the names of a cell such as {{"task": "rot"}}, not {choice!r}')
+    if unknown := set(choice) - set(NAMES):
+        raise LookupError(f"a cell has no {', '.join(sorted(unknown))}; it has {', '.join(NAMES)}")
+    labels = cells.labels.astype(str)
+    return [c for c in range(len(labels)) if all(labels[name].iloc[c] == value for name, value in choice.items())]
+
+
+def sides(
+    spaces: Sequence[Cells], proxy: Mapping[str, str] | None, target: Mapping[str, str] | None
+) -> Iterator[tuple[Cells, list[int], list[int]]]:
+    """The proxies and targets of each space, chosen by name: by default all cells, and those of `cls` or else all.
+
+    Raises LookupError for a choice that names no cell of any space.
+    """
+    found: list[tuple[Cells, list[int], list[int]]] = []
+    for cells in spaces:
+        default: dict[str, str] = {"task": "cls"} if "cls" in set(cells.labels["task"]) else {}
+        found.append((cells, chosen(cells, proxy or {}), chosen(cells, default if target is None else target)))
+    for k, side, choice in ((1, "proxy", proxy), (2, "target", target)):
+        if choice is not None and not any(one[k] for one in found):
+            raise LookupError(f"no cell is {dict(choice)}, which was asked for as the {side}")
+    yield from found
+
+
+def _space(space: str, tried: pd.DataFrame, common: Common, diverged: Diverged, said: str) -> Cells:
+    labels, cell = _labels(tried)
+    arch, archs = pd.factorize(tried["arch"], sort=True)
+    seed, seeds = pd.factorize(tried["seed"], sort=True)
+    shape = (len(archs), len(labels), len(seeds))
+    place = np.ravel_multi_index((arch, cell, seed), shape)
+    ok = tried["ok"].to_numpy(bool)
+    seen, planned = np.zeros(shape[:2], bool), np.zeros(shape[1:], bool)
+    seen[arch, cell], planned[cell, seed] = True, True
+    count = np.bincount(place[ok], minlength=np.prod(shape))
+    with np.errstate(invalid="ignore"):
+        total = np.bincount(place[ok], tried["value"].to_numpy(float)[ok], minlength=np.prod(shape))
+        trained = (total / count).reshape(shape)  # NaN for 0 / 0
+    rows = np.full(np.prod(shape), -1)
+    rows[place[ok][::-1]] = tried.index.to_numpy()[ok][::-1]  # the first of several
+    complete = ~(np.isnan(trained) & planned).any(axis=2)
+    values = np.stack([mean_of_seeds(trained[:, c, planned[c]]) for c in range(len(labels))], axis=1)
+    usable = complete & (np.isfinite(values) | (diverged == "worst"))
+    groups: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
+    for pair in combinations(range(len(labels)), 2):
+        used = usable.all(axis=1) if common == "all" else usable[:, pair].all(axis=1)
+        groups[used.tobytes()].append(pair)
+    return Cells(
+        space=space,
+        labels=labels,
+        archs=list(archs),
+        values=values,
+        seen=seen,
+        usable=usable,
+        groups=dict(groups),
+        trained=trained,
+        planned=planned,
+        rows=rows.reshape(shape),
+        common=common,
+        rule=said,
+    )
+
+
+def _labels(tried: pd.DataFrame) -> tuple[pd.DataFrame, Any]:
+    """The cells in their order, and each trial's place among them."""
+    key = CELL[1:]
+    found = tried.groupby(key, as_index=False, sort=False).agg(
+        dataset=("dataset", "first"),
+        recipe=("recipe", "first"),
+        metric=("metric", "max"),  # failed attempts may lack it
+        seeds=("seed", "nunique"),
+    )
+    found["cls"] = found["task"] == "cls"
+    found["first"] = range(len(found))
+    order = ["cls", "dataset", "dataset_id", "task", "recipe", "recipe_id"]
+    found = found.sort_values(order, ignore_index=True)
+    place = np.argsort(found["first"].to_numpy())
+    labels = found[[*key, "dataset", "recipe", "metric", "seeds"]]
+    return labels, place[tried.groupby(key, sort=False).ngroup().to_numpy()]

@@ -1,0 +1,249 @@
+"""Scatter figures of one score against another, an architecture a point, in the manner of UnNAS, figures 2 to
+4.
+
+Drawn with matplotlib's Figure alone: no pyplot, no global state, no display.
+"""
+
+import base64
+import hashlib
+import html
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import names, whole_file
+from analysis.comparison.trials import Chance
+from analysis.statistics.correlation import Cells, Common, Diverged, compared, correlate
+from analysis.drawing.palette import Looks
+from analysis.drawing.panel import Numbers, draw, scale
+
+_ACROSS = 4  # panels side by side; more go to further lines
+_WIDTH, _HEIGHT = 1.75, 1.62  # inches a panel: four fill the text width of a paper
+_NOTE = (
+    "Each point is an architecture, its score the mean over seeds; triangles lie beyond the axes. The line is a robust "
+    "trend (Theil-Sen), for the eye only."
+)
+_ORDER = ("rot", "col", "jig")  # as in the paper; other tasks follow by name, cls is last
+STYLE: Any = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 7.0,
+    "axes.labelsize": 7.0,
+    "axes.titlesize": 7.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "axes.linewidth": 0.6,
+    "pdf.fonttype": 42,  # text stays text in the PDF, as publishers ask
+    "svg.fonttype": "none",  # and in the SVG
+    "svg.hashsalt": "archsweep",  # the same ids each time
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure: a name fit for a file, a sentence for the caption, how to read it, and the figure itself."""
+
+    name: str
+    caption: str
+    note: str
+    figure: Figure
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        content = io.BytesIO()
+        with mpl.rc_context(STYLE):
+            self.figure.savefig(content, format="png", dpi=200, metadata={"Software": None})
+        return content.getvalue()
+
+    def _repr_html_(self) -> str:
+        """The figure with its caption."""
+        data = base64.b64encode(self._repr_png_()).decode()
+        wide = round(self.figure.get_figwidth() * 120)
+        words = f"<figcaption>{html.escape(f'{self.caption}. {self.note}')}</figcaption>"
+        return f'<figure><img width="{wide}" src="data:image/png;base64,{data}">{words}</figure>'
+
+
+class Drawings(list[Drawing]):
+    """A list of figures, which a notebook shows one below the other."""
+
+    def _repr_html_(self) -> str:
+        return "".join(one._repr_html_() for one in self)
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A cell regardless of its space: the k-th recipe of a task on a dataset (recipes differ between
+    spaces)."""
+
+    dataset_id: str
+    task: str
+    recipe: int
+
+
+def scatter(
+    df: pd.DataFrame,
+    common: Common = "all",
+    *,
+    correlations: pd.DataFrame | None = None,
+    looks: Looks | None = None,
+    score: str = "score_best",
+    diverged: Diverged = "worst",
+    chance: Chance = None,
+    trend: bool = True,
+    **bootstrap: Any,
+) -> "Drawings":
+    """Every figure the rows allow; one line of panels per space, one panel per pair of cells.
+
+    Within each dataset: `cls` on x against every other task (UnNAS, figures 2 and 3). Across each two
+    datasets: `cls` of one on x against every task of the other (figure 4). Where a dataset has no `cls`, its
+    last cell is on x. Each panel says rho, its interval and n, over all architectures that `correlate`
+    compares with the same arguments; those outside the axes are drawn as triangles on the edge. The trend
+    (Theil-Sen) is decoration. `correlations` and `looks` spare making them again.
+    """
+    rules: dict[str, Any] = {"score": score, "diverged": diverged, "chance": chance}
+    if correlations is None:
+        correlations = correlate(df, common, **rules, **bootstrap)
+    cells = compared(df, common, **rules)
+    looks = looks or looks_of(cells)
+    spaces = [_Space(c) for c in cells]
+    numbers = _numbers(correlations)
+    with mpl.rc_context(STYLE):
+        return Drawings(_figure(x, ys, spaces, numbers, looks, trend) for x, ys in _plots(spaces))
+
+
+def looks_of(spaces: Sequence[Cells]) -> Looks:
+    """The colours and dashes of all cells, in their order."""
+    parts = ["dataset_id", "task", "recipe_id"]
+    return Looks(
+        (cells.space, *key) for cells in spaces for key in cells.labels[parts].itertuples(index=False, name=None)
+    )
+
+
+def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path, Path]:
+    """Writes name.png (200 dots per inch), name.pdf and name.svg into the folder; the same figure gives the same
+    bytes."""
+    png, pdf, svg = (folder / f"{name}.{suffix}" for suffix in ("png", "pdf", "svg"))
+    about: dict[Path, dict[str, None]] = {
+        png: {"Software": None},
+        pdf: {"CreationDate": None, "Creator": None, "Producer": None},
+        svg: {"Date": None, "Creator": None},
+    }
+    with mpl.rc_context(STYLE):
+        # Laid out once for all three, which is half of the time.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        for file, metadata in about.items():
+            content = io.BytesIO()
+            dots = 200 if file == png else figure.dpi
+            figure.savefig(content, format=file.suffix[1:], metadata=metadata, dpi=dots)
+            whole_file.write(file, content.getvalue())
+    return png, pdf, svg
+
+
+class _Space:
+    """One space's cells by key."""
+
+    def __init__(self, cells: Cells) -> None:
+        self.cells = cells
+        counted = cells.labels.groupby(["dataset_id", "task"]).cumcount()
+        self.index = {
+            _Key(str(c.dataset_id), str(c.task), k): i
+            for i, (c, k) in enumerate(zip(cells.labels.itertuples(), counted, strict=True))
+        }
+        self.labels = dict(zip(self.index, names.labels(cells.labels), strict=True))
+
+
+def _plots(spaces: list[_Space]) -> list[tuple[_Key, list[_Key]]]:
+    """What is on x and what are the panels of each figure, within datasets first."""
+    order = {key: None for space in spaces for key in space.index}
+    datasets: dict[str, list[_Key]] = {}
+    for key in order:
+        datasets.setdefault(key.dataset_id, []).append(key)
+    for keys in datasets.values():
+        keys.sort(key=lambda k: (k.task == "cls", (*_ORDER, k.task).index(k.task), k.task, k.recipe))
+    on_x = {d: next((k for k in keys if k.task == "cls"), keys[-1]) for d, keys in datasets.items()}
+    plots = [(on_x[d], [k for k in keys if k != on_x[d]]) for d, keys in datasets.items()]
+    for first in datasets:
+        for second, keys in datasets.items():
+            mirrored = len(keys) == 1 == len(datasets[first]) and second < first
+            if first != second and not mirrored:
+                plots.append((on_x[first], keys))
+    return [(x, ys) for x, ys in plots if any(x in s.index and y in s.index for y in ys for s in spaces)]
+
+
+def _figure(
+    x: _Key, ys: list[_Key], spaces: list[_Space], numbers: dict[Any, Numbers], looks: Looks, trend: bool
+) -> Drawing:
+    spaces = [s for s in spaces if x in s.index and any(y in s.index for y in ys)]
+    ys = [y for y in ys if any(y in s.index for s in spaces)]
+    across, lines = min(len(ys), _ACROSS), math.ceil(len(ys) / _ACROSS)
+    figure = Figure(
+        figsize=(max(_WIDTH * across, 2.2) + 0.1, _HEIGHT * lines * len(spaces) + 0.2), layout="constrained"
+    )
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.04, wspace=0.03, hspace=0.03)  # type: ignore[union-attr,call-arg]
+    axes = figure.subplots(lines * len(spaces), across, squeeze=False)
+    for row, space in enumerate(spaces):
+        for k in range(lines * across):
+            ax = axes[row * lines + k // across, k % across]
+            if k >= len(ys) or ys[k] not in space.index:
+                ax.set_axis_off()
+                continue
+            pair = space.index[x], space.index[ys[k]]
+            found = numbers[frozenset((space.cells.space, *_name(space.cells, c)) for c in pair)]
+            values = space.cells.values[space.cells.used((min(pair), max(pair)))][:, pair]
+            scales = [scale(values[:, i], space.cells.labels["metric"].iloc[c]) for i, c in enumerate(pair)]
+            draw(ax, values, scales, found, looks.task(ys[k].task).colour, trend)
+            name = space.labels[ys[k]]
+            if ys[k].dataset_id == x.dataset_id:
+                name = name.removeprefix(names.dataset_name(space.cells.labels["dataset"].iloc[pair[1]]) + " ")
+            ax.set_ylabel(names.wrapped(name + scales[1].brief, 28), parse_math=False)
+            if k == 0:
+                title = names.short(names.space_name(space.cells.space))
+                ax.set_title(title, loc="left", weight="bold", parse_math=False)
+    label = spaces[0].labels[x]
+    room = int(figure.get_figwidth() * 17)  # characters
+    figure.supxlabel(names.wrapped(label + scales[0].unit, room), fontsize=7, parse_math=False)
+    others = ", ".join(dict.fromkeys(next(s.labels[y] for s in spaces if y in s.index) for y in ys))
+    return Drawing(_slug(x, ys, spaces), f"{label} against {others}", _NOTE, figure)
+
+
+def _numbers(correlations: pd.DataFrame) -> dict[Any, Numbers]:
+    """rho and its company of each pair of cells, whichever of the two is x."""
+    sides = [[f"{side}_{part}" for part in ("dataset_id", "task", "recipe_id")] for side in "xy"]
+    keys = [
+        frozenset((space, *cell) for cell in both)
+        for space, *both in zip(
+            correlations["space"],
+            *(correlations[side].itertuples(index=False, name=None) for side in sides),
+            strict=True,
+        )
+    ]
+    lines = correlations[["rho", "rho_low", "rho_high", "n", "reason"]].itertuples(index=False, name=None)
+    return {key: Numbers(*line) for key, line in zip(keys, lines, strict=True)}
+
+
+def _name(cells: Cells, c: int) -> tuple[str, str, str]:
+    cell = cells.labels.iloc[c]
+    return cell["dataset_id"], cell["task"], cell["recipe_id"]
+
+
+def _slug(x: _Key, ys: list[_Key], spaces: list[_Space]) -> str:
+    """within-cifar10, or across-imagenet-cifar10; ids instead of names where two datasets share a name."""
+    called = {str(c.dataset_id): str(c.dataset) for s in spaces for c in s.cells.labels.itertuples()}
+    plain = list(called.values())
+    used = [d if plain.count(called[d]) > 1 else called[d] for d in dict.fromkeys([x.dataset_id, ys[0].dataset_id])]
+    words = ["within" if len(used) == 1 else "across", *used]
+    return "-".join(map(file_word, words))
+
+
+def file_word(word: str) -> str:
+    """The word as part of a file's name; one that had to be changed gets a digest, so that two stay two."""
+    plain = re.sub(r"[^A-Za-z0-9._]", "_", word)[:60]
+    return plain if plain == word else f"{plain}_{hashlib.sha256(word.encode(errors='replace')).hexdigest()[:6]}"

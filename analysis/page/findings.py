@@ -1,0 +1,148 @@
+"""What a study found, first: a sentence a space, and how far each ranking agrees with the one that matters."""
+
+import html
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import names
+from analysis.tables import text
+from analysis.statistics.bootstrap import DEGENERATE
+from analysis.drawing.palette import Looks
+from analysis.statistics.ranks import FEWEST
+
+_FEW = 20  # architectures, below which an interval is too wide to act on
+_MOST = 12  # pairs that are drawn below a sentence
+_SIDE = ("dataset_id", "task", "recipe_id")
+
+Pair = tuple[Any, ...]
+Ceilings = Mapping[Pair, float]
+
+
+def pair_key(line: Any) -> Pair:
+    """A pair of cells, whichever of the two is x."""
+    sides = [tuple(getattr(line, f"{side}_{part}") for part in _SIDE) for side in "xy"]
+    return (line.space, *sorted(sides))
+
+
+def ceilings(table: pd.DataFrame) -> dict[Pair, float]:
+    """The ceiling of each pair, of `ceiling`."""
+    return {pair_key(line): line.ceiling for line in text.each(table)}
+
+
+def findings(found: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:
+    """A card a space of what `correlate` gives; `ceilings` are the rho that the noise of seeds allows, by pair."""
+    cards = [_card(str(space), lines, ceilings, looks) for space, lines in found.groupby("space", sort=True)]
+    return f'<div class="findings">{"".join(cards)}</div>' if cards else ""
+
+
+def _card(space: str, lines: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:
+    told = _of_interest(lines).sort_values("rho", ascending=False, kind="stable")
+    drawn = told.head(_MOST)
+    more = len(lines) - len(drawn)
+    note = f'<p class="note">The matrix below has all {len(lines)} pairs.</p>' if more else ""
+    if told["rho"].notna().any():
+        xs, ys, _ = text.brief_names(told)
+        each = zip(text.each(told), xs, ys, strict=True)
+        for why in dict.fromkeys(_why(line, x, y) for line, x, y in each if math.isnan(line.rho)):
+            note += f'<p class="note">{html.escape(why[:1].upper() + why[1:])}.</p>'
+    forest = _forest(drawn, ceilings, looks) if drawn["rho"].notna().any() else ""
+    title = html.escape(names.space_name(space))
+    return f'<section class="finding"><h3>{title}</h3><p class="says">{_sentence(told)}</p>{forest}{note}</section>'
+
+
+def _of_interest(lines: pd.DataFrame) -> pd.DataFrame:
+    """The pairs that a study of proxies is about: a label-free task with `cls`, on one dataset where there are such,
+    else across; else all pairs."""
+    proxy = (lines["x_task"] == "cls") != (lines["y_task"] == "cls")
+    same = lines["x_dataset_id"] == lines["y_dataset_id"]
+    target = (lines["x_task"] == "cls") | (lines["y_task"] == "cls")
+    for wanted in (proxy & same, proxy, target):
+        if wanted.any():
+            return lines[wanted]
+    return lines
+
+
+def _sentence(told: pd.DataFrame) -> str:
+    """ "Rotation agrees well with classification on CIFAR-10, best of 3: rho = 0.87 [0.84, 0.90], n = 498." """
+    line = next(text.each(told))
+    (x, *_), (y, *_), dataset = text.brief_names(told)
+    where = f" on {dataset}" if dataset else ""
+    why = _why(line, x, y)
+    x = x[:1].upper() + x[1:]
+    if math.isnan(line.rho):
+        return html.escape(f"{x} and {y}{where}: nothing can be said{_yet(line)}, as {why}.")
+    value, bounds = names.with_interval(line.rho, line.rho_low, line.rho_high)
+    numbers = f"ρ = {value}" + ("" if math.isnan(line.rho_low) else f" {bounds}")
+    one_target, many = len(set(text.brief_names(told)[1])) == 1, len(told)
+    best = f", the best of {many} {'proxies' if one_target else 'pairs'}" if many > 1 else ""
+    says = f"{x} {_verb(line)} {y}{where}{best}: "
+    if many > 1 and one_target and line.rho_low <= 0:
+        says = f"None of {many} proxies agrees clearly with {y}{where}. The closest is {x[:1].lower()}{x[1:]}: "
+    few = "" if line.n >= _FEW else " So few architectures say little."
+    return f"{html.escape(says)}<b>{html.escape(numbers)}</b>, n\u00a0=\u00a0{line.n:,}.{few}"
+
+
+def _verb(line: Any) -> str:
+    """In words no stronger than the interval."""
+    if abs(line.rho) == 1 and line.interval_method == DEGENERATE:
+        return "ranks exactly as" if line.rho > 0 else "ranks exactly contrary to"
+    if math.isnan(line.rho_low):
+        return "goes with" if line.rho > 0 else "goes against"
+    if line.rho_low > 0:
+        return "agrees well with" if line.rho >= 0.7 else "agrees with" if line.rho >= 0.4 else "agrees weakly with"
+    return "ranks contrary to" if line.rho_high < 0 else "shows no clear agreement with"
+
+
+def _yet(line: Any) -> str:
+    """Whether more architectures may help."""
+    return " yet" if line.n < FEWEST else ""
+
+
+def _why(line: Any, x: str, y: str) -> str:
+    """Why a pair has no rho: too few architectures, or a cell in which nothing can be ranked; x and y are its names."""
+    if line.n < FEWEST:
+        return f"{'only ' if line.n else ''}{names.many(line.n, 'architecture')} can be compared"
+    cells = {"x": x, "y": y}
+    told = [part.partition(": ") for part in str(line.reason).split("; ") if part]
+    return " and ".join(f"{said} in {cells.get(side, side)}" for side, _, said in told) or "ρ is not defined"
+
+
+def _forest(lines: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:
+    """rho as a point and its interval as a line, all pairs on one scale."""
+    lowest = lines[["rho", "rho_low"]].min().min()
+    left = 0.0 if math.isnan(lowest) or lowest >= 0 else -0.5 if lowest >= -0.5 else -1.0
+    ticks = np.arange(left, 1.01, 0.25 if left == 0 else 0.5)
+
+    def at(value: float) -> str:
+        return f"{(value - left) / (1 - left) * 100:.1f}%"
+
+    grid = "".join(f'<s style="left:{at(tick)}"></s>' for tick in ticks[1:-1])
+    rows, limited = [], False
+    xs, ys, _ = text.brief_names(lines)
+    one_target = len(set(ys)) == 1
+    for line, x, y in zip(text.each(lines), xs, ys, strict=True):
+        marks, (value, bounds) = grid, names.with_interval(line.rho, line.rho_low, line.rho_high)
+        if not math.isnan(most := ceilings.get(pair_key(line), math.nan)):
+            marks += f'<u style="left:{at(min(most, 1.0))}"></u>'
+            limited = True
+        if not math.isnan(line.rho_low):
+            wide = f"{(line.rho_high - line.rho_low) / (1 - left) * 100:.1f}%"
+            marks += f'<i style="left:{at(line.rho_low)};width:{wide}"></i>'
+            value += f" {bounds}"
+        if not math.isnan(line.rho):
+            marks += f'<b style="left:{at(line.rho)}"></b>'
+        task = line.x_task if line.x_task != "cls" else line.y_task
+        rows.append(
+            f'<span class="name">{html.escape(x if one_target else f"{x} with {y}")}</span>'
+            f'<span class="track" style="--hue:var(--hue-{looks.task(task).hue})">{marks}</span>'
+            f'<span class="value">{html.escape(value)}</span>'
+        )
+    head = html.escape(f"ρ with {ys[0]}") if one_target else "ρ"
+    scale = "".join(f'<span style="left:{at(tick)}">{names.fixed(tick)}</span>' for tick in ticks)
+    note = '<p class="note">Upright mark: the highest ρ that the noise of seeds allows to expect.</p>' * limited
+    rows.append(f'<span class="name soft">{head}</span><span class="scale">{scale}</span><span></span>')
+    return f'<div class="forest">{"".join(rows)}</div>{note}'

@@ -1,0 +1,69 @@
+"""The correlation matrix of a space's cells as an HTML table: rho, its interval, and how well a cell repeats itself."""
+
+import html
+import math
+from typing import Any
+
+import pandas as pd
+
+from analysis import names
+from analysis.tables import text
+
+_SIDE = ["dataset_id", "task", "recipe_id"]
+
+
+def matrices(found: pd.DataFrame, reliability: pd.DataFrame) -> str:
+    """A table a space of what `correlate` gives; `reliability` may be empty."""
+    own: dict[Any, float] = {}
+    if len(reliability):
+        single = reliability[reliability["k"] == 1]
+        cells = single[["space", *_SIDE]].itertuples(index=False, name=None)
+        own = dict(zip(cells, single["reliability"], strict=True))
+    parts = []
+    for space, lines in found.groupby("space", sort=True):
+        n = sorted({*lines["n"]})
+        counted = f"n = {n[0]:,}" if len(n) == 1 else f"n = {n[0]:,} to {n[-1]:,}"
+        dataset = text.brief_names(lines)[2]
+        title = names.space_name(str(space)) + (f" on {dataset}" if dataset else "")
+        parts.append(f"<div><h3>{html.escape(title)}, {counted}</h3>\n{_matrix(str(space), lines, own)}</div>")
+    note = "ρ with its interval; the stronger the colour, the closer to 1 (or, in the other colour, to −1)."
+    if any(not math.isnan(value) for value in own.values()):
+        note += " On the diagonal: ρ between two seeds of the same cell."
+    return f'<div class="matrices">{"".join(parts)}</div>\n<p class="note">{note}</p>' if parts else ""
+
+
+def _matrix(space: str, lines: pd.DataFrame, own: dict[Any, float]) -> str:
+    called: dict[Any, str] = {}
+    values: dict[Any, Any] = {}
+    sides = [list(lines[[f"{side}_{part}" for part in _SIDE]].itertuples(index=False, name=None)) for side in "xy"]
+    for keys, brief in zip(sides, text.brief_names(lines), strict=False):
+        called |= dict(zip(keys, brief, strict=True))
+    for line, *pair in zip(text.each(lines), *sides, strict=True):
+        values[frozenset(pair)] = line
+    # x comes before y in the order of a space's cells.
+    order = list(dict.fromkeys([*sides[0], *sides[1]]))
+    diagonal = any(not math.isnan(own.get((space, *key), math.nan)) for key in order)
+    head = "".join(f"<th>{html.escape(called[key])}</th>" for key in (order if diagonal else order[:-1]))
+    rows = []
+    for k, row in enumerate(order):
+        cells = [_cell(values.get(frozenset((row, column)))) for column in order[:k]]
+        cells += [_own(own.get((space, *row), math.nan))] * diagonal
+        if cells:
+            rows.append(f"<tr><th>{html.escape(called[row])}</th>{''.join(cells)}</tr>")
+    return f'<div class="table"><table class="matrix">\n<thead><tr><th></th>{head}</tr></thead>\n<tbody>' + (
+        "\n".join(rows) + "</tbody></table></div>"
+    )
+
+
+def _cell(line: Any) -> str:
+    if line is None or math.isnan(line.rho):
+        return "<td>–</td>"
+    kind = "agree" if line.rho >= 0 else "against"
+    value, bounds = names.with_interval(line.rho, line.rho_low, line.rho_high)
+    interval = "" if math.isnan(line.rho_low) else f"<small>{bounds}</small>"
+    much = round(abs(line.rho) ** 1.5 * 60)
+    return f'<td class="{kind}" style="--much:{much}%"><b>{value}</b>{interval}</td>'
+
+
+def _own(value: float) -> str:
+    return f'<td class="own">{"" if math.isnan(value) else f"<b>{names.fixed(value)}</b><small>two seeds</small>"}</td>'

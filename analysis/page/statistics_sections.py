@@ -1,0 +1,227 @@
+"""The report's sections on how sure the findings are: noise of seeds, size, budget, picks, distributions of scores.
+
+Each is HTML of one or two tables of `analysis`, and nothing where they have no lines.
+"""
+
+import html
+import math
+
+import pandas as pd
+
+from analysis import names
+from analysis.tables import text
+from analysis.page.line_charts import Chart, Series, charts
+from analysis.drawing.palette import AT_RANDOM, Looks
+from analysis.drawing.panel import scale
+
+_TARGET = ["space", "target_dataset_id", "target_task", "target_recipe_id"]
+_PROXY = ["proxy_dataset_id", "proxy_task", "proxy_recipe_id"]
+
+
+def noise(ceiling: pd.DataFrame) -> str:
+    """What the noise of seeds allows, of `ceiling`: rho beside its highest expectation and what it would be without."""
+    known = ceiling[ceiling["ceiling"].notna()]
+    if known.empty:
+        return ""
+    table = _pairs(known)
+    table["ρ"] = _intervals(known, "rho", "rho_low", "rho_high")
+    for side in "xy":
+        seeds = known[f"{side}_seeds"].astype(int)
+        values = known[f"{side}_reliability"].map(names.fixed)
+        table[f"reliability of {side}"] = [f"{v} ({s} seeds)" for v, s in zip(values, seeds, strict=True)]
+    table["highest expected ρ"] = known["ceiling"].map(names.fixed)
+    table["ρ without noise"] = _intervals(known, "rho_corrected", "corrected_low", "corrected_high")
+    missing = len(ceiling) - len(known)
+    more = f" {missing} pairs are left out, as a cell of theirs has one seed only." if missing else ""
+    return _note(
+        "Seeds disagree, so no two rankings can agree fully. The reliability of a cell is ρ between its mean over "
+        "seeds and that over as many others; the root of two reliabilities is the highest ρ to expect, and ρ divided "
+        f"by it is what two noiseless rankings would have.{more}"
+    ) + text.html_table(table)
+
+
+def budget(early: pd.DataFrame, cheapest: pd.DataFrame, looks: Looks) -> str:
+    """How soon a proxy ranks as it will, of `early`: rho against what the proxy's training has cost so far."""
+    panels, called = [], _sides(early)
+    for (space, *_), lines in early.groupby(_TARGET, sort=False):
+        timed = lines["seconds"].notna().all() and (lines["seconds"] > 0).all()
+        series = []
+        for cell, one in lines.groupby(_PROXY, sort=False):
+            x = one["seconds"] if timed else one["epoch"]
+            name = called["x"][one.index[0]]
+            look = looks.cell(space, *cell)
+            series.append(Series(name, look, x, one["rho"], one["rho_low"], one["rho_high"]))
+        cost = "training of an architecture so far, all seeds (s)" if timed else "epochs so far"
+        title = f"{names.space_name(str(space))}: ρ with final {called['y'][lines.index[0]]}"
+        panels.append(Chart(title, cost, "ρ", series, log=2 if timed else 0, high=1.0))
+    told = charts(panels)
+    if not told:
+        return ""
+    key = [*_TARGET, *_PROXY]
+    last = early[early["epoch"] == early["epochs"]]
+    agree = (last["rho_low"] > 0) | (last["rho"] == 1)  # of no agreement there is no 95 %
+    clear = pd.MultiIndex.from_frame(last.loc[agree, key])
+    cheapest = cheapest[pd.MultiIndex.from_frame(cheapest[key]).isin(clear)]
+    if len(cheapest):
+        table = _pairs(text.as_pairs(cheapest), x="proxy", y="target")
+        both = zip(cheapest["epoch"], cheapest["epochs"], strict=True)
+        table["enough after"] = [f"epoch {epoch} of {of}" for epoch, of in both]
+        table["of the training"] = cheapest["share"].map(lambda v: "" if math.isnan(v) else f"{100 * v:.0f} %")
+        table["ρ then"] = _intervals(cheapest, "rho", "rho_low", "rho_high")
+        table["ρ in the end"] = cheapest["rho_full"].map(names.fixed)
+        told += _note("The cheapest budget from which on ρ stays above 95 % of that of the whole training:")
+        told += text.html_table(table)
+    return _note("ρ between a proxy stopped early and the target in the end; bands are the intervals.") + told
+
+
+def size(effect: pd.DataFrame, alone: pd.DataFrame) -> str:
+    """Whether agreement is more than both ranking large networks first, of `size_effect` and `size_proxies`."""
+    parts = []
+    known = effect[effect["rho_given_params"].notna()]
+    if len(known):
+        table = _pairs(known)
+        table["ρ"] = _intervals(known, "rho", "rho_low", "rho_high")
+        for name, said in (("params", "parameters"), ("macs", "multiply-adds")):
+            columns = [f"rho_given_{name}{end}" for end in ("", "_low", "_high")]
+            table[f"ρ given {said}"] = _intervals(known, *columns)
+        for third in ("small", "medium", "large"):
+            table[f"ρ of the {third} third"] = _intervals(
+                known, *(f"rho_{third}{end}" for end in ("", "_low", "_high"))
+            )
+        parts.append(text.html_table(table))
+    ranked = alone[alone["rho_params"].notna()]
+    if len(ranked):
+        table = pd.DataFrame({"space": ranked["space"].map(names.space_name)})
+        table["cell"] = [
+            f"{names.dataset_name(str(line.dataset))} {names.task_name(str(line.task))}" for line in text.each(ranked)
+        ]
+        table["n"] = ranked["n"]
+        for name, said in (("params", "parameters"), ("macs", "multiply-adds")):
+            table[f"ρ of {said}"] = _intervals(ranked, *(f"rho_{name}{end}" for end in ("", "_low", "_high")))
+        parts.append(_note("How well size alone, without training, ranks by each score:") + text.html_table(table))
+    return "\n".join(parts)
+
+
+def picked(picks: pd.DataFrame, looks: Looks) -> str:
+    """What picking by a proxy costs, of `picks`: the regret of the best of its k best."""
+    panels, called = [], _sides(picks)
+    for (space, *_), lines in picks.groupby(_TARGET, sort=False):
+        shown = scale(lines[["best", "chosen"]].to_numpy(float), str(lines["target_metric"].iloc[0]))
+        series = []
+        for cell, one in lines.groupby(_PROXY, sort=False):
+            name = called["x"][one.index[0]]
+            series.append(Series(name, looks.cell(space, *cell), one["k"], one["regret"] * shown.factor))
+        one = lines.drop_duplicates("k").sort_values("k")
+        chance = one["regret_chance"] * shown.factor
+        series.append(Series("drawn at random", AT_RANDOM, one["k"], chance))
+        title = f"{names.space_name(str(space))}: {called['y'][lines.index[0]]}"
+        percent = shown.brief.replace("%", "points")
+        panels.append(Chart(title, "architectures picked, k", f"regret{percent}", series, log=2, low=0.0))
+    note = "Of the k best by a proxy the best is taken: by how much the target's best of all architectures beats it."
+    return _note(note) + drawn if (drawn := charts(panels)) else ""
+
+
+def distributions(table: pd.DataFrame, looks: Looks) -> str:
+    """What the spaces hold, of `distributions`: the share of architectures up to each score, a line a space."""
+    panels = []
+    for (_, task), lines in table.groupby(["dataset_id", "task"], sort=False):
+        shown = scale(lines["score"].to_numpy(float), str(lines["metric"].iloc[0]))
+        series = []
+        for (space, recipe), one in lines.groupby(["space", "recipe_id"], sort=False):
+            recipes = list(dict.fromkeys(lines.loc[lines["space"] == space, "recipe_id"]))
+            name = names.space_name(str(space)) + (f" ({one['recipe'].iloc[0]})" if len(recipes) > 1 else "")
+            look = looks.space(space, recipes.index(recipe))
+            score = one["score"].to_numpy(float) * shown.factor
+            series.append(Series(name, look, score, one["edf"], one["edf_low"], one["edf_high"], steps=True))
+        title = f"{names.dataset_name(str(lines['dataset'].iloc[0]))} {names.task_name(str(task))}"
+        unit = shown.unit.strip(" ,") or "score"
+        panels.append(Chart(title, unit, "share of architectures", series, low=0.0, high=1.0))
+    note = (
+        "The share of architectures that score at most so much. Bands hold the whole curve of the space, if the "
+        "architectures are a random sample of it."
+    )
+    return _note(note) + drawn if (drawn := charts(panels)) else ""
+
+
+def differences(table: pd.DataFrame) -> str:
+    """Which of two proxies is better, of `differences`, closest contests last."""
+    known = table[table["difference"].notna()]
+    if known.empty:
+        return ""
+    sided, third = text.as_pairs(known, x="a", y="b"), text.as_pairs(known, x="a", y="target")
+    shown = pd.DataFrame(
+        {
+            "space": known["space"].map(names.space_name),
+            "target": text.cell_names(third, "y"),
+            "proxy": text.cell_names(sided, "x"),
+            "other proxy": text.cell_names(sided, "y"),
+            "n": known["n"],
+            "ρ": known["a_rho"].map(names.fixed),
+            "ρ of the other": known["b_rho"].map(names.fixed),
+            "difference": _intervals(known, "difference", "difference_low", "difference_high"),
+            "p (Holm)": known["p_holm"].map(text.chance),
+        }
+    )
+    return (
+        "<details><summary>Which of two proxies agrees better</summary>\n"
+        + _note("Differences of ρ with the same target over the same architectures, by a paired bootstrap.")
+        + text.html_table(shown)
+        + "</details>"
+    )
+
+
+def pooled(table: pd.DataFrame) -> str:
+    """One rho for all spaces, of `pooled`."""
+    known = table[table["rho"].notna()]
+    if known.empty:
+        return ""
+    sides = [
+        [
+            f"{names.dataset_name(str(d))} {names.task_name(str(t))}"
+            for d, t in zip(known[f"{s}_dataset"], known[f"{s}_task"], strict=True)
+        ]
+        for s in "xy"
+    ]
+    shown = pd.DataFrame({"x": sides[0], "y": sides[1], "spaces": known["spaces"], "n": known["n"]})
+    shown["one common ρ"] = _intervals(known, "rho_fixed", "fixed_low", "fixed_high").to_numpy()
+    shown["ρ of such spaces"] = _intervals(known, "rho", "rho_low", "rho_high").to_numpy()
+    shown["do the spaces agree? p"] = known["q_p"].map(text.chance).to_numpy()
+    shown["scatter beyond chance"] = known["i2"].map(lambda v: f"{100 * v:.0f} %").to_numpy()
+    return (
+        "<details><summary>All spaces together</summary>\n"
+        + _note(
+            "One common ρ is about these spaces alone; ρ of such spaces is the mean of a random-effects model and says "
+            "as little about others as so few spaces can. p: Cochran's Q."
+        )
+        + text.html_table(shown)
+        + "</details>"
+    )
+
+
+def _pairs(table: pd.DataFrame, x: str = "x", y: str = "y") -> pd.DataFrame:
+    """The columns that name a pair."""
+    return pd.DataFrame(
+        {
+            "space": table["space"].map(names.space_name),
+            x: text.cell_names(table, "x"),
+            y: text.cell_names(table, "y"),
+            "n": table["n"],
+        }
+    )
+
+
+def _sides(lines: pd.DataFrame) -> dict[str, pd.Series]:
+    """Names of the proxies and of the targets of some lines, by their index, without a dataset that all share."""
+    x, y, _ = text.brief_names(text.as_pairs(lines))
+    return {"x": pd.Series(x, index=lines.index), "y": pd.Series(y, index=lines.index)}
+
+
+def _intervals(table: pd.DataFrame, value: str, low: str, high: str) -> pd.Series:
+    """ "0.87 [0.84, 0.90]" of each line."""
+    both = [names.with_interval(*line) for line in zip(table[value], table[low], table[high], strict=True)]
+    said = [number if interval == "–" else f"{number} {interval}" for number, interval in both]
+    return pd.Series(said, index=table.index, dtype="str")
+
+
+def _note(said: str) -> str:
+    return f'<p class="note">{html.escape(said)}</p>\n'

@@ -1,0 +1,94 @@
+"""How far the rankings of architectures agree between tasks and datasets: UnNAS, figures 2 to 4, as a
+table."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.statistics import ranks
+from analysis.statistics.bootstrap import Resampling, estimate, of_pairs
+from analysis.comparison.trials import Chance
+from analysis.comparison.cells import Cells, Common, Diverged, compared, frame, why_no_rho
+
+PAIR = ["space", "x_dataset", "x_task", "y_dataset", "y_task"]
+IDS = ["x_recipe", "y_recipe", "x_dataset_id", "y_dataset_id", "x_recipe_id", "y_recipe_id", "x_metric", "y_metric"]
+LAST = dict.fromkeys(["interval_method", "reason", "rule"], "str")  # `reason`: why a number is missing
+_TYPES = (
+    dict.fromkeys(PAIR, "str")
+    | {"n": "int64", "n_dropped": "int64"}
+    | dict.fromkeys(["rho", "rho_low", "rho_high", "tau", "p", "tau_p"], "float64")
+    | dict.fromkeys(IDS, "str")
+    | dict.fromkeys(["x_seeds", "y_seeds", "x_diverged", "y_diverged"], "int64")
+    | {"r": "float64", "p_perm": "float64", "x_ties": "int64", "y_ties": "int64"}
+    | LAST
+)
+
+
+def correlate(
+    df: pd.DataFrame,
+    common: Common = "all",
+    *,
+    score: str = "score_best",
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+    diverged: Diverged = "worst",
+    chance: Chance = None,
+) -> pd.DataFrame:
+    """Every pair of cells within each space, one line a pair: Spearman's rho with its bootstrap interval,
+    Kendall's tau-b, Pearson's r, p-values.
+
+    Scores are averaged over seeds first and ranked then, ties by average rank. Architectures are matched by
+    their text and used if all seeds of their cell succeeded: in every cell of the space (`common="all"`, the
+    rule of UnNAS) or in the pair's two (`"pair"`); `rule` says so in words. `n` counts them; `n_dropped` counts
+    those tried in either cell but not used. An architecture with a trial without a finite score (it diverged before
+    its first evaluation) ranks below every other, tied with others of that kind (`diverged="worst"`), or is not used
+    (`"drop"`); `x_diverged` and `y_diverged` count such among those used. A trial that diverged later ranks by its best
+    score before. With `chance`, a score or one for each task, a trial whose score is not above it is treated as one
+    without a score. `x_ties` and `y_ties` count architectures that share their score with another.
+
+    The cells of a space have one order, and x comes before y in it: tasks other than `cls` first, then by
+    dataset, task and recipe. So `cls` is y against any label-free task. The interval resamples architectures
+    and depends on `seed` alone, not on the order of rows; `interval_method` names its kind, "bca" as a rule, and is
+    "degenerate" where the two rank exactly alike (no interval). `p` is exact up to n = 10 and Student's t beyond,
+    `p_perm` a permutation test with `resamples` pairings, exact up to n = 10. `r` is over architectures with a finite
+    score. Where something cannot be said (fewer than 3 architectures, 5 for the interval, or all scores equal) it is
+    NaN; where that is rho, `reason` says why.
+    """
+    how = Resampling(resamples, confidence, seed)
+    lines: list[dict[str, Any]] = []
+    for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
+        for mask, pairs in cells.groups.items():
+            used = np.frombuffer(mask, bool)
+            numbers = _numbers(cells.values[used], pairs, how)
+            for k, pair in enumerate(pairs):
+                line = {name: column[k] for name, column in numbers.items()}
+                lines.append(cells.line(pair, used) | line | {"_order": (cells.space, pair)})
+    lines.sort(key=lambda line: line["_order"])
+    return frame(lines, _TYPES)
+
+
+def _numbers(values: ranks.Array, pairs: list[tuple[int, int]], how: Resampling) -> dict[str, Any]:
+    """Every figure of the pairs of columns, each (pairs,)."""
+    rho, p = ranks.spearman(values, pairs)
+    tau, tau_p = ranks.kendall(values, pairs)
+    drawn = estimate(values, of_pairs(pairs), how)
+    ties = ranks.tied(values)
+    return {
+        "rho": rho,
+        "rho_low": drawn.low,
+        "rho_high": drawn.high,
+        "tau": tau,
+        "p": p,
+        "tau_p": tau_p,
+        "r": ranks.pearson(values, pairs),
+        "p_perm": ranks.permutation_p(values, pairs, how.resamples, how.seed),
+        "x_ties": ties[[x for x, _ in pairs]],
+        "y_ties": ties[[y for _, y in pairs]],
+        "interval_method": drawn.method,
+        "reason": [why_no_rho(x=values[:, x], y=values[:, y]) for x, y in pairs],
+    }
+
+
+__all__ = ["Cells", "Common", "Diverged", "compared", "correlate"]

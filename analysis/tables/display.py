@@ -1,0 +1,109 @@
+"""A table as its readers want it: cells by one name, numbers to the digits that count, identifiers left out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from pandas.api import types
+
+from analysis import names
+from analysis.tables import text
+from analysis.comparison.trials import expect_frame
+
+_PARTS = ("dataset", "dataset_id", "task", "recipe", "recipe_id", "metric")
+_COEFFICIENTS = ("rho", "tau", "r")
+_HEADS = {"n_dropped": "dropped"}
+_NONE = "–"
+
+
+def view(table: pd.DataFrame, shown: Sequence[str] = ()) -> pd.DataFrame:
+    """The table as text: `shown` names columns besides the cells' and their order, by default all but identifiers.
+
+    Columns that name a cell (x_dataset, x_task, ... or dataset, task, ...) become one, as short as still tells all
+    cells apart; value, value_low and value_high become a value and its interval.
+    """
+    expect_frame(table)
+    sides = [c.removesuffix("dataset") for c in table.columns if c.endswith("dataset") and f"{c[:-7]}task" in table]
+    own = {side + part for side in sides for part in _PARTS}
+    wanted = [c for c in shown if c in table] or [c for c in table.columns if c not in own and not _is_id(c)]
+    found: dict[str, Any] = {"space": table["space"].astype(str)} if "space" in table else {}
+    found |= {side.rstrip("_") or "cell": cell for side, cell in zip(sides, _cells(table, sides), strict=True)}
+    ends = [name for name in wanted if f"{name}_low" in wanted and f"{name}_high" in wanted]
+    joined = {f"{name}_{end}" for name in ends for end in ("low", "high")}
+    for name in wanted:
+        if name in found or name in joined:
+            continue
+        digits = _digits(table[name])
+        if name in ends:
+            bounds = (table[f"{name}_low"], table[f"{name}_high"])
+            fine = _of_intervals(table[name], bounds[0], bounds[1], digits)
+            digits = max(digits, fine)
+        found[_HEADS.get(name, name)] = _spelled(table[name], digits)
+        if name in ends:
+            low, high = (_spelled(one, fine) for one in bounds)
+            called = "interval" if len(ends) == 1 and "interval" not in wanted else f"{name} interval"
+            found[called] = [_NONE if _NONE in both else f"[{', '.join(both)}]" for both in zip(low, high, strict=True)]
+    return pd.DataFrame(found)
+
+
+def _is_id(column: str) -> bool:
+    return column.endswith(("_id", "_json"))
+
+
+def _cells(table: pd.DataFrame, sides: Sequence[str]) -> list[list[str]]:
+    """The cells on each side by what tells them apart: dataset, task, recipe; by their tasks where nothing does."""
+
+    def several(part: str) -> bool:
+        columns = [table[side + part].astype(str) for side in sides if side + part in table]
+        return len(set().union(*columns)) > 1
+
+    parts = [part for part in ("dataset", "task", "recipe") if several(part)] or ["task"]
+    found = []
+    for side in sides:
+        columns = [table[side + part].astype(str) for part in parts if side + part in table]
+        found.append([" ".join(names) for names in zip(*columns, strict=True)])
+    return found
+
+
+def _digits(column: "pd.Series[Any]") -> int:
+    """Digits behind the point of a column of floats: four for scores in [0, 1], fewer for larger numbers and for
+    coefficients of correlation."""
+    if not types.is_float_dtype(column):
+        return 0
+    most = column.abs().max()
+    coefficient = str(column.name).partition("_")[0] in _COEFFICIENTS
+    return 3 if coefficient and not most > 1 else 4 if not most > 1 else 2 if most < 1000 else 0
+
+
+def _of_intervals(value: "pd.Series[Any]", low: "pd.Series[Any]", high: "pd.Series[Any]", digits: int) -> int:
+    """Digits for the bounds of intervals, the same in a whole column.
+
+    Two are enough for coefficients where the narrowest interval still has a width, and where each holds its value as
+    that is printed to `digits`.
+    """
+    coefficient = digits == 3
+    both = [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+    most = max((names.digits(a, b, 2 if coefficient else digits) for a, b in both), default=digits)
+    if most >= digits:
+        return most
+    held = [
+        round(a, most) <= round(float(v), digits) <= round(b, most) or not a <= float(v) <= b
+        for v, (a, b) in zip(value, both, strict=True)
+    ]
+    return most if all(held) else digits
+
+
+def _spelled(column: "pd.Series[Any]", digits: int) -> list[str]:
+    """The values of one column, floats all to the same digits behind the point."""
+    name = str(column.name)
+    if types.is_float_dtype(column):
+        if name == "p" or name.startswith("p_") or name.endswith("_p"):
+            return [text.chance(float(p)) for p in column.astype(float)]
+        return [_NONE if pd.isna(v) else format(float(v), f",.{digits}f") for v in column]
+    if types.is_integer_dtype(column):
+        return [_NONE if pd.isna(v) else f"{v:,}" for v in column]
+    return [_NONE if _missing(v) else text.spell(v) for v in column]
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))

@@ -1,0 +1,171 @@
+"""`bench fidelity`: the same architectures trained in two or more precisions with the same seeds, as a study like any
+other, and how far the rankings agree beside how far those of two seeds do.
+"""
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import torch
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+import analysis
+from orchestrator import runner
+from orchestrator.study.schema import Execution, Study, Sweep, explain
+from workers.bench.timing import conditions
+from workers.recipes import Precision
+from workers.methods.train import arithmetic
+
+_SMALL = {"epochs": 1, "width": 4, "precise_bn": 64}
+_WHAT = {
+    "seeds": "two seeds of {x}",
+    "other_seeds": "{x} and {y}, other seeds",
+    "same_seed": "{x} and {y}, same seed *",
+    "seed_means": "{x} and {y}, means over seeds",
+}
+_GAP = {"rho": "", "low": "_low", "high": "_high"}
+
+
+class Unfinished(Exception):
+    """Trials failed or were stopped, so there is nothing to compare yet."""
+
+    def __init__(self, ended: runner.Summary) -> None:
+        super().__init__(f"{ended.done} of {ended.total} trials ended well; a ranking without the others says nothing")
+        self.exit_code = ended.exit_code
+
+
+def study(
+    path: str,
+    modes: Sequence[str],
+    *,
+    space: str,
+    task: str,
+    dataset: str,
+    data_root: str | None,
+    recipe: str,
+    epochs: int | None,
+    archs: int,
+    seeds: int,
+    device: torch.device,
+    small: bool = False,
+) -> Study:
+    """The trainings: a sweep for each mode, alike but for the precision.
+
+    Raises LookupError or ValueError where a mode is unknown, named twice, or none of the device.
+    """
+    if strange := sorted(set(modes) - set(get_args(Precision))):
+        raise LookupError(f"--modes {', '.join(strange)}: bench knows {', '.join(get_args(Precision))}")
+    if len(set(modes)) < max(2, len(modes)):
+        raise ValueError(f"--modes {','.join(modes)}: give two or more different ones, e.g. fp32,bf16")
+    changes = (_SMALL if small else {}) | ({} if epochs is None else {"epochs": epochs})
+    sweep = {
+        "space": space,
+        "architectures": {"sample": archs, "seed": 0},
+        "dataset": dataset,
+        "tasks": [task],
+        "seeds": list(range(1, seeds + 1)),
+        "recipe": recipe,
+    }
+    try:
+        sweeps = tuple(Sweep.model_validate(sweep | {"override": changes | {"precision": mode}}) for mode in modes)
+    except ValidationError as error:
+        raise ValueError(f"bench fidelity:\n{explain(error)}") from None
+    for one in sweeps:
+        arithmetic(one.resolved(task), device)  # a mode that the device lacks, before anything is trained
+    execution = Execution(engine="inline", gpus_per_trial=float(device.type == "cuda"))
+    return Study(name="fidelity", path=path, data_root=data_root, sweeps=sweeps, execution=execution)
+
+
+def run(chosen: Study, device: torch.device, watch: runner.Watch) -> dict[str, Any]:
+    """Train what the run lacks and compare, as JSON can hold it; Unfinished where trials failed or were stopped."""
+    before = conditions(device)
+    ended = runner.run(chosen, watch=watch)
+    if ended.done < ended.total:
+        raise Unfinished(ended)
+    rows = analysis.load(chosen.path)
+    modes = [str(sweep.override["precision"]) for sweep in chosen.sweeps]
+    seconds = rows[rows["status"] == "ok"].groupby("precision")["train_s"].median()
+    found = analysis.fidelity(rows, modes)
+    for line in found["scores"]:
+        line["train_s"] = float(seconds[line["mode"]])
+    return {
+        "bench": "fidelity",
+        "conditions": before,
+        "load_after": conditions(device)["load"],
+        **{key: _only(rows, key) for key in ("space", "dataset_id", "task", "recipe", "epochs", "metric")},
+        "trained_on": sorted(rows["device"].dropna().unique()),
+        "trained_with": sorted(rows["torch_version"].dropna().unique()),
+        **found,
+    }
+
+
+def _only(rows: Any, column: str) -> Any:
+    """The value that all rows share; for epochs, those of a training that did not diverge."""
+    value = rows[column].max()
+    return int(value) if column == "epochs" else str(value)
+
+
+def show(found: dict[str, Any], out: Console) -> None:
+    """Two tables, at most 80 columns wide, and what they say."""
+    view = Table(box=None, pad_edge=False)
+    view.add_column(f"agreement of rankings, n = {found['n']}", no_wrap=True)
+    for name in ("pairs", f"rho [{found['confidence']:.0%} interval]"):
+        view.add_column(name, justify="right", no_wrap=True)
+    for line in found["agreement"]:
+        what = _WHAT[line["what"]].format(**line)
+        view.add_row(what, str(line["pairs"]), _interval(line))
+    out.print(view)
+    out.print()
+    view = Table(box=None, pad_edge=False)
+    view.add_column("score", no_wrap=True)
+    for name in ("mean", "sd archs", "sd seeds", f"less {found['modes'][0]}", "sd archs", "diverged", "s a trial"):
+        view.add_column(name, justify="right", no_wrap=True)
+    for line in found["scores"]:
+        numbers = [_fraction(line[key]) for key in ("mean", "sd", "seed_sd", "less", "less_sd")]
+        view.add_row(line["mode"], *numbers, str(line["diverged"]), f"{line['train_s']:.1f}")
+    out.print(view)
+    out.print()
+    first = found["agreement"][0]
+    for line in found["agreement"]:
+        if line["what"] == "other_seeds":
+            out.print(f"between modes {_interval(line)}")
+            out.print(f"between seeds of {first['x']} {_interval(first)}")
+            out.print(f"difference {_interval({key: line[f'gap{end}'] for key, end in _GAP.items()})}")
+            out.print(verdict(first, line), style="bold")
+            out.print()
+    out.print(
+        f"{found['space']}, {found['task']} on {found['dataset_id']}, recipe {found['recipe']}, "
+        f"epochs {found['epochs']}, seeds {len(found['seeds'])}"
+    )
+    with_what = f"torch {', '.join(found['trained_with'])}, load {found['conditions']['load'][0]}"
+    out.print(f"{', '.join(found['trained_on'])}, {with_what}")
+    out.print("* initial weights and batches are the same too; those of two seeds are not")
+
+
+def verdict(seeds: dict[str, Any], modes: dict[str, Any]) -> str:
+    """What the agreement between modes says beside that between the seeds of the first."""
+    if seeds["low"] is None or modes["gap_low"] is None:
+        return "too few architectures to tell"
+    if seeds["low"] <= 0:
+        return "nothing can be told, two seeds hardly agree; train longer or more of them"
+    if modes["gap_high"] < 0:
+        return f"{modes['y']} does not rank as {modes['x']} does"
+    if modes["gap"] < 0:
+        return f"{modes['y']} may rank a little worse; these seeds cannot tell"
+    return f"{modes['y']} ranks as {modes['x']} does, as far as the seeds can tell"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
+
+
+def _interval(line: dict[str, Any]) -> str:
+    """rho with its interval."""
+    if line["low"] is None or line["high"] is None:
+        return _signed(line["rho"])
+    return f"{_signed(line['rho'])} [{line['low']:+.2f} .. {line['high']:+.2f}]"
+
+
+def _fraction(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

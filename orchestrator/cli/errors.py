@@ -1,0 +1,106 @@
+"""Errors as the person at the keyboard sees them: one message for what they can mend, a kept traceback for the rest.
+
+A ValueError, LookupError or OSError counts as told to the user where a `raise` statement of our own packages made it.
+What a library raises, or Python itself at a line of ours, is a mistake of the program, whatever its class.
+"""
+
+import dis
+import errno
+import os
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+from orchestrator.store.run_folder import RunStore
+from orchestrator.terminal import printable
+
+_HOME = Path(__file__).resolve().parents[1]
+_OURS = tuple(f"{_HOME / name}{os.sep}" for name in ("orchestrator", "workers", "spaces", "analysis"))
+_FOLDER = "errors"  # of a run, where tracebacks lie
+# What the system refuses for a reason that lies in the machine, its disks and its network.
+_MACHINE = frozenset(
+    {
+        *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+        *(errno.ENAMETOOLONG, errno.ELOOP, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EBUSY, errno.ETXTBSY),
+        *(errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.EPIPE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ECONNREFUSED),
+        *(errno.ECONNRESET, errno.ECONNABORTED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRINUSE),
+    }
+)
+
+
+def is_users(error: BaseException) -> bool:
+    """Whether the message alone tells what to mend."""
+    if isinstance(error, OSError) and error.errno in _MACHINE:
+        return True
+    if not (isinstance(error, ValueError | OSError) or type(error) is LookupError):
+        return False
+    if details := _details(error):
+        return all(is_users(one) for one in details)
+    return _raised_by_us(error.__traceback__)
+
+
+def is_systems(error: BaseException) -> bool:
+    """Whether the operating system refused something that may be a user's mistake or one of ours: no such file, say."""
+    return isinstance(error, OSError) and error.errno is not None
+
+
+def message(error: BaseException) -> str:
+    """What is told of an error."""
+    if details := _details(error):
+        return "\n".join(str(one) for one in details)
+    if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOENT and _is_nowhere():
+        return "the working directory was removed; change to one that is there"
+    return str(error) or type(error).__name__
+
+
+def _details(error: BaseException) -> list[BaseException]:
+    """The errors of ours that pydantic has packed into one of its own; none where others are among them."""
+    if type(error).__name__ != "ValidationError" or not hasattr(error, "errors"):
+        return []
+    found = [one.get("ctx", {}).get("error") for one in error.errors()]
+    return found if all(isinstance(one, BaseException) for one in found) else []
+
+
+def _raised_by_us(trace: TracebackType | None) -> bool:
+    """Whether the innermost line is a `raise` statement in our packages."""
+    if trace is None:
+        return False
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    if not os.path.abspath(code.co_filename).startswith(_OURS):
+        return False
+    return dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
+
+
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def keep(error: BaseException, store: RunStore | None) -> str | None:
+    """Write the traceback to a file in the run's folder, else in the temporary folder; where it lies.
+
+    Secrets are left out.  None where it could be written nowhere.
+    """
+    text = printable("".join(traceback.format_exception(error)), most=None)
+    name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}.txt"
+    if store is not None:
+        try:
+            if store.exists("plan.parquet") or store.listing("rows"):
+                store.write(text.encode(errors="backslashreplace"), _FOLDER, name)
+                return store.at(_FOLDER, name)
+        except Exception:
+            pass  # perhaps the very reason of the error
+    try:
+        number, path = tempfile.mkstemp(prefix="archsweep-error-", suffix=".txt")
+        with open(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError:
+        return None
+    return path

@@ -1,0 +1,88 @@
+"""The verb `import`: other people's results into a run, the release's architectures into a list."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from orchestrator.cli.output import on_disk
+from workers import files
+
+_NEEDED = ("space", "arch", "dataset", "task", "value")
+_SHOWN = 5  # pairs of names that look alike
+
+
+def add_to(app: typer.Typer, out: Console) -> None:
+    """Add the verb to the command line."""
+
+    @app.command("import", rich_help_panel="Results")
+    def import_(
+        kind: Annotated[
+            Literal["unnas", "unnas-archs", "table"],
+            typer.Argument(
+                metavar="FORMAT",
+                help="unnas: the release's result files; unnas-archs: its configurations (or JSON lists), to a list of "
+                "architectures; "
+                "table: .csv, .parquet, .json or .jsonl with one line a measurement",
+            ),
+        ],
+        path: Annotated[
+            Path, typer.Argument(metavar="PATH", help="a file, or for unnas a folder of them", callback=on_disk)
+        ],
+        into: Annotated[str, typer.Option(help="folder of the run to add to; for unnas-archs the list to write")],
+        archs: Annotated[
+            Path | None,
+            typer.Option(help="unnas: NAS-Bench-101's list by unnas-archs, which says what ids mean"),
+        ] = None,
+        space: Annotated[str | None, typer.Option(help="table: column or constant; unnas-archs: which space")] = None,
+        arch: Annotated[str | None, typer.Option(help="table: column of architectures")] = None,
+        dataset: Annotated[str | None, typer.Option(help="table: column or constant")] = None,
+        task: Annotated[str | None, typer.Option(help="table: column or constant")] = None,
+        value: Annotated[str | None, typer.Option(help="table: column of values, higher is better")] = None,
+        seed: Annotated[str | None, typer.Option(help="table: column; without it repeats are averaged")] = None,
+        metric: Annotated[str | None, typer.Option(help="table: column or constant; default the value's name")] = None,
+        recipe: Annotated[
+            str | None, typer.Option(help="table: column or constant that tells trainings apart; default imported")
+        ] = None,
+        scale: Annotated[float | None, typer.Option(help="table: factor of the values; -1 for losses")] = None,
+    ) -> None:
+        """Other people's results as rows of a run."""
+        from orchestrator.importing import rows as importing
+
+        given = {"space": space, "arch": arch, "dataset": dataset, "task": task, "value": value}
+        given |= {"seed": seed, "metric": metric, "recipe": recipe}
+        columns = {name: text for name, text in given.items() if text is not None}
+        allowed = {"unnas": {"archs"}, "unnas-archs": {"space"}, "table": {*given, "scale"}}[kind]
+        used = {*columns, *(["archs"] if archs else []), *(["scale"] if scale is not None else [])}
+        if strange := sorted(used - allowed):
+            raise ValueError(
+                f"import {kind} takes no --{', --'.join(strange)}; it takes --{', --'.join(sorted(allowed))}"
+            )
+        path = path.expanduser()
+
+        def note(text: str) -> None:
+            out.print(text, style="dim", soft_wrap=True)
+
+        if kind == "unnas-archs":
+            n, new = importing.archs(path, Path(files.disk_path(into)).expanduser(), space)
+            out.print(f"{n:,} architectures: {into}{'' if new else ' (unchanged)'}", soft_wrap=True)
+            return
+        if kind == "table":
+            if missing := [f"--{name}" for name in _NEEDED if name not in columns]:
+                raise ValueError(
+                    f"import table also needs {', '.join(missing)}: --arch and --value name a column, others a column "
+                    "or a constant"
+                )
+            rows = importing.table(path, 1.0 if scale is None else scale, columns, note)
+        else:
+            rows = importing.unnas(path, archs.expanduser() if archs else None)
+        found = importing.add(rows, into, note)
+        for sort, one, other in found.alike[:_SHOWN]:
+            out.print(f"two names of one {sort} look alike and are kept apart: {one!a} and {other!a}", soft_wrap=True)
+        if len(found.alike) > _SHOWN:
+            out.print(f"... and {len(found.alike) - _SHOWN:,} more such names", soft_wrap=True)
+        for name, n in found.strange.items():
+            what = "architecture is" if n == 1 else "architectures are"
+            out.print(f"{n:,} {what} no text of space {name}, kept as given", soft_wrap=True)
+        out.print(f"{found.new:,} of {found.rows:,} rows are new: {into}/rows", soft_wrap=True)

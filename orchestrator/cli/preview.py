@@ -1,0 +1,193 @@
+"""`plan`: what a study will do, before it does anything."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import spaces
+from orchestrator.execution import cores
+from orchestrator.ray_tune import address
+from orchestrator.study.estimate import Estimate, duration, estimate, rate_of
+from orchestrator.store.trial_states import Ledger
+from orchestrator.store.left_out import LeftOut, left_out
+from orchestrator.cli.packing import Room, room
+from orchestrator.study.plan import plan, too_large_batches
+from orchestrator.store.recipe_names import named
+from orchestrator.runner import open_run
+from orchestrator.store.status import CELL
+from orchestrator.study.schema import Study
+
+_ROW_BYTES = 3_000  # of one compacted row with its curves
+_STATE_COPIES = 2  # a checkpoint holds weights and momentum
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The trials of one (space, dataset, task, recipe)."""
+
+    states: Counter[str]
+    macs: tuple[float, float, float]  # p10, median, p90 of the trials
+    params: tuple[float, float, float]
+    left: Estimate
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A study's cells, totals and how its architectures were drawn."""
+
+    study: Study
+    cells: dict[tuple[str, ...], Cell]
+    samples: dict[str, spaces.Sample]
+    dataset_ids: list[str]
+    left: Estimate
+    device: str
+    checkpoint_bytes: int  # of the largest network
+    room: Room | None  # on a GPU, where trials are left to train on one
+    unused: dict[str, str]  # by dataset_id: images and files that lie there and are not used
+    left_out: LeftOut | None  # of the run, by this study
+    notes: tuple[str, ...] = ()  # what will go wrong
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for `--json`."""
+        return {
+            "study": self.study.name,
+            "run": self.study.path,
+            "dataset_ids": self.dataset_ids,
+            "unused": self.unused,
+            "total": sum(c.states.total() for c in self.cells.values()),
+            "done": sum(c.states["done"] for c in self.cells.values()),
+            "left_out": self.left_out.count if self.left_out else 0,
+            "device": self.device,
+            "device_seconds_left": self.left.seconds,
+            "basis": self.left.basis,
+            "gpu_bytes_a_trial": self.room and self.room.trial,
+            "gpus_per_trial_with_room": self.room and self.room.share,
+            "samples": {
+                k: {"kept": len(s.archs), "drawn": s.drawn, "rejected": s.rejected} for k, s in self.samples.items()
+            },
+            "cells": [
+                {
+                    **dict(zip(CELL, key, strict=True)),
+                    "total": cell.states.total(),
+                    "done": cell.states["done"],
+                    "macs_p10_p50_p90": cell.macs,
+                    "params_p10_p50_p90": cell.params,
+                    "device_seconds_left": cell.left.seconds,
+                }
+                for key, cell in self.cells.items()
+            ],
+        }
+
+
+def preview(study: Study) -> Preview:
+    """Plan a study and compare with what its run already holds; writes nothing."""
+    planned = plan(study)
+    store = open_run(study)
+    ledger, rates = Ledger.of(store), rate_of(store)
+    wish = study.execution.gpus_per_trial
+    device = "gpu" if wish or (wish is None and not _embedded(study)) else "cpu"
+    rows = planned.table.drop_columns(["graph"]).to_pylist()
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    called = named(rows)
+    for row in rows:
+        groups[(row["space"], row["dataset"], row["task"], called[row["recipe_id"]])].append(row)
+    cells = {}
+    left = []
+    for key, members in groups.items():
+        states = Counter(ledger.state(r["trial_id"]) for r in members)
+        missing = [r for r in members if ledger.state(r["trial_id"]) != "done"]
+        left += missing
+        cells[key] = Cell(
+            states,
+            _quantiles([r["macs"] for r in members]),
+            _quantiles([r["params"] for r in members]),
+            estimate(missing, rates, device),
+        )
+    largest = max((r["params"] for r in rows), default=0)
+    most_work = [max(members, key=lambda r: r["macs"]) for members in groups.values()]
+    return Preview(
+        study,
+        cells,
+        planned.samples,
+        sorted({r["dataset_id"] for r in rows}),
+        estimate(left, rates, device),
+        device,
+        largest * 4 * _STATE_COPIES,
+        room(store, most_work) if device == "gpu" and left else None,
+        planned.unused,
+        left_out(store, planned.table, ledger.done),
+        tuple(too_large_batches(rows)),
+    )
+
+
+def _embedded(study: Study) -> bool:
+    """Whether every sweep is of the demo's size, which nobody takes to a GPU."""
+    return all(sweep.recipe == "demo" for sweep in study.sweeps)
+
+
+def at_once_here(study: Study) -> int:
+    """How many trials `run` trains at a time on this machine's cores; 1 where a cluster has been named, which is not
+    asked here."""
+    execution = study.execution
+    if execution.engine == "inline" or address.named():
+        return 1
+    room = int(cores.usable() / execution.cpus_per_trial)
+    return max(1, min(room, execution.max_concurrent or room))
+
+
+def _quantiles(values: list[int]) -> tuple[float, float, float]:
+    low, middle, high = np.quantile(values, (0.1, 0.5, 0.9))
+    return float(low), float(middle), float(high)
+
+
+def _millions(values: tuple[float, float, float]) -> str:
+    digits = 2 if values[0] < 1e7 else 0
+    return " ".join(f"{v / 1e6:,.{digits}f}" for v in values)
+
+
+def show(found: Preview, console: Console) -> None:
+    """A table of the cells and the totals, at most 80 columns wide."""
+    table = Table(box=None, pad_edge=False)
+    # Named where it tells lines apart: with it the table may be wider than 80 columns.
+    several = len({cell[:3] for cell in found.cells}) < len(found.cells)
+    for name in ("space", "dataset", "task", "recipe")[: 3 + several]:
+        table.add_column(name, no_wrap=True)
+    for name in ("trials", "done", "left", "MACs, M p10 50 90", "time left"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for key, cell in found.cells.items():
+        done, total = cell.states["done"], cell.states.total()
+        table.add_row(
+            *key[: 3 + several],
+            f"{total:,}",
+            f"{done:,}",
+            f"{total - done:,}",
+            _millions(cell.macs),
+            duration(cell.left.seconds),
+        )
+    console.print(table)
+    total = sum(c.states.total() for c in found.cells.values())
+    done = sum(c.states["done"] for c in found.cells.values())
+    console.print(f"{total:,} trials, {done:,} done, {total - done:,} left; data {', '.join(found.dataset_ids)}")
+    for line in found.unused.values():
+        console.print(line, markup=False, soft_wrap=True)
+    if found.left_out is not None:
+        console.print(str(found.left_out), markup=False, soft_wrap=True)
+    for label, sample in found.samples.items():
+        why = ", ".join(f"{n:,} {reason}" for reason, n in sample.rejected.items() if n) or "none rejected"
+        console.print(f"{label}: {len(sample.archs):,} of {sample.drawn:,} drawn architectures kept ({why})")
+    console.print(f"time left: about {duration(found.left.seconds)} of one {found.device} ({found.left.basis})")
+    if (workers := at_once_here(found.study)) > 1 and found.device == "cpu" and found.left.seconds:
+        console.print(f"on this machine about {duration(found.left.seconds / workers)}: {workers} trials at a time")
+    if found.room is not None:
+        console.print(found.room.text())
+    for note in found.notes:
+        console.print(note, markup=False)
+    at_once = found.study.execution.max_concurrent
+    console.print(
+        f"disk: rows about {total * _ROW_BYTES / 1e6:,.1f} MB; checkpoints at most "
+        f"{found.checkpoint_bytes / 1e6:,.1f} MB for each of {at_once or 'the'} running trials, removed on success"
+    )

@@ -1,0 +1,170 @@
+"""A run as it goes: one live table on a terminal, few plain lines elsewhere."""
+
+import contextlib
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.study.estimate import duration, multiply_adds, recipe_of
+from orchestrator.execution.job import Outcome
+from orchestrator.store.recipe_names import named
+from orchestrator.terminal import has_unicode, live, printable
+from orchestrator.cli.time_left import TimeLeft
+from orchestrator.execution.work_queue import DEATHS, Work
+
+_CELL = ("space", "dataset", "task")
+_LIKE = ("space", "dataset_id", "task", "recipe_id")  # trials that take alike long, but for their size
+_TOLD = 20  # different failures told as they come; a log of thousands more helps nobody
+_SELDOM_S = 3600.0  # between two lines of a long run where nobody looks on
+_BAR = 16  # characters
+_ROOMY = 70  # columns of a terminal that has room for bars
+_PATIENCE_S = 5.0  # for the last lines, where a terminal has stopped
+
+
+class Progress:
+    """Counts outcomes by cell and shows them.
+
+    Lines are printed by a thread of their own: a terminal that has stopped must not stop the work.  Nothing is printed
+    while a lock is held, since printing above a live table draws the table, which asks for the lock.
+    """
+
+    def __init__(self, work: Work, console: Console) -> None:
+        self._work, self._console = work, console
+        self._began = time.monotonic()
+        self._total: Counter[tuple[str, ...]] = Counter()
+        self._ok: Counter[tuple[str, ...]] = Counter()
+        self._failed: Counter[tuple[str, ...]] = Counter()
+        self._errors: Counter[str] = Counter()
+        rows = [work.row_of(trial_id) for trial_id in work.waiting()]
+        self._recipes = named(rows) if all("recipe_id" in row for row in rows) else {}
+        for trial_id in work.waiting():
+            self._total[self._cell(trial_id)] += 1
+        self._several = len({cell[:3] for cell in self._total}) < len(self._total)
+        self._left = TimeLeft({t: self._kind_and_size(work.row_of(t)) for t in work.waiting()}, self._began)
+        self._next_line = self._began + 10
+        self._lock = threading.Lock()
+        self._lines: queue.SimpleQueue[Text | None] = queue.SimpleQueue()
+        self._printer = threading.Thread(target=self._print, name="progress", daemon=True)
+        work.listeners.append(self._hear)
+
+    def _cell(self, trial_id: str) -> tuple[str, ...]:
+        row = self._work.row_of(trial_id)
+        return *(row[k] for k in _CELL), self._recipes.get(str(row.get("recipe_id")), "")
+
+    @staticmethod
+    def _kind_and_size(row: dict[str, Any]) -> tuple[tuple[Any, ...], float]:
+        return tuple(row[k] for k in _LIKE), multiply_adds(row, recipe_of(row))
+
+    def _hear(self, outcome: Outcome) -> None:
+        cell = self._cell(outcome.trial_id)
+        self._time(outcome)
+        with self._lock:
+            if outcome.status == "ok":
+                self._ok[cell] += 1
+            elif outcome.status == "failed":
+                self._failed[cell] += 1
+            new = self._new_failure(outcome)
+        for line in new:
+            self._lines.put(line)
+        if not self._console.is_terminal and time.monotonic() >= self._next_line:
+            elapsed = time.monotonic() - self._began
+            self._next_line = time.monotonic() + min(30 + elapsed / 10, _SELDOM_S)  # ever fewer lines
+            self._lines.put(Text(self.line(just_ended=True)))
+
+    def _new_failure(self, outcome: Outcome) -> list[Text]:
+        """Lines about a failure that was not told before; the lock is held."""
+        if outcome.status != "failed":
+            return []
+        text = f"{outcome.error_class}: {''.join((outcome.error_text or '').splitlines()[:1])[:160]}"
+        kind = outcome.error_class if outcome.error_class in DEATHS else text  # their figures differ each time
+        self._errors[kind] += 1
+        if self._errors[kind] > 1 or len(self._errors) > _TOLD:
+            return []
+        cell = " ".join(self._cell(outcome.trial_id)[: 3 + self._several])
+        lines = [Text(printable(f"failed: trial {outcome.trial_id} ({cell}): {text}"), "red")]
+        if len(self._errors) == _TOLD:
+            lines.append(Text("further failures are counted only; `archsweep status` tells them by kind"))
+        return lines
+
+    def _print(self) -> None:
+        while (line := self._lines.get()) is not None:
+            self._console.print(line)
+
+    @contextlib.contextmanager
+    def printing(self) -> Iterator[None]:
+        """Print lines while the block lasts; at its end those that still wait."""
+        self._printer.start()
+        try:
+            yield
+        finally:
+            self._lines.put(None)
+            self._printer.join(_PATIENCE_S)
+
+    def _time(self, outcome: Outcome) -> None:
+        """Let the estimate of the time left know of an end."""
+        if outcome.status == "interrupted":
+            return
+        trial_id, ok, running = outcome.trial_id, outcome.status == "ok", list(self._work.running)
+        self._left.ended(trial_id, time.monotonic(), running, outcome.wall_s, outcome.train_s, ok=ok)
+        if not ok and trial_id not in self._work.waiting():
+            self._left.given_up([trial_id])
+
+    def _left_text(self) -> str:
+        """How long it still takes, as the end of a line; "" before the first end."""
+        found = self._left.seconds(time.monotonic(), list(self._work.running))
+        if found is None:
+            return ""
+        seconds, sure = found
+        return f"; {'about' if sure else 'at least'} {duration(seconds)} left"
+
+    def line(self, just_ended: bool = False) -> str:
+        """Where the run stands, on one line; `just_ended`: at the moment between the end of a trial and the next."""
+        counts = self._work.counts
+        more = just_ended and not self._work.stopping.is_set() and bool(self._work.waiting())
+        text = f"{counts.done:,} of {counts.total:,} trials done, {len(self._work.running) + more} running"
+        if counts.failed:
+            text += f", {counts.failed} failed attempts"
+        if self._work.stopping.is_set():
+            return text + "; stopping: running trials end after their epoch"
+        return text + self._left_text()
+
+    def __rich__(self) -> Group:
+        """What matters most on top: a terminal shows no more than its height."""
+        table = Table(box=None, pad_edge=False)
+        for name in (*_CELL, "recipe")[: 3 + self._several]:
+            table.add_column(name, no_wrap=True)
+        for name in ("done", "of", "failed"):
+            table.add_column(name, justify="right", no_wrap=True)
+        roomy = self._console.width >= _ROOMY
+        if roomy:
+            table.add_column("", no_wrap=True)
+        with self._lock:
+            total, ok, failed = dict(self._total), self._ok.copy(), self._failed.copy()
+        for cell, of in total.items():
+            bars = [_bar(ok[cell] / of, has_unicode(self._console))] if roomy else []
+            table.add_row(*cell[: 3 + self._several], str(ok[cell]), str(of), str(failed[cell] or ""), *bars)
+        return Group(Text(self.line()), table)
+
+
+def _bar(share: float, unicode: bool) -> Text:
+    """So much of a bar is done; without colours the rest must look different."""
+    done = round(_BAR * share)
+    return Text("━" * done, "green") + Text(("━" if unicode else "-") * (_BAR - done), "dim")
+
+
+@contextlib.contextmanager
+def watch(work: Work, console: Console) -> Iterator[None]:
+    """Show a launch while it lasts."""
+    view = Progress(work, console)
+    if not console.is_terminal:
+        console.print(f"{work.left:,} trials to train, {work.counts.done:,} of {work.counts.total:,} done before")
+    shown = live(console, view, refresh_per_second=2) if console.is_terminal else contextlib.nullcontext()
+    with shown, view.printing():
+        yield

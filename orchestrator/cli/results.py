@@ -1,0 +1,244 @@
+"""Verbs that read rows: correlate, report, query, export.  They hand over to `analysis`."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from orchestrator.cli.output import AsCsv, AsJson, AsLatex, AsMarkdown, chosen, on_disk, partial, put
+from orchestrator.store.left_out import left_out
+from orchestrator.store.run_folder import FILES, FOLDERS, RunStore
+from workers import files
+
+Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="runs' folders (or URLs), studies or presets")]
+
+Common = Annotated[
+    Literal["all", "pair"] | None, typer.Option(help="architectures in all cells (default), or in the pair")
+]
+Score = Annotated[str | None, typer.Option(help="the column that ranks; default score_best")]
+Diverged = Annotated[
+    Literal["worst", "drop"] | None,
+    typer.Option(help="architectures with a trial without a finite score rank last (default), or drop out"),
+]
+Chance = Annotated[
+    list[str] | None,
+    typer.Option(metavar="[TASK=]SCORE", help="a score not above it counts as none; again for other tasks"),
+]
+Resamples = Annotated[int | None, typer.Option(min=0, help="of the bootstrap; default 2000, 0: no intervals")]
+
+_MOST_REASONS = 4
+
+
+def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, note: Console) -> None:
+    """Add the verbs to the command line; `store_of` finds the run that an argument names, `note` prints on the side."""
+
+    @app.command(rich_help_panel="Results")
+    def correlate(
+        runs: Runs,
+        common: Common = None,
+        of: Annotated[str, typer.Option(metavar="TABLE", help="another table, see `archsweep list tables`")] = "",
+        score: Score = None,
+        diverged: Diverged = None,
+        chance: Chance = None,
+        resamples: Resamples = None,
+        across: Annotated[
+            bool,
+            typer.Option("--across", help="only pairs across datasets, and random experiments with them"),
+        ] = False,
+        as_json: AsJson = False,
+        as_csv: AsCsv = False,
+        as_latex: AsLatex = False,
+        as_markdown: AsMarkdown = False,
+    ) -> None:
+        """Rank correlations between cells, with intervals and n."""
+        import analysis
+
+        form = chosen(json=as_json, csv=as_csv, latex=as_latex, markdown=as_markdown)
+        name = of or "correlate"
+        asked = analysis.catalogue.named(name)
+        level = _chance(chance)
+        options = _given(common=common, score=score, diverged=diverged, chance=level, resamples=resamples)
+        stores = [store_of(r) for r in runs]
+        places = [store.url for store in stores]
+        rows = analysis.load(*places, curves=asked.curves)
+        tell_left_out(stores, note)
+        table = analysis.table(name, rows, **options)
+        if across:
+            if "x_dataset_id" not in table:
+                raise ValueError(f"--across: the table {name} has no pairs of cells")
+            table = table[table["x_dataset_id"] != table["y_dataset_id"]]
+        partial(rows, places, note)
+        put(table, form, out, asked.shown, empty=_empty(name, rows, places))
+        if not form and "reason" not in asked.shown:
+            _show_reasons(table, out)
+        if across and form:
+            note.print(
+                "the random experiments with these pairs are a table of their own: --of random_experiment",
+                soft_wrap=True,
+            )
+        elif across:
+            same = _given(score=score, diverged=diverged, chance=level)
+            _show_experiments(analysis.random_experiment(rows, **same), out)
+
+    @app.command(rich_help_panel="Results")
+    def report(
+        runs: Runs,
+        to: Annotated[
+            Path | None, typer.Option(help="folder to write to; default <first run>/report", callback=on_disk)
+        ] = None,
+        common: Common = None,
+        score: Score = None,
+        diverged: Diverged = None,
+        chance: Chance = None,
+        resamples: Resamples = None,
+    ) -> None:
+        """Write figures, tables and an HTML page."""
+        import analysis
+
+        level = _chance(chance)
+        options = _given(common=common, score=score, diverged=diverged, chance=level, resamples=resamples)
+        path = analysis.report([store_of(r).url for r in runs], out=to, **options)
+        out.print(f"report: {path}", soft_wrap=True)
+
+    @app.command(rich_help_panel="Results")
+    def query(
+        arguments: Annotated[
+            list[str],
+            typer.Argument(metavar="RUN... SQL", help="runs, then SQL over rows, curves, plan, architectures"),
+        ],
+        as_json: AsJson = False,
+        as_csv: AsCsv = False,
+        as_latex: AsLatex = False,
+        as_markdown: AsMarkdown = False,
+    ) -> None:
+        """Ask the rows in SQL (DuckDB)."""
+        import analysis
+
+        form = chosen(json=as_json, csv=as_csv, latex=as_latex, markdown=as_markdown)
+        *runs, sql = arguments
+        if not runs:
+            raise ValueError("give at least one run, then the SQL text: archsweep query runs/demo 'select ...'")
+        stores = [store_of(r) for r in runs]
+        table = analysis.query([store.url for store in stores], sql)
+        tell_left_out(stores, note)
+        if form:
+            put(table, form, out)
+        else:
+            out.print(table.to_string(index=False), soft_wrap=True)
+
+    @app.command(rich_help_panel="Results")
+    def export(
+        arguments: Annotated[
+            list[str], typer.Argument(metavar="RUN... FILE", help="runs, then a file: .csv, .parquet, .json or .jsonl")
+        ],
+    ) -> None:
+        """Write all rows of runs into one file; .json and .jsonl hold one row a line."""
+        import analysis
+        from analysis import whole_file
+        from analysis.tables.formats import json_lines
+
+        *runs, name = arguments
+        file = Path(files.disk_path(name))
+        if not runs:
+            raise ValueError("give at least one run, then the file: archsweep export runs/demo rows.csv")
+        if file.suffix not in (".csv", ".parquet", ".json", ".jsonl"):
+            raise ValueError(f"{file}: the ending says the format; known are .csv, .parquet, .json, .jsonl")
+        stores = [store_of(r) for r in runs]
+        places = [store.url for store in stores]
+        rows = analysis.load(*places, curves=True)
+        tell_left_out(stores, note)
+        for place in places:
+            _outside(file, place)
+        if file.suffix == ".parquet":
+            whole_file.write(file, rows.to_parquet(None, index=False))
+        elif file.suffix == ".csv":
+            whole_file.write(file, analysis.csv_text(rows))
+        else:
+            whole_file.write(file, json_lines(rows))
+        out.print(f"{len(rows):,} rows: {file}", soft_wrap=True)
+
+
+def tell_left_out(stores: list[RunStore], note: Console) -> None:
+    """Say on the side which finished trials of the runs are in no number."""
+    for store in stores:
+        if (others := left_out(store)) is not None:
+            note.print(f"{store.url}: {others}", style="dim", markup=False, soft_wrap=True)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _chance(given: list[str] | None) -> float | dict[str, float] | None:
+    """A score for all tasks, or one for each that is named: `0.1`, `rot=0.25`."""
+    if not given:
+        return None
+    levels: dict[str, float] = {}
+    for words in given:
+        task, _, level = words.rpartition("=")
+        try:
+            levels[task] = float(level)
+        except ValueError:
+            raise ValueError(
+                f"--chance {words}: expected a score such as 0.1, or TASK=SCORE such as rot=0.25"
+            ) from None
+    if "" not in levels:
+        return levels
+    if len(given) > 1:
+        raise ValueError("--chance: give one score for all tasks, or TASK=SCORE for each; both were given")
+    return levels[""]
+
+
+def _empty(name: str, rows: Any, places: list[str]) -> str:
+    """What is said where a table has no line."""
+    if name != "correlate":
+        return "nothing to say yet" if len(rows) == 0 else "nothing to say: no cell or pair of cells has what it needs"
+    from analysis.rows.runs import plan
+    from analysis.page.sections import no_pairs
+
+    return no_pairs(rows, plan(*places).to_pandas())
+
+
+def _show_reasons(table: Any, out: Console) -> None:
+    """Why numbers of the table are missing, each reason once, by the names of the cells."""
+    from analysis import names, view
+
+    if "reason" not in table or table.empty:
+        return
+    why, called = table["reason"].tolist(), view(table)
+    many: dict[str, int] = {}
+    for k, reason in enumerate(why):
+        for part in filter(None, reason.split("; ")):
+            side, colon, said = part.partition(": ")
+            told = f"{called[side].iloc[k]}: {said}" if colon and side in called else part
+            many[told] = many.get(told, 0) + 1
+    for told, lines in list(many.items())[:_MOST_REASONS]:
+        out.print(f"no value in {names.many(lines, 'line')}: {told}", soft_wrap=True)
+    if len(many) > _MOST_REASONS:
+        out.print(f"and {names.many(len(many) - _MOST_REASONS, 'other reason')}; --csv and --json give all")
+
+
+def _outside(file: Path, run: str) -> None:
+    """Refuse to write a file where a run keeps its own."""
+    home = Path(os.path.expanduser(run)).resolve()
+    inside = file.resolve().relative_to(home).parts if file.resolve().is_relative_to(home) else ()
+    if inside and inside[0] in (*FOLDERS, *FILES):
+        raise ValueError(f"{file} lies among the files of the run itself; name a file outside {', '.join(FOLDERS)}")
+
+
+def _show_experiments(table: Any, out: Console) -> None:
+    """The target's score of the best of m architectures by each proxy, on average over all draws."""
+    if table.empty:
+        out.print("no proxy of another dataset and no cls target share architectures: no random experiment to make")
+        return
+    out.print("\nexpected target score of the best of m architectures by the proxy")
+    cells = [c for c in table.columns if c.startswith(("proxy_", "target_"))]
+    wide = table[table["size"].isin([1, 4, 16, 64, 256])].pivot(
+        index=["space", *cells, "n"], columns="size", values="expected"
+    )
+    sizes = [f"m = {m}" for m in wide.columns]
+    put(wide.set_axis(sizes, axis=1).reset_index(), "", out, ("n", *sizes))

@@ -1,0 +1,218 @@
+"""What an engine draws from: trials one at a time, each with its attempt, until nothing is left or a stop is asked."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from orchestrator.execution.failure_limit import Breaker
+from orchestrator.execution.job import Job, Outcome, Settings, publish, trial_columns
+from orchestrator.store.trial_states import Failure, Ledger
+from orchestrator.study.plan import trial_of
+from orchestrator.store.run_folder import RunStore
+from workers.scrub import scrub
+
+log = logging.getLogger(__name__)
+
+# A death may have to do with the moment (memory was short, a node is going): the next try waits, each time twice as
+# long, so many seconds at most.
+BACK_OFF_S, BACK_OFF_MOST_S = 3.0, 60.0
+DEATHS = ("worker_died", "oom_host", "oom_victim", "node_died")
+
+
+@dataclass
+class Counts:
+    """How far a launch has come."""
+
+    total: int  # trials of the plan
+    done: int = 0  # with an ok row, earlier launches included
+    trained: int = 0  # ok rows of this launch
+    failed: int = 0  # failed attempts of this launch
+
+
+class Work:
+    """The trials that one launch still has to train.
+
+    Engines call `take` for the next job and tell how it ended by `finish` or `lost`.  Thread-safe.
+    Trials that failed before come last: what is tried again in a wider place then waits for nobody's end but the last.
+    """
+
+    def __init__(
+        self, store: RunStore, plan_rows: list[dict[str, Any]], ledger: Ledger, settings: Settings, total: int
+    ) -> None:
+        self._store, self._ledger, self._settings = store, ledger, settings
+        self._lock = threading.Lock()
+        self._rows = {row["trial_id"]: row for row in plan_rows}
+        states = {trial_id: ledger.state(trial_id) for trial_id in self._rows}
+        self._queue = deque(t for t, state in states.items() if state == "left")
+        self._again = {t: 0.0 for t, state in states.items() if state == "failed"}  # not before this time (monotonic)
+        self._breaker = Breaker()
+        self.running: dict[str, Job] = {}
+        self.counts = Counts(total)
+        self.stopping = threading.Event()
+        self.broken: str | None = None  # why the launch stopped itself
+        self.listeners: list[Any] = []
+
+    @property
+    def left(self) -> int:
+        """Trials that wait or run now."""
+        with self._lock:
+            return len(self._queue) + len(self._again) + len(self.running)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether `take` will never give a job again."""
+        with self._lock:
+            return self.stopping.is_set() or not (self._queue or self._again or self.running)
+
+    def waiting(self) -> list[str]:
+        """The ids of trials not handed out."""
+        with self._lock:
+            return [*self._queue, *self._again]
+
+    def row_of(self, trial_id: str) -> dict[str, Any]:
+        """The plan's row of a trial."""
+        return self._rows[trial_id]
+
+    def take(self) -> Job | None:
+        """The next job, or None: nothing may start just now, or a stop was asked."""
+        with self._lock:
+            if self.stopping.is_set():
+                return None
+            if self._queue:
+                job = self._job(self._queue.popleft())
+            else:
+                now = time.monotonic()
+                ready = [t for t, then in self._again.items() if then <= now]
+                if not ready:
+                    return None
+                chosen = min(ready, key=self._alone)  # those that want a machine for themselves come last of all
+                del self._again[chosen]
+                job = self._job(chosen)
+            self.running[job.trial_id] = job
+            return job
+
+    def _job(self, trial_id: str) -> Job:
+        """The next attempt at a trial, with the room and the time that its past failures ask for."""
+        now, ever = self._ledger.kinds(trial_id), self._ledger.kinds(trial_id, forgiven=True)
+        settings = self._settings
+        if ever["oom_cuda"] and 0 < settings.gpus < 1:
+            settings = replace(settings, gpus=1.0)
+        if now["timeout"] and settings.timeout_s is not None:
+            settings = replace(settings, timeout_s=2 * settings.timeout_s)
+        return Job(
+            trial_of(self._rows[trial_id]).model_dump_json(),
+            trial_id,
+            self._ledger.next_attempt(trial_id),
+            settings,
+            alone=self._alone(trial_id),
+        )
+
+    def _alone(self, trial_id: str) -> bool:
+        """Whether neighbours may have been a trial's undoing: its memory ran short, or its worker died repeatedly."""
+        ever = self._ledger.kinds(trial_id, forgiven=True)
+        return bool(ever["oom_host"] or ever["oom_victim"] or ever["worker_died"] > 1)
+
+    def finish(self, outcome: Outcome) -> None:
+        """A job came to its end in the worker, which has published its row (or was stopped between epochs)."""
+        with self._lock:
+            job = self.running.pop(outcome.trial_id, None)
+            if job is None:
+                return
+            if outcome.status == "interrupted":
+                self._queue.appendleft(outcome.trial_id)
+            else:
+                self._settle({**outcome.columns(), "attempt": job.attempt})
+        self._tell(outcome)
+
+    def lost(self, trial_id: str, kind: str, text: str, *, ran_s: float = 0.0, details: str = "") -> None:
+        """A job's worker died with it; its failed row is published here, since the worker cannot.
+
+        text: what it died of.  ran_s: seconds from its start to now.  details: what goes before text in the traceback.
+
+        A worker may die after it has published its row, and its watchdog may have published one: that row stands, it
+        is not written over.  What dies while the launch stops is not held against the trial.
+        `kind="publish"`: the worker lives, but could not write its row; then no other will, and the launch stops.
+        """
+        with self._lock:
+            job = self.running.pop(trial_id, None)
+        if job is None:
+            return
+        text, details = scrub(text), scrub(details)
+        try:
+            row = self._store.attempt(trial_id, self._settings.launch, job.attempt)
+            if row is None and kind != "publish" and not self.stopping.is_set():
+                row = _failed_row(job, kind, text, ran_s, details)
+                publish(self._store, row)
+        except OSError as error:
+            row, kind, text = None, "publish", f"{type(error).__name__}: {error}"
+        if row is None:
+            if kind == "publish":
+                self.break_off(f"the row of trial {trial_id} could not be written: {text}")
+            with self._lock:
+                self._queue.appendleft(trial_id)
+            self._tell(Outcome(trial_id, "interrupted"))
+            return
+        with self._lock:
+            self._settle(row)
+        self._tell(Outcome.of(row))
+
+    def break_off(self, reason: str) -> None:
+        """Stop the launch of its own accord: running trials drain.  The first reason is the one that is told."""
+        if self.broken is None:
+            self.broken = reason
+        self.stopping.set()
+
+    def _settle(self, row: Mapping[str, Any]) -> None:
+        """Book an attempt; a failure that may pass is tried again when its time has come."""
+        trial_id = row["trial_id"]
+        self._ledger.add(row)
+        failure = None
+        if row["status"] == "ok":
+            self.counts.done += 1
+            self.counts.trained += 1
+        else:
+            failure = Failure.of(row)
+            self.counts.failed += 1
+            if not self._ledger.waits(trial_id):
+                self._again[trial_id] = time.monotonic() + self._pause(trial_id, failure.kind)
+        reason = self._breaker.add(failure)
+        if reason and (self._queue or self._again):
+            self.break_off(reason)
+
+    def _pause(self, trial_id: str, kind: str) -> float:
+        """Seconds to wait after a failure."""
+        if kind not in DEATHS:
+            return 0.0
+        n = self._ledger.kinds(trial_id)[kind]
+        return min(BACK_OFF_S * 2.0 ** (n - 1), BACK_OFF_MOST_S)
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Tell listeners; one that fails hears nothing more, and the work goes on."""
+        for listener in list(self.listeners):
+            try:
+                listener(outcome)
+            except Exception:
+                log.exception("progress is no longer shown")
+                self.listeners.remove(listener)
+
+
+def _failed_row(job: Job, kind: str, text: str, ran_s: float, details: str) -> dict[str, Any]:
+    """The row of an attempt whose worker is gone."""
+    now = datetime.now(UTC)
+    return {
+        **trial_columns(job),
+        "status": "failed",
+        "error_class": kind,
+        "error_text": text,
+        "traceback": f"{details}\n{text}" if details else text,
+        "diverged": False,
+        "gpu_share": job.settings.gpus,
+        "started_at": now - timedelta(seconds=ran_s),
+        "finished_at": now,
+        "wall_s": ran_s,
+    }

@@ -1,0 +1,1 @@
+"""TODO orchestrator/ray_tune."""

@@ -1,0 +1,215 @@
+"""One driver a run: a small file names the holder.
+
+Where the holder's process can be seen (the same boot and the same PID namespace: two containers of one machine see
+different processes) the operating system knows whether it still lives, as pid, start time and boot together name a
+process for good: a dead holder's lease is taken over at once.  Elsewhere the lease counts until it has not been renewed
+for its life.  Clocks of two hosts differ, so the storage's clock is asked too: where it contradicts the time that the
+holder wrote, whoever wants the run waits to see whether the lease is renewed.
+"""
+
+import json
+import logging
+import os
+import platform
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
+
+from orchestrator.store.run_folder import RunStore
+from workers import files
+
+log = logging.getLogger(__name__)
+NAME = "lease.json"
+LIFE_S = 120.0  # a holder renews it every quarter of this
+_LOOK_S = 1.0  # between two looks at a lease of which it is not known whether it is renewed
+
+
+class Held(RuntimeError):
+    """Another driver holds the run; the message names it."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who holds a run, and until when (seconds since the epoch)."""
+
+    launch: str
+    host: str
+    boot: str
+    pid: int
+    process_start: str
+    expires: Annotated[float, Field(allow_inf_nan=False)]
+    pid_namespace: str = ""  # leases did not say it once
+
+    @classmethod
+    def mine(cls, launch: str) -> "Lease":
+        """A lease of this process from now on."""
+        pid = os.getpid()
+        return cls(launch, platform.node(), _boot(), pid, _start(pid) or "", time.time() + LIFE_S, _pid_namespace())
+
+    @property
+    def holder(self) -> str:
+        """How a message names the holder."""
+        return f"process {self.pid} on {self.host} (launch {self.launch})"
+
+    def seen(self) -> bool | None:
+        """Whether the holder's process lives, None where that cannot be seen from here."""
+        if self.host != platform.node() or self.boot != _boot():
+            return None
+        if self.pid_namespace and self.pid_namespace != _pid_namespace():
+            return None
+        start = _start(self.pid)
+        return start if start is None else start == self.process_start != ""
+
+    def alive(self) -> bool:
+        """Whether the holder may still be at work, as far as this machine's processes and clock tell."""
+        seen = self.seen()
+        return time.time() < self.expires if seen is None else seen
+
+
+_READER = TypeAdapter(Lease)
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _pid_namespace() -> str:
+    """Which processes this one can see; empty where the system does not say."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _start(pid: int) -> str | None:
+    """The start time of a process in clock ticks since boot; empty where it is gone (or is only a zombie), None where
+    it is there but hidden, as those of other users may be.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        taken = _taken(pid)
+        return ("taken" if taken else "") if not Path("/proc/self/stat").exists() else None if taken else ""
+    state, *rest = text.rpartition(")")[2].split()
+    return "" if state == "Z" else rest[18]
+
+
+def _taken(pid: int) -> bool:
+    """Whether there is a process of this number: all that systems without /proc tell."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def current(store: RunStore) -> Lease | None:
+    """The lease of a run as it stands, None where there is none."""
+    return _read(store.read(NAME))
+
+
+def _read(data: bytes | None) -> Lease | None:
+    if not data:
+        return None
+    try:
+        return _READER.validate_json(data)
+    except ValueError:
+        return None  # half a file of a crashed host: nobody can hold by it
+
+
+def acquire(store: RunStore, launch: str) -> Lease:
+    """Take the run for this process, or raise Held naming who has it.
+
+    Of drivers that try in the same instant one succeeds, on disks and on S3; on other object stores as far as
+    `files.create` and `files.replace` reach there.  Where the clocks do not agree on whether a lease has expired, this
+    waits for as long as a lease lives at most.
+    """
+    url = store.at(NAME)
+    there = store.read(NAME)
+    if there is None:
+        mine = Lease.mine(launch)
+        taken = files.create(url, _bytes(mine))
+    else:
+        found = _read(there)
+        if found is not None and (found.seen() or (found.seen() is None and _renewed(store, there, found))):
+            raise Held(_refusal(found))
+        mine = Lease.mine(launch)
+        taken = files.replace(url, _bytes(mine), expected=there)
+    if not taken:
+        winner = current(store)
+        raise Held(_refusal(winner) if winner else "another driver took the run in this moment")
+    return mine
+
+
+def _renewed(store: RunStore, there: bytes, found: Lease) -> bool:
+    """Whether a lease whose holder cannot be seen still counts."""
+    age, unexpired = _age(store), time.time() < found.expires
+    if unexpired if age is None else unexpired == (age < LIFE_S):
+        return unexpired
+    rest = LIFE_S - max(age, 0.0) if age is not None and age < LIFE_S else LIFE_S
+    log.warning(
+        "whether the lease of %s has expired cannot be told from the clocks here, there and of the run's folder: "
+        "waiting %.0f s to see whether it is renewed",
+        found.holder,
+        rest,
+    )
+    until = time.monotonic() + rest
+    while time.monotonic() < until:
+        time.sleep(min(_LOOK_S, rest))
+        if store.read(NAME) != there:
+            return True  # or it was given back: then the next try succeeds
+    return False
+
+
+def _age(store: RunStore) -> float | None:
+    """Seconds since the lease was written, by the clock of the storage; None where it does not say."""
+    probe = f"_clock-{uuid.uuid4().hex[:8]}"
+    store.write(b"", probe)
+    try:
+        now, then = files.modified(store.at(probe)), files.modified(store.at(NAME))
+    except FileNotFoundError:
+        return None
+    finally:
+        store.remove(probe)
+    return None if now is None or then is None else now - then
+
+
+def _refusal(lease: Lease) -> str:
+    if lease.seen():
+        return f"the run is held by {lease.holder}, which is at work now"
+    seconds = max(0, int(lease.expires - time.time()))
+    return f"the run is held by {lease.holder}; should that be gone, its lease ends in {seconds} s"
+
+
+def _bytes(lease: Lease) -> bytes:
+    return json.dumps(asdict(lease), indent=1).encode()
+
+
+def held(store: RunStore, launch: str) -> bool:
+    """Whether this launch holds the run."""
+    found = current(store)
+    return found is not None and found.launch == launch
+
+
+def renew(store: RunStore, launch: str) -> bool:
+    """Hold on for another while; False when the run has been taken over."""
+    there = store.read(NAME)
+    found = _read(there)
+    if there is None or found is None or found.launch != launch:
+        return False
+    return files.replace(store.at(NAME), _bytes(Lease.mine(launch)), expected=there)
+
+
+def release(store: RunStore, launch: str) -> None:
+    """Give the run back, if this launch still holds it."""
+    if held(store, launch):
+        store.remove(NAME)

@@ -1,0 +1,101 @@
+"""Where a run stands, from its files alone."""
+
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from orchestrator.store import lease
+from orchestrator.store.trial_states import Ledger
+from orchestrator.store.recipe_names import COLUMNS, named
+from orchestrator.store.run_folder import RunStore
+
+CELL = ("space", "dataset", "task", "recipe")
+STATES = ("done", "left", "failed", "quarantined")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials that failed alike the last time: the class, the last line of the traceback, and which they are."""
+
+    error_class: str
+    line: str
+    trial_ids: list[str]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Counts by cell and state, failures by class and last traceback line, and who is at work."""
+
+    url: str
+    cells: dict[tuple[str, ...], Counter[str]]
+    failures: list[Group]  # of trials that have no row yet; the largest group of the largest class first
+    holder: str | None
+    stopping: bool
+    planned: bool = True  # else imported
+    left_out: int = 0  # trials with an ok row that the plan does not hold
+
+    def count(self, state: str | None = None) -> int:
+        """Trials in a state, or all."""
+        return sum(c[state] if state else c.total() for c in self.cells.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for `--json`."""
+        return {
+            "run": self.url,
+            "total": self.count(),
+            **{state: self.count(state) for state in STATES},
+            "left_out": self.left_out,
+            "cells": [
+                {**dict(zip(CELL, cell, strict=True)), **{s: counts[s] for s in STATES}}
+                for cell, counts in self.cells.items()
+            ],
+            "failures": [asdict(group) | {"count": len(group.trial_ids)} for group in self.failures],
+            "driver": self.holder,
+            "stopping": self.stopping,
+        }
+
+
+def status(store: RunStore) -> Status:
+    """The state of every planned trial of a run; without a plan, of every trial that has rows (they were imported).
+
+    FileNotFoundError where there is neither.
+    """
+    columns = ["trial_id", *COLUMNS]
+    try:
+        plan = store.plan(columns)
+    except ValueError:  # perhaps a plan without the parts of recipes
+        columns = ["trial_id", *CELL]
+        plan = store.plan(columns)
+    planned = plan is not None
+    if plan is None and store.listing("rows"):
+        plan = store.attempts(columns).group_by(columns).aggregate([])
+        plan = plan.sort_by([(name, "ascending") for name in CELL])
+    if plan is None:
+        raise FileNotFoundError(f"{store.url} is no run: it holds no plan.parquet; `archsweep run` makes one")
+    ledger = Ledger.of(store)
+    cells: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    failures: dict[tuple[str, str], list[str]] = defaultdict(list)
+    trial_ids = plan["trial_id"].to_pylist()
+    states = [ledger.state(t) for t in trial_ids]
+    rows = plan.select(columns[1:]).to_pylist()
+    called = named(rows) if "recipe_id" in columns else {}
+    for row, state in zip(rows, states, strict=True):
+        recipe = called.get(row.get("recipe_id", ""), row["recipe"])
+        cells[row["space"], row["dataset"], row["task"], recipe][state] += 1
+    for trial_id, state in zip(trial_ids, states, strict=True):
+        if state in ("failed", "quarantined"):
+            last = ledger.counting(trial_id)[-1]
+            failures[last.kind, last.last_line].append(trial_id)
+    held = lease.current(store)
+    holder = held.holder if held is not None and held.alive() else None
+    groups = [Group(*what, trial_ids) for what, trial_ids in failures.items()]
+    left_out = len(ledger.done - set(trial_ids))
+    return Status(store.url, dict(cells), _by_size(groups), holder, store.stop_asked(), planned, left_out)
+
+
+def _by_size(groups: list[Group]) -> list[Group]:
+    """The largest class first, and within a class the largest group."""
+    totals = Counter[str]()
+    for group in groups:
+        totals[group.error_class] += len(group.trial_ids)
+    return sorted(groups, key=lambda g: (-totals[g.error_class], g.error_class, -len(g.trial_ids)))

@@ -1,0 +1,133 @@
+"""What is done, what is left, what waits for a person: set arithmetic over plan and rows, nothing else remembered."""
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow.compute as pc
+from pydantic import TypeAdapter, ValidationError
+
+from orchestrator.store.run_folder import RunStore
+
+COLUMNS = ["trial_id", "attempt", "status", "error_class", "error_text", "traceback", "finished_at"]
+
+# Failures of one class after which a trial waits for `retry`.  An exception is tried once more, and waits at once
+# when the very same traceback comes again.
+LIMITS = {"error": 3, "oom_cuda": 2, "oom_host": 3, "worker_died": 3, "timeout": 2, "node_died": 20, "oom_victim": 20}
+# What befell a trial from outside: its node went away, or its memory was freed for another.  Such attempts say nothing
+# about the trial; only the high limit above keeps one from going round for ever.
+BLAMELESS = frozenset({"node_died", "oom_victim"})
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failed attempt: its class, and a text that is equal when the same thing went wrong again."""
+
+    attempt: int
+    kind: str
+    text: str
+    traceback: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Failure":
+        """From the columns of a row."""
+        trace = _ADDRESS.sub("0x", row.get("traceback") or "")
+        return cls(row["attempt"], row.get("error_class") or "error", row.get("error_text") or "", trace)
+
+    @property
+    def last_line(self) -> str:
+        """What went wrong on one line: the last of the traceback, where exceptions name themselves."""
+        lines = [line.strip() for line in (self.traceback or self.text).splitlines() if line.strip()]
+        return lines[-1] if lines else self.text
+
+
+def quarantined(failures: Iterable[Failure]) -> bool:
+    """Whether a trial that failed so has to wait for a person."""
+    counts: Counter[str] = Counter()
+    traces: Counter[str] = Counter()
+    for failure in failures:
+        counts[failure.kind] += 1
+        if failure.kind == "error":
+            traces[failure.traceback] += 1
+    return any(n >= LIMITS.get(kind, 3) for kind, n in counts.items()) or any(n >= 2 for n in traces.values())
+
+
+@dataclass
+class Ledger:
+    """The state of every trial, from the rows of a run."""
+
+    done: set[str] = field(default_factory=set)
+    failures: dict[str, list[Failure]] = field(default_factory=lambda: defaultdict(list))
+    forgiven: dict[str, int] = field(default_factory=dict)  # failed attempts up to this number no longer count
+
+    @classmethod
+    def of(cls, store: RunStore) -> "Ledger":
+        """Read from a run's folder."""
+        ledger = cls(forgiven=_forgiven(store))
+        rows = store.attempts(COLUMNS)
+        ok = pc.equal(rows["status"], "ok")
+        ledger.done.update(rows["trial_id"].filter(ok).to_pylist())  # most rows: no dict is made of them
+        for row in rows.filter(pc.invert(ok)).to_pylist():
+            ledger.add(row)
+        return ledger
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Take note of one attempt's row."""
+        if row["status"] == "ok":
+            self.done.add(row["trial_id"])
+        else:
+            self.failures[row["trial_id"]].append(Failure.of(row))
+
+    def counting(self, trial_id: str) -> list[Failure]:
+        """The failures of a trial that were not forgiven by `retry`, oldest first."""
+        past = self.forgiven.get(trial_id, 0)
+        found = self.failures.get(trial_id, [])
+        return sorted((f for f in found if f.attempt > past), key=lambda f: f.attempt)
+
+    def kinds(self, trial_id: str, *, forgiven: bool = False) -> Counter[str]:
+        """How often a trial failed by each class; `forgiven` counts what `retry` has forgiven too."""
+        return Counter(f.kind for f in (self.failures.get(trial_id, []) if forgiven else self.counting(trial_id)))
+
+    def next_attempt(self, trial_id: str) -> int:
+        """The number of the next attempt at a trial; the first is 1."""
+        return 1 + max((f.attempt for f in self.failures.get(trial_id, [])), default=0)
+
+    def waits(self, trial_id: str) -> bool:
+        """Whether a trial is quarantined."""
+        return trial_id not in self.done and quarantined(self.counting(trial_id))
+
+    def state(self, trial_id: str) -> str:
+        """`done`, `quarantined`, `failed` (will be tried again) or `left`."""
+        if trial_id in self.done:
+            return "done"
+        if self.waits(trial_id):
+            return "quarantined"
+        return "failed" if self.counting(trial_id) else "left"
+
+    def forgive(self, store: RunStore, trial_ids: Iterable[str]) -> None:
+        """Let past failures of these trials no longer count, now and in later launches.  Rows stay as they are."""
+        self.overlook(trial_ids)
+        self.keep(store)
+
+    def overlook(self, trial_ids: Iterable[str]) -> None:
+        """Let past failures of these trials no longer count here; `keep` notes it in the run's folder."""
+        for trial_id in trial_ids:
+            self.forgiven[trial_id] = self.next_attempt(trial_id) - 1
+
+    def keep(self, store: RunStore) -> None:
+        """Note in the run's folder what is forgiven."""
+        store.write(json.dumps(self.forgiven, indent=0, sort_keys=True).encode(), "forgiven.json")
+
+
+def _forgiven(store: RunStore) -> dict[str, int]:
+    """What `retry` noted in the run's folder."""
+    try:
+        return TypeAdapter(dict[str, int]).validate_json(store.read("forgiven.json") or b"{}", strict=True)
+    except ValidationError:
+        raise ValueError(
+            f"{store.at('forgiven.json')} is not what `retry` writes, numbers by trial_id; remove it, and `retry` again"
+        ) from None

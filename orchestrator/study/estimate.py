@@ -1,0 +1,142 @@
+"""How long and how large a study will be, before and while it runs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import median
+from typing import Any, NamedTuple
+
+from orchestrator.study.plan import own_of
+from orchestrator.store.run_folder import RunStore
+from workers import datasets, tasks
+from workers.recipes import Recipe
+
+# Multiply-adds a second that a training of wide networks reaches, for a first guess: one core of a current server
+# CPU, and one H200-class GPU in fp32.  Networks of fewer channels than WIDE reach less, in proportion: networks of 4
+# and 8 channels were measured at 2 to 4 and 8 to 17 G/s on a core.  Beside it, seconds of a step (hundreds of small
+# operations whatever their size; a GPU does them while it computes) and of a trial: building the network, reading
+# data, the row, moving to a device.  All of it an order of magnitude; rows of the same study replace the guess.
+GUESS = {"cpu": 25e9, "gpu": 15e12}
+WIDE = {"cpu": 20, "gpu": 64}
+STEP_S = {"cpu": 0.005, "gpu": 0.010}
+TRIAL_S = {"cpu": 1.0, "gpu": 5.0}
+
+
+class Pace(NamedTuple):
+    """Seconds of a cell's finished trials, medians: per multiply-add of training, and of a trial besides."""
+
+    training: float
+    besides: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of one device for the trials that are left, and where the figure comes from."""
+
+    seconds: float
+    basis: str
+
+
+def recipe_of(row: Mapping[str, Any]) -> Recipe:
+    """The recipe of a plan row or a result."""
+    return _recipe(row["recipe_json"] or "")
+
+
+@lru_cache(maxsize=1024)
+def _recipe(text: str) -> Recipe:
+    return Recipe.read("", text)
+
+
+def multiply_adds(row: Mapping[str, Any], recipe: Recipe) -> float:
+    """Of a whole training: forward and backward over the training split, statistics, and the evaluations."""
+    dataset, task = _dataset(row), tasks.get(row["task"]).configured(recipe)
+    train, test = _images(row)
+    a_step = 3 * train + recipe.precise_bn + test * task.test_work(dataset)
+    return float(row["macs"]) * task.views * a_step * recipe.epochs
+
+
+def _dataset(row: Mapping[str, Any]) -> datasets.Dataset:
+    return own_of(row) or datasets.get(row["dataset"])
+
+
+def _images(row: Mapping[str, Any]) -> tuple[int, int]:
+    """Training and test images that the plan saw; those of the published set where it does not say."""
+    if row.get("train_images") and row.get("test_images"):
+        return row["train_images"], row["test_images"]
+    dataset = _dataset(row)
+    return round(dataset.train_images * datasets.Choice.of(row["dataset_id"]).fraction), dataset.test_images
+
+
+def _guess(row: Mapping[str, Any], recipe: Recipe, device: str) -> float:
+    """Seconds of a trial that nothing is known of but its size."""
+    stepping = recipe.epochs * _images(row)[0] // recipe.batch * STEP_S[device]
+    computing = multiply_adds(row, recipe) / (GUESS[device] * min(recipe.width / WIDE[device], 1.0))
+    return TRIAL_S[device] + (max(stepping, computing) if device == "gpu" else stepping + computing)
+
+
+def rate_of(store: RunStore) -> dict[tuple[str, str], Pace]:
+    """The pace of the finished trials, by (space, task)."""
+    columns = [
+        "trial_id",
+        "status",
+        "space",
+        "task",
+        "dataset",
+        "dataset_id",
+        "macs",
+        "train_s",
+        "wall_s",
+        "recipe_json",
+        "diverged",
+    ]
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    planned = store.plan()
+    about = [] if planned is None else [c for c in ("own", "train_images", "test_images") if c in planned.column_names]
+    known = {row["dataset_id"]: row for row in planned.select(["dataset_id", *about]).to_pylist()} if planned else {}
+    for row in store.attempts(columns).to_pylist():
+        row |= known.get(row["dataset_id"], {})
+        if row["status"] != "ok" or row["diverged"] or not row["train_s"] or not row["macs"]:
+            continue
+        try:
+            work = multiply_adds(row, recipe_of(row))
+        except (ValueError, LookupError):
+            continue  # of a dataset or recipe that this version does not know: says nothing about what is left
+        besides = max((row["wall_s"] or 0.0) - row["train_s"], 0.0)
+        found.setdefault((row["space"], row["task"]), []).append((row["train_s"] / work, besides))
+    return {cell: Pace(*map(median, zip(*values, strict=True))) for cell, values in found.items()}
+
+
+def estimate(rows: Iterable[Mapping[str, Any]], rates: Mapping[tuple[str, str], Pace], device: str) -> Estimate:
+    """Device seconds for these plan rows; `device` is cpu or gpu."""
+    total, measured, count = 0.0, 0, 0
+    for row in rows:
+        recipe = recipe_of(row)
+        rate = rates.get((row["space"], row["task"]))
+        count += 1
+        measured += rate is not None
+        if rate is None:
+            total += _guess(row, recipe, device)
+        else:
+            total += rate.besides + rate.training * multiply_adds(row, recipe)
+    if not count:
+        basis = "nothing is left"
+    elif measured == count:
+        basis = "from this study's finished trials"
+    elif measured:
+        basis = f"{measured:,} of {count:,} from finished trials, the rest an order of magnitude"
+    else:
+        basis = (
+            f"an order of magnitude, guessed: {TRIAL_S[device]:g} s a trial and {STEP_S[device] * 1000:g} ms a step, "
+            f"multiply-adds at up to {GUESS[device] / 1e9:,.0f} G/s a {device}"
+        )
+    return Estimate(total, basis)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 42 s, 12 min, 3.4 h, 1,200 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"

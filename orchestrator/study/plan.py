@@ -1,0 +1,270 @@
+"""Every trial of a study before anything starts: ids, costs, cells.  Needs no data where a published set is meant."""
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import ValidationError
+
+import spaces
+import workers
+from orchestrator.study.schema import Study, Sweep
+from workers import datasets, tasks
+from workers.network import check
+from workers.recipes import Recipe
+
+SCHEMA = pa.schema(
+    [
+        ("trial_id", pa.string()),
+        ("space", pa.string()),
+        ("arch", pa.string()),
+        ("arch_id", pa.string()),
+        ("dataset", pa.string()),
+        ("dataset_id", pa.string()),
+        ("task", pa.string()),
+        ("seed", pa.int64()),
+        ("recipe", pa.string()),
+        ("recipe_id", pa.string()),
+        ("recipe_json", pa.string()),
+        ("params", pa.int64()),
+        ("macs", pa.int64()),
+        ("graph", pa.string()),  # the cells as JSON (nodes, edges), so that analysis draws them without the spaces
+        ("train_images", pa.int64()),  # what an epoch and an evaluation see, for estimates
+        ("test_images", pa.int64()),
+        ("own", pa.string()),  # the facts, as JSON, of a dataset that the study describes; else null
+    ]
+)
+
+_LIKE_AN_ARCHITECTURE = re.compile(r"[A-Za-z0-9._+:|~()\[\]{}<>-]{0,1000}")  # short, no spaces, commas, quotes
+_MOST = 10_000_000  # trials of a study
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trials of a study, and how its architectures were drawn."""
+
+    table: pa.Table
+    samples: dict[str, spaces.Sample]  # by the sweep's label, drawn ones only
+    roots: dict[str, Path | None]  # where the data of each dataset_id lies
+    own: dict[str, datasets.Own]  # by dataset_id, those that the study describes
+    unused: dict[str, str]  # by dataset_id, what lies there and is not used: a line where there is something
+
+
+def _listed(sweep: Sweep) -> list[str]:
+    """The architectures of a file or list, in normal spelling, each once."""
+    chosen = sweep.architectures
+    if chosen.file is not None:
+        path = Path(chosen.file).expanduser()
+        if path.is_dir() or path.suffix == ".json":
+            raise ValueError(
+                f"architectures of a sweep: {path} is no text with one architecture a line; of UnNAS's configurations "
+                f"and of lists in JSON, `archsweep import unnas-archs {path} --into archs.txt` makes one"
+            )
+        if not path.is_file():
+            raise FileNotFoundError(f"architectures of a sweep: there is no file {path}")
+        texts = _read(path)
+    else:
+        texts = list(chosen.list or ())
+    space = spaces.get(sweep.space)
+    return list(dict.fromkeys(space.normal(text) for text in texts))
+
+
+def _read(path: Path) -> list[str]:
+    """The architectures that a file names.  What cannot be one is not quoted: the file may be another than meant."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"architectures of a sweep: {path} is no text in UTF-8") from None
+    # Not `splitlines`, which also ends lines at characters that a comment may hold.
+    lines = [line.partition("#")[0].strip() for line in text.split("\n")]
+    for number, line in enumerate(lines, start=1):
+        if not _LIKE_AN_ARCHITECTURE.fullmatch(line):
+            raise ValueError(f"architectures of a sweep: line {number} of {path} is no architecture of any space")
+    if not any(lines):
+        raise ValueError(f"architectures of a sweep: {path} names none")
+    return [line for line in lines if line]
+
+
+@lru_cache(maxsize=32)
+def _sample(space: str, n: int, seed: int, min_params: int) -> spaces.Sample:
+    return spaces.sample(spaces.get(space), n, seed, min_params=min_params)
+
+
+def architectures(sweep: Sweep) -> tuple[list[str], spaces.Sample | None]:
+    """The architectures of a sweep, in order; the sample too where they are drawn."""
+    chosen = sweep.architectures
+    if chosen.sample is None:
+        return _listed(sweep), None
+    drawn = _sample(sweep.space, chosen.sample, chosen.seed, chosen.min_params)
+    return list(drawn.archs), drawn
+
+
+def _recipes(sweep: Sweep) -> dict[str, Recipe]:
+    return {task: sweep.resolved(task) for task in sweep.tasks}
+
+
+@contextlib.contextmanager
+def _plugins_named(*passing: type[Exception]) -> Iterator[None]:
+    """What the code of a plug-in raises becomes a ValueError with its distribution, file and line; `passing` pass."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ValidationError):  # pydantic's words around an error of a plug-in, or of ours about one
+            inner = error.errors()[0].get("ctx", {}).get("error", error)
+        else:
+            inner = error
+        found = None if isinstance(inner, passing) or type(inner) is LookupError else spaces.fault(inner)
+        if found is not None:
+            raise ValueError(f"{found[0]}, {found[1]}: {type(inner).__name__}: {inner}") from error
+        if inner is not error:
+            raise ValueError(str(inner)) from error
+        raise
+
+
+def dataset_of(study: Study, sweep: Sweep, root: Path | None) -> tuple[datasets.Seen, datasets.Own | None]:
+    """The dataset of a sweep as it lies there, and the facts of a dataset of one's own."""
+    chosen, cache = sweep.dataset, study.execution.cache_dir
+    if chosen.source is None:
+        return datasets.look(chosen.name, root, cache, chosen.choice), None
+    own, dataset_id = datasets.describe(chosen.name, chosen.source, root, cache, chosen.choice)
+    return datasets.Seen(dataset_id, round(own.train_images * chosen.fraction), own.test_images, own.unused), own
+
+
+def _trials(sweep: Sweep, seen: datasets.Seen, own: datasets.Own | None, archs: list[str]) -> Iterator[dict[str, Any]]:
+    """One plan row a trial; costs are reckoned once an architecture and task, seeds share them."""
+    space = spaces.get(sweep.space)
+    recipes = _recipes(sweep)
+    facts = own and own.model_dump_json()
+    for arch in archs:
+        about = {"arch_id": space.arch_id(arch), "graph": json.dumps(space.graph(arch), separators=(",", ":"))}
+        for task, recipe in recipes.items():
+            first = workers.Trial(
+                space=sweep.space,
+                arch=arch,
+                dataset=sweep.dataset.name,
+                task=task,
+                seed=sweep.seeds[0],
+                recipe=recipe,
+                dataset_id=seen.dataset_id,
+                own=own,
+            )
+            if arch is archs[0] and (
+                spaces.registry().source(sweep.space) or tasks.registry().source(task)
+            ):  # ours are known to fit
+                check(first)
+            params, macs = workers.cost(first)
+            for seed in sweep.seeds:
+                trial = first.model_copy(update={"seed": seed})
+                yield {
+                    "trial_id": trial.id,
+                    "space": trial.space,
+                    "arch": trial.arch,
+                    "dataset": trial.dataset,
+                    "dataset_id": seen.dataset_id,
+                    "task": task,
+                    "seed": seed,
+                    "recipe": recipe.name,
+                    "recipe_id": recipe.id,
+                    "recipe_json": recipe.json_text,
+                    "params": params,
+                    "macs": macs,
+                    "train_images": seen.train_images,
+                    "test_images": seen.test_images,
+                    "own": facts,
+                    **about,
+                }
+
+
+def plan(study: Study) -> Plan:
+    """All trials of a study.  A trial that two sweeps name is one trial.  Reads data only to learn its identity."""
+    rows: dict[str, dict[str, Any]] = {}
+    samples, roots, described, unused = {}, {}, {}, {}
+    for number, sweep in enumerate(study.sweeps):
+        root = study.root_of(sweep.dataset)
+        with _plugins_named(ValueError, OSError):
+            seen, own = dataset_of(study, sweep, root)
+        roots[seen.dataset_id] = root
+        if seen.unused:
+            unused[seen.dataset_id] = f"{sweep.dataset.name}: {seen.unused}"
+        if own is not None:
+            described[seen.dataset_id] = own
+        asked = (sweep.architectures.sample or 1) * len(sweep.tasks) * len(sweep.seeds)
+        if asked > _MOST:
+            raise ValueError(f"sweep {number + 1} asks for {asked:,} trials; a study may have {_MOST:,}")
+        # A listed architecture that is none is the user's mistake, and the space has said so.
+        with _plugins_named(*((ValueError,) if sweep.architectures.sample is None else ())):
+            archs, drawn = architectures(sweep)
+        if drawn is not None:
+            samples[f"sweep {number + 1} ({sweep.space})"] = drawn
+        with _plugins_named():
+            for row in _trials(sweep, seen, own, archs):
+                rows.setdefault(row["trial_id"], row)
+    return Plan(pa.Table.from_pylist(list(rows.values()), schema=SCHEMA), samples, roots, described, unused)
+
+
+def too_large_batches(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each batch that is larger than the training split it is taken from; such trials fail."""
+    seen = {(row["dataset_id"], row["train_images"], row["recipe"], row["recipe_json"]) for row in rows}
+    found = {
+        (recipe.batch, images, dataset_id)
+        for dataset_id, images, name, text in seen
+        if (recipe := Recipe.read(name, text)).batch > images
+    }
+    return [
+        f"a batch of {batch:,} images is more than the {images:,} training images of {dataset_id}: such trials fail; "
+        "override batch with a smaller one"
+        for batch, images, dataset_id in sorted(found)
+    ]
+
+
+def order_of_work(table: pa.Table) -> list[dict[str, Any]]:
+    """Plan rows in the order they are handed out: architecture by architecture, the architectures shuffled.
+
+    Whatever moment a study is looked at, what is done is then a random sample of its architectures, each with all its
+    tasks and seeds: correlations over the architectures that all cells share are unbiased, and grow sharper from the
+    first minutes on.  (Seed by seed would leave hardly an architecture with all seeds while the second seed trains.)
+    The order is a function of the trials alone, so that a resumed run, another engine or a larger study keeps it.
+    """
+
+    @cache
+    def shuffled(space: str, arch: str) -> str:
+        return hashlib.sha256(f"{space}|{arch}".encode()).hexdigest()
+
+    table = table.drop_columns(["graph"] if "graph" in table.column_names else [])
+    places = pa.array(map(shuffled, table["space"].to_pylist(), table["arch"].to_pylist()), pa.string())
+    keys = pa.table({"place": places, "seed": table["seed"], "trial_id": table["trial_id"]})
+    table = table.take(pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names]))
+    names, columns = table.column_names, (column.to_pylist() for column in table.columns)
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def trial_of(row: dict[str, Any]) -> workers.Trial:
+    """The trial that a plan row names."""
+    return workers.Trial(
+        space=row["space"],
+        arch=row["arch"],
+        dataset=row["dataset"],
+        task=row["task"],
+        seed=row["seed"],
+        recipe=Recipe.read(row["recipe"], row["recipe_json"]),
+        dataset_id=row["dataset_id"],
+        own=own_of(row),
+    )
+
+
+@lru_cache(maxsize=32)
+def _own(facts: str) -> datasets.Own:
+    return datasets.Own.model_validate_json(facts)
+
+
+def own_of(row: Mapping[str, Any]) -> datasets.Own | None:
+    """The facts that a plan row has of a dataset that its study describes."""
+    return _own(row["own"]) if row.get("own") else None

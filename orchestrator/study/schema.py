@@ -1,0 +1,275 @@
+"""What a study file says, checked: TOML in, frozen models out, unknown keys refused with the path to the key."""
+
+import os
+import re
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+import spaces
+from orchestrator.study.schema_parts import (
+    DATASETS,
+    AnyDataset,
+    Architectures,
+    DatasetChoice,
+    DiskPath,
+    Part,
+    Place,
+    check_disk_path,
+)
+from workers import datasets, tasks
+from workers.recipes import Recipe, cells, recipe
+from workers.scrub import scrub
+
+PRESETS = files("orchestrator") / "presets"
+_MISTAKES = 20  # told at once
+# Python's reader takes time with the square of a dotted key's length, and no key of a study has more than three parts.
+_PART = r"""(?:(?<![\w-])[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{20}}")
+
+
+class Sweep(Part):
+    """One block of trials: architectures of one space on tasks of one dataset, over seeds."""
+
+    space: str
+    architectures: Architectures
+    dataset: AnyDataset
+    tasks: tuple[str, ...] = Field(strict=False, min_length=1)
+    seeds: tuple[int, ...] = Field((1,), strict=False, min_length=1)
+    recipe: str = "unnas"
+    override: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _name_alone(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("seeds")
+    @classmethod
+    def _real_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if min(seeds) < 0 or max(seeds) >= 2**63:
+            raise ValueError(
+                f"seeds count from 0 and fit 63 bits; given {spaces.quoted(min(seeds))} to {spaces.quoted(max(seeds))}"
+            )
+        return seeds
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        """Names are looked up here, so that a typing error shows before anything is drawn."""
+        try:
+            # Only a name that is not there is looked up in earnest: the others would import torch, which takes seconds.
+            for registry, name in (
+                (spaces, self.space),
+                *([] if self.dataset.source else [(datasets, self.dataset.name)]),
+                *((tasks, t) for t in self.tasks),
+            ):
+                if name not in registry.names():
+                    registry.get(name)
+            for task in self.tasks:
+                self._asked(task)
+        except LookupError as error:
+            raise ValueError(str(error)) from None
+        for key in ("tasks", "seeds"):
+            values = getattr(self, key)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{key} = {spaces.quoted(list(values))} names one twice")
+        return self
+
+    def _asked(self, task: str) -> None:
+        """LookupError where the task cannot be asked, or not in this way.  `plan` asks once more, of every trial."""
+        try:
+            self.resolved(task)
+            settled = (self.space, self.dataset.name, task) in cells(self.recipe)
+        except LookupError:
+            self._object(task)
+            raise
+        if not settled:
+            self._object(task)
+
+    def _object(self, task: str) -> None:
+        """LookupError with the task's own reason.  Loads it, and torch with it: not where a recipe is made for it."""
+        known = None if self.dataset.source else datasets.get(self.dataset.name)
+        if known and (objection := tasks.get(task).objection(known)):
+            raise LookupError(objection) from None
+
+    def resolved(self, task: str) -> Recipe:
+        """The recipe of one of the tasks, overrides applied."""
+        if "name" in self.override:
+            raise ValueError("override: the name of a recipe cannot be overridden; choose another recipe")
+        own = self.dataset.source
+        found = recipe(
+            self.recipe, space=self.space, dataset=self.dataset.name, task=task, size=own.size if own else None
+        )
+        return found.replace(**self.override)
+
+
+class Execution(Part):
+    """How trials are run; never part of a trial's identity."""
+
+    engine: Literal["tune", "inline"] = Field("tune", description="Ray Tune, or one by one in this process")
+    gpus_per_trial: float | None = Field(
+        None, ge=0, description="GPUs a trial holds, a fraction shares one; default 1 where there are GPUs, else 0"
+    )
+    cpus_per_trial: float = Field(1, gt=0, description="CPU cores a trial holds")
+    max_concurrent: int | None = Field(
+        None, ge=1, le=1_000_000, description="trials at a time; default: what resources allow"
+    )
+    trial_timeout_s: float = Field(
+        86_400,
+        gt=0,
+        le=366 * 86_400,
+        description="seconds after which an attempt is ended and counted as timed out (engine tune)",
+    )
+    checkpoint_s: float = Field(60, ge=0, description="seconds between checkpoints of one training")
+    cache_dir: DiskPath | None = Field(None, description="arrays prepared once a node; default ~/.cache/archsweep")
+    cuda_graphs: bool = Field(
+        True, description="replay training steps on GPUs as CUDA graphs; same numbers, less waiting"
+    )
+    keep_checkpoints: bool = Field(False, description="keep each trial's folder (log, checkpoint) after success")
+    loggers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
+        (), strict=False, description="also show curves there while trials run (engine tune)"
+    )
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _schedulable(cls, gpus: float | None) -> float | None:
+        if gpus is not None and gpus > 1 and gpus != int(gpus):
+            raise ValueError(f"more than one GPU must be a whole number, or a fraction below 1; given {gpus}")
+        return gpus
+
+
+class Study(Part):
+    """A study: a name, where its rows lie, and its sweeps."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="letters, digits, dot, dash, underscore"
+    )
+    path: Place = ""
+    data_root: DiskPath | None = None
+    sweeps: tuple[Sweep, ...] = Field(strict=False, min_length=1)
+    execution: Execution = Execution()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_path(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("path") and isinstance(values.get("name"), str):
+            return values | {"path": f"runs/{values['name']}"}
+        return values
+
+    def at(self, data_root: str) -> Self:
+        """This study with its datasets in another folder; itself where none is given."""
+        if not data_root:
+            return self
+        try:
+            return self.model_copy(update={"data_root": check_disk_path(data_root)})
+        except ValueError as error:
+            raise ValueError(f"--data-root {spaces.quoted(scrub(data_root))}: {error}") from None
+
+    def root_of(self, choice: DatasetChoice) -> Path | None:
+        """The folder to look for a dataset in: its own path, else the study's data_root.
+
+        Of a dataset of one's own the very folder, below data_root that of its name.
+        """
+        root = choice.path or self.data_root
+        if root and choice.source and not choice.path:
+            root = os.path.join(root, choice.name)
+        return Path(root).expanduser() if root else None
+
+
+def presets() -> list[str]:
+    """The names of the studies that ship with the package."""
+    return sorted(p.name.removesuffix(".toml") for p in PRESETS.iterdir() if p.name.endswith(".toml"))
+
+
+def load(name: str) -> Study:
+    """A study from a TOML file or by a preset's name; ValueError says where and what is wrong."""
+    if name in presets():
+        return parse((PRESETS / f"{name}.toml").read_text(), f"preset {name}")
+    path = Path(os.path.expanduser(name))
+    if path.is_dir():
+        path = path / "study.toml"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no study {spaces.quoted(name)}: there is no such file, and the presets are {', '.join(presets())}"
+        )
+    return parse(_text(path), str(path), folder=path.parent)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no study: TOML is UTF-8 text, and {error}") from None
+
+
+def tables(text: str, where: str) -> dict[str, Any]:
+    """TOML as plain values; ValueError naming `where` for anything that cannot be read."""
+    text = text.removeprefix("\ufeff")  # the mark that some editors put at the beginning of UTF-8 text
+    if found := _LONG_KEY.search(text):
+        raise ValueError(
+            f"{where} is not valid TOML for a study: a key of more than 20 parts, {spaces.quoted(found[0])}"
+        )
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(f"{where} is not valid TOML for a study: its values are nested too deep") from None
+    except ValueError as error:  # TOMLDecodeError, and integers longer than Python reads
+        raise ValueError(f"{where} is not valid TOML: {error}") from None
+
+
+def parse(text: str, where: str, folder: Path | None = None) -> Study:
+    """A study from the text of a TOML file; `where` names it in errors, `file =` entries are relative to `folder`."""
+    values = tables(text, where)
+    for sweep in values.get("sweeps", []) if isinstance(values.get("sweeps"), list) else []:
+        named = sweep.get("architectures", {}) if isinstance(sweep, dict) else {}
+        if folder and isinstance(named, dict) and isinstance(named.get("file"), str) and "\0" not in named["file"]:
+            named["file"] = str(folder / os.path.expanduser(named["file"]))
+    try:
+        return Study.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(f"{where}:\n{explain(error)}") from None
+
+
+def explain(error: ValidationError) -> str:
+    """One line a mistake: the path to the key, what is wrong, what was seen."""
+    lines = []
+    mistakes = error.errors(include_url=False)
+    inner = {m["loc"][:k] for m in mistakes for k in range(len(m["loc"]))}
+    # A list whose items are wrong is also said to be too short.
+    mistakes = [m for m in mistakes if m["type"] != "too_short" or m["loc"] not in inner]
+    for mistake in mistakes[:_MISTAKES]:
+        steps = [
+            str(k) for k, before in zip(mistake["loc"], ("", *mistake["loc"]), strict=False) if not _tag(k, before)
+        ]
+        where = re.sub(r"\.(\d+)", r"[\1]", ".".join(spaces.quoted(k)[1:-1] for k in steps))
+        text = mistake["msg"].removeprefix("Value error, ")
+        if mistake["type"] == "extra_forbidden":
+            text = f"unknown key; known here: {', '.join(_known_keys(mistake['loc']))}"
+        elif mistake["type"] != "missing" and not isinstance(mistake["input"], dict):
+            given = mistake["input"]
+            text += f" (given: {spaces.quoted(scrub(given) if isinstance(given, str) else given)})"
+        lines.append(f"  {where or 'study'}: {text}")
+    if len(mistakes) > _MISTAKES:
+        lines.append(f"  and {len(mistakes) - _MISTAKES:,} more")
+    return "\n".join(lines)
+
+
+def _tag(step: int | str, before: int | str) -> bool:
+    return before == "dataset" and step in DATASETS
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that the table around an unknown key may have."""
+    model: type[BaseModel] = Study
+    inner: dict[str, type[BaseModel]] = {
+        "sweeps": Sweep,
+        "execution": Execution,
+        "architectures": Architectures,
+        **DATASETS,
+    }
+    for step in loc[:-1]:
+        model = inner.get(str(step), model)
+    return list(model.model_fields)

@@ -1,0 +1,58 @@
+"""One try at a trial that always ends in a row: what goes wrong becomes a failed one."""
+
+import time
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import spaces
+from workers import memory
+from workers.scrub import scrub
+from workers.run import Interrupted, columns, run
+from workers.trial import Trial
+
+# What libraries say that ask the driver for memory themselves, past torch's own allocator.
+_CUDA_FULL = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+
+
+def error_class(error: BaseException) -> str:
+    """`oom_cuda` for a full GPU, `oom_host` for full memory, else `error`."""
+    if isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _CUDA_FULL):
+        return "oom_cuda"
+    if isinstance(error, MemoryError):
+        return "oom_host"
+    return "error"
+
+
+def attempt(trial: Trial, data_root: str | Path | None = None, device: str = "cpu", **options: Any) -> dict[str, Any]:
+    """`workers.run` with every exception turned into a row of `status="failed"`; takes the same arguments.
+
+    The trial must carry its dataset_id.  Interrupted passes: a stopped training is neither done nor failed.
+    """
+    began, clock = datetime.now(UTC), time.perf_counter()
+    try:
+        return run(trial, data_root, device, **options)
+    except Interrupted:
+        raise
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and spaces.fault(error) is None:
+            raise  # not a plug-in's: somebody ends this process
+        return {
+            **columns(trial),
+            "status": "failed",
+            "attempt": 1,
+            "error_class": error_class(error),
+            "error_text": scrub(f"{type(error).__name__}: {error}"),
+            "traceback": scrub(traceback.format_exc()),
+            "diverged": False,
+            "device": device,
+            "started_at": began,
+            "finished_at": datetime.now(UTC),
+            "wall_s": time.perf_counter() - clock,
+        }
+    finally:
+        # A process that trains many trials gives each one's memory back.  Here the frames of a failed one are gone.
+        memory.give_back()

@@ -1,0 +1,362 @@
+"""The node-local cache of small datasets: one is decoded once, then every process of the machine maps the same arrays.
+
+    <cache_dir>/arrays/<dataset_id>/{train,test}-{images,labels}.npy     content, named by its digest
+    <cache_dir>/sources/<fingerprint>.json                               which files hold which content
+
+Arrays are content-addressed, so nothing is ever rewritten with other bytes and processes need no agreement;
+the lock only spares them from decoding the same files at the same time.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import pwd
+import re
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from workers.data import reader_code
+from workers.data.form import UNREAD
+from workers.data.dataset import (
+    DECODED,
+    SPLITS,
+    Dataset,
+    Images,
+    IncompleteError,
+    Labels,
+    Seen,
+    SplitName,
+    content_id,
+)
+
+log = logging.getLogger(__name__)
+Where = str | os.PathLike[str] | None
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # one plain name, whatever a note or a plan says
+
+# Arrays this process has verified: folder -> what `stat` said of its files then.
+_verified: dict[Path, tuple[tuple[int, int, int], ...]] = {}
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images (N, H, W, 3) uint8 and labels (N,) int64, mapped privately: writing to them changes no file."""
+
+    images: Images
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """A dataset as arrays, with the identity of exactly these pixels and labels."""
+
+    dataset_id: str
+    train: Split
+    test: Split
+
+
+def look(dataset: Dataset, data_root: Where = None, cache_dir: Where = None) -> Seen:
+    """What lies below `data_root`, or what is known of the complete published set where there is nothing.
+
+    Writes nothing. Files that `prepare` has seen before are not decoded again; others are (CIFAR-10: about
+    15 s). Where there is neither data nor a published set, the id is a name for plans: `<name>-unread`.
+    IncompleteError where some files are there and others are not.
+    """
+    published, root = (dataset.train_images, dataset.test_images), path_of(data_root)
+    try:
+        files = dataset.files(root)
+    except IncompleteError:
+        raise
+    except FileNotFoundError:
+        return Seen(dataset.published_id or f"{dataset.name}-{UNREAD}", *published)
+    cache = cache_folder(cache_dir)
+    if known := _known(cache, _fingerprint(dataset, files)):
+        return Seen(known, *(_counted(cache, known) or published))
+    content = _decode(dataset, root)
+    train, test = (len(labels) for _, _, labels in content)
+    return Seen(content_id(_prefix(dataset), content), train, test)
+
+
+def _counted(cache: Path, dataset_id: str) -> tuple[int, int] | None:
+    """How many images the cached arrays of that id have, by their headers; None where they are not there."""
+    labels = (cache / "arrays" / dataset_id / f"{split}-labels.npy" for split in SPLITS)
+    try:
+        train, test = (len(np.load(file, mmap_mode="r", allow_pickle=False)) for file in labels)
+    except (OSError, ValueError, EOFError, TypeError):
+        return None
+    return train, test
+
+
+def prepare(dataset: Dataset, data_root: Where = None, cache_dir: Where = None, expect: str | None = None) -> Arrays:
+    """The dataset as memory-mapped arrays, decoded into `cache_dir` unless they are there already.
+
+    `data_root` holds a folder named like the dataset, or is that folder; it is only read, and not even
+    opened where the cache holds `expect`. Arrays are checked against their digest once a process; damaged
+    ones are decoded again. ValueError naming both ids where the data is another than `expect`;
+    FileNotFoundError where there is neither data nor a cached copy; OSError where the cache is not writable.
+    """
+    cache, root = cache_folder(cache_dir), path_of(data_root)
+    if expect is not None and (arrays := _open(cache, expect)):
+        return arrays
+    try:
+        files = dataset.files(root)
+    except IncompleteError:
+        raise
+    except FileNotFoundError:
+        # Without data and without a wish, the published set is what `identify` promises.
+        if expect is None and dataset.published_id and (arrays := _open(cache, dataset.published_id)):
+            return arrays
+        raise
+    fingerprint = _fingerprint(dataset, files)
+    arrays = _remembered(cache, fingerprint)
+    if arrays is None:
+        log.info("decoding %s into %s, unless another process does", dataset.name, cache)
+        with ExitStack() as held:
+            with writing(cache):
+                held.enter_context(lock(cache / "sources", fingerprint or dataset.name))
+            # Another process may have decoded the files while this one waited.
+            arrays = _remembered(cache, fingerprint)
+            if arrays is None:
+                content = _decode(dataset, root)
+                with writing(cache):
+                    arrays = _store(cache, fingerprint, files, _prefix(dataset), content)
+    if expect is not None and arrays.dataset_id != expect:
+        raise ValueError(
+            f"{dataset.name} at {data_root or 'its embedded files'} is {arrays.dataset_id}, but {expect} was planned;"
+            " give the data the plan was made with, or plan again with this data"
+            + ("" if fingerprint else "; or does its `read` give other images whenever it is called?")
+        )
+    return arrays
+
+
+def _prefix(dataset: Dataset) -> str:
+    """What an id begins with: the name, and what else changes numbers besides pixels and labels."""
+    return str(getattr(dataset, "prefix", dataset.name))
+
+
+def path_of(folder: Where) -> Path | None:
+    """A folder as an absolute path; ValueError where it begins at a home folder that there is not."""
+    if folder is None:
+        return None
+    found = os.path.expanduser(os.fspath(folder))
+    if found.startswith("~"):
+        raise ValueError(
+            f"{folder}: there is no such home folder; give the whole path, or set HOME (./{found} is a folder of that "
+            "name)"
+        )
+    return Path(found).absolute()
+
+
+def cache_folder(cache_dir: Where = None) -> Path:
+    """The cache's folder: as given, else `archsweep` below XDG_CACHE_HOME or ~/.cache.
+
+    ValueError where the user has no home folder: a relative one would be another cache in every working directory.
+    """
+    given = path_of(cache_dir)
+    if given is not None:
+        return given
+    # A relative path counts for nothing there, as the desktop standard has it.
+    standard = os.path.expanduser(os.environ.get("XDG_CACHE_HOME", ""))
+    if os.path.isabs(standard):
+        return Path(standard) / "archsweep"
+    home = os.environ.get("HOME")
+    if not home:
+        with suppress(KeyError):
+            home = pwd.getpwuid(os.getuid()).pw_dir
+    if not home or not os.path.isabs(home):
+        raise ValueError(
+            f"there is no place for the array cache: HOME is {home or 'not set'}, and the user {os.getuid()} has no "
+            "home folder; name a writable folder as cache_dir, or set XDG_CACHE_HOME or HOME"
+        )
+    return Path(home) / ".cache" / "archsweep"
+
+
+def _fingerprint(dataset: Dataset, files: Sequence[Path]) -> str | None:
+    """Short digest of where the data lies, how large and how old it is: cheap, and changes when it does.
+
+    None where nothing but reading tells what is there: a dataset without files whose code is being worked on.
+    """
+    stats = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    # The published id stands for the reader: an embedded set that is cut anew has another one.
+    from workers.datasets import registry
+
+    source = registry().source(dataset.name) if not hasattr(dataset, "source") else dataset.source
+    # Beside the name all that decides how files are read: the keys of a study, or the version of a foreign reader.
+    reader = [DECODED, _prefix(dataset), dataset.published_id, repr(source)]
+    if _foreign(dataset):
+        code = reader_code.digest(dataset)
+        if code is None or not (files or reader_code.installed(dataset)):
+            return None
+        reader += [code, _ADDRESS.sub("", repr(reader_code.facts(dataset)))]
+    text = json.dumps([*reader, stats])
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def _foreign(dataset: Dataset) -> bool:
+    """Whether another distribution, or a script, brings the dataset or its reader."""
+    from workers.datasets import registry
+
+    return reader_code.foreign(dataset) or registry().source(dataset.name) is not None
+
+
+def _known(cache: Path, fingerprint: str | None) -> str | None:
+    """The id that files of this fingerprint had when they were decoded, None where they never were."""
+    if fingerprint is None:
+        return None
+    try:
+        text = (cache / "sources" / f"{fingerprint}.json").read_text(encoding="utf-8")
+        known = json.loads(text)["dataset_id"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return known if isinstance(known, str) and _ID.fullmatch(known) else None
+
+
+def _remembered(cache: Path, fingerprint: str | None) -> Arrays | None:
+    """The arrays that files of this fingerprint were decoded to, None unless they are there and sound."""
+    known = _known(cache, fingerprint)
+    return _open(cache, known) if known else None
+
+
+def _decode(dataset: Dataset, root: Path | None) -> list[tuple[SplitName, Images, Labels]]:
+    return [(split, *_checked(dataset, split, *dataset.read(split, root))) for split in SPLITS]
+
+
+def _checked(dataset: Dataset, split: SplitName, images: Images, labels: Labels) -> tuple[Images, Labels]:
+    """What a dataset has read; ValueError where it is not what the facts of the dataset say."""
+    who, size = f"dataset {dataset.name}: read({split!r}) gives", dataset.size
+    for array, right, fits in (
+        (images, f"(N, {size}, {size}, 3) uint8", lambda a: a.dtype == np.uint8 and a.shape[1:] == (size, size, 3)),
+        (labels, f"({len(images)},) whole numbers", lambda a: a.dtype.kind in "iu" and a.shape == (len(images),)),
+    ):
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{who} a {type(array).__name__}; expected an array {right}")
+        if not fits(array):
+            raise ValueError(f"{who} {array.shape} {array.dtype}; expected {right}")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < dataset.classes:
+        raise ValueError(f"{who} labels {labels.min()} to {labels.max()}; expected 0 to {dataset.classes - 1}")
+    # A part of a published set is another dataset; where there is no such set, what is said is what there should be.
+    promised = dataset.train_images if split == "train" else dataset.test_images
+    if _foreign(dataset) and dataset.published_id is None and len(images) != promised:
+        raise ValueError(f"{who} {len(images):,} images, and {split}_images says {promised:,}: correct one of them")
+    return images, labels.astype(np.int64, copy=False)
+
+
+def _open(cache: Path, dataset_id: str) -> Arrays | None:
+    """Cached arrays of that id, verified; None where they are absent, incomplete or damaged."""
+    if not _ID.fullmatch(dataset_id):
+        return None  # names no folder of the cache, perhaps one elsewhere
+    folder = cache / "arrays" / dataset_id
+    paths = [folder / f"{split}-{part}.npy" for split in SPLITS for part in ("images", "labels")]
+    try:
+        seen = tuple((s.st_ino, s.st_size, s.st_mtime_ns) for s in (path.stat() for path in paths))
+        # Mode "c" maps private pages: torch may take them as its own, and no write reaches the file.
+        maps = [np.load(path, mmap_mode="c", allow_pickle=False) for path in paths]
+        train, test = Split(*maps[:2]), Split(*maps[2:])
+        if _verified.get(folder) != seen:
+            content = [("train", train.images, train.labels), ("test", test.images, test.labels)]
+            actual = content_id(dataset_id.rpartition("-")[0], content)  # type: ignore[arg-type]
+            if actual != dataset_id:
+                log.warning("cached arrays in %s are damaged (they are %s)", folder, actual)
+                return None
+            _verified[folder] = seen
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError) as error:
+        log.warning("cached arrays in %s are damaged (%s)", folder, error)
+        return None
+    return Arrays(dataset_id, train, test)
+
+
+def _store(
+    cache: Path,
+    fingerprint: str | None,
+    files: Sequence[Path],
+    name: str,
+    content: Sequence[tuple[SplitName, Images, Labels]],
+) -> Arrays:
+    """Writes decoded arrays and the note which files they came from; the arrays as they lie there now.
+
+    Without a fingerprint there is no note.
+    """
+    dataset_id = content_id(name, content)
+    if fingerprint is None and (arrays := _open(cache, dataset_id)):
+        return arrays
+    folder = cache / "arrays" / dataset_id
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, images, labels in content:
+        publish(folder / f"{split}-images.npy", lambda file, a=images: np.save(file, a))  # type: ignore[misc]
+        publish(folder / f"{split}-labels.npy", lambda file, a=labels: np.save(file, a))  # type: ignore[misc]
+    note = json.dumps({"dataset_id": dataset_id, "files": [str(file) for file in files]}, indent=1)
+    if fingerprint is not None:
+        publish(cache / "sources" / f"{fingerprint}.json", lambda file: file.write(note.encode()))
+    arrays = _open(cache, dataset_id)
+    if arrays is None:
+        raise OSError(f"the arrays just written to {folder} do not read back; check the disk or its free space")
+    return arrays
+
+
+def publish(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """A file that is there whole or not at all, whoever reads it and whenever the machine stops."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        with draft.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(cache: Path, parts: Sequence[str] = ("arrays", "sources")) -> Iterator[None]:
+    """Makes the cache's folders, and turns the system's refusals to write there into advice."""
+    try:
+        for part in parts:
+            (cache / part).mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        if error.errno is None or not _concerns(error, cache):
+            raise
+        raise OSError(
+            error.errno,
+            f"cannot write the array cache {cache} ({error.strerror}); name a writable folder as cache_dir",
+        ) from error
+
+
+def _lock_file(path: Path) -> BinaryIO:
+    """Opened for writing where it is ours, else for reading, which is enough to lock the file of another user."""
+    try:
+        return path.open("ab")
+    except OSError:
+        return path.open("rb")
+
+
+def _concerns(error: OSError, cache: Path) -> bool:
+    """Whether an error is about a file of the cache, or about a folder above it that cannot be made or entered."""
+    if error.filename is None:
+        return True
+    place = Path(os.fsdecode(error.filename)) if not isinstance(error.filename, int) else cache
+    return place.is_relative_to(cache) or cache.is_relative_to(place)
+
+
+@contextmanager
+def lock(folder: Path, name: str) -> Iterator[None]:
+    """One process of this machine at a time; gone with the process that held it."""
+    with _lock_file(folder / f".{name}.lock") as file:
+        # Some file systems have no locks: then two processes decode the same files, which harms nobody.
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

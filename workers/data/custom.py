@@ -1,0 +1,263 @@
+"""A dataset of one's own, once its files were read: the facts that plans and networks need.
+
+The facts travel with every trial, so a worker on another machine needs nothing but them and the files.
+
+Up to 64 px all images lie decoded in memory, as CIFAR-10's do: the middle square of each (offsets rounded down), scaled
+to `size` with Pillow's antialiased bicubic filter, which computes in whole numbers; images that have that size stay as
+they are.  Larger ones go through the pipeline of ImageNet, its lengths in proportion to `size`.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from workers.data.arrays import publish
+from workers.data.chunks import file_bytes
+from workers.data.dataset import DECODED, SPLITS, Images, Jigsaw, Labels, SplitName, Varied
+from workers.data.decode import BrokenImageError, decoded
+from workers.data.image_files import Entry, Listing
+from workers.data.parquet import NoImageError, Rows
+from workers.data.small import LARGEST_CIFAR
+from workers.data.custom_source import Rgb, Source
+from workers.data.walk import shown
+
+RULE = 1  # raise it when the same files would be seen otherwise than before
+MEASURED = 1000  # training images whose pixels give the mean and deviation of a large dataset
+SHOWN = 20  # broken images that a message names
+_THREE_TILES = 128  # px; the nine tiles of smaller images would not survive the poolings of a network
+_AHEAD = 256  # images in memory as files
+
+
+class Own(BaseModel):
+    """Implements `Dataset`; files are read below the folder that a study names as its path."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    source: Source
+    classes: int = Field(ge=2)
+    mean: Rgb
+    std: Rgb
+    grey: bool
+    train_images: int = Field(ge=1)
+    test_images: int = Field(ge=1)
+    class_names: tuple[str, ...] = Field((), exclude=True, strict=False)  # for people; no trial needs them
+    unused: str = Field("", exclude=True)  # likewise: what lies there and is not used
+
+    @property
+    def size(self) -> int:
+        """Side of the squares that networks see, in pixels."""
+        return self.source.size
+
+    @property
+    def stem(self) -> Literal["cifar", "imagenet"]:
+        """By the size."""
+        return "cifar" if self.size <= LARGEST_CIFAR else "imagenet"
+
+    @property
+    def varied(self) -> Varied | None:
+        """ImageNet's constants in proportion to the size; the axes of its colours stay ImageNet's."""
+        return None if self.size <= LARGEST_CIFAR else Varied(_scaled(self.size))
+
+    @property
+    def jigsaw(self) -> Jigsaw:
+        """Four tiles, of images of 128 px and more nine."""
+        if self.varied is None:
+            return Jigsaw(self.size, 2)
+        grid = 3 if self.size >= _THREE_TILES else 2
+        return Jigsaw(self.varied.scaled // grid * grid, grid)
+
+    @property
+    def published_id(self) -> None:
+        """There is no such set."""
+        return
+
+    @cached_property
+    def form(self) -> str:
+        """8 hex digits over what changes numbers besides the decoded pixels and labels."""
+        facts = {"size": self.size, "mean": self.mean, "std": self.std, "rule": RULE}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
+
+    @property
+    def prefix(self) -> str:
+        """What `dataset_id` begins with where all images are in memory."""
+        return f"{self.name}-{self.form}"
+
+    def listing(self, root: Path | None) -> Listing:
+        """The images below `root`, and in its digest how they are seen."""
+        found, _ = self.source.listing(self.name, root)
+        return replace(found, about=f"{found.about}{self.form}")
+
+    def files(self, root: Path | None) -> tuple[Path, ...]:
+        """Every image or shard."""
+        found = self.listing(root)
+        return tuple(found.root / file for file in found.files)
+
+    def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
+        """All squares of a split; ValueError naming the images that cannot be decoded."""
+        return _read(self.source.listing(self.name, root)[0], split, self.size)
+
+    @classmethod
+    def of(cls, name: str, source: Source, root: Path | None) -> tuple[Self, list[tuple[SplitName, Images, Labels]]]:
+        """The facts of the files below `root`; of small images also what is to be trained on, since it had to be read.
+
+        Mean and deviation of large images are those of up to 1,000 training images, chosen by a hash of their names.
+        """
+        listing, class_names = source.listing(name, root)
+        content: list[tuple[SplitName, Images, Labels]] = []
+        if source.size <= LARGEST_CIFAR:
+            content = [(split, *_read(listing, split, source.size)) for split in SPLITS]
+            seen = [images for _, images, _ in content]
+        else:
+            seen = [_some(listing, source.size)]
+        mean, std = _moments(seen[0])
+        found = cls(
+            name=name,
+            source=source,
+            classes=len(class_names),
+            mean=source.mean or mean,
+            std=source.std or std,
+            grey=all(_is_grey(images) for images in seen),
+            train_images=len(listing.train),
+            test_images=len(listing.test),
+            class_names=class_names,
+            unused=listing.left,
+        )
+        if min(found.std) <= 0:
+            raise ValueError(
+                f"dataset {name} at {root}: all training pixels are equal in one channel; give mean and std"
+            )
+        return found, content
+
+
+def recall(name: str, source: Source, listing: Listing, cache: Path) -> tuple[Own, str] | None:
+    """Facts and `dataset_id` of files that were prepared before; None where they never were."""
+    try:
+        known = json.loads(_note(name, source, listing, cache).read_bytes())
+        own = Own.model_validate_json(json.dumps(known["own"])).model_copy(
+            update={"class_names": tuple(known["class_names"]), "unused": listing.left}
+        )
+        return own, str(known["dataset_id"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def remember(own: Own, root: Path | None, cache: Path, dataset_id: str) -> None:
+    """Spare the next plan on this machine the reading of these files."""
+    listing, class_names = own.source.listing(own.name, root)
+    known = {"own": own.model_dump(mode="json"), "class_names": class_names, "dataset_id": dataset_id}
+    (cache / "sources").mkdir(parents=True, exist_ok=True)
+    publish(_note(own.name, own.source, listing, cache), lambda file: file.write(json.dumps(known).encode()))
+
+
+def _note(name: str, source: Source, listing: Listing, cache: Path) -> Path:
+    stamps = sorted({(entry.file, entry.stamp) for entry in (*listing.train, *listing.test)})
+    text = json.dumps([RULE, DECODED, name, source.model_dump(mode="json"), str(listing.root), stamps])
+    return cache / "sources" / f"own-{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.json"
+
+
+def _scaled(size: int) -> int:
+    """What the shorter side becomes: 256 px for 224."""
+    return (size * 8 + 3) // 7
+
+
+def _square(data: bytes, size: int) -> Images:
+    """(size, size, 3): the middle square of an encoded image, scaled."""
+    pixels = decoded(data)
+    if pixels.shape[:2] == (size, size):
+        return pixels
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    middle = np.ascontiguousarray(pixels[top : top + side, left : left + side])
+    return np.asarray(Image.fromarray(middle).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def _encoded(listing: Listing, entries: Sequence[Entry], split: SplitName) -> Iterator[bytes | str]:
+    """The bytes of each image, or what is wrong with its row; OSError where a file cannot be read."""
+    rows = Rows()
+    for entry in entries:
+        try:
+            if entry.row is None:
+                yield file_bytes(listing.root / entry.file)
+            else:
+                yield rows.bytes_of(listing.root / entry.file, entry.row, split, entry.column)
+        except NoImageError:
+            yield "there is no image in this row"
+
+
+def _squares(listing: Listing, entries: Sequence[Entry], split: SplitName, size: int) -> Iterator[Images | str]:
+    """The square of each image in order, or what is wrong with it."""
+
+    def made(data: bytes | str) -> Images | str:
+        try:
+            return data if isinstance(data, str) else _square(data, size)
+        except BrokenImageError as error:
+            return str(error)
+
+    encoded = _encoded(listing, entries, split)
+    with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter
+        while part := list(islice(encoded, _AHEAD)):
+            yield from pool.map(made, part)
+
+
+def _read(listing: Listing, split: SplitName, size: int) -> tuple[Images, Labels]:
+    entries = listing.train if split == "train" else listing.test
+    images = np.empty((len(entries), size, size, 3), np.uint8)
+    broken = []
+    for at, square in enumerate(_squares(listing, entries, split, size)):
+        if isinstance(square, str):
+            broken.append(f"  {shown(listing.root / entries[at].name)}: {square}")
+        else:
+            images[at] = square
+    if broken:
+        more = [f"  and {len(broken) - SHOWN:,} more"] if len(broken) > SHOWN else []
+        raise ValueError(
+            "\n".join([f"{len(broken):,} images of {split} cannot be decoded:", *broken[:SHOWN], *more])
+            + "\nreplace or remove them"
+        )
+    return images, np.array([entry.label for entry in entries], np.int64)
+
+
+def _some(listing: Listing, size: int) -> Images:
+    """Squares of some training images that can be decoded, (n, size, size, 3)."""
+    names = {e.name: hashlib.sha256(e.name.encode("utf-8", "surrogateescape")).digest() for e in listing.train}
+    chosen = sorted(listing.train, key=lambda entry: names[entry.name])[:MEASURED]
+    place = {entry.name: at for at, entry in enumerate(listing.train)}
+    chosen.sort(key=lambda entry: place[entry.name])  # rows of a shard are read in order
+    found = [s for s in _squares(listing, chosen, "train", size) if not isinstance(s, str)]
+    if not found:
+        raise ValueError(f"none of {len(chosen):,} images below {listing.root} can be decoded")
+    return np.stack(found)
+
+
+def _moments(images: Images) -> tuple[Rgb, Rgb]:
+    """Mean and deviation of each channel on the 0..1 scale, to four decimals; in whole numbers up to the last steps."""
+    values = np.arange(256, dtype=np.int64)
+    mean, std = [], []
+    for channel in range(3):
+        counts = np.zeros(256, np.int64)
+        for part in np.array_split(images, 16):
+            counts += np.bincount(part[..., channel].ravel(), minlength=256)
+        total, n = int((counts * values).sum()), int(counts.sum())
+        squares = int((counts * values**2).sum())
+        mean.append(round(total / n / 255, 4))
+        std.append(round((n * squares - total**2) ** 0.5 / n / 255, 4))
+    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+
+
+def _is_grey(images: Images) -> bool:
+    return all(
+        bool((part[..., 0] == part[..., 1]).all() and (part[..., 1] == part[..., 2]).all())
+        for part in np.array_split(images, 16)
+    )

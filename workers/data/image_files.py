@@ -1,0 +1,279 @@
+"""What lies in the folder of a varied dataset, before any image is opened.  In one like ImageNet's:
+
+train/<wnid>/*.JPEG   val/<wnid>/*.JPEG          the usual layout
+train/<wnid>/*.JPEG   val/ILSVRC2012_val_*.JPEG  as unpacked, with the devkit's ground truth beside it
+train-*.parquet       validation-*.parquet       shards of encoded images (here or in data/), as hubs keep them
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from workers.data import walk
+from workers.data.dataset import SPLITS, Dataset, Images, Labels, SplitName
+from workers.data.walk import JPEG, Left
+
+SUFFIXES = (*JPEG, ".png")
+DEVKIT = ("ILSVRC2012_devkit_t12/data", "devkit/data", "data", ".")
+TRUTH = "ILSVRC2012_validation_ground_truth.txt"
+_NUMBER = re.compile(r"_(\d{8})\.[A-Za-z]+$")
+_WNID = re.compile(r"n\d{8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One image: a file below the root, or a row of a shard.  `stamp` changes when the bytes may have.
+
+    `map` is the file of its label map, where it has one.
+    """
+
+    file: str
+    row: int | None
+    label: int
+    stamp: str
+    map: str | None = None
+    column: str = ""  # of a shard, that holds the image; "": the usual one
+
+    @property
+    def name(self) -> str:
+        """`train/n01440764/n01440764_18.JPEG`, or the shard with `#` and the row."""
+        return self.file if self.row is None else f"{self.file}#{self.row}"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of both splits in order: by path, or by shard and row."""
+
+    root: Path
+    files: dict[str, str]  # what a file's line of the digest says besides its path: its size
+    train: Sequence[Entry]
+    test: Sequence[Entry]
+    about: str = ""  # what else the digest is to tell apart
+    left: str = ""  # what lies there and is not used, in a line; "" for nothing
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits: sha256 over the sorted lines `<relative path> <size in bytes>`.
+
+        Labels that paths do not tell are in the lines: of a file of a flat `val` its own, of a shard a digest of all.
+        """
+        lines = "".join(f"{path} {about}\n" for path, about in sorted(self.files.items()))
+        return hashlib.sha256((lines + self.about).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+    def count(self, fraction: float) -> int:
+        """How many training images `part` keeps, without choosing them."""
+        by_class = Counter(entry.label for entry in self.train)
+        return sum(_share(fraction, count) for count in by_class.values())
+
+    def part(self, fraction: float) -> "Listing":
+        """The same with a fraction of the training images, at least one of each class; the test images stay.
+
+        An image's place in its class is decided by a hash of its name: a smaller fraction is part of a larger one.
+        """
+        if fraction == 1:
+            return self
+        by_class: dict[int, list[Entry]] = {}
+        for entry in self.train:
+            by_class.setdefault(entry.label, []).append(entry)
+        chosen = set()
+        for entries in by_class.values():
+            entries.sort(key=lambda e: hashlib.sha256(f"fraction|{e.name}".encode("utf-8", "surrogateescape")).digest())
+            chosen |= {e.name for e in entries[: _share(fraction, len(entries))]}
+        return replace(self, train=[entry for entry in self.train if entry.name in chosen])
+
+
+def _share(fraction: float, count: int) -> int:
+    """How many of a class's images a fraction of them is."""
+    return max(1, round(fraction * count))
+
+
+def listing_of(dataset: Dataset, root: Path | None) -> Listing:
+    """The images of a varied dataset below `root/<name>` or `root`; FileNotFoundError where there are none, ValueError
+    where they are not laid out as they should be."""
+    if dataset.varied is None or dataset.varied.listing is None:
+        return find(root, dataset.name, dataset.classes)
+    if root is None:
+        raise FileNotFoundError(
+            f"{dataset.name} needs data_root: a folder that holds {dataset.name}/, or is that folder"
+        )
+    walk.refuse_dead(root / dataset.name)
+    for folder in (root / dataset.name, root):
+        if next(folder.glob(dataset.varied.mark), None):
+            return dataset.varied.listing(folder)
+    raise FileNotFoundError(f"no {dataset.name} at {root} or {root / dataset.name}: no {dataset.varied.mark} there")
+
+
+class Listed:
+    """What such datasets have in common: their files are listed, and read image by image."""
+
+    def files(self: Dataset, root: Path | None) -> tuple[Path, ...]:
+        """Every image, label map or shard."""
+        listing = listing_of(self, root)
+        return tuple(listing.root / file for file in listing.files)
+
+    def read(self: Dataset, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
+        """Refused: images of many sizes are no one array."""
+        raise ValueError(f"{self.name} is read image by image; see workers.datasets.prepare")
+
+
+def entry(root: Path, image: str, label: int, files: dict[str, str], label_map: str | None = None) -> Entry:
+    """An image file below the root, and its label map; `files` gets their lines of the digest."""
+    stamp = []
+    for file in (image, label_map) if label_map else (image,):
+        about = (root / file).stat()
+        files[file] = str(about.st_size)
+        stamp.append(f"{about.st_size} {about.st_mtime_ns}")
+    return Entry(image, None, label, " ".join(stamp), label_map)
+
+
+def find(root: Path | None, name: str, classes: int) -> Listing:
+    """The images below `root/<name>` or `root`; FileNotFoundError where there are none, ValueError where they are
+    of more than `classes` classes."""
+    if root is None:
+        raise FileNotFoundError(f"{name} needs data_root: a folder that holds {name}/, or is that folder")
+    walk.refuse_dead(root / name)
+    for folder in (root / name, root):
+        walk.refuse_dead(folder / "train", folder / "val")
+        if (folder / "train").is_dir() and (folder / "val").is_dir():
+            return _folders(folder, name, classes)
+        for layout in (folder, folder / "data"):
+            if found := _shards(layout, name, classes):
+                return found
+    hint = "".join(walk.alike(folder, ("train", "val")) for folder in (root / name, root))
+    raise FileNotFoundError(
+        f"no {name} at {root} or {root / name}: neither train/ and val/ with a folder a class, nor train*.parquet and "
+        f"validation*.parquet (here or in data/){hint}"
+    )
+
+
+def begun(dataset: Dataset, root: Path | None) -> bool:
+    """Whether something of a varied dataset lies below a root, be it half of it: then it is no absent dataset."""
+    if root is None:
+        return False
+    mark = f"{dataset.varied.mark if dataset.varied else 'train'}*"
+    folders = (root, root / "data", root / dataset.name, root / dataset.name / "data")
+    return any(next(folder.glob(mark), None) for folder in folders)
+
+
+def _folders(root: Path, name: str, classes: int) -> Listing:
+    left = Left()
+    wnids, flat = walk.classes(root / "train", "train", left)
+    tested, flat_tests = walk.classes(root / "val", "val", left)
+    odd = [wnid for wnid in wnids if not _WNID.fullmatch(wnid)]
+    if 0 < len(odd) < len(wnids):
+        raise ValueError(
+            f"{root / 'train'} holds beside {len(wnids) - len(odd):,} classes named like n01440764 the folders "
+            f"{', '.join(map(walk.shown, odd[:5]))}, which would be classes too: move them elsewhere"
+        )
+    if not 1 <= len(wnids) <= classes:
+        raise ValueError(f"{root / 'train'} holds {len(wnids):,} folders; right is one a class, at most {classes:,}")
+    if strange_classes := sorted({*tested} - {*wnids}):
+        raise ValueError(
+            f"{root / 'val'} holds classes that train lacks: {', '.join(map(walk.shown, strange_classes[:5]))}"
+        )
+    walk.refuse_flat(root / "train", flat)
+    files: dict[str, str] = {}
+    rank = {wnid: label for label, wnid in enumerate(wnids)}
+    train = [_images(root, f"train/{wnid}", "train", rank[wnid], files, left) for wnid in wnids]
+    test = [_images(root, f"val/{wnid}", "val", rank[wnid], files, left) for wnid in tested]
+    for split, names, found in (("train", wnids, train), ("val", tested, test)):
+        for wnid, entries in zip(names, found, strict=True):
+            # A val that was never sorted may have the folders already; one that was sorted in part may not.
+            if not entries and (split == "train" or any(test) or not flat_tests):
+                raise walk.empty(root / split / wnid, SUFFIXES)
+    if any(test):
+        walk.refuse_flat(root / "val", flat_tests)
+        tests = [entry for entries in test for entry in entries]
+    else:
+        flat_left = Left()  # the files beside the images are counted already
+        tests = _flat(root, _images(root, "val", "val", 0, files, flat_left), rank, files)
+        if unread := len(flat_tests) - len(tests):
+            raise ValueError(
+                f"{root / 'val'} holds {unread:,} images of formats that are not read; right: {', '.join(SUFFIXES)}"
+            )
+    if not tests:
+        raise FileNotFoundError(f"{root / 'val'} holds no image ({', '.join(SUFFIXES)})")
+    walk.beside(root, {"train", "val", *(Path(place).parts[0] for place in DEVKIT if place != ".")}, left)
+    return Listing(root, files, [e for entries in train for e in entries], tests, left=left.text)
+
+
+def _images(root: Path, folder: str, split: str, label: int, files: dict[str, str], left: Left) -> list[Entry]:
+    """The images of one folder by name."""
+    found = []
+    for name, about in walk.images(root / folder, SUFFIXES, split, left):
+        path = f"{folder}/{name}"
+        files[path] = str(about.st_size)
+        found.append(Entry(path, None, label, f"{about.st_size} {about.st_mtime_ns}"))
+    return found
+
+
+def _flat(root: Path, images: list[Entry], rank: dict[str, int], files: dict[str, str]) -> list[Entry]:
+    """The validation images as they are unpacked: all in one folder, their classes in a file of the devkit."""
+    if not images:
+        return []
+    devkit = next((root / place for place in DEVKIT if (root / place / TRUTH).is_file()), None)
+    if devkit is None:
+        raise FileNotFoundError(
+            f"{root / 'val'} has no folder a class, so the classes must be told by {TRUTH} and meta.mat: unpack "
+            f"ILSVRC2012_devkit_t12 in {root}"
+        )
+    wnid_of = _synsets(devkit / "meta.mat")
+    truth = (devkit / TRUTH).read_text(encoding="ascii").split()
+    labelled = []
+    for image in images:
+        number = _NUMBER.search(image.file)
+        place = int(number[1]) - 1 if number else -1
+        if not 0 <= place < len(truth):
+            raise ValueError(
+                f"{root / image.file}: its name ends in no number from 00000001 to {len(truth):08d}, "
+                f"the lines of {TRUTH}"
+            )
+        wnid = wnid_of.get(truth[place], "")
+        if wnid not in rank:
+            raise ValueError(f"{root / image.file} is of class {wnid or truth[place]}, which train/ does not hold")
+        files[image.file] += f" {rank[wnid]}"
+        labelled.append(replace(image, label=rank[wnid]))
+    return labelled
+
+
+def _synsets(file: Path) -> dict[str, str]:
+    """The wnid of each class number of the ground truth, from the devkit's MATLAB file."""
+    from scipy.io import loadmat
+
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing: it says which class a number of {TRUTH} is")
+    try:
+        synsets = loadmat(str(file), squeeze_me=True)["synsets"]
+        return {str(int(s["ILSVRC2012_ID"])): str(s["WNID"]) for s in np.atleast_1d(synsets)}
+    except (ValueError, KeyError, IndexError, TypeError, OSError) as error:
+        raise ValueError(f"{file} is not the devkit's list of classes: {error}") from error
+
+
+def _shards(root: Path, name: str, classes: int) -> Listing | None:
+    """Parquet files of both splits, None where there is none."""
+    from workers.data.parquet import labels, line, parquet_files, shards
+
+    found = {"train": shards(root, "train"), "test": shards(root, "val")}
+    if not any(found.values()):
+        return None
+    if absent := [split for split in SPLITS if not found[split]]:
+        wanted = "train" if absent[0] == "train" else "validation"
+        raise FileNotFoundError(f"{root} holds no {wanted}*.parquet; {name} needs both splits")
+    files: dict[str, str] = {}
+    entries: dict[SplitName, list[Entry]] = {}
+    for split in SPLITS:
+        entries[split] = []
+        for shard in found[split]:
+            about = shard.stat()
+            stamp = f"{about.st_size} {about.st_mtime_ns}"
+            of_shard: Labels = labels(shard, split, classes)
+            files[shard.name] = line(shard, about.st_size, of_shard.tolist())
+            entries[split] += [Entry(shard.name, row, int(label), stamp) for row, label in enumerate(of_shard)]
+    left = Left()
+    left.others = [file.name for file in parquet_files(root) if file.name not in files]
+    return Listing(root, files, entries["train"], entries["test"], left=left.text)

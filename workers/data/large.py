@@ -1,0 +1,372 @@
+"""Datasets of images of many sizes: which files they are, what is prepared of them, and one image of them.
+
+    <cache_dir>/photographs/<dataset_id>.arrow     one line an image: name, label, size, where it lies in the chunks
+    <cache_dir>/chunks/                            see `_chunks`
+
+The index is published last: where it is, everything is.  It is mapped, so a million lines cost a process nothing.
+
+An id of such a dataset covers names, sizes and labels, so other files may have it as well.  The index says which chunks
+it was made of, and their names tell folder, sizes and times of all files: where these are others by now, what is
+prepared is made anew, of the chunks that still hold.
+"""
+
+import json
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from workers.data import chunks as _chunks, index as _index
+from workers.data.arrays import lock, publish, writing
+from workers.data.form import UNREAD, Choice
+from workers.data.chunks import Chunk, Keep, Plan
+from workers.data.dataset import Dataset, LabelMap, Labels, Maps, Pixels, Seen
+from workers.data.decode import BrokenImageError, decoded, decoded_map
+from workers.data.image_files import Listing, begun, listing_of
+from workers.data.custom import Own
+from workers.data.parquet import Rows
+from workers.data.preparation import Pace, rehearse
+from workers.data.walk import shown
+from workers.data.notes import delivered
+
+log = logging.getLogger(__name__)
+
+FOLDERS = ("photographs", "chunks")
+SHOWN = 20  # broken images that a message names
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """One split: N images of many sizes, each made when it is asked for."""
+
+    table: pa.Table
+    chunks: tuple[str, ...]
+    keep: Keep
+    root: Path | None
+    cache: Path
+    maps: Maps | None = None
+    _maps: dict[int, npt.NDArray[np.uint8]] = field(default_factory=dict, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """The class of each image, (N,)."""
+        return self._columns["label"].astype(np.int64)
+
+    def sizes(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Height and width of some images, (B, 2)."""
+        return np.stack([self._columns[name][numbers] for name in ("height", "width")], axis=1).astype(np.int64)
+
+    @cached_property
+    def _columns(self) -> dict[str, npt.NDArray[Any]]:
+        """The numbers of the index, where they are mapped."""
+        names = ("label", "height", "width", "chunk", "offset", "length")
+        return {name: np.asarray(self.table.column(name).combine_chunks().to_numpy()) for name in names}
+
+    def pixels(self, number: int) -> Pixels:
+        """An image (H, W, 3), in mode array a view of the mapped file; ValueError where its file is not the same."""
+        height, width, chunk, offset, length = (
+            int(self._columns[name][number]) for name in ("height", "width", "chunk", "offset", "length")
+        )
+        if self.keep == "pixels":
+            return self._map(chunk)[offset : offset + 3 * height * width].reshape(height, width, 3)
+        name = _index.file_of(self.table, "name", number)
+        if self.keep == "bytes":
+            data = self._map(chunk)[offset : offset + length].tobytes()
+        else:
+            data = self._bytes(name, number, 0)
+        try:
+            found = decoded(data)
+        except BrokenImageError as error:
+            raise ValueError(f"{name} below {self.root} has changed since it was checked: {error}") from error
+        if found.shape[:2] != (height, width):
+            raise ValueError(
+                f"{name} below {self.root} has changed since it was checked: it is {found.shape[1]}x{found.shape[0]}, "
+                f"and was {width}x{height}"
+            )
+        return found
+
+    def label_map(self, number: int) -> LabelMap:
+        """The classes of an image's pixels (H, W); ValueError where their file is not the same any more."""
+        height, width, chunk, offset, length = (
+            int(self._columns[name][number]) for name in ("height", "width", "chunk", "offset", "length")
+        )
+        if self.keep == "pixels":
+            return self._map(chunk)[offset + 3 * height * width : offset + length].reshape(height, width)
+        if self.maps is None:
+            raise ValueError("the images of this dataset have no label maps")
+        file = _index.file_of(self.table, "map", number)
+        try:
+            return decoded_map(self._bytes(file, number, 1), file, self.maps, (height, width))
+        except BrokenImageError as error:
+            raise ValueError(f"{file} below {self.root} has changed since it was checked: {error}") from error
+
+    def _bytes(self, file: str, number: int, which: int) -> bytes:
+        """What the file of an image holds (`which` 0) or of its label map (1); ValueError where it is not the file that
+        was checked."""
+        if self.root is None:
+            raise FileNotFoundError("images in mode exact are read from their files: give data_root")
+        changed = f"{file} below {self.root} has changed since it was checked"
+        try:
+            with (self.root / file).open("rb") as opened:
+                about = os.fstat(opened.fileno())
+                data = opened.read()
+        except FileNotFoundError as error:
+            raise ValueError(f"{changed}: it is not there any more") from error
+        stamp = str(self.table.column("stamp")[number]).split()[2 * which : 2 * which + 2]
+        if [str(about.st_size), str(about.st_mtime_ns)] != stamp:
+            raise ValueError(f"{changed}: it was written or copied again since; `archsweep prepare` checks it anew")
+        return data
+
+    def _map(self, chunk: int) -> npt.NDArray[np.uint8]:
+        if chunk not in self._maps:
+            self._maps[chunk] = _chunks.mapped(self.cache / "chunks" / f"{self.chunks[chunk]}.bin")
+        return self._maps[chunk]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A dataset of images of many sizes, prepared on this machine."""
+
+    dataset_id: str
+    train: Photographs
+    test: Photographs
+    skipped: str = ""  # how many broken images are left out, and 16 hex digits over their names: `2-0f...`; "": none
+
+
+def look(dataset: Dataset, root: Path | None, choice: Choice) -> Seen:
+    """What lies below `root`: the id of the files by their sorted paths and sizes, and how many images are trained on,
+    broken ones among them; a name for plans where there is nothing."""
+    try:
+        listing = _listing(dataset, root)
+    except FileNotFoundError:
+        if begun(dataset, root) or dataset.published_id is None:
+            raise
+        name = dataset.published_id if choice == Choice() else f"{dataset.name}-{choice.text}-{UNREAD}"
+        return Seen(name, round(dataset.train_images * choice.fraction), dataset.test_images)
+    return Seen(_id(dataset, listing, choice), listing.count(choice.fraction), len(listing.test), listing.left)
+
+
+def _listing(dataset: Dataset, root: Path | None) -> Listing:
+    return dataset.listing(root) if isinstance(dataset, Own) else listing_of(dataset, root)
+
+
+def _id(dataset: Dataset, listing: Listing, choice: Choice) -> str:
+    return f"{dataset.name}-{choice.text}-{listing.digest}"
+
+
+def prepare(
+    dataset: Dataset,
+    root: Path | None,
+    cache: Path,
+    expect: str | None,
+    choice: Choice,
+    check: bool = False,
+    note: Note = log.info,
+    recent: bool = False,
+) -> Stored:
+    """The dataset, decoded (mode array) or decoded once to see that it can be (mode exact).
+
+    Goes on where an earlier call was killed.  What lies in the cache serves only for the files it was made of; without
+    any files it serves as it is, unless the images are read from their files.  With `check` it is read and compared
+    with its checksums, and made anew where it differs.  With `recent`, where listing takes long, that of another
+    process of this machine serves for a while.  ValueError naming the broken images unless they are to be skipped, and
+    where the files are others than `expect`; OSError where a file cannot be read or the disk has no room.
+    """
+    with ExitStack() as stack:
+        if recent and expect is not None and Path(expect).name == expect:
+            # Of several processes that begin at once one lists the files: a million of them take some 500 MB.
+            with suppress(OSError):  # nothing was prepared here, or the cache may only be read
+                stack.enter_context(lock(cache / "photographs", expect))
+            if _index.checked_lately(cache, expect, root):
+                below = root if isinstance(dataset, Own) else _below(root, dataset)
+                if stored := _open(dataset, cache, expect, below):
+                    return stored
+        return _prepared(dataset, root, cache, expect, choice, check, note)
+
+
+def _prepared(
+    dataset: Dataset, root: Path | None, cache: Path, expect: str | None, choice: Choice, check: bool, note: Note
+) -> Stored:
+    """The dataset after a look at all its files."""
+    began = time.monotonic()
+    try:
+        listing = _listing(dataset, root)
+    except FileNotFoundError:
+        stored = None if expect is None or _something(dataset, root) else _open(dataset, cache, expect, None)
+        if stored is None or stored.train.keep == "nothing":
+            raise
+        return stored
+    dataset_id = _id(dataset, listing, choice)
+    if expect is not None and (expect == dataset.published_id or expect.endswith(UNREAD)):
+        raise ValueError(
+            f"the study was planned on a machine that saw no files of {dataset.name}, so its trials have no names yet; "
+            f"plan it where the files can be listed (they are {dataset_id})"
+        )
+    if expect is not None and dataset_id != expect:
+        raise ValueError(
+            f"{dataset.name} at {root} is {dataset_id}, but {expect} was planned; "
+            "give the data the plan was made with, or plan again with this data"
+        )
+    plans = _plans(dataset, listing, choice)
+    keys = [plan.key for plan in plans]
+    listed = time.monotonic() - began
+    stored = None if check else _open(dataset, cache, dataset_id, listing.root, keys)
+    if stored is None:
+        # One process of a machine makes chunks at a time; the others find them made.
+        with delivered(note) as note, writing(cache, FOLDERS), lock(cache / "chunks", "making"):
+            there = _open(dataset, cache, dataset_id, listing.root, keys)
+            stored = None if check else there
+            if stored is None:
+                _make(plans, cache, dataset_id, choice, check, there is not None, note)
+                stored = _open(dataset, cache, dataset_id, listing.root, keys)
+    if stored is None:
+        raise OSError(f"the index just written to {cache / 'photographs'} does not read back; check the disk")
+    _index.remember_check(cache, dataset_id, root, listed)
+    return stored
+
+
+def _something(dataset: Dataset, root: Path | None) -> bool:
+    """Whether anything lies where the files should be: then the dataset is not away but damaged."""
+    if isinstance(dataset, Own):
+        return root is not None and root.is_dir() and any(root.iterdir())
+    return begun(dataset, root)
+
+
+def _plans(dataset: Dataset, listing: Listing, choice: Choice) -> list[Plan]:
+    part = listing.part(choice.fraction)
+    if choice.mode == "array":
+        keep: Keep = "pixels"
+    else:
+        keep = "nothing" if part.train[0].row is None else "bytes"
+    maps = dataset.varied.maps if dataset.varied else None
+    return list(_chunks.plans(part.root, (("train", part.train), ("test", part.test)), keep, choice.short_side, maps))
+
+
+def _make(
+    plans: list[Plan], cache: Path, dataset_id: str, choice: Choice, check: bool, there: bool, note: Note
+) -> None:
+    """All chunks, then the index, unless it is there and still holds."""
+    folder, index = cache / "chunks", cache / "photographs" / f"{dataset_id}.arrow"
+    former = _index.about(index)
+    if not there and former.get("form") == _index.FORM and former.get("chunks") != [plan.key for plan in plans]:
+        note(
+            f"{dataset_id} was prepared of files of another folder or time; they are looked at anew.  The id is the "
+            "same, since names, sizes and labels are: rows of the former files count for these as well"
+        )
+    _chunks.tidy(folder)
+    chunks = _all(plans, folder, check, note)
+    broken = {name: why for chunk in chunks for name, why in chunk.broken.items()}
+    if broken:
+        _tell(plans[0].root, cache, dataset_id, broken, choice.skip_broken, note)
+    if not there or former.get("crcs") != [chunk.crc for chunk in chunks]:
+        publish(index, lambda file: _index.write(file, plans, chunks, plans[0].keep, _index.skipped(broken)))
+
+
+def _all(plans: list[Plan], folder: Path, check: bool, note: Note) -> list[Chunk]:
+    """The chunks of all plans in order, those made that are missing."""
+    found = {plan.key: chunk for plan in plans if (chunk := _chunks.known(plan, folder))}
+    if check:
+        for number, key in enumerate(list(found)):
+            if not _chunks.sound(found[key], folder):
+                note(f"chunk {key} is damaged and is made again")
+                del found[key]
+            elif number % 100 == 99:
+                note(f"checked {number + 1:,} of {len(plans):,} chunks")
+    missing = [plan for plan in plans if plan.key not in found]
+    if missing:
+        todo = sum(len(plan.entries) for plan in missing)
+        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        rows = Rows() if missing[0].entries[0].row is not None else None
+        if rows is not None:
+            missing[0] = replace(missing[0], data=_chunks.of_rows(missing[0], rows))
+        note(rehearse(missing, folder, threads).text(sum(len(plan.entries) for plan in plans)))
+        pace = Pace(todo, note)
+        for plan, chunk in zip(missing, _each_made(missing, folder, threads, rows), strict=True):
+            found[plan.key] = chunk
+            pace.add(len(plan.entries))
+    return [found[plan.key] for plan in plans]
+
+
+def _each_made(missing: Sequence[Plan], folder: Path, threads: int, rows: Rows | None) -> Iterator[Chunk]:
+    """Make chunk after chunk in threads; rows of shards are read here, in their order, a few chunks ahead."""
+    waiting: deque[Future[Chunk]] = deque()
+    with _chunks.single_threads() as single, ThreadPoolExecutor(threads, initializer=single) as pool:
+        try:
+            for plan in missing:
+                if rows is not None and plan.data is None:
+                    plan = replace(plan, data=_chunks.of_rows(plan, rows))
+                waiting.append(pool.submit(_chunks.make, plan, folder))
+                if len(waiting) > threads + 1:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _tell(root: Path, cache: Path, dataset_id: str, broken: dict[str, str], skip: bool, note: Note) -> None:
+    """List the broken images in a file; ValueError unless they are to be skipped."""
+    file = cache / "photographs" / f"{dataset_id}.broken.txt"
+    lines = [shown(f"{root / name}: {why}") for name, why in sorted(broken.items())]
+    publish(file, lambda out: out.write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace")))
+    if skip:
+        note(f"{len(broken):,} broken images are left out (list {_index.skipped(broken)}); they are named in {file}")
+        return
+    more = [f"and {len(lines) - SHOWN:,} more"] if len(lines) > SHOWN else []
+    raise ValueError(
+        f"{len(broken):,} images cannot be decoded (all are listed in {file}):\n"
+        + "\n".join(f"  {line}" for line in [*lines[:SHOWN], *more])
+        + "\nreplace them, or leave them out: skip_broken = true in the study's dataset, --skip-broken of prepare"
+    )
+
+
+def _open(
+    dataset: Dataset, cache: Path, dataset_id: str, below: Path | None, keys: Sequence[str] | None = None
+) -> Stored | None:
+    """What was prepared under that id; None where it is not there, or not as long as it was, or of other chunks than
+    `keys`."""
+    path = cache / "photographs" / f"{dataset_id}.arrow"
+    if Path(dataset_id).name != dataset_id or not os.path.isfile(path):
+        return None
+    maps = dataset.varied.maps if dataset.varied else None
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        about = json.loads(table.schema.metadata[b"archsweep"])
+        if about.get("form") != _index.FORM or about.get("decoded") != _index.way(maps):
+            return None  # of a version that made other pixels or classes of some files
+        if keys is not None and about["chunks"] != list(keys):
+            return None
+        for key, size in zip(about["chunks"], about["bytes"], strict=True):
+            if os.stat(cache / "chunks" / f"{key}.bin").st_size != size:
+                raise ValueError(f"chunk {key} is not as long as it was")
+        train, test = table.slice(0, about["train"]), table.slice(about["train"])
+        chunks, keep, skipped = tuple(about["chunks"]), about["keep"], str(about["skipped"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+        log.warning("what was prepared in %s is damaged (%s)", path, error)
+        return None
+    first, second = (Photographs(part, chunks, keep, below, cache, maps) for part in (train, test))
+    return Stored(dataset_id, first, second, skipped)
+
+
+def _below(root: Path | None, dataset: Dataset) -> Path | None:
+    """The folder that names are relative to, without a look at its contents."""
+    if root is None:
+        return None
+    mark = dataset.varied.mark if dataset.varied else "train"
+    return next((folder for folder in (root / dataset.name, root) if next(folder.glob(mark), None)), root)

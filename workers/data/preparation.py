@@ -1,0 +1,104 @@
+"""What a preparation will take, told before it starts; and how far it is, told while it runs."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from workers.data.chunks import Plan, kept
+from workers.data.decode import BrokenImageError
+
+TRIED = 24  # images
+EVERY_S = 5.0
+RESERVE = 1.05  # of the disk: the tried images are not all images
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The estimate for the images that are still to be decoded."""
+
+    images: int
+    tried: int
+    bytes: float
+    seconds: float
+    threads: int
+    free: int
+    folder: Path
+
+    def text(self, of: int) -> str:
+        """One line for people."""
+        done = f"{of - self.images:,} of {of:,} images are done; " if of > self.images else ""
+        disk = f"about {size(self.bytes)} in {self.folder} ({size(self.free)} free)" if self.bytes else "no disk"
+        return (
+            f"{done}{self.images:,} images to decode: {disk}, about {span(self.seconds)} "
+            f"({self.threads} threads; measured on {self.tried} of them)"
+        )
+
+
+def rehearse(plans: Sequence[Plan], folder: Path, threads: int) -> Rehearsal:
+    """Decode a few images from all over the set; OSError where the disk has no room for all of them.
+
+    Of shards only those of the first chunk, whose rows are read already.
+    """
+    images = sum(len(plan.entries) for plan in plans)
+    if plans[0].data is not None:
+        plans = plans[:1]
+    share = -(-TRIED // len(plans))  # of each chunk, several where there are few
+    sample = [
+        (plans[number], place)
+        for number in np.unique(np.linspace(0, len(plans) - 1, min(TRIED, len(plans))).astype(int))
+        for place in np.unique(np.linspace(0, len(plans[number].entries) - 1, share).astype(int))
+    ]
+    _try(*sample[0])  # the first one also loads libraries
+    began = time.perf_counter()
+    total = sum(_try(plan, place) for plan, place in sample)
+    seconds, tried = time.perf_counter() - began, len(sample)
+    free = shutil.disk_usage(folder).free
+    need = RESERVE * images * total / tried
+    if need > free:
+        raise OSError(f"{folder} has {size(free)} free, and about {size(need)} are needed; name another cache_dir")
+    return Rehearsal(images, tried, need, images * seconds / tried / threads, threads, free, folder)
+
+
+def _try(plan: Plan, place: int) -> int:
+    """Decode an image; the bytes that would be kept of it."""
+    try:
+        data, pixels, found = kept(plan, place)
+    except BrokenImageError:
+        return 0
+    return {"pixels": pixels.size + (0 if found is None else found.size), "bytes": len(data), "nothing": 0}[plan.keep]
+
+
+class Pace:
+    """Tells now and then how many images are done and how long the rest will take."""
+
+    def __init__(self, images: int, note: Callable[[str], None]) -> None:
+        self._images, self._note, self._done = images, note, 0
+        self._began = self._told = time.monotonic()
+
+    def add(self, images: int) -> None:
+        """So many more are done."""
+        self._done += images
+        now = time.monotonic()
+        if now - self._told < EVERY_S and self._done < self._images:
+            return
+        self._told, rate = now, self._done / max(now - self._began, 1e-9)
+        self._note(
+            f"{self._done:,} of {self._images:,} images, {rate:,.0f} a second, "
+            f"{span((self._images - self._done) / rate)} left"
+        )
+
+
+def size(count: float) -> str:
+    """Bytes as people say them: 12 MB, 348 GB."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+
+
+def span(seconds: float) -> str:
+    """Seconds as people say them: 42 s, 12 min, 3.4 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,272 @@
+"""The loop: one epoch of training, the statistics of batch norm, one evaluation.
+
+It never asks which task it is.  All random draws of an epoch are made at once, before it begins, and sliced by the
+step; nothing here reads a number back from the device, so an epoch is one uninterrupted queue of work, and a GPU can
+record a step, from the choice of its images to the optimiser, and replay it (workers/cuda_graphs.py).
+
+A *part* is what one step is made of: `image`, positions in the split, int64 (B,), and the task's draws for them; or the
+images themselves, where they do not lie on the device (workers/data/loader.py).
+Shapes: N images of a split, B images of a batch, H, W pixels.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from workers.cuda_graphs import Captured, Part, Recorder
+from workers.datasets import Split
+from workers.data.loader import PLACES, Source, slices
+from workers.recipes import Recipe
+from workers.streams import stream
+from workers.trial import Trial
+
+
+@dataclass(frozen=True)
+class Images:
+    """One split on the device of the training: uint8 (N, H, W, 3) and int64 (N,)."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of(cls, split: Split, device: torch.device) -> "Images":
+        """On the CPU the pages of the node's prepared array, shared by all trials; else a copy on the device."""
+        return cls(torch.from_numpy(split.images).to(device), torch.from_numpy(split.labels).to(device))
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def parts(self, drawn: Part, size: int) -> Iterator[Part]:
+        """Parts of positions: all that was drawn goes to the device at once."""
+        return slices({name: values.to(self.pixels.device) for name, values in drawn.items()}, size)
+
+    def look_up(self, part: Part) -> tuple[Tensor, Tensor]:
+        """The images at a part's positions."""
+        # index_select copies whole images, which indexing does not.
+        return self.pixels.index_select(0, part["image"]), self.labels[part["image"]]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What stays the same from the first epoch of a training to the last."""
+
+    trial: Trial
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+    train: Source
+    test: Source
+    device: torch.device
+    record: Recorder | None = None  # how steps are captured; None: every operation is queued by itself
+
+    def close(self) -> None:
+        """Let go of the steps and their graphs.
+
+        A step names the training that it is a part of: without this the network, its copies of the images and the
+        graphs' memory would wait for the garbage collector.
+        """
+        for step in ("learning", "judging"):
+            self.__dict__.pop(step, None)
+
+    @property
+    def step_mode(self) -> str:
+        """How steps are made: `graph`, `eager`, or `eager: ` and why nothing could be captured; of training, and of
+        evaluation where that is another."""
+        trained, judged = self.learning.work.mode, self.judging.work.mode
+        return trained if judged == trained or trained != "graph" else f"{trained}; evaluation {judged}"
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch; the last partial batch is dropped."""
+        return len(self.train) // self.trial.recipe.batch
+
+    @cached_property
+    def learning(self) -> "Repeated":
+        """The training step; `sums` is the sum of its losses since it was last zeroed."""
+        return _learning(self)
+
+    @cached_property
+    def judging(self) -> "Repeated":
+        """The evaluation of a part of the test split; `sums`: what the task counts, all targets, all scores' sum."""
+        return _judging(self)
+
+    def _stream(self, purpose: str, epoch: int) -> torch.Generator:
+        t = self.trial
+        return stream(t.dataset_id, t.task, t.seed, purpose, epoch)
+
+    def parts(self, purpose: str, epoch: int, steps: int) -> Iterator[Part]:
+        """`steps` parts of the training split, in the order of the (purpose, epoch) stream."""
+        size, generator = self.trial.recipe.batch, self._stream(purpose, epoch)
+        order = torch.randperm(len(self.train), generator=generator)[: steps * size]
+        return self._parts(order, generator, size, train=True)
+
+    def test_parts(self) -> Iterator[Part]:
+        """The whole test split in order, the same parts at every evaluation of every architecture."""
+        order = torch.arange(len(self.test))
+        return self._parts(order, self._stream("test", 0), self.trial.recipe.test_batch, train=False)
+
+    def _parts(self, order: Tensor, generator: torch.Generator, size: int, train: bool) -> Iterator[Part]:
+        task, dataset = self.trial.asked, self.trial.data
+        drawn = {"image": order, **task.draw(len(order), dataset, generator, train=train)}
+        return (self.train if train else self.test).parts(drawn, size)
+
+    def batch(self, split: Source, part: Part) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of a part."""
+        task, dataset = self.trial.asked, self.trial.data
+        draws = {name: values for name, values in part.items() if name not in PLACES}
+        return task.batch(*split.look_up(part), draws, dataset)
+
+    def batches(self, purpose: str, epoch: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """`steps` augmented batches of the training split, in the order of the (purpose, epoch) stream."""
+        return (self.batch(self.train, part) for part in self.parts(purpose, epoch, steps))
+
+    def test_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The whole test split, the same batches at every evaluation of every architecture."""
+        return (self.batch(self.test, part) for part in self.test_parts())
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Work that is done part by part, and what it adds up on the device."""
+
+    work: Captured
+    sums: tuple[Tensor, ...]
+
+    def over(self, parts: Iterator[Part]) -> tuple[Tensor, ...]:
+        """Do the work on all parts; the sums from zero."""
+        for total in self.sums:
+            total.zero_()
+        for part in parts:
+            self.work(part)
+        return self.sums
+
+
+def _learning(t: Training) -> Repeated:
+    task, recipe = t.trial.asked, t.trial.recipe
+    total = torch.zeros((), dtype=torch.float64, device=t.device)
+
+    def work(part: Part) -> None:
+        inputs, targets = t.batch(t.train, part)
+        t.optimizer.zero_grad(set_to_none=True)
+        with arithmetic(recipe, t.device):
+            loss = task.training_loss(t.net, inputs, targets)
+        loss.backward()
+        t.optimizer.step()
+        total.add_(loss.detach())
+
+    def state() -> list[Tensor]:
+        # Momentum is there from the start, as zeros, so that the step which is recorded is like any other.
+        momenta = [
+            t.optimizer.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+            for p in t.net.parameters()
+            if recipe.momentum
+        ]
+        return [*t.net.parameters(), *t.net.buffers(), *momenta, total]
+
+    return Repeated(Captured(work, state, t.device, t.record), (total,))
+
+
+def _judging(t: Training) -> Repeated:
+    task, recipe = t.trial.asked, t.trial.recipe
+    shapes = task.tally(t.trial.data), ()
+    counted, count = (torch.zeros(shape, dtype=torch.int64, device=t.device) for shape in shapes)
+    health = torch.zeros((), dtype=torch.float64, device=t.device)
+
+    def work(part: Part) -> None:
+        inputs, targets = t.batch(t.test, part)
+        with torch.no_grad(), arithmetic(recipe, t.device):
+            met, total = task.judge(t.net, inputs, targets)
+        counted.add_(met)
+        count.add_(targets.numel())
+        health.add_(total)  # one NaN or infinity anywhere stays in the sum
+
+    sums = (counted, count, health)
+    return Repeated(Captured(work, lambda: list(sums), t.device, t.record), sums)
+
+
+def arithmetic(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
+    """The precision of a recipe, for the forward pass.  fp32 means fp32: TF32 is off unless asked for."""
+    if recipe.precision == "tf32" and device.type != "cuda":
+        raise ValueError(f"precision 'tf32' is a mode of CUDA devices; this training runs on {device.type}")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = recipe.precision == "tf32"
+    if recipe.precision == "bf16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()
+
+
+def learning_rate(recipe: Recipe, epoch: int) -> float:
+    """Cosine, updated once an epoch (epoch = 0..E-1): begins at the peak, never reaches zero."""
+    return 0.5 * recipe.lr * (1 + math.cos(math.pi * epoch / recipe.epochs))
+
+
+def set_rate(t: Training, rate: float) -> None:
+    """A captured step reads the rate from the device: there it is a tensor, and stays the same one."""
+    for group in t.optimizer.param_groups:
+        if t.device.type == "cpu" and t.record is None:
+            group["lr"] = rate
+        elif isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = torch.tensor(rate, device=t.device)
+
+
+def train_epoch(t: Training, epoch: int) -> Tensor:
+    """One pass over the training split (epoch counts from 0); the mean loss as a float64 scalar on the device."""
+    set_rate(t, learning_rate(t.trial.recipe, epoch))
+    t.net.train()
+    (total,) = t.learning.over(t.parts("train", epoch, t.steps))
+    return total / t.steps
+
+
+@torch.no_grad()
+def precise_bn(t: Training, epoch: int) -> None:
+    """Replace the running averages of batch norm by statistics of the network as it is now.
+
+    `precise_bn // batch` augmented training batches pass through the network in training mode; with means m_i and
+    unbiased variances v_i of batch i: mean = avg(m_i), var = avg(v_i + m_i^2) - mean^2 (Liu et al. 2020, release).
+    """
+    recipe = t.trial.recipe
+    steps = min(recipe.precise_bn // recipe.batch, t.steps)
+    norms = [m for m in t.net.modules() if isinstance(m, nn.BatchNorm2d)]
+    if not steps or not norms:
+        return
+    t.net.train()
+    momenta = [norm.momentum for norm in norms]
+    running = [_running(norm) for norm in norms]
+    means = [torch.zeros_like(mean, dtype=torch.float64) for mean, _ in running]
+    squares = [torch.zeros_like(var, dtype=torch.float64) for _, var in running]
+    for norm in norms:
+        norm.momentum = 1.0  # a batch's own statistics become readable as the running ones
+    task = t.trial.asked
+    for inputs, targets in t.batches("precise_bn", epoch, steps):
+        with arithmetic(recipe, t.device):
+            task.judge(t.net, inputs, targets)
+        for (mean, var), total, square in zip(running, means, squares, strict=True):
+            m = mean.double()
+            total += m
+            square += var.double() + m * m
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    for (mean, var), total, square in zip(running, means, squares, strict=True):
+        mean.copy_(total / steps)
+        var.copy_(square / steps - (total / steps) ** 2)
+
+
+def _running(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """The running mean and variance of a norm, the tensors themselves."""
+    if norm.running_mean is None or norm.running_var is None:
+        raise ValueError(
+            "a batch norm without running statistics cannot be evaluated; build it with track_running_stats"
+        )
+    return norm.running_mean, norm.running_var
+
+
+def evaluate(t: Training) -> tuple[float, bool]:
+    """The task's score over the whole test split, in [0, 1], and whether all outputs were finite."""
+    t.net.eval()
+    counted, count, health = t.judging.over(t.test_parts())
+    return t.trial.asked.score(counted, int(count.item())), math.isfinite(health.item())

@@ -1,0 +1,35 @@
+"""What cls and rot have in common: the whole image, or a cut of a large one, augmented upright."""
+
+from torch import Generator, Tensor
+
+from workers.datasets import Dataset
+from workers.tasks._augment_small import augmented, draw_crop, draw_flip
+from workers.tasks._augment_large import developed, draw_light
+from workers.tasks._classification_sizes import Sized
+
+
+class Upright(Sized):
+    """Whole images at the dataset's native side, mirrored and cropped in training (UnNAS's pipelines).
+
+    Small images are padded and cropped; varied ones are cut and resized, and their light is changed.
+    """
+
+    in_channels: int = 3
+
+    def element(self, dataset: Dataset) -> tuple[int, ...]:
+        """One image, turned or not."""
+        return (3, dataset.size, dataset.size)
+
+    def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
+        """`flip` (n,) and `crop` (n, 2), or those of a cut and `light` (n, 3); nothing at test time."""
+        if not train:
+            return {}
+        flip = {"flip": draw_flip(n, generator)}
+        if dataset.varied is None:
+            return {**flip, "crop": draw_crop(n, generator)}
+        return {**flip, **self.draw_cut(n, dataset, generator), "light": draw_light(n, generator)}
+
+    def upright(self, images: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
+        """(B, S, S, 3) -> float32 (B, 3, S, S), augmented."""
+        made = augmented if dataset.varied is None else developed
+        return made(images, draws, dataset)
