@@ -1,24 +1,24 @@
 """Rows in, numbers and figures out: reads what runs wrote, needs neither torch nor Ray."""
 
-from analysis.drawing import figures
-from analysis.tables.catalogue import TABLES, table
 from analysis.comparison.trials import means
+from analysis.drawing import figures
+from analysis.page.report import report
+from analysis.rows.from_table import from_table
+from analysis.rows.runs import load
+from analysis.rows.sql import query
 from analysis.statistics.correlation import correlate
-from analysis.statistics.proxy_differences import differences, pooled
 from analysis.statistics.distributions import distributions, random_search
 from analysis.statistics.early import cheapest, early
-from analysis.statistics.random_experiments import random_experiment
 from analysis.statistics.fidelity import fidelity
-from analysis.tables.formats import csv_text, json_text, latex
 from analysis.statistics.noise import by_seeds, ceiling, reliability
-from analysis.page.report import report
-from analysis.statistics.top_k import picks
-from analysis.rows.runs import load
+from analysis.statistics.proxy_differences import differences, pooled
+from analysis.statistics.random_experiments import random_experiment
 from analysis.statistics.size import size_effect, size_proxies
-from analysis.rows.sql import query
-from analysis.rows.from_table import from_table
-from analysis.tables.text import markdown
+from analysis.statistics.top_k import picks
+from analysis.tables.catalogue import TABLES, table
 from analysis.tables.display import view
+from analysis.tables.formats import csv_text, json_text, latex
+from analysis.tables.text import markdown
 
 __all__ = [
     "TABLES",

@@ -15,17 +15,17 @@ import tomli_w
 
 import spaces
 from orchestrator.execution import inline, loggers
-from orchestrator.store import lease
-from orchestrator.ray_tune import address as ray_address
-from orchestrator.execution.job import Settings
-from orchestrator.store.trial_states import Ledger
-from orchestrator.store.left_out import left_out
-from orchestrator.execution.loggers import Loggers
-from orchestrator.study.plan import Plan, architectures, order_of_work, plan, too_large_batches
 from orchestrator.execution.heartbeat import Pulse, signals, stoppable
-from orchestrator.store.run_folder import FOLDERS, STOP, RunStore
-from orchestrator.study.schema import Study, parse, tables
+from orchestrator.execution.job import Settings
+from orchestrator.execution.loggers import Loggers
 from orchestrator.execution.work_queue import Work
+from orchestrator.ray_tune import address as ray_address
+from orchestrator.store import lease
+from orchestrator.store.left_out import left_out
+from orchestrator.store.run_folder import FOLDERS, STOP, RunStore
+from orchestrator.store.trial_states import Ledger
+from orchestrator.study.plan import Plan, architectures, order_of_work, plan, too_large_batches
+from orchestrator.study.schema import Study, parse, tables
 from workers import datasets, files
 from workers.data.agreement import agree
 

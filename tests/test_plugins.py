@@ -15,11 +15,11 @@ import pytest
 import spaces
 import workers
 from orchestrator import runner
-from orchestrator.execution import node_check
-from orchestrator.study import schema as studies
 from orchestrator.cli.main import app, main
-from orchestrator.store.trial_states import Ledger
+from orchestrator.execution import node_check
 from orchestrator.store.run_folder import RunStore
+from orchestrator.store.trial_states import Ledger
+from orchestrator.study import schema as studies
 from workers import datasets, tasks
 
 Say = Callable[..., tuple[int, str]]

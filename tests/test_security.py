@@ -21,14 +21,14 @@ import analysis
 import workers
 from orchestrator import runner, terminal
 from orchestrator.cli import main
+from orchestrator.execution.job import Settings
+from orchestrator.execution.work_queue import Work
 from orchestrator.store import lease, status
+from orchestrator.store.run_folder import RunStore
+from orchestrator.store.trial_states import Ledger
 from orchestrator.study import plan as plans
 from orchestrator.study import schema as studies
 from orchestrator.study.estimate import rate_of
-from orchestrator.execution.job import Settings
-from orchestrator.store.trial_states import Ledger
-from orchestrator.store.run_folder import RunStore
-from orchestrator.execution.work_queue import Work
 from workers import checkpoint, datasets
 from workers.data import arrays
 from workers.row import parquet_bytes

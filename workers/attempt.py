@@ -10,8 +10,8 @@ import torch
 
 import spaces
 from workers import memory
-from workers.scrub import scrub
 from workers.run import Interrupted, columns, run
+from workers.scrub import scrub
 from workers.trial import Trial
 
 # What libraries say that ask the driver for memory themselves, past torch's own allocator.

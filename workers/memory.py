@@ -20,9 +20,9 @@ def training_bytes(trial: Trial) -> int:
     """Bytes of one training step: weights, gradients, momentum, what the backward pass needs, and the images.
 
     Counted on the meta device, so it takes no memory and no GPU.  Dense tasks never make all upsampled scores, so
-    of them one slice is counted (workers/tasks/_sliced_loss.py).  An estimate: libraries add workspaces, allocators gaps,
-    evaluation and graphs memory of their own, and a CUDA process some hundred megabytes.  Rows have what was really
-    held (`peak_reserved_bytes`).
+    of them one slice is counted (workers/tasks/_sliced_loss.py).  An estimate: libraries add workspaces, allocators
+    gaps, evaluation and graphs memory of their own, and a CUDA process some hundred megabytes.  Rows have what was
+    really held (`peak_reserved_bytes`).
     """
     task, dataset, recipe = trial.asked, trial.data, trial.recipe
     with torch.device("meta"):

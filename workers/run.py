@@ -15,14 +15,13 @@ import torch
 from torch import nn
 
 import spaces
-from workers import checkpoint, datasets, files, memory, provenance, tasks
-from workers import malloc
-from workers.data.agreement import agree
+from workers import checkpoint, datasets, files, malloc, memory, provenance, tasks
 from workers.cuda_graphs import Graphs, Recorder, on
-from workers.data.loader import Fed, Source
+from workers.data.agreement import agree
+from workers.data.loader import Resident, Source, Streamed
+from workers.methods.train import Training, evaluate, precise_bn, train_epoch
 from workers.network import build_network, cost
 from workers.streams import seed_of
-from workers.methods.train import Images, Training, evaluate, precise_bn, train_epoch
 from workers.trial import Trial
 
 log = logging.getLogger(__name__)
@@ -108,13 +107,15 @@ def source_of(
 ) -> Source:
     """Small images whole on the device; of large ones the cuts that the task takes, made by threads of `cpus` cores."""
     if isinstance(split, datasets.Split):
-        return Images.of(split, device)
+        return Resident.of(split, device)
     task, dataset = trial.asked, trial.data
     # What was rounded when it was stored may be rounded again; from original files nothing is.
     dtype = torch.uint8 if split.keep == "pixels" else torch.float32
     side = task.side(dataset)
     frame = (side, side) if train else task.frame(torch.from_numpy(split.sizes(np.arange(len(split)))), dataset)
-    return Fed(split, lambda sizes, draws: task.cuts(sizes, draws, dataset), frame, dtype, device, task.dense, cpus)
+    return Streamed(
+        split, lambda sizes, draws: task.cuts(sizes, draws, dataset), frame, dtype, device, task.dense, cpus
+    )
 
 
 def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -260,7 +261,7 @@ def run(
     `run_url` is the folder of the run: there all machines agree on which broken images they leave out.
 
     On a CUDA device steps are replayed as graphs; where that is impossible, or not wanted (`cuda_graphs=False`),
-    they are queued one operation after the other, and the row's `step_mode` says so.  Images of many sizes are made
+    they are queued one operation after the other, and the row's `step_mode` says so.  Resident of many sizes are made
     for it by at most `cpus` threads (default: the cores this process may use, or OMP_NUM_THREADS where that is set).
 
     Network, graphs and copies of the images are given back before this returns.  On the CPU glibc's malloc is told,

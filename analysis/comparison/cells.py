@@ -11,10 +11,12 @@ import pandas as pd
 
 from analysis import names
 from analysis.comparison.trials import CELL, Chance, gather, one_metric
-from analysis.statistics.ranks import FEWEST, Array
 
 Common = Literal["all", "pair"]
 Diverged = Literal["worst", "drop"]
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+FEWEST = 3  # two architectures always agree or disagree completely
 
 NAMES = ("dataset", "task", "recipe", "dataset_id", "recipe_id", "metric")
 

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import names
+from analysis.comparison.units import scale
 from analysis.drawing.figures import STYLE, Drawing, Drawings, file_word
 from analysis.drawing.palette import Looks
-from analysis.drawing.panel import scale
 
 
 def curves(experiments: pd.DataFrame, looks: Looks | None = None) -> Drawings:

@@ -21,9 +21,10 @@ from matplotlib.figure import Figure
 
 from analysis import names, whole_file
 from analysis.comparison.trials import Chance
-from analysis.statistics.correlation import Cells, Common, Diverged, compared, correlate
+from analysis.comparison.units import scale
 from analysis.drawing.palette import Looks
-from analysis.drawing.panel import Numbers, draw, scale
+from analysis.drawing.panel import Numbers, draw
+from analysis.statistics.correlation import Cells, Common, Diverged, compared, correlate
 
 _ACROSS = 4  # panels side by side; more go to further lines
 _WIDTH, _HEIGHT = 1.75, 1.62  # inches a panel: four fill the text width of a paper

@@ -10,10 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from scipy import stats
 
+from analysis.comparison.units import Scale
 from analysis.names import with_interval
 
-FRACTIONS = {"top1": "accuracy", "top5": "top-5 accuracy", "miou": "mIoU"}
-PERCENT = "_percent"  # ends the name of a metric in percent, as others' results often are
 _INK = "#222222"
 _LINE = 0.105  # of the panel's height: one line of text
 # size, opacity and rim of the points, by how many there are at most
@@ -34,15 +33,6 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Scale:
-    """How scores are shown: fractions as percent, anything else as it is."""
-
-    factor: float
-    unit: str  # behind the name of a cell on x
-    brief: str  # the same on y, where there is less room
-
-
-@dataclass(frozen=True)
 class _Line:
     """A line of text inside the panel."""
 
@@ -55,18 +45,6 @@ class _Line:
         """How much of the panel's width it takes, with the margin and the radius of a point."""
         wide = 0.72 if self.weight == "bold" else 0.62
         return len(self.text) * self.size * wide / 95 + 0.06  # a panel is about 95 points wide
-
-
-def scale(values: Any, metric: str) -> Scale:
-    """Percent for accuracies and IoU, be they fractions or in percent; otherwise the metric's name and no change."""
-    finite = values[np.isfinite(values)]
-    kind = FRACTIONS.get(metric)
-    if kind and (len(finite) == 0 or (finite.min() >= 0 and finite.max() <= 1)):
-        return Scale(100.0, f" {kind} (%)", " (%)")
-    if kind := FRACTIONS.get(metric.removesuffix(PERCENT)) if metric.endswith(PERCENT) else None:
-        return Scale(1.0, f" {kind} (%)", " (%)")
-    named = f", {' '.join(metric.split())[:24]}" if metric else ""
-    return Scale(1.0, named, named)
 
 
 def draw(ax: Axes, values: Any, scales: list[Scale], numbers: Numbers, shade: str, trend: bool) -> None:

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
-from analysis.page.cell_code import CellBook, counts
-from analysis.drawing.cells.drawing import operation, operations, read
 from analysis.comparison.trials import CELL, means
-from analysis.statistics.correlation import Cells
+from analysis.comparison.units import scale
+from analysis.drawing.cells.drawing import operation, operations, read
 from analysis.drawing.palette import Looks
-from analysis.drawing.panel import scale
+from analysis.page.cell_code import CellBook, counts
+from analysis.statistics.correlation import Cells
 from analysis.tables.text import each
 
 MOST_POINTS = 4000  # architectures that are drawn, all spaces together; more would only lie on top of one another

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from analysis.page import data as page_data
 from analysis.drawing import palette
+from analysis.page import data as page_data
 
 _SCRIPTS = ("numbers.js", "axis.js", "cells.js", "panel.js", "space.js", "page.js")
 

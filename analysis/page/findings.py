@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
-from analysis.tables import text
-from analysis.statistics.bootstrap import DEGENERATE
+from analysis.comparison.cells import FEWEST
 from analysis.drawing.palette import Looks
-from analysis.statistics.ranks import FEWEST
+from analysis.statistics.bootstrap import DEGENERATE
+from analysis.tables import text
 
 _FEW = 20  # architectures, below which an interval is too wide to act on
 _MOST = 12  # pairs that are drawn below a sentence

@@ -9,27 +9,27 @@ from typing import Any
 import pandas as pd
 
 from analysis import names, whole_file
-from analysis.page import statistics_sections, sections
-from analysis.drawing import figures
 from analysis.comparison import recipes
-from analysis.statistics import counts
-from analysis.tables import text
 from analysis.comparison.trials import CELL, Chance
-from analysis.statistics.correlation import Common, Diverged, compared, correlate
+from analysis.drawing import figures
 from analysis.drawing.experiment_curves import curves
-from analysis.statistics.proxy_differences import differences, pooled
-from analysis.statistics.distributions import distributions
+from analysis.page import sections, statistics_sections
+from analysis.page.data import content
 from analysis.page.document import document
-from analysis.statistics.early import cheapest, early
-from analysis.statistics.random_experiments import random_experiment
 from analysis.page.findings import ceilings, findings
 from analysis.page.matrix import matrices
-from analysis.statistics.noise import ceiling, reliability
-from analysis.page.data import content
-from analysis.statistics.top_k import picks
-from analysis.rows.runs import Run, load, plan, study
 from analysis.page.sections import Rules
+from analysis.rows.runs import Run, load, plan, study
+from analysis.statistics import counts
+from analysis.statistics.correlation import Common, Diverged, compared, correlate
+from analysis.statistics.distributions import distributions
+from analysis.statistics.early import cheapest, early
+from analysis.statistics.noise import ceiling, reliability
+from analysis.statistics.proxy_differences import differences, pooled
+from analysis.statistics.random_experiments import random_experiment
 from analysis.statistics.size import size_effect, size_proxies
+from analysis.statistics.top_k import picks
+from analysis.tables import text
 
 _EMBEDDED = 600_000  # bytes of static figures that go into the page; further ones are named
 

@@ -11,14 +11,14 @@ from typing import Any
 import pandas as pd
 
 from analysis import names
-from analysis.drawing import figures
-from analysis.statistics import counts
-from analysis.tables import text
-from analysis.statistics.bootstrap import DEGENERATE
 from analysis.comparison.trials import Chance
-from analysis.page.line_charts import Chart, Series, charts
+from analysis.comparison.units import scale
+from analysis.drawing import figures
 from analysis.drawing.palette import Looks
-from analysis.drawing.panel import scale
+from analysis.page.line_charts import Chart, Series, charts
+from analysis.statistics import counts
+from analysis.statistics.bootstrap import DEGENERATE
+from analysis.tables import text
 
 _RULES = {
     "score_best": "its best epoch on the test split, as in UnNAS, which is slightly optimistic",

@@ -9,10 +9,10 @@ import math
 import pandas as pd
 
 from analysis import names
-from analysis.tables import text
-from analysis.page.line_charts import Chart, Series, charts
+from analysis.comparison.units import scale
 from analysis.drawing.palette import AT_RANDOM, Looks
-from analysis.drawing.panel import scale
+from analysis.page.line_charts import Chart, Series, charts
+from analysis.tables import text
 
 _TARGET = ["space", "target_dataset_id", "target_task", "target_recipe_id"]
 _PROXY = ["proxy_dataset_id", "proxy_task", "proxy_recipe_id"]

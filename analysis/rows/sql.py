@@ -9,10 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.rows import runs as _runs
 from analysis.drawing.cells.drawing import operations, read
-from analysis.rows.schema import CURVES, nullable
+from analysis.rows import runs as _runs
 from analysis.rows.runs import Run
+from analysis.rows.schema import CURVES, nullable
 
 _ABOUT = ("run", "trial_id", "attempt", "status", "space", "arch", "arch_id", "dataset", "task", "seed", "recipe")
 _ARCHITECTURE = ("space", "arch", "arch_id", "params", "macs", "graph")

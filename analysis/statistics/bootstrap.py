@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from analysis.statistics.ranks import DIGITS, FEWEST, Array, Pairs, Ranked, counted
+from analysis.comparison.cells import FEWEST, Array
+from analysis.statistics.ranks import DIGITS, Pairs, Ranked, counted
 
 Statistic = Callable[[Array], Array]
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.comparison.cells import Array, Cells, Common, Diverged, compared, frame, why_no_rho
+from analysis.comparison.trials import Chance
 from analysis.statistics import ranks
 from analysis.statistics.bootstrap import Resampling, estimate, of_pairs
-from analysis.comparison.trials import Chance
-from analysis.comparison.cells import Cells, Common, Diverged, compared, frame, why_no_rho
 
 PAIR = ["space", "x_dataset", "x_task", "y_dataset", "y_task"]
 IDS = ["x_recipe", "y_recipe", "x_dataset_id", "y_dataset_id", "x_recipe_id", "y_recipe_id", "x_metric", "y_metric"]
@@ -69,7 +69,7 @@ def correlate(
     return frame(lines, _TYPES)
 
 
-def _numbers(values: ranks.Array, pairs: list[tuple[int, int]], how: Resampling) -> dict[str, Any]:
+def _numbers(values: Array, pairs: list[tuple[int, int]], how: Resampling) -> dict[str, Any]:
     """Every figure of the pairs of columns, each (pairs,)."""
     rho, p = ranks.spearman(values, pairs)
     tau, tau_p = ranks.kendall(values, pairs)

@@ -7,9 +7,9 @@ import pandas as pd
 
 from analysis import names
 from analysis.comparison import recipes
-from analysis.comparison.trials import CELL, expect_frame, gather, means
 from analysis.comparison.cells import frame
-from analysis.drawing.panel import FRACTIONS, PERCENT
+from analysis.comparison.trials import CELL, expect_frame, gather, means
+from analysis.comparison.units import FRACTIONS, PERCENT
 
 _BUILD = {
     "project_version": "archsweep",

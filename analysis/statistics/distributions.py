@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.bootstrap import Resampling
-from analysis.comparison.trials import Chance
 from analysis.comparison.cells import NAMES, Common, Diverged, compared, frame, whole_numbers
+from analysis.comparison.trials import Chance
+from analysis.statistics.bootstrap import Resampling
 from analysis.statistics.random_experiments import SIZES, among_worst
 
 _CELL = dict.fromkeys(["space", "dataset", "task"], "str") | {"n": "int64", "n_dropped": "int64"}

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.bootstrap import Resampling, estimate
-from analysis.comparison.trials import Chance, expect_frame
 from analysis.comparison.cells import (
     NAMES,
+    Array,
     Cells,
     Common,
     Diverged,
@@ -20,7 +19,8 @@ from analysis.comparison.cells import (
     whole_numbers,
     why_no_rho,
 )
-from analysis.statistics.ranks import Array
+from analysis.comparison.trials import Chance, expect_frame
+from analysis.statistics.bootstrap import Resampling, estimate
 
 _MOST = 24  # epochs looked at, unless asked for others
 _SIDES = ("proxy", "target")

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.comparison.cells import Array
+from analysis.comparison.trials import gather
 from analysis.statistics import ranks
 from analysis.statistics.bootstrap import FEWEST_RESAMPLED, bounds
-from analysis.comparison.trials import gather
 
 Pairs = list[tuple[int, int]]
 
@@ -108,7 +109,7 @@ def _comparisons(modes: Sequence[str], seeds: int) -> list[tuple[str, str, str, 
     return lines
 
 
-def _resampled(values: ranks.Array, groups: list[Pairs], resamples: int, seed: int) -> list[ranks.Array]:
+def _resampled(values: Array, groups: list[Pairs], resamples: int, seed: int) -> list[Array]:
     """The mean rho of each group of pairs in each resample of architectures; NaN for too few of them."""
     n = len(values)
     if n < FEWEST_RESAMPLED:
@@ -117,7 +118,7 @@ def _resampled(values: ranks.Array, groups: list[Pairs], resamples: int, seed: i
     return [ranks.resampled(values, pairs, picks).mean(axis=0) for pairs in groups]
 
 
-def _scores(modes: Sequence[str], each: ranks.Array) -> list[dict[str, Any]]:
+def _scores(modes: Sequence[str], each: Array) -> list[dict[str, Any]]:
     """Scores (n, modes, seeds) of the modes beside those of the first, over architectures that never diverged."""
     sound = each[np.isfinite(each).all(axis=(1, 2))]
     means = sound.mean(axis=2)

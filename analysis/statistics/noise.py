@@ -12,11 +12,20 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
-from analysis.statistics.bootstrap import Resampling, Statistic, estimate
+from analysis.comparison.cells import (
+    NAMES,
+    Array,
+    Common,
+    Diverged,
+    compared,
+    frame,
+    mean_of_seeds,
+    whole_numbers,
+    why_no_rho,
+)
 from analysis.comparison.trials import Chance
-from analysis.comparison.cells import NAMES, Common, Diverged, compared, frame, mean_of_seeds, whole_numbers, why_no_rho
+from analysis.statistics.bootstrap import Resampling, Statistic, estimate
 from analysis.statistics.correlation import IDS, LAST, PAIR
-from analysis.statistics.ranks import Array
 
 _CELL = dict.fromkeys(["space", "dataset", "task"], "str")
 _PAIR, _IDS = dict.fromkeys(PAIR, "str"), dict.fromkeys(IDS, "str")

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.statistics.bootstrap import Estimate, Resampling, estimate
+from analysis.comparison.cells import NAMES, Array, Cells, Common, Diverged, compared, frame, sides, why_no_rho
 from analysis.comparison.trials import Chance
-from analysis.comparison.cells import NAMES, Cells, Common, Diverged, compared, frame, sides, why_no_rho
+from analysis.statistics.bootstrap import Estimate, Resampling, estimate
 from analysis.statistics.correlation import correlate
-from analysis.statistics.ranks import Array
 
 _RESOLVED = 0.005  # share of the resamples on the other side of 0, down to which they say p by themselves
 _THREE = ("a", "b", "target")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.trials import Chance
 from analysis.comparison.cells import NAMES, Cells, Diverged, chosen, compared, whole_numbers
+from analysis.comparison.trials import Chance
 
 SIZES = tuple(2**k for k in range(9))  # 1 to 256 architectures, as in the figure
 _REPEATS = 500  # the paper's architectures: it repeats 500 / m times, also where fewer have results

@@ -13,11 +13,11 @@ import numpy as np
 from scipy import stats
 from scipy.special import gammaln
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+from analysis.comparison.cells import FEWEST, Array
+
 Pairs = Sequence[tuple[int, int]]
 
 DIGITS = 12  # beyond are rounding errors, which would put a rho of 1 outside its interval
-FEWEST = 3  # two architectures always agree or disagree completely
 _BATCH = 2_000_000  # ranks held at once: 16 MB, near the cache
 _EXACT = 10  # up to here p-values are over all n! pairings
 

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.bootstrap import Estimate, Resampling, estimate, of_pairs
+from analysis.comparison.cells import NAMES, Array, Cells, Common, Diverged, compared, frame, why_no_rho
 from analysis.comparison.trials import Chance
-from analysis.comparison.cells import NAMES, Cells, Common, Diverged, compared, frame, why_no_rho
+from analysis.statistics.bootstrap import Estimate, Resampling, estimate, of_pairs
 from analysis.statistics.correlation import IDS, LAST, PAIR
-from analysis.statistics.ranks import Array
 
 _SIZES = ("params", "macs")
 _GIVEN = ("rho", "rho_given_params", "rho_given_macs", "rho_given_both")

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.comparison.cells import NAMES, Array, Cells, Common, Diverged, compared, frame, sides, whole_numbers
 from analysis.comparison.trials import Chance
-from analysis.comparison.cells import NAMES, Cells, Common, Diverged, compared, frame, sides, whole_numbers
 from analysis.statistics.random_experiments import among_worst
-from analysis.statistics.ranks import Array
 
 _NUMBERS = ("overlap", "overlap_chance", "precision", "precision_chance", "best", "chosen", "regret", "regret_chance")
 _TYPES = (

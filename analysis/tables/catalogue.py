@@ -9,14 +9,14 @@ import pandas as pd
 
 from analysis.comparison.trials import expect_frame, means
 from analysis.statistics.correlation import correlate
-from analysis.statistics.proxy_differences import differences, pooled
+from analysis.statistics.counts import cells, failures
 from analysis.statistics.distributions import distributions, random_search
 from analysis.statistics.early import cheapest, early
-from analysis.statistics.random_experiments import random_experiment
 from analysis.statistics.noise import by_seeds, ceiling, reliability
-from analysis.statistics.top_k import picks
+from analysis.statistics.proxy_differences import differences, pooled
+from analysis.statistics.random_experiments import random_experiment
 from analysis.statistics.size import size_effect, size_proxies
-from analysis.statistics.counts import cells, failures
+from analysis.statistics.top_k import picks
 
 
 @dataclass(frozen=True)

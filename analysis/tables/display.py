@@ -7,8 +7,8 @@ import pandas as pd
 from pandas.api import types
 
 from analysis import names
-from analysis.tables import text
 from analysis.comparison.trials import expect_frame
+from analysis.tables import text
 
 _PARTS = ("dataset", "dataset_id", "task", "recipe", "recipe_id", "metric")
 _COEFFICIENTS = ("rho", "tau", "r")

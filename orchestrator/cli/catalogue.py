@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 import spaces
-from orchestrator.study import schema as studies
 from orchestrator.cli.output import on_disk
+from orchestrator.study import schema as studies
 from workers import datasets, recipes, tasks
 from workers.recipes import names as recipe_names
 

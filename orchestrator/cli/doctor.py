@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.execution import cores
-from orchestrator.ray_tune import address as ray_address
 from orchestrator.execution.node_check import plugins, strangers
+from orchestrator.ray_tune import address as ray_address
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import bench, catalogue, hints, importing, results, status, errors
-from orchestrator.execution import node_check
-from orchestrator.store import lease
-from orchestrator.study import schema as studies
-from orchestrator.store.trial_states import LIMITS, Ledger
-from orchestrator.study.selection import Selection
-from orchestrator.execution.stopped import Stopped
-from orchestrator.store.run_folder import STOP, RunStore
+from orchestrator.cli import bench, catalogue, errors, hints, importing, results, status
 from orchestrator.cli.streams import Stream, guarded
+from orchestrator.execution import node_check
+from orchestrator.execution.stopped import Stopped
+from orchestrator.store import lease
+from orchestrator.store.run_folder import STOP, RunStore
+from orchestrator.store.trial_states import LIMITS, Ledger
+from orchestrator.study import schema as studies
+from orchestrator.study.selection import Selection
 from orchestrator.terminal import LogHandler, LogLines, Terminal, forget_zero_sizes, printable
 from workers import files
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.study.plan import trial_of
 from orchestrator.store.run_folder import RunStore
+from orchestrator.study.plan import trial_of
 
 MOST = 8  # side by side; what more would bring is not known
 CONTEXT = 700 * 2**20  # bytes of a CUDA process besides tensors: kernels, libraries

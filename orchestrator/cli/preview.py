@@ -9,16 +9,16 @@ from rich.console import Console
 from rich.table import Table
 
 import spaces
+from orchestrator.cli.packing import Room, room
 from orchestrator.execution import cores
 from orchestrator.ray_tune import address
-from orchestrator.study.estimate import Estimate, duration, estimate, rate_of
-from orchestrator.store.trial_states import Ledger
-from orchestrator.store.left_out import LeftOut, left_out
-from orchestrator.cli.packing import Room, room
-from orchestrator.study.plan import plan, too_large_batches
-from orchestrator.store.recipe_names import named
 from orchestrator.runner import open_run
+from orchestrator.store.left_out import LeftOut, left_out
+from orchestrator.store.recipe_names import named
 from orchestrator.store.status import CELL
+from orchestrator.store.trial_states import Ledger
+from orchestrator.study.estimate import Estimate, duration, estimate, rate_of
+from orchestrator.study.plan import plan, too_large_batches
 from orchestrator.study.schema import Study
 
 _ROW_BYTES = 3_000  # of one compacted row with its curves

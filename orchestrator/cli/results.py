@@ -55,10 +55,11 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
     ) -> None:
         """Rank correlations between cells, with intervals and n."""
         import analysis
+        from analysis.tables import catalogue
 
         form = chosen(json=as_json, csv=as_csv, latex=as_latex, markdown=as_markdown)
         name = of or "correlate"
-        asked = analysis.catalogue.named(name)
+        asked = catalogue.named(name)
         level = _chance(chance)
         options = _given(common=common, score=score, diverged=diverged, chance=level, resamples=resamples)
         stores = [store_of(r) for r in runs]
@@ -197,8 +198,8 @@ def _empty(name: str, rows: Any, places: list[str]) -> str:
     """What is said where a table has no line."""
     if name != "correlate":
         return "nothing to say yet" if len(rows) == 0 else "nothing to say: no cell or pair of cells has what it needs"
-    from analysis.rows.runs import plan
     from analysis.page.sections import no_pairs
+    from analysis.rows.runs import plan
 
     return no_pairs(rows, plan(*places).to_pandas())
 

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from orchestrator.store import lease
 from orchestrator.store.left_out import left_out
+from orchestrator.store.run_folder import RunStore
 from orchestrator.store.status import CELL, STATES, Status
 from orchestrator.store.status import status as read
-from orchestrator.store.run_folder import RunStore
 from orchestrator.terminal import live, printable
 from workers import files
 

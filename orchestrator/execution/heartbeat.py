@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
-from orchestrator.store import lease
 from orchestrator.execution.stopped import Stopped
+from orchestrator.execution.work_queue import Work
+from orchestrator.store import lease
 from orchestrator.store.run_folder import STOP, RunStore
 from orchestrator.terminal import show_cursor
-from orchestrator.execution.work_queue import Work
 
 log = logging.getLogger(__name__)
 _BEAT_S = {True: 0.5, False: 2.0}  # on a disk, elsewhere: there each beat is a request that costs

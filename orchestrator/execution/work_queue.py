@@ -11,9 +11,9 @@ from typing import Any
 
 from orchestrator.execution.failure_limit import Breaker
 from orchestrator.execution.job import Job, Outcome, Settings, publish, trial_columns
+from orchestrator.store.run_folder import RunStore
 from orchestrator.store.trial_states import Failure, Ledger
 from orchestrator.study.plan import trial_of
-from orchestrator.store.run_folder import RunStore
 from workers.scrub import scrub
 
 log = logging.getLogger(__name__)

@@ -19,10 +19,10 @@ import pyarrow as pa
 
 import spaces
 import workers
-from orchestrator.store import lease
-from orchestrator.importing import table_files, unnas_release
-from orchestrator.store.compaction import conform
 from orchestrator.execution.heartbeat import Pulse
+from orchestrator.importing import table_files, unnas_release
+from orchestrator.store import lease
+from orchestrator.store.compaction import conform
 from orchestrator.store.run_folder import RunStore
 from spaces import quoted
 from workers import datasets, files

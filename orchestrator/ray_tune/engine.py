@@ -36,19 +36,20 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from orchestrator.execution import cores, node_check
-from orchestrator.ray_tune import failure_causes, address, watch as ray_watch
+from orchestrator.execution.heartbeat import held_back
+from orchestrator.execution.job import Job, Outcome, perform
+from orchestrator.ray_tune import address, failure_causes
+from orchestrator.ray_tune import watch as ray_watch
+from orchestrator.ray_tune.autoscaling import autoscaled
 from orchestrator.ray_tune.epoch_stream import Epochs
 from orchestrator.ray_tune.pruning import Forgetful, Unreported
-from orchestrator.execution.job import Job, Outcome, perform
-from orchestrator.execution.heartbeat import held_back
-from orchestrator.ray_tune.autoscaling import autoscaled
 from workers import memory
 from workers.cuda_graphs import capture_failed
 
 if TYPE_CHECKING:
     from orchestrator.execution.loggers import Loggers
-    from orchestrator.study.schema import Execution
     from orchestrator.execution.work_queue import Work
+    from orchestrator.study.schema import Execution
 
 
 class ResourcesError(ValueError):

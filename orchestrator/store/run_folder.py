@@ -97,7 +97,11 @@ class RunStore:
 
         Only the `columns` asked for are read.
         """
-        wanted = SCHEMA.names if columns is None else [*compaction.JUDGED, *(c for c in columns if c not in compaction.JUDGED)]
+        wanted = (
+            SCHEMA.names
+            if columns is None
+            else [*compaction.JUDGED, *(c for c in columns if c not in compaction.JUDGED)]
+        )
         schema = pa.schema([SCHEMA.field(name) for name in wanted])
         # Loose files first: one that vanishes meanwhile has become part of a part, which is read later.
         listed = self.listing("attempts")
@@ -164,7 +168,9 @@ class RunStore:
         fresh, heads = self._loose(loose, SCHEMA.names), self._judged(parts)
         if len(fresh) < len(loose) or len(heads) < len(parts):
             raise FileNotFoundError(f"files of {self.url} vanished: does another driver write this run?")
-        judged = {name: table for name, (table, _) in heads.items()} | {"": compaction.joined(list(fresh.values()), _JUDGED)}
+        judged = {name: table for name, (table, _) in heads.items()} | {
+            "": compaction.joined(list(fresh.values()), _JUDGED)
+        }
         spoiled, aside = compaction.spoiled(judged)
         rewritten = (spoiled - {""}) | {name for name, (_, newest) in heads.items() if not newest}
         if not loose and not rewritten:
@@ -191,7 +197,9 @@ class RunStore:
         """What `fold` looks at of each part, and whether it is of the newest schema; read once a part."""
         new = [name for name in parts if name not in self._heads]
         found = self._each(new, lambda name: self._part(name, compaction.JUDGED))
-        heads = self._heads | {name: (compaction.conform(table, _JUDGED), newest) for name, (table, newest) in found.items()}
+        heads = self._heads | {
+            name: (compaction.conform(table, _JUDGED), newest) for name, (table, newest) in found.items()
+        }
         self._heads = {name: heads[name] for name in parts if name in heads}
         return self._heads
 

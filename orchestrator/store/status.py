@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.store import lease
-from orchestrator.store.trial_states import Ledger
 from orchestrator.store.recipe_names import COLUMNS, named
 from orchestrator.store.run_folder import RunStore
+from orchestrator.store.trial_states import Ledger
 
 CELL = ("space", "dataset", "task", "recipe")
 STATES = ("done", "left", "failed", "quarantined")

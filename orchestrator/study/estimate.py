@@ -6,8 +6,8 @@ from functools import lru_cache
 from statistics import median
 from typing import Any, NamedTuple
 
-from orchestrator.study.plan import own_of
 from orchestrator.store.run_folder import RunStore
+from orchestrator.study.plan import own_of
 from workers import datasets, tasks
 from workers.recipes import Recipe
 

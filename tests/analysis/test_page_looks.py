@@ -14,8 +14,8 @@ from matplotlib.colors import to_hex
 
 import analysis
 from analysis import figures
-from analysis.drawing import experiment_curves, palette
 from analysis.comparison import recipes
+from analysis.drawing import experiment_curves, palette
 from analysis.page.line_charts import Chart, Series, charts
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -15,8 +15,8 @@ import atheris
 
 with atheris.instrument_imports(include=["orchestrator", "spaces", "workers", "tomllib"]):
     import spaces
-    from orchestrator.study import schema as studies
     from orchestrator.store.run_folder import RunStore
+    from orchestrator.study import schema as studies
 
     for known in spaces.names():
         spaces.get(known)  # imported here or they would be imported later, and their branches not seen

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 import spaces
 import workers
 from orchestrator.store import lease
+from orchestrator.store.run_folder import RunStore
+from orchestrator.store.trial_states import Ledger
 from orchestrator.study import plan
 from orchestrator.study import schema as studies
-from orchestrator.store.trial_states import Ledger
-from orchestrator.store.run_folder import RunStore
 
 GOOD: dict[str, Any] = {
     "name": "good",

@@ -13,12 +13,12 @@ from rich.console import Console
 from orchestrator import runner
 from orchestrator.cli import main, progress
 from orchestrator.execution.job import Outcome
+from orchestrator.execution.work_queue import Work
+from orchestrator.store.run_folder import RunStore
 from orchestrator.store.trial_states import Ledger
 from orchestrator.study.plan import order_of_work, plan
-from orchestrator.store.run_folder import RunStore
 from orchestrator.study.schema import load
 from orchestrator.terminal import Terminal
-from orchestrator.execution.work_queue import Work
 from workers.row import SCHEMA
 
 from .conftest import Write

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.execution import cores
 from orchestrator.cli import preview
+from orchestrator.execution import cores
 from orchestrator.study.estimate import duration
 from orchestrator.study.schema import load
 from orchestrator.terminal import Terminal

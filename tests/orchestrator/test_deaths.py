@@ -9,14 +9,14 @@ import ray.exceptions
 from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
 
 from orchestrator.cli import progress
-from orchestrator.ray_tune.failure_causes import Killed, cause, error_of
 from orchestrator.execution.job import Outcome
+from orchestrator.execution.work_queue import Work
+from orchestrator.ray_tune.failure_causes import Killed, cause, error_of
+from orchestrator.store.run_folder import RunStore
 from orchestrator.store.trial_states import Ledger
 from orchestrator.study.plan import order_of_work, plan
-from orchestrator.store.run_folder import RunStore
 from orchestrator.study.schema import load
 from orchestrator.terminal import Terminal
-from orchestrator.execution.work_queue import Work
 
 from .conftest import Write
 

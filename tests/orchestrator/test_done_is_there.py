@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from orchestrator import runner
-from orchestrator.store import lease
-from orchestrator.study import schema as studies
-from orchestrator.store.run_folder import RunStore
 from orchestrator.execution.work_queue import Work
+from orchestrator.store import lease
+from orchestrator.store.run_folder import RunStore
+from orchestrator.study import schema as studies
 
 from .conftest import Write
 from .test_cli import Said
@@ -147,7 +147,9 @@ def test_a_run_that_was_lost_while_data_was_prepared_trains_nothing(
     monkeypatch.setattr(lease, "LIFE_S", 1.0)
     store = RunStore(str(tmp_path / "run"))
     theirs = threading.Event()
-    monkeypatch.setattr("orchestrator.execution.heartbeat.Pulse._lose", _told("orchestrator.execution.heartbeat.Pulse._lose", theirs))
+    monkeypatch.setattr(
+        "orchestrator.execution.heartbeat.Pulse._lose", _told("orchestrator.execution.heartbeat.Pulse._lose", theirs)
+    )
 
     def taken(*args: Any, **options: Any) -> None:
         other = lease.Lease.mine("theirs")

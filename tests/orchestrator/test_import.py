@@ -15,8 +15,8 @@ import analysis
 import spaces
 from orchestrator.cli import main as module
 from orchestrator.store import lease
-from orchestrator.study.plan import _read
 from orchestrator.store.run_folder import RunStore
+from orchestrator.study.plan import _read
 from workers.row import SCHEMA
 
 Say = Callable[..., tuple[int, str]]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.store.trial_states import Ledger
 from orchestrator.store.run_folder import RunStore
+from orchestrator.store.trial_states import Ledger
 
 
 def failed(attempt: int, kind: str = "error", trace: str = "boom") -> dict[str, Any]:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator.study import plan as planning
 from orchestrator import runner
-from orchestrator.study import schema as studies
 from orchestrator.store.run_folder import RunStore
+from orchestrator.study import plan as planning
+from orchestrator.study import schema as studies
 
 from .conftest import Write
 from .test_cli import Said

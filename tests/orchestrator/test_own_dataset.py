@@ -8,8 +8,8 @@ from PIL import Image
 
 import workers
 from orchestrator import runner
-from orchestrator.study import schema as studies
 from orchestrator.cli.main import app, study_of
+from orchestrator.study import schema as studies
 from orchestrator.study.plan import plan, trial_of
 
 from ..workers.photographs import folder

@@ -10,8 +10,8 @@ import pytest
 import analysis
 import spaces
 import workers
-from orchestrator.study import schema as studies
 from orchestrator.store.run_folder import RunStore
+from orchestrator.study import schema as studies
 from workers import files
 
 from .test_cli import Said

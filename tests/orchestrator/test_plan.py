@@ -7,11 +7,11 @@ import pytest
 
 import spaces
 import workers
+from orchestrator.cli.preview import preview
+from orchestrator.store.run_folder import RunStore
 from orchestrator.study import schema as studies
 from orchestrator.study.estimate import estimate, multiply_adds, rate_of, recipe_of
 from orchestrator.study.plan import order_of_work, plan, trial_of
-from orchestrator.cli.preview import preview
-from orchestrator.store.run_folder import RunStore
 
 from .conftest import Write
 

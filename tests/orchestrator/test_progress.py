@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from orchestrator.cli import progress
-from orchestrator.study.estimate import multiply_adds, recipe_of
 from orchestrator.execution.job import Outcome
-from orchestrator.store.trial_states import Ledger
-from orchestrator.study.plan import order_of_work, plan
+from orchestrator.execution.work_queue import Work
 from orchestrator.store.run_folder import RunStore
+from orchestrator.store.trial_states import Ledger
+from orchestrator.study.estimate import multiply_adds, recipe_of
+from orchestrator.study.plan import order_of_work, plan
 from orchestrator.study.schema import load
 from orchestrator.terminal import Terminal
-from orchestrator.execution.work_queue import Work
 
 from .conftest import Write
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.study import schema as studies
 from orchestrator.execution import work_queue as module
 from orchestrator.execution.job import Outcome, Settings
-from orchestrator.store.trial_states import Ledger
-from orchestrator.study.plan import order_of_work, plan
-from orchestrator.store.run_folder import RunStore
 from orchestrator.execution.work_queue import Work
+from orchestrator.store.run_folder import RunStore
+from orchestrator.store.trial_states import Ledger
+from orchestrator.study import schema as studies
+from orchestrator.study.plan import order_of_work, plan
 
 from .conftest import Write
 

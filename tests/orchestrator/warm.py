@@ -89,8 +89,8 @@ def _command(words: list[str], env: dict[str, str], given: dict[str, Any]) -> No
     encoding = env.get("PYTHONIOENCODING", "utf-8")
     sys.stdout, sys.stderr = _text(1, encoding, "strict"), _text(2, encoding, "backslashreplace")
     sys.argv = ["archsweep", *words]
-    from orchestrator.cli import main as cli
     from orchestrator.__main__ import main
+    from orchestrator.cli import main as cli
 
     # What importing does, for the streams and the environment of this moment.
     cli.forget_zero_sizes()

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from analysis.comparison.cells import mean_of_seeds
 from analysis.statistics import ranks
 from analysis.statistics.bootstrap import Resampling, estimate, of_pairs
-from analysis.comparison.cells import mean_of_seeds
-from analysis.statistics.proxy_differences import meng, overlapping, p_of_none, pool
 from analysis.statistics.noise import Block, between, corrected, reliabilities, side_by_side
+from analysis.statistics.proxy_differences import meng, overlapping, p_of_none, pool
 from analysis.statistics.size import partials
 from tests.analysis.known import Known, spearman
 

@@ -85,9 +85,9 @@ def at_rest(folder: Path, rows: int) -> dict[str, tuple[float, float]]:
     """Seconds (wall, CPU) that readers take over a run of so many rows: parts of 10,000, and two hundred loose ones."""
     import analysis
     from orchestrator import runner
+    from orchestrator.store.status import status
     from orchestrator.store.trial_states import Ledger
     from orchestrator.study.plan import order_of_work, plan
-    from orchestrator.store.status import status
     from orchestrator.study.schema import load
     from workers.row import SCHEMA, parquet_bytes
 

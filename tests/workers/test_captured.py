@@ -13,7 +13,8 @@ import spaces
 import workers
 from tests.workers.replayed import tape
 from workers.cuda_graphs import Captured, Graphs, Recorder, Replay
-from workers.methods.train import Images, Training, evaluate, train_epoch
+from workers.data.loader import Resident
+from workers.methods.train import Training, evaluate, train_epoch
 from workers.run import _prepare
 
 CPU = torch.device("cpu")
@@ -28,7 +29,7 @@ def training(space: str, task: str, cache: Path, device: torch.device, record: R
     dataset_id = workers.datasets.identify("photos")
     trial = workers.Trial(space=space, arch=arch, dataset="photos", task=task, recipe=recipe, dataset_id=dataset_id)
     t = _prepare(trial, device, None, cache, record)
-    train, test = (Images(split.pixels[:n], split.labels[:n]) for split, n in ((t.train, 72), (t.test, 40)))
+    train, test = (Resident(split.pixels[:n], split.labels[:n]) for split, n in ((t.train, 72), (t.test, 40)))
     return replace(t, train=train, test=test)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from workers import datasets
+from workers.data.image_types import SPLITS
 from workers.datasets import photos
-from workers.data.dataset import SPLITS
 
 SIZE = 32
 

@@ -12,8 +12,8 @@ from tests.workers.described import ARRAY, BOTH, EXACT, SAME, classes, described
 from tests.workers.photographs import WNIDS, encoded, folder, picture
 from workers import datasets
 from workers.data import agreement
-from workers.datasets import Choice, Source
 from workers.data.image_files import find
+from workers.datasets import Choice, Source
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ from scipy.io import savemat
 
 from tests.workers.photographs import WNIDS, encoded, folder, picture
 from workers import datasets
-from workers.datasets import Choice
 from workers.data import chunks
 from workers.data.decode import decoded
 from workers.data.image_files import find
 from workers.data.large import Stored
+from workers.datasets import Choice
 
 ARRAY = Choice("array", short_side=48)
 

@@ -12,8 +12,8 @@ from skimage.color import rgb2lab
 from tests.workers.photographs import picture
 from workers import datasets, tasks
 from workers.data.resize import cut, scaled, shrunk
-from workers.tasks._crops import TRIES
 from workers.tasks._cielab import centres
+from workers.tasks._crops import TRIES
 from workers.tasks._permutations import orders
 
 DATASET = datasets.get("imagenet")

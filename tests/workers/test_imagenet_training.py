@@ -13,12 +13,11 @@ import workers
 from tests.workers.photographs import folder
 from tests.workers.replayed import tape
 from workers import datasets, tasks
-from workers.data import loader
 from workers.cuda_graphs import Graphs
+from workers.data import chunks, loader
+from workers.data.loader import slices
 from workers.data.resize import cut
 from workers.datasets import Choice
-from workers.data import chunks
-from workers.data.loader import slices
 from workers.methods.train import evaluate, train_epoch
 from workers.run import _prepare
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from tests.workers.photographs import encoded, folder, picture
 from workers import datasets
-from workers.datasets import IGNORED, Choice
 from workers.data.large import Stored
+from workers.datasets import IGNORED, Choice
 from workers.datasets.imagenet22k import held_out
 
 # The official labels in the order of their ids, 0..33, and the training id of those that are evaluated.

@@ -19,9 +19,9 @@ from tests.workers.test_imagenet_tasks import bilinear, centre, flipped, normali
 from workers import datasets, tasks
 from workers.data.resize import cut, cut_map
 from workers.datasets import IGNORED, OUTSIDE, Choice
-from workers.tasks._aspp import Aspp
 from workers.methods.train import evaluate, train_epoch
 from workers.run import _prepare
+from workers.tasks._aspp import Aspp
 
 CITY = datasets.get("cityscapes")
 SIZES = [(900, 600), (1100, 560), (330, 700), (640, 322)]  # width, height

@@ -45,7 +45,9 @@ def test_every_colour_there_is() -> None:
 def test_the_table_holds_what_the_rule_says_bit_for_bit() -> None:
     """Also where the rule gets them image by image, as before the table is made."""
     table = _cielab._Table(torch.device("cpu"))
-    colours = torch.randperm(_cielab.COLOURS, generator=torch.Generator().manual_seed(3)).to(torch.int32).view(-1, 32, 32)
+    colours = (
+        torch.randperm(_cielab.COLOURS, generator=torch.Generator().manual_seed(3)).to(torch.int32).view(-1, 32, 32)
+    )
     assert table.look_up(colours[: len(colours) - 1]) is None
     found = table.look_up(colours[-1:])
     assert found is not None

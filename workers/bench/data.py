@@ -11,8 +11,9 @@ from torch.utils.data import default_collate
 from workers import datasets, tasks
 from workers.bench import GateFailed, bare, baseline_data
 from workers.bench.timing import Paired, conditions, cpu_seconds, interleaved, wall_seconds
+from workers.data.loader import Resident
+from workers.methods.train import Training
 from workers.tasks._cielab import centres
-from workers.methods.train import Images, Training
 
 TOLERANCE = 1e-5  # of the inputs, which have a deviation of about 1
 DATASET = "cifar10"
@@ -30,7 +31,7 @@ def photographs(count: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], np.nda
 def training(task: str, count: int, batch: int | None, device: torch.device) -> Training:
     """A training on these patches as if they were CIFAR-10, at UnNAS's batch unless told otherwise; no network."""
     images, labels = photographs(count)
-    split = Images(torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device))
+    split = Resident(torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device))
     return bare.training(bare.trial(task, DATASET, batch), split, split, device)
 
 
@@ -42,9 +43,9 @@ def plain(t: Training) -> baseline_data.Images:
     return baseline_data.Images(images.pixels.cpu().numpy(), images.labels.cpu().numpy(), t.trial.task, how)
 
 
-def resident(t: Training) -> Images:
+def resident(t: Training) -> Resident:
     """The training images of a benchmark, which lie on the device."""
-    if not isinstance(t.train, Images):
+    if not isinstance(t.train, Resident):
         raise TypeError(f"the benchmark is of images on the device; {t.trial.dataset} is fed from the CPU")
     return t.train
 

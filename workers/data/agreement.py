@@ -1,15 +1,21 @@
 """That all machines of a run leave out the same broken images, since the id of a dataset does not tell which."""
 
-from workers import datasets, files
-from workers.datasets import Arrays, Choice, Stored
+from typing import TYPE_CHECKING
+
+from workers import files
+from workers.data.arrays import Arrays
+from workers.data.form import Choice
+
+if TYPE_CHECKING:
+    from workers.data.large import Stored
 
 
-def agree(url: str, found: Arrays | Stored) -> None:
+def agree(url: str, found: "Arrays | Stored") -> None:
     """Note below `url` which images `found` leaves out (`skip_broken`), or compare with what was noted first.
 
     ValueError where these are others: the same trial would be trained on other images.
     """
-    if not isinstance(found, datasets.Stored) or not Choice.of(found.dataset_id).skip_broken:
+    if isinstance(found, Arrays) or not Choice.of(found.dataset_id).skip_broken:
         return
     place = f"{url}/left_out-{found.dataset_id}.txt"
     mine = found.skipped or "0"

@@ -24,18 +24,10 @@ from typing import BinaryIO
 import numpy as np
 
 from workers.data import reader_code
+from workers.data.dataset import Dataset, IncompleteError, Seen, content_id
 from workers.data.form import UNREAD
-from workers.data.dataset import (
-    DECODED,
-    SPLITS,
-    Dataset,
-    Images,
-    IncompleteError,
-    Labels,
-    Seen,
-    SplitName,
-    content_id,
-)
+from workers.data.image_types import DECODED, SPLITS, Images, Labels, SplitName
+from workers.data.registry import registry
 
 log = logging.getLogger(__name__)
 Where = str | os.PathLike[str] | None
@@ -190,8 +182,6 @@ def _fingerprint(dataset: Dataset, files: Sequence[Path]) -> str | None:
     """
     stats = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     # The published id stands for the reader: an embedded set that is cut anew has another one.
-    from workers.datasets import registry
-
     source = registry().source(dataset.name) if not hasattr(dataset, "source") else dataset.source
     # Beside the name all that decides how files are read: the keys of a study, or the version of a foreign reader.
     reader = [DECODED, _prefix(dataset), dataset.published_id, repr(source)]
@@ -206,8 +196,6 @@ def _fingerprint(dataset: Dataset, files: Sequence[Path]) -> str | None:
 
 def _foreign(dataset: Dataset) -> bool:
     """Whether another distribution, or a script, brings the dataset or its reader."""
-    from workers.datasets import registry
-
     return reader_code.foreign(dataset) or registry().source(dataset.name) is not None
 
 

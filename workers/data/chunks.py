@@ -22,9 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.data.arrays import publish
-from workers.data.dataset import DECODED, LabelMap, Maps, Pixels, SplitName
+from workers.data.dataset import Maps
 from workers.data.decode import BrokenImageError, decoded, decoded_map
 from workers.data.image_files import Entry
+from workers.data.image_types import DECODED, LabelMap, Pixels, SplitName
 from workers.data.parquet import NoImageError, Rows
 
 log = logging.getLogger(__name__)

@@ -23,12 +23,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from workers.data.arrays import publish
 from workers.data.chunks import file_bytes
-from workers.data.dataset import DECODED, SPLITS, Images, Jigsaw, Labels, SplitName, Varied
+from workers.data.custom_source import Rgb, Source
+from workers.data.dataset import Jigsaw, Varied
 from workers.data.decode import BrokenImageError, decoded
 from workers.data.image_files import Entry, Listing
+from workers.data.image_types import DECODED, SPLITS, Images, Labels, SplitName
 from workers.data.parquet import NoImageError, Rows
 from workers.data.small import LARGEST_CIFAR
-from workers.data.custom_source import Rgb, Source
 from workers.data.walk import shown
 
 RULE = 1  # raise it when the same files would be seen otherwise than before

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from workers.data.dataset import IGNORED, LabelMap, Maps, Pixels
+from workers.data.dataset import Maps
+from workers.data.image_types import IGNORED, LabelMap, Pixels
 from workers.data.parquet import FORMATS, reason
 
 LARGEST = 100_000_000  # pixels: ten times the largest photograph of ImageNet, 300 MB

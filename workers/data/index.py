@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from workers.data.arrays import publish
 from workers.data.chunks import Chunk, Keep, Plan
-from workers.data.dataset import DECODED, SPLITS, Maps
+from workers.data.dataset import Maps
+from workers.data.image_types import DECODED, SPLITS
 from workers.data.walk import shown
 
 FORM = 2  # of the index; one of another form is made anew

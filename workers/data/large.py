@@ -27,18 +27,21 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from workers.data import chunks as _chunks, index as _index
+from workers.data import chunks as _chunks
+from workers.data import index as _index
 from workers.data.arrays import lock, publish, writing
-from workers.data.form import UNREAD, Choice
 from workers.data.chunks import Chunk, Keep, Plan
-from workers.data.dataset import Dataset, LabelMap, Labels, Maps, Pixels, Seen
-from workers.data.decode import BrokenImageError, decoded, decoded_map
-from workers.data.image_files import Listing, begun, listing_of
 from workers.data.custom import Own
+from workers.data.dataset import Dataset, Maps, Seen
+from workers.data.decode import BrokenImageError, decoded, decoded_map
+from workers.data.form import UNREAD, Choice
+from workers.data.image_files import Listing
+from workers.data.image_types import LabelMap, Labels, Pixels
+from workers.data.listed import begun, listing_of
+from workers.data.notes import delivered
 from workers.data.parquet import Rows
 from workers.data.preparation import Pace, rehearse
 from workers.data.walk import shown
-from workers.data.notes import delivered
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from workers.cuda_graphs import Part
+from workers.data.arrays import Split
+from workers.data.image_types import OUTSIDE
 from workers.data.resize import cut, cut_map
-from workers.datasets import OUTSIDE
 
 if TYPE_CHECKING:
     from workers.data.large import Photographs
@@ -49,7 +50,32 @@ def slices(drawn: Part, size: int) -> Iterator[Part]:
 
 
 @dataclass(frozen=True)
-class Fed:
+class Resident:
+    """One split on the device of the training: uint8 (N, H, W, 3) and int64 (N,)."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of(cls, split: Split, device: torch.device) -> "Resident":
+        """On the CPU the pages of the node's prepared array, shared by all trials; else a copy on the device."""
+        return cls(torch.from_numpy(split.images).to(device), torch.from_numpy(split.labels).to(device))
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def parts(self, drawn: Part, size: int) -> Iterator[Part]:
+        """Parts of positions: all that was drawn goes to the device at once."""
+        return slices({name: values.to(self.pixels.device) for name, values in drawn.items()}, size)
+
+    def look_up(self, part: Part) -> tuple[Tensor, Tensor]:
+        """The images at a part's positions."""
+        # index_select copies whole images, which indexing does not.
+        return self.pixels.index_select(0, part["image"]), self.labels[part["image"]]
+
+
+@dataclass(frozen=True)
+class Streamed:
     """Images of many sizes: frames are cut out of them on the CPU and sent to the device, part by part.
 
     On a CPU every part is made when it is asked for, in the thread of the training; for a GPU other threads make parts

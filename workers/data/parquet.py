@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
-from workers.data.dataset import Images, Labels, SplitName
+from workers.data.image_types import Images, Labels, SplitName
 from workers.data.walk import refuse_dead, sample
 
 IMAGE_COLUMNS = ("image", "img")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 
-from workers.data.dataset import SPLITS, IncompleteError, SplitName
+from workers.data.dataset import IncompleteError
+from workers.data.image_types import SPLITS, SplitName
 from workers.data.parquet import shards
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from workers.datasets import LabelMap, Pixels
+from workers.data.image_types import LabelMap, Pixels
 
 # Pixels of a resized box: of a larger one only what is seen is made.  Most of Cityscapes' are; of ImageNet's only
 # those 16 times as long as wide.

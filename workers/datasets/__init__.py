@@ -10,21 +10,22 @@ import logging
 import os
 import warnings
 from collections.abc import Callable
-from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import spaces
 from workers.data import arrays
 from workers.data.arrays import Arrays, Split, Where, cache_folder, path_of
+from workers.data.dataset import Dataset, Jigsaw, Maps, Seen, Varied
 from workers.data.form import SIDES, UNREAD, Choice
-from workers.data.dataset import IGNORED, OUTSIDE, Dataset, Jigsaw, LabelMap, Maps, Pixels, Seen, Varied
+from workers.data.image_types import IGNORED, OUTSIDE, LabelMap, Pixels
+from workers.data.registry import registry
 
 if TYPE_CHECKING:
     from workers.data.custom import Own
+    from workers.data.custom_source import Source
     from workers.data.large import Photographs, Stored
     from workers.data.small import Small
-    from workers.data.custom_source import Source
 
 __all__ = [
     "IGNORED",
@@ -76,12 +77,6 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'workers.datasets' has no attribute {name!r}")
     return getattr(import_module(f"workers.datasets.{_HOME[name]}"), name)
-
-
-@cache
-def registry() -> spaces.Registry:
-    """Ours and other distributions'.  Made late: beside a foreign `spaces` this package is still imported."""
-    return spaces.Registry("dataset", __name__, __path__, Dataset)
 
 
 def names() -> list[str]:

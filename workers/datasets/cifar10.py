@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from workers.data.dataset import Dataset, Images, Jigsaw, Labels, SplitName, Varied
-from workers.data.published_files import Originals, complete, fetching
+from workers.data.dataset import Dataset, Jigsaw, Varied
+from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
+from workers.data.published_files import Originals, complete, fetching
 
 _JIGSAW = Jigsaw(side=32, grid=2)
 _ORIGINALS = Originals(

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.data.dataset import Dataset, Images, Labels, SplitName
-from workers.data.published_files import Originals, fetching
+from workers.data.dataset import Dataset
+from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
+from workers.data.published_files import Originals, fetching
 from workers.data.small import Small
 from workers.datasets.cifar10 import read_pickles
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from workers.data.dataset import Dataset, Images, Labels, SplitName
+from workers.data.dataset import Dataset
+from workers.data.image_types import Images, Labels, SplitName
 from workers.datasets.cifar10 import Cifar10
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Literal
 
 from workers.data import walk
-from workers.data.dataset import IGNORED, Dataset, Jigsaw, Maps, Varied
-from workers.data.image_files import Entry, Listed, Listing, entry
+from workers.data.dataset import Dataset, Jigsaw, Maps, Varied
+from workers.data.image_files import Entry, Listing, entry
+from workers.data.image_types import IGNORED
+from workers.data.listed import Listed
 from workers.data.walk import Left
 
 CLASSES = (

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from workers.data.dataset import Dataset, Images, Jigsaw, Labels, SplitName, Varied
+from workers.data.dataset import Dataset, Jigsaw, Varied
 from workers.data.image_files import find
+from workers.data.image_types import Images, Labels, SplitName
 
 _JIGSAW = Jigsaw(side=255, grid=3)
 _VARIED = Varied(scaled=256)

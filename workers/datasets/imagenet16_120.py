@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from workers.data.dataset import Dataset, Images, Labels, SplitName
-from workers.data.published_files import Originals, complete
+from workers.data.dataset import Dataset
+from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
+from workers.data.published_files import Originals, complete
 from workers.data.small import Small
 
 _ORIGINALS = Originals(

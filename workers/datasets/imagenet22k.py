@@ -8,7 +8,8 @@ from typing import Literal
 
 from workers.data import walk
 from workers.data.dataset import Dataset, Jigsaw, Varied
-from workers.data.image_files import SUFFIXES, Entry, Listed, Listing, entry
+from workers.data.image_files import SUFFIXES, Entry, Listing, entry
+from workers.data.listed import Listed
 from workers.data.walk import Left
 
 HELD_OUT = 200  # one image in so many is a test image

@@ -31,7 +31,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from workers.data.dataset import Dataset, Images, Jigsaw, Labels, SplitName, Varied
+from workers.data.dataset import Dataset, Jigsaw, Varied
+from workers.data.image_types import Images, Labels, SplitName
 
 PHOTOGRAPHS = (
     "astronaut.png",

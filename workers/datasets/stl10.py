@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from workers.data.dataset import Dataset, Images, Labels, SplitName
-from workers.data.published_files import Originals, complete, fetching
+from workers.data.dataset import Dataset
+from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
+from workers.data.published_files import Originals, complete, fetching
 from workers.data.small import Small
 
 _ORIGINALS = Originals(

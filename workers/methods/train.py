@@ -19,36 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from workers.cuda_graphs import Captured, Part, Recorder
-from workers.datasets import Split
-from workers.data.loader import PLACES, Source, slices
+from workers.data.loader import PLACES, Source
 from workers.recipes import Recipe
 from workers.streams import stream
 from workers.trial import Trial
-
-
-@dataclass(frozen=True)
-class Images:
-    """One split on the device of the training: uint8 (N, H, W, 3) and int64 (N,)."""
-
-    pixels: Tensor
-    labels: Tensor
-
-    @classmethod
-    def of(cls, split: Split, device: torch.device) -> "Images":
-        """On the CPU the pages of the node's prepared array, shared by all trials; else a copy on the device."""
-        return cls(torch.from_numpy(split.images).to(device), torch.from_numpy(split.labels).to(device))
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def parts(self, drawn: Part, size: int) -> Iterator[Part]:
-        """Parts of positions: all that was drawn goes to the device at once."""
-        return slices({name: values.to(self.pixels.device) for name, values in drawn.items()}, size)
-
-    def look_up(self, part: Part) -> tuple[Tensor, Tensor]:
-        """The images at a part's positions."""
-        # index_select copies whole images, which indexing does not.
-        return self.pixels.index_select(0, part["image"]), self.labels[part["image"]]
 
 
 @dataclass(frozen=True)

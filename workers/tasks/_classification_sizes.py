@@ -3,8 +3,8 @@
 from torch import Generator, Tensor
 
 from workers.datasets import Dataset
-from workers.tasks._crops import centred, draw_sized, draw_zoomed, sized, zoomed
 from workers.tasks._classification import Top1
+from workers.tasks._crops import centred, draw_sized, draw_zoomed, sized, zoomed
 
 
 class Sized(Top1):

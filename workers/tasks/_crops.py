@@ -1,7 +1,8 @@
 """Which part of an image of any size a network sees: cuts, as numbers that follow from its size and its draws.
 
 A cut is (top, left, height, width) of a box, the (rows, columns) it is resized to, and (top, left) of the square in it
-(`workers.data.resize` makes it).  Sizes are int64 (n, 2), height and width; cuts int64 (n, 8); everything is on the CPU.
+(`workers.data.resize` makes it).  Sizes are int64 (n, 2), height and width; cuts int64 (n, 8); all of it is on the
+CPU.
 """
 
 import torch

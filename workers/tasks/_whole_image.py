@@ -3,8 +3,8 @@
 from torch import Generator, Tensor
 
 from workers.datasets import Dataset
-from workers.tasks._augment_small import augmented, draw_crop, draw_flip
 from workers.tasks._augment_large import developed, draw_light
+from workers.tasks._augment_small import augmented, draw_crop, draw_flip
 from workers.tasks._classification_sizes import Sized
 
 

@@ -7,10 +7,10 @@ from torch import Generator, Tensor, nn
 
 from spaces import Cost
 from workers.datasets import Dataset
-from workers.tasks._heads import Dense, channels_of, dense
 from workers.tasks._augment_small import check, draw_flip, mirrored
 from workers.tasks._cielab import CLASSES, of_colours, packed
 from workers.tasks._classification_sizes import Sized
+from workers.tasks._heads import Dense, channels_of, dense
 from workers.tasks._sliced_loss import correct, cross_entropy
 from workers.tasks._task import Task
 

@@ -9,13 +9,13 @@ from torch import Generator, Tensor, nn
 
 from spaces import Cost
 from workers.datasets import Dataset
+from workers.tasks._augment_large import draw_light, scales
+from workers.tasks._augment_small import check, draw_flip, mirrored, normalise, planes
+from workers.tasks._classification import Top1
 from workers.tasks._crops import centred, draw_place, draw_zoomed, placed, zoomed
 from workers.tasks._heads import Tiled
-from workers.tasks._augment_small import check, draw_flip, mirrored, normalise, planes
 from workers.tasks._permutations import orders
-from workers.tasks._augment_large import draw_light, scales
 from workers.tasks._task import Task
-from workers.tasks._classification import Top1
 
 GREY = 0.3  # part of the training images that loses its colour, so that colour is no clue to neighbourhood
 LUMINANCE = (0.2125, 0.7154, 0.0721)

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from spaces import Cost
 from workers.datasets import Dataset
-from workers.tasks._heads import Pooled
 from workers.tasks._augment_small import check
+from workers.tasks._heads import Pooled
 from workers.tasks._task import Task
 from workers.tasks._whole_image import Upright
 

@@ -10,10 +10,10 @@ from spaces import Cost
 from workers.datasets import IGNORED, OUTSIDE, Dataset, Maps
 from workers.recipes import Recipe
 from workers.tasks._aspp import Aspp, cost
+from workers.tasks._augment_large import developed, draw_light
+from workers.tasks._augment_small import draw_flip
 from workers.tasks._crops import draw_zoomed, zoomed
 from workers.tasks._heads import Dense, channels_of, dense
-from workers.tasks._augment_small import draw_flip
-from workers.tasks._augment_large import developed, draw_light
 from workers.tasks._sliced_loss import confusion, cross_entropy
 from workers.tasks._task import Task
 

@@ -65,7 +65,11 @@ def _pulse(module):
 class _Probe:
     """Changes modules of ours as they are imported."""
 
-    changes = {"orchestrator.execution.job": _job, "orchestrator.store.run_folder": _store, "orchestrator.execution.heartbeat": _pulse}  # noqa: RUF012
+    changes = {  # noqa: RUF012
+        "orchestrator.execution.job": _job,
+        "orchestrator.store.run_folder": _store,
+        "orchestrator.execution.heartbeat": _pulse,
+    }
 
     def find_spec(self, name, path, target=None):
         change = self.changes.pop(name, None)
