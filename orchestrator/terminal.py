@@ -47,6 +47,8 @@ class Terminal(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"highlight": False, "markup": False, "emoji": False, **options})
+        # rich takes COLUMNS and LINES once, when a console is made; here they are read again, like a terminal's size.
+        self._width, self._height = options.get("width"), options.get("height")
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Every string that is printed passes here, cells of tables too."""

@@ -78,6 +78,12 @@ def filesystem(url: str) -> tuple[Any, str]:
     except ImportError as error:
         scheme = url.partition("://")[0]
         raise ValueError(f"{url} cannot be reached: {error}; for s3:// install archsweep[{scheme}]") from None
+    except FileNotFoundError as error:
+        if "://" in url or os.path.isabs(url):
+            raise
+        raise FileNotFoundError(
+            error.errno, f"{url} is in the working directory, which was removed; change to one that is there"
+        ) from None
     except Exception as error:  # each file system has its own way to refuse an address
         raise ValueError(f"{url}: its file system cannot be used here ({error})") from error
     return fs, path
