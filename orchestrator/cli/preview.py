@@ -152,10 +152,10 @@ def _millions(values: tuple[float, float, float]) -> str:
 def show(found: Preview, console: Console) -> None:
     """A table of the cells and the totals, at most 80 columns wide."""
     table = Table(box=None, pad_edge=False)
-    # Named where it tells lines apart: with it the table may be wider than 80 columns.
+    # Named where it tells lines apart; where room is short, it takes two lines.
     several = len({cell[:3] for cell in found.cells}) < len(found.cells)
     for name in ("space", "dataset", "task", "recipe")[: 3 + several]:
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, no_wrap=name != "recipe")
     for name in ("trials", "done", "left", "MACs, M p10 50 90", "time left"):
         table.add_column(name, justify="right", no_wrap=True)
     for key, cell in found.cells.items():

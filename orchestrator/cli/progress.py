@@ -139,7 +139,7 @@ class Progress:
         """What matters most on top: a terminal shows no more than its height."""
         table = Table(box=None, pad_edge=False)
         for name in (*_CELL, "recipe")[: 3 + self._several]:
-            table.add_column(name, no_wrap=True)
+            table.add_column(name, no_wrap=name != "recipe")  # where room is short, this one takes two lines
         for name in ("done", "of", "failed"):
             table.add_column(name, justify="right", no_wrap=True)
         roomy = self._console.width >= _ROOMY
