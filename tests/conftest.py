@@ -8,6 +8,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests import pictures as made
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # The same examples every time, and no limit on their time: machines under test are busy.
@@ -22,6 +24,12 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set ARCHSWEEP_TEST_DATA to a folder that holds it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a custom dataset so small that a training takes no time; see tests/pictures.py."""
+    return made.write(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="session", autouse=True)

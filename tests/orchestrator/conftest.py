@@ -1,5 +1,6 @@
 """Studies of a second or two, and the command line as a user calls it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,11 +15,11 @@ path = "{path}"
 [[sweeps]]
 space = "chain"
 architectures = {{ sample = {archs}, seed = 0 }}
-dataset = "photos"
+dataset = {dataset}
 tasks = {tasks}
 seeds = {seeds}
 recipe = "demo"
-override = {{ epochs = {epochs}, width = 4, precise_bn = 64 }}
+override = {{ epochs = {epochs}, width = 4, batch = 32, test_batch = 32, precise_bn = 64 }}
 [execution]
 engine = "{engine}"
 {execution}
@@ -28,8 +29,9 @@ Write = Callable[..., Path]
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Write:
-    """Writes a small study file; its run lies beside it."""
+def study(tmp_path: Path, pictures: Path) -> Write:
+    """Writes a small study file of 64 training images, or of a dataset that is named; its run lies beside it."""
+    custom = f'{{ name = "pictures", kind = "parquet", path = "{pictures}", size = 32 }}'
 
     def write(
         archs: int = 2,
@@ -39,18 +41,20 @@ def study(tmp_path: Path) -> Write:
         engine: str = "inline",
         execution: str = "",
         extra: str = "",
+        dataset: str = custom,
     ) -> Path:
         file = tmp_path / "tiny.toml"
         text = TINY.format(
             path=tmp_path / "run",
             archs=archs,
-            tasks=list(tasks),
+            tasks=json.dumps(tasks),
             seeds=list(seeds),
             epochs=epochs,
             engine=engine,
             execution=execution,
+            dataset=dataset if dataset == custom else f'"{dataset}"',
         )
-        file.write_text(text.replace("'", '"') + extra)
+        file.write_text(text + extra)
         return file
 
     return write
