@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import bench, catalogue, errors, hints, importing, results, status
+from orchestrator.cli import bench, catalogue, check, errors, hints, importing, results, status
 from orchestrator.cli.streams import Stream, guarded
 from orchestrator.execution import node_check
 from orchestrator.execution.stopped import Stopped
@@ -267,6 +267,7 @@ def _some(trial_ids: set[str]) -> str:
 results.add_to(app, store_of, out, err)
 importing.add_to(app, out)
 catalogue.add_to(app, out)
+check.add_to(app, out)
 bench.add_to(app, out)
 
 
