@@ -286,9 +286,9 @@ def test_divergence_is_a_result(cache: Path) -> None:
     assert math.isnan(row["score_best"]) if not finite else row["score_best"] == max(finite)
 
 
-def test_other_data_than_planned_is_refused(cache: Path) -> None:
+def test_other_data_than_planned_is_refused(cache: Path, pictures: Path) -> None:
     with pytest.raises(ValueError, match="pictures-0000"):
-        workers.run(small().model_copy(update={"dataset_id": "pictures-0000"}), cache_dir=cache)
+        workers.run(small().model_copy(update={"dataset_id": "pictures-0000"}), pictures, cache_dir=cache)
 
 
 def test_a_batch_larger_than_the_split_is_refused(cache: Path) -> None:
