@@ -1,12 +1,17 @@
 """Shared fixtures: real data where it lies, one torch thread, the same examples every time."""
 
+import base64
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
+from matplotlib.figure import Figure
+
+from tests import pictures as made
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,6 +29,12 @@ def data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a custom dataset so small that a training takes no time; see tests/pictures.py."""
+    return made.write(tmp_path_factory.mktemp("pictures"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """One array cache for the session, never the user's own."""
@@ -37,3 +48,25 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+_PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+)
+
+
+def blank_figures(patch: pytest.MonkeyPatch) -> None:
+    """Figures are made but files of them hold one pixel: their layout and fonts are most of a report's time."""
+
+    def write(self: Figure, out: Any, **options: Any) -> None:
+        out.write(_PIXEL)
+
+    patch.setattr(Figure, "savefig", write)
+    patch.setattr(Figure, "draw_without_rendering", lambda self: None)
+
+
+@pytest.fixture(autouse=True)
+def _blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only tests marked `figures` draw them to the end."""
+    if request.node.get_closest_marker("figures") is None:
+        blank_figures(monkeypatch)

@@ -7,7 +7,9 @@ Knows neither Ray nor studies. `import workers` stays light; torch is imported w
     row = workers.run(t, data_root="~/data")
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,6 +42,16 @@ _HOME = {
     "recipe": "workers.recipes",
     "run": "workers.run",
 }
+
+
+class _Package(ModuleType):
+    """`workers.run` is the function, also after the module of the same name was imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, getattr(value, name) if name in _HOME and isinstance(value, ModuleType) else value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

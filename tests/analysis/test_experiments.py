@@ -114,6 +114,7 @@ def test_nothing_to_compare_is_an_empty_table() -> None:
     assert curves(one) == []
 
 
+@pytest.mark.figures
 def test_a_panel_a_space_and_a_line_a_proxy(tmp_path: Path) -> None:
     rows = population(30, spaces=("darts", "my $space"), datasets=("cifar10",))
     rows += population(30, spaces=("darts", "my $space"), datasets=("imagenet",), tasks=("cls",), rng=1)

@@ -11,6 +11,7 @@ from made_up import population, write_run
 
 import analysis
 from analysis.drawing.cells.drawing import draw, read
+from tests.conftest import blank_figures
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -33,7 +34,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     for line in rows:
         k = int(line["arch"][-4:])
         line |= {"graph": graph(k), "params": 1000 + 10 * k, "curve_test_score": [0.1 + k / 1000, line["score_best"]]}
-    page = analysis.report(write_run(tmp_path_factory.mktemp("runs") / "seen", rows), resamples=100)
+    with pytest.MonkeyPatch.context() as patch:
+        blank_figures(patch)
+        page = analysis.report(write_run(tmp_path_factory.mktemp("runs") / "seen", rows), resamples=100)
     options = webdriver.ChromeOptions()
     options.binary_location = str(BROWSER)
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):

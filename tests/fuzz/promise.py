@@ -48,10 +48,21 @@ class World:
 Reader = Callable[[World, Callable[[str], None]], Found]
 
 
+# "left out: 60 files of train (.jfif 20, ...); 20 images in folders inside of classes; not looked at: a, b"
+_COUNTED = re.compile(r"([\d,]+) (?:files? of|images? in folders|label maps?|images? that the list|hidden images?)")
+
+
 def left_out(said: list[str]) -> int:
     """How many files a reader says it leaves out, by its notes."""
-    numbers = [n for line in said for n in re.findall(r"left out:? ([\d,]+)|([\d,]+) [a-z ]*are left out", line)]
-    return sum(int((first or second).replace(",", "")) for first, second in numbers)
+    total = 0
+    for line in said:
+        if broken := re.match(r"([\d,]+) broken images are left out", line):
+            total += int(broken[1].replace(",", ""))
+        _, _, listed = line.partition("left out: ")
+        total += sum(int(number.replace(",", "")) for number in _COUNTED.findall(listed))
+        if "not looked at: " in listed:
+            total += listed.rpartition("not looked at: ")[2].count(",") + 1
+    return total
 
 
 def found(stored: datasets.Arrays | datasets.Stored, classes: list[str]) -> Found:
@@ -75,8 +86,9 @@ def check(read: Reader, world: World) -> None:
         return
     there = list(world.there)
     for split, kind, pixels in seen:
-        match = next((i for i, (s, k, c) in enumerate(there) if (s, k) == (split, kind) and c.fits(pixels)), None)
-        assert match is not None, f"an image of {split}/{kind} is none that lies there:\n{context}"
+        fitting = [i for i, (s, k, c) in enumerate(there) if (s, k) == (split, kind) and c.fits(pixels)]
+        assert fitting, f"an image of {split}/{kind} is none that lies there:\n{context}"
+        match = min(fitting, key=lambda i: there[i][2].distance(pixels))  # two pictures may be much alike
         del there[match]
     lost = Counter((split, kind) for split, kind, _ in there)
     assert left_out(said) >= len(there), f"{dict(lost)} are gone, and it said {said} of\n{context}"

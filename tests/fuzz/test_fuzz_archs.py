@@ -13,7 +13,7 @@ import spaces
 import workers
 from workers import datasets, recipes, tasks
 
-BOUNDED = settings(max_examples=250, suppress_health_check=list(HealthCheck))
+BOUNDED = settings(max_examples=100, suppress_health_check=list(HealthCheck))
 ALPHABET = "|~|~c3c5c1mpidsd0123456789._+:outn \n\0\x1b,'\"٣３ﬁ[](){}*-"
 SIZE: dict[str, Any] = {"in_channels": 3, "width": 8, "depth": 3, "stem": "cifar"}
 
@@ -55,7 +55,7 @@ def test_a_text_is_an_architecture_or_one_message(name: str, data: st.DataObject
 
 @pytest.mark.parametrize("name", spaces.names())
 @given(data=st.data())
-@settings(BOUNDED, max_examples=15)
+@settings(BOUNDED, max_examples=10)
 def test_what_is_accepted_is_built_as_it_is_counted(name: str, data: st.DataObject) -> None:
     space, text = spaces.get(name), data.draw(texts(name))
     try:
@@ -71,8 +71,8 @@ def test_what_is_accepted_is_built_as_it_is_counted(name: str, data: st.DataObje
 
 @pytest.mark.parametrize("name", spaces.names())
 @pytest.mark.parametrize("piece", ["c3_", "c3.0_", "0", ":", "+", "_", "s3.0+s3.1_", "\0", "٣"])
-def test_ten_megabytes_are_refused_in_a_few_words(name: str, piece: str) -> None:
-    text = piece * (10_000_000 // len(piece))
+def test_megabytes_are_refused_in_a_few_words(name: str, piece: str) -> None:
+    text = piece * (3_000_000 // len(piece))
     for before in ("", "c3.", "c3_"):
         with pytest.raises(ValueError, match="characters") as refused:
             spaces.get(name).normal(before + text)

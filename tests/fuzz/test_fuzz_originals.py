@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.workers.test_datasets_published import MAKERS, content
 from workers import datasets
 
-BOUNDED = settings(max_examples=25, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+BOUNDED = settings(max_examples=20, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 HEADER = 48  # bytes: what a damaged reader stumbles over; a changed pixel further on nobody could tell
 WAYS = ("cut", "changed", "longer", "page", "empty", "gone", "folder", "dead link", "pipe", "locked")
 

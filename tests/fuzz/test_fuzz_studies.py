@@ -55,7 +55,7 @@ VALUE = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=8,
 )
-BOUNDED = settings(max_examples=300, suppress_health_check=list(HealthCheck))
+BOUNDED = settings(max_examples=120, suppress_health_check=list(HealthCheck))
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -113,7 +113,7 @@ def test_damaged_text_is_a_study_or_one_message(text: str, at: int, cut: int) ->
 
 
 @given(mutated())
-@settings(BOUNDED, max_examples=60)
+@settings(BOUNDED, max_examples=30)
 def test_a_changed_study_is_planned_or_one_message(values: dict[str, Any]) -> None:
     """Costs of any recipe that is accepted fit the plan's columns, too."""
     try:

@@ -1,12 +1,17 @@
 """Studies of a second or two, and the command line as a user calls it."""
 
+import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from orchestrator import runner
+from orchestrator.study.schema import load
 
 TINY = """
 name = "tiny"
@@ -14,11 +19,11 @@ path = "{path}"
 [[sweeps]]
 space = "chain"
 architectures = {{ sample = {archs}, seed = 0 }}
-dataset = "photos"
+dataset = {dataset}
 tasks = {tasks}
 seeds = {seeds}
 recipe = "demo"
-override = {{ epochs = {epochs}, width = 4, precise_bn = 64 }}
+override = {{ epochs = {epochs}, width = 4, batch = 32, test_batch = 32, precise_bn = 64 }}
 [execution]
 engine = "{engine}"
 {execution}
@@ -28,8 +33,9 @@ Write = Callable[..., Path]
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Write:
-    """Writes a small study file; its run lies beside it."""
+def study(tmp_path: Path, pictures: Path) -> Write:
+    """Writes a small study file of 64 training images, or of a dataset that is named; its run lies beside it."""
+    custom = f'{{ name = "pictures", kind = "parquet", path = "{pictures}", size = 32 }}'
 
     def write(
         archs: int = 2,
@@ -39,21 +45,105 @@ def study(tmp_path: Path) -> Write:
         engine: str = "inline",
         execution: str = "",
         extra: str = "",
+        dataset: str = custom,
     ) -> Path:
         file = tmp_path / "tiny.toml"
         text = TINY.format(
             path=tmp_path / "run",
             archs=archs,
-            tasks=list(tasks),
+            tasks=json.dumps(tasks),
             seeds=list(seeds),
             epochs=epochs,
             engine=engine,
             execution=execution,
+            dataset=dataset if dataset == custom else f'"{dataset}"',
         )
-        file.write_text(text.replace("'", '"') + extra)
+        file.write_text(text + extra)
         return file
 
     return write
+
+
+# Loaded by every Python process that has its folder on PYTHONPATH: spoils what a worker calls for a training.
+SITE = """
+import importlib.util, sys
+
+class Spoiler:
+    def find_spec(self, name, path, target=None):
+        if name != "workers.attempt":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+        def exec_module(module):
+            load(module)
+            train = module.run
+            def run(trial, *args, **options):
+                import ctypes, os, pathlib, signal, time, torch
+                mark = pathlib.Path({marks!r}) / trial.id
+                tries = len(list(mark.parent.glob(mark.name + "*")))
+                mark.with_name(f"{{trial.id}}-{{tries + 1}}").touch()
+                befall(trial, tries + 1, options)
+                return train(trial, *args, **options)
+            module.run = run
+        spec.loader.exec_module = exec_module
+        return spec
+
+def befall(trial, attempt, options):
+    import ctypes, os, pathlib, signal, time, torch
+    marks = pathlib.Path({marks!r})
+{faults}
+
+sys.meta_path.insert(0, Spoiler())
+"""
+
+Spoil = Callable[[str], dict[str, str]]
+
+
+@pytest.fixture
+def spoil(tmp_path: Path) -> Spoil:
+    """Makes trainings fail or wait; gives the environment under which they do.
+
+    The code knows `trial`, `attempt`, the `options` of the training, and a folder `marks`.
+    """
+
+    def write(faults: str) -> dict[str, str]:
+        (tmp_path / "site").mkdir()
+        (tmp_path / "marks").mkdir()
+        indented = "\n".join("    " + line for line in faults.strip().splitlines())
+        text = SITE.format(marks=str(tmp_path / "marks"), faults=indented)
+        (tmp_path / "site" / "sitecustomize.py").write_text(text)
+        return {"PYTHONPATH": str(tmp_path / "site")}
+
+    return write
+
+
+# Epochs that last, without any work: how long a training takes is then the same on every machine.
+SLOW = """
+heard = options.get("told")
+def told(values):
+    time.sleep({seconds})
+    if heard is not None: heard(values)
+if {condition}: options["told"] = told
+"""
+
+
+def slow(seconds: float, condition: str = "True") -> str:
+    """For `spoil`: every epoch lasts so long, in trainings for which the condition holds."""
+    return SLOW.format(seconds=seconds, condition=condition)
+
+
+def wait_for(true: Callable[[], object], timeout: float = 240) -> None:
+    """Until it is true; an error after so many seconds, for machines that have other things to do."""
+    end = time.monotonic() + timeout
+    while not true():
+        assert time.monotonic() < end, f"not in {timeout} s: {true}"
+        time.sleep(0.05)
+
+
+def inline(file: Path) -> None:
+    """Run a study in this process, all trials well."""
+    assert runner.run(load(str(file))).exit_code == 0
 
 
 _STARTED: list[subprocess.Popen[str]] = []

@@ -123,8 +123,8 @@ def test_two_contents_of_one_dataset_are_two_cells_with_their_own_folders(study:
         for split in ("train", "test"):
             frame = pd.DataFrame({"image": pictures, "label": [k % 10 for k in range(40)]})
             frame.to_parquet(tmp_path / name / f"{split}.parquet")
-    text = study(archs=1, tasks=("cls",)).read_text()
-    sweep = text.split("[[sweeps]]")[1].split("[execution]")[0].replace("width = 4", "width = 4, batch = 8")
+    text = study(archs=1, tasks=("cls",), dataset="photos").read_text()
+    sweep = text.split("[[sweeps]]")[1].split("[execution]")[0].replace("batch = 32", "batch = 8")
     blocks = [
         sweep.replace('"photos"', f'{{ name = "cifar10", path = "{tmp_path / name}" }}') for name in ("one", "two")
     ]
@@ -157,7 +157,7 @@ def test_rows_no_longer_planned_are_left_out_and_kept(study: Write, say, tmp_pat
 def test_failures_are_quarantined_listed_and_retried(study: Write, say, tmp_path: Path) -> None:
     file = study(archs=1, tasks=("cls",))
     good = file.read_text()
-    file.write_text(good.replace("epochs = 1", "epochs = 1, batch = 5000"))
+    file.write_text(good.replace("batch = 32", "batch = 5000"))
     ended = say("run", file)
     assert ended.code == 1
     assert "batch of 5000 images" in ended.out
@@ -165,7 +165,7 @@ def test_failures_are_quarantined_listed_and_retried(study: Write, say, tmp_path
     assert rows["attempt"].tolist() == [1, 2]
     assert set(rows["status"]) == {"failed"}
     found = say("status", file)
-    assert "error: 1 trial 1 x ValueError: a batch of 5000 images is more than the 768" in found.out
+    assert "error: 1 trial 1 x ValueError: a batch of 5000 images is more than the 64" in found.out
     assert f"(e.g. {rows['trial_id'][0]})" in found.out
     (group,) = json.loads(say("status", file, "--json").out)["failures"]
     assert (group["error_class"], group["count"], group["trial_ids"]) == ("error", 1, [rows["trial_id"][0]])
@@ -329,10 +329,8 @@ def test_loggers_that_cannot_be_had_are_told_before_anything_starts(
 
 
 def test_missing_data_is_told_before_anything_starts(study: Write, say, tmp_path: Path) -> None:
-    file = study()
-    file.write_text(
-        file.read_text().replace('"photos"', '"cifar10"').replace("[[sweeps]]", 'data_root = "none"\n[[sweeps]]')
-    )
+    file = study(dataset="cifar10")
+    file.write_text(file.read_text().replace("[[sweeps]]", 'data_root = "none"\n[[sweeps]]'))
     assert "4 left" in say("plan", file).out
     said = say("run", file)
     assert said.code == 2
@@ -349,15 +347,12 @@ def test_a_truncated_image_is_named_with_its_file_and_row(study: Write, say, tmp
         pd.DataFrame({"image": pictures, "label": range(4)}).to_parquet(folder / f"{split}.parquet")
     pictures[2] = pictures[2][: len(pictures[2]) // 2]
     pd.DataFrame({"image": pictures, "label": range(4)}).to_parquet(folder / "test.parquet")
-    file = study()
-    text = (
-        file.read_text().replace('"photos"', '"cifar10"').replace("[[sweeps]]", f'data_root = "{tmp_path}"\n[[sweeps]]')
-    )
-    file.write_text(text)
+    file = study(dataset="cifar10")
+    file.write_text(file.read_text().replace("[[sweeps]]", f'data_root = "{tmp_path}"\n[[sweeps]]'))
     said = say("run", file)
     assert said.code == 2
     assert "test.parquet" in said.err
-    assert "2" in said.err
+    assert "row 2" in said.err
     assert not (tmp_path / "run").exists()
 
 

@@ -31,7 +31,7 @@ architectures = { sample = 2, seed = 0 }
 dataset = "photos"
 tasks = ["cls"]
 recipe = "demo"
-override = { epochs = 2, width = 4, precise_bn = 64 }
+override = { epochs = 2, width = 4, batch = 32, test_batch = 32, precise_bn = 64 }
 """
 
 
@@ -51,7 +51,7 @@ def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
 
 
 def test_two_recipes_of_one_run_are_told_apart_by_what_differs(study: Write, say, tmp_path: Path) -> None:
-    file, run = study(archs=2, tasks=("cls",), extra=LONGER), tmp_path / "run"
+    file, run = study(archs=2, tasks=("cls",), extra=LONGER, dataset="photos"), tmp_path / "run"
     planned = say("plan", file).out
     assert "demo (epochs=1) 2 0 2" in planned
     assert "demo (epochs=2) 2 0 2" in planned

@@ -82,7 +82,7 @@ def test_so_many_trials_have_room(trial_gb: float, gpu_gb: float, most: int) -> 
 
 
 def test_plan_tells_before_any_row_and_finished_trials_tell_better(study: Write, tmp_path) -> None:
-    text = study().read_text().replace('"photos"', '"cifar10"')
+    text = study(dataset="cifar10").read_text()
     file = tmp_path / "gpu.toml"
     file.write_text(text + "gpus_per_trial = 1\n")
     said = cli("plan", file)

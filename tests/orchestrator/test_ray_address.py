@@ -47,8 +47,7 @@ def test_nothing_left_needs_no_ray(study: Write, closed: str) -> None:
 
 
 def test_missing_data_is_one_error_inline_whatever_ray_address_says(study: Write, closed: str, tmp_path: Path) -> None:
-    file = study(archs=1, tasks=("jig",))
-    file.write_text(file.read_text().replace('"photos"', '"cifar10"'))
+    file = study(archs=1, tasks=("jig",), dataset="cifar10")
     (tmp_path / "empty").mkdir()
     ended = cli("run", file, "--data-root", tmp_path / "empty", RAY_ADDRESS=closed)
     assert ended.code == 2, ended.out

@@ -11,7 +11,8 @@ import torch
 
 import spaces
 import workers
-from workers import checkpoint
+from workers import checkpoint, datasets
+from workers.datasets import Source
 from workers.methods.train import Training, precise_bn
 from workers.run import _prepare
 
@@ -33,13 +34,16 @@ SCIENCE = [
 ]
 
 
+PLANNED: dict[str, Any] = {}  # the dataset of these trainings, as a plan names it
+
+
 def small(task: str = "cls", space: str = "chain", **more: Any) -> workers.Trial:
-    """A training of about a second."""
-    r = workers.recipe("demo", space=space, dataset="photos", task=task).replace(
-        epochs=more.pop("epochs", 2), width=4, precise_bn=64, test_batch=256, **more
+    """A training of two steps per epoch."""
+    r = workers.recipe("demo", space=space, dataset="pictures", task=task, size=32).replace(
+        **{"epochs": 2, "width": 4, "batch": 32, "precise_bn": 64, "test_batch": 32, **more}
     )
     arch = spaces.sample(spaces.get(space), 1, 0).archs[0]
-    return workers.Trial(space=space, arch=arch, dataset="photos", task=task, recipe=r)
+    return workers.Trial(space=space, arch=arch, dataset="pictures", task=task, recipe=r, **PLANNED)
 
 
 def science(row: dict[str, Any]) -> dict[str, Any]:
@@ -47,13 +51,17 @@ def science(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def cache(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """A cache that holds the images already."""
+    folder = tmp_path_factory.mktemp("cache")
+    own, dataset_id = datasets.describe("pictures", Source(kind="parquet", size=32), pictures, folder)
+    datasets.prepare(own, pictures, folder, expect=dataset_id)
+    PLANNED.update(own=own, dataset_id=dataset_id)
+    return folder
 
 
 def training(t: workers.Trial, cache: Path) -> Training:
-    full = t.model_copy(update={"dataset_id": workers.datasets.identify("photos")})
-    return _prepare(full, torch.device("cpu"), None, cache)
+    return _prepare(t, torch.device("cpu"), None, cache)
 
 
 @pytest.mark.parametrize("task", ["cls", "rot", "col", "jig"])
@@ -113,7 +121,7 @@ def test_precise_bn_holds_the_moments_of_its_batches(cache: Path) -> None:
 def test_a_training_learns_and_repeats_bit_for_bit(cache: Path) -> None:
     t = small(epochs=6, lr=0.2)
     row = workers.run(t, cache_dir=cache)
-    assert row["score_best"] > 2 / 8  # eight photographs: chance is 1/8
+    assert row["score_best"] > 2 / 4  # four classes: chance is 1/4
     assert row["score_best"] == max(row["curve_test_score"])
     assert row["curve_test_score"][row["best_epoch"] - 1] == row["score_best"]
     assert row["epochs"] == len(row["curve_train_loss"]) == len(row["curve_seconds"]) == 6
@@ -157,7 +165,7 @@ def test_a_checkpoint_of_no_use_is_left_aside(cache: Path, tmp_path: Path) -> No
 @pytest.fixture
 def stopped(cache: Path, tmp_path: Path) -> tuple[workers.Trial, Path]:
     """A training stopped after the first of two epochs, and its checkpoint."""
-    t = small(epochs=2).model_copy(update={"dataset_id": workers.datasets.identify("photos")})
+    t = small(epochs=2)
     path = tmp_path / "checkpoint.pt"
     with pytest.raises(workers.Interrupted, match="its checkpoint is kept"):
         workers.run(t, cache_dir=cache, checkpoint_url=str(path), stop=lambda: True)
@@ -278,18 +286,18 @@ def test_divergence_is_a_result(cache: Path) -> None:
     assert math.isnan(row["score_best"]) if not finite else row["score_best"] == max(finite)
 
 
-def test_other_data_than_planned_is_refused(cache: Path) -> None:
-    with pytest.raises(ValueError, match="photos-0000"):
-        workers.run(small().model_copy(update={"dataset_id": "photos-0000"}), cache_dir=cache)
+def test_other_data_than_planned_is_refused(cache: Path, pictures: Path) -> None:
+    with pytest.raises(ValueError, match="pictures-0000"):
+        workers.run(small().model_copy(update={"dataset_id": "pictures-0000"}), pictures, cache_dir=cache)
 
 
 def test_a_batch_larger_than_the_split_is_refused(cache: Path) -> None:
-    with pytest.raises(ValueError, match=r"batch of 5000 images is more than the 768"):
+    with pytest.raises(ValueError, match=r"batch of 5000 images is more than the 64"):
         workers.run(small(batch=5000), cache_dir=cache)
 
 
 def test_an_attempt_turns_an_exception_into_a_row(cache: Path) -> None:
-    t = small(batch=5000).model_copy(update={"dataset_id": workers.datasets.identify("photos")})
+    t = small(batch=5000)
     row = workers.attempt(t, cache_dir=cache)
     assert row["status"] == "failed"
     assert row["error_class"] == "error"
@@ -311,8 +319,7 @@ def test_bf16_is_another_experiment_and_tf32_needs_cuda(cache: Path) -> None:
 @pytest.mark.parametrize("task", ["cls", "rot", "col", "jig"])
 def test_a_gpu_sees_the_batches_of_the_cpu(task: str, cache: Path) -> None:
     t = small(task)
-    full = t.model_copy(update={"dataset_id": workers.datasets.identify("photos")})
-    sides = [_prepare(full, torch.device(d), None, cache).batches("train", 0, 2) for d in ("cpu", "cuda")]
+    sides = [_prepare(t, torch.device(d), None, cache).batches("train", 0, 2) for d in ("cpu", "cuda")]
     for (x, y), (u, v) in zip(*sides, strict=True):
         torch.testing.assert_close(u.cpu(), x, rtol=1e-5, atol=1e-5)
         assert torch.equal(v.cpu(), y)
