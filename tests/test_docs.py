@@ -18,7 +18,7 @@ import yaml
 import spaces
 import spaces.darts.genotype
 import spaces.nasbench101.cell
-from orchestrator.cli.main import app
+from orchestrator.cli.main import app, main
 from orchestrator.study import schema as studies
 from orchestrator.study.plan import architectures
 from workers.row import SCHEMA
@@ -56,8 +56,8 @@ def headings(page: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
 
 
-def commands(page: str) -> Iterator[list[str]]:
-    """Every `archsweep` command of a page as words: of shell blocks, and of code inside of a sentence."""
+def shell_commands(page: str) -> Iterator[list[str]]:
+    """Every `archsweep` command of the shell blocks of a page, as words."""
     for block in blocks(page, "sh"):
         line = ""
         for part in block.splitlines():
@@ -70,6 +70,11 @@ def commands(page: str) -> Iterator[list[str]]:
                 line = ""
                 if words[:1] == ["archsweep"]:
                     yield words[1:]
+
+
+def commands(page: str) -> Iterator[list[str]]:
+    """Every `archsweep` command of a page, of its shell blocks and inside of its sentences, as words."""
+    yield from shell_commands(page)
     prose = re.sub(r"^```.*?^```", "", text_of(page), flags=re.DOTALL | re.MULTILINE)
     for span in re.findall(r"`archsweep\s+([^`]+)`", prose):
         yield shlex.split(span)
@@ -194,9 +199,8 @@ def test_presets_and_their_page_lead_to_the_published_architectures(name: str, t
         assert tuple(architectures(sweep)[0]) == archs[sweep.space]
 
 
-def test_results_of_others_are_imported_as_their_page_says(tmp_path: Path) -> None:
-    """The commands of the page as one script, over files as the page describes them."""
-    (script,) = blocks("docs/import.md", "sh")
+def test_results_of_others_are_imported_as_their_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of the page, over files as the page describes them."""
     ops = ["input", "conv3x3-bn-relu", "output"]
     for name, matrix in (("000907", [[0, 1, 0], [0, 0, 1], [0, 0, 0]]), ("000961", [[0, 1, 1], [0, 0, 1], [0, 0, 0]])):
         config = tmp_path / "configs/sample_based/nas_bench/cifar10/cls" / f"{name}.yaml"
@@ -212,8 +216,15 @@ def test_results_of_others_are_imported_as_their_page_says(tmp_path: Path) -> No
         summary.write_text(json.dumps({"job_summaries": jobs}))
     lines = [f"{a},{d},{e},777,{50 + a}" for a in range(3) for d in ("cifar10", "cifar100") for e in (12, 200)]
     (tmp_path / "nasbench201.csv").write_text("\n".join(["arch,dataset,epochs,seed,accuracy", *lines]))
-    archsweep = f"archsweep() {{ '{sys.executable}' -c 'from orchestrator.cli.main import main; main()' \"$@\"; }}\n"
-    subprocess.run(["sh", "-ec", archsweep + script], check=True, cwd=tmp_path, timeout=300)
+    monkeypatch.chdir(tmp_path)
+    asked = list(shell_commands("docs/import.md"))
+    assert [words[0] for words in asked] == ["import", "import", "import", "correlate", "report"]
+    for words in asked:
+        quick = ["--resamples", "0"] if words[0] == "report" else []
+        monkeypatch.setattr("sys.argv", ["archsweep", *words, *quick])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 0, words
     rows = pd.concat(pd.read_parquet(tmp_path / "runs" / run / "rows") for run in ("release", "nb201"))
     assert len(rows) == 8 + 12
     assert rows.loc[rows["space"] == "nasbench101", "params"].notna().all()

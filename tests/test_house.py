@@ -51,7 +51,7 @@ def test_the_aws_cluster_trains_on_spot_machines_above_a_floor_that_stays() -> N
 
 
 def test_analysis_declares_the_rows_that_workers_write() -> None:
-    theirs, ours = analysis.rows.SCHEMA, SCHEMA
+    theirs, ours = analysis.rows.schema.SCHEMA, SCHEMA
     assert theirs.names == ours.names
     for name in ours.names:
         assert theirs.field(name).type == ours.field(name).type, name
