@@ -1,4 +1,4 @@
-"""Spaces, tasks and datasets of other distributions: the README's own, and ones that are broken."""
+"""Spaces, tasks and datasets of other distributions: those of docs/extend.md, and ones that are broken."""
 
 import importlib
 import re
@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -24,7 +25,7 @@ from workers import datasets, tasks
 
 Say = Callable[..., tuple[int, str]]
 ROOT = Path(__file__).resolve().parents[1]
-SECTION = (ROOT / "README.md").read_text().partition("## Add a space, a task, a dataset")[2].partition("\n## ")[0]
+PAGE = (ROOT / "docs" / "extend.md").read_text()
 
 
 def install(where: Path, name: str, points: dict[str, dict[str, str]], modules: dict[str, str]) -> None:
@@ -40,11 +41,11 @@ def install(where: Path, name: str, points: dict[str, dict[str, str]], modules: 
 
 
 @pytest.fixture
-def readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The package that the README shows, installed."""
-    blocks = re.findall(r"```python\n# (my_nas/\w+\.py)\n(.*?)```", SECTION, flags=re.DOTALL)
+def page_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The package that docs/extend.md shows, installed."""
+    blocks = re.findall(r"```python\n# (my_nas/\w+\.py)\n(.*?)```", PAGE, flags=re.DOTALL)
     assert len(blocks) == 3
-    (project,) = re.findall(r"```toml\n(.*?)```", SECTION, flags=re.DOTALL)
+    (project,) = re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL)
     points = tomllib.loads(project)["project"]["entry-points"]
     install(tmp_path / "site", "my-nas", points, {"my_nas/__init__.py": "", **dict(blocks)})
     monkeypatch.syspath_prepend(tmp_path / "site")
@@ -53,8 +54,8 @@ def readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         del sys.modules[module]
 
 
-@pytest.mark.usefixtures("readme")
-def test_what_the_readme_adds_is_listed_and_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("page_package")
+def test_what_the_page_adds_is_listed_and_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for kind in ("spaces", "tasks", "datasets"):
         app(["list", kind], standalone_mode=False)
     said = " ".join(capsys.readouterr().out.split())
@@ -82,7 +83,27 @@ override = {{ epochs = 2, width = 4, precise_bn = 64 }}
     assert rows.loc["towers", "score_best"] > 0.9  # stripes differ, and a network sees it
 
 
-@pytest.mark.usefixtures("readme")
+@pytest.mark.usefixtures("page_package")
+def test_what_the_page_adds_passes_the_checks_as_the_page_runs_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (block,) = re.findall(r"```python\n# tests/test_contracts.py\n(.*?)```", PAGE, flags=re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(block, found)
+    (mark,) = found["test_space"].pytestmark
+    assert mark.args[1]
+    for check in mark.args[1]:
+        found["test_space"](check)
+    names = re.findall(r"^archsweep check (\w+)", PAGE, flags=re.MULTILINE)
+    assert set(names) == {"towers", "upside", "stripes"}
+    for name in names:
+        monkeypatch.setattr("sys.argv", ["archsweep", "check", name])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 0, capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("page_package")
 def test_the_cost_of_a_simple_space_is_that_of_its_network() -> None:
     r = workers.recipe("demo", space="towers", dataset="photos", task="cls")
     t = workers.Trial(space="towers", arch="3-5", dataset="photos", task="cls", recipe=r)
@@ -92,7 +113,7 @@ def test_the_cost_of_a_simple_space_is_that_of_its_network() -> None:
     assert sum(p.numel() for p in workers.build_network(t).parameters()) == params
 
 
-@pytest.mark.usefixtures("readme")
+@pytest.mark.usefixtures("page_package")
 def test_a_machine_without_a_plugin_is_refused_by_its_name() -> None:
     here = node_check.here.__wrapped__()
     without = node_check.Environment(**{**here.__dict__, "plugins": ()})
@@ -137,8 +158,8 @@ def test_broken_plugins_are_explained_and_harm_no_other(
         assert "cannot be used" in said
 
 
-TOWERS = re.search(r"```python\n# my_nas/space.py\n(.*?)```", SECTION, flags=re.DOTALL)[1]  # type: ignore[index]
-UPSIDE = re.search(r"```python\n# my_nas/task.py\n(.*?)```", SECTION, flags=re.DOTALL)[1]  # type: ignore[index]
+TOWERS = re.search(r"```python\n# my_nas/space.py\n(.*?)```", PAGE, flags=re.DOTALL)[1]  # type: ignore[index]
+UPSIDE = re.search(r"```python\n# my_nas/task.py\n(.*?)```", PAGE, flags=re.DOTALL)[1]  # type: ignore[index]
 STUDY = """
 name = "x"
 path = "{path}"
@@ -278,7 +299,7 @@ def test_a_network_that_looks_at_numbers_while_it_is_built_fits_all_the_same(say
 
 
 def while_training(statement: str) -> str:
-    """The README's task with a statement that only a training comes to, later than what `plan` tries."""
+    """The page's task with a statement that only a training comes to, later than what `plan` tries."""
     method = f"    def training_loss(self, net, inputs, target):\n        {statement}\n\n\nTASK"
     return UPSIDE.replace("\nTASK", method, 1)
 
