@@ -42,7 +42,7 @@ def _own_packages() -> Iterator[Check]:
     """Another distribution that installs a top-level `spaces` would be imported silently in place of ours."""
     for stranger in strangers():
         yield Check("wrong", "packages", stranger)
-    home = Path(__file__).resolve().parents[1]
+    home = Path(__file__).resolve().parents[2]
     try:
         yield Check("ok", "archsweep", f"{distribution('archsweep').version} at {home}")
     except PackageNotFoundError:

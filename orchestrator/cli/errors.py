@@ -16,7 +16,7 @@ from types import TracebackType
 from orchestrator.store.run_folder import RunStore
 from orchestrator.terminal import printable
 
-_HOME = Path(__file__).resolve().parents[1]
+_HOME = Path(__file__).resolve().parents[2]
 _OURS = tuple(f"{_HOME / name}{os.sep}" for name in ("orchestrator", "workers", "spaces", "analysis"))
 _FOLDER = "errors"  # of a run, where tracebacks lie
 # What the system refuses for a reason that lies in the machine, its disks and its network.

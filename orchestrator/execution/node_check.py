@@ -18,7 +18,7 @@ from typing import Any
 # Decode and scale images, draw random numbers, build networks, write rows.
 LIBRARIES = ("nasbench-pytorch", "numpy", "pillow", "pyarrow", "torchvision")
 PACKAGES = ("orchestrator", "workers", "spaces", "analysis")
-_HOME = Path(__file__).resolve().parents[1]
+_HOME = Path(__file__).resolve().parents[2]
 _ANSWER_S = 120  # a machine that answers later is busy, not wrong; its workers check themselves
 
 

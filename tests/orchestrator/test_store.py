@@ -261,7 +261,7 @@ def test_a_part_that_is_read_in_pieces_is_checked_where_it_is_read(
 ) -> None:
     """As large parts in an object store are, of which only the columns travel."""
     monkeypatch.setattr("orchestrator.store.run_folder._SMALL", 0)
-    monkeypatch.setattr("analysis.runs._SMALL", 0)
+    monkeypatch.setattr("analysis.rows.runs._SMALL", 0)
     store = RunStore(f"memory://{tmp_path.name}/pieces")
     for n in range(20):
         store.publish_attempt(row(f"t{n}", at=n, score_best=n / 20))
