@@ -14,12 +14,13 @@ import pyarrow as pa
 import tomli_w
 
 import spaces
-from orchestrator.execution import inline, loggers
+from orchestrator.execution import inline
 from orchestrator.execution.heartbeat import Pulse, signals, stoppable
 from orchestrator.execution.job import Settings
-from orchestrator.execution.loggers import Loggers
 from orchestrator.execution.work_queue import Work
 from orchestrator.ray_tune import address as ray_address
+from orchestrator.ray_tune import loggers
+from orchestrator.ray_tune.loggers import Loggers
 from orchestrator.store import lease
 from orchestrator.store.left_out import left_out
 from orchestrator.store.run_folder import FOLDERS, STOP, RunStore

@@ -19,7 +19,6 @@ from typing import Any
 LIBRARIES = ("nasbench-pytorch", "numpy", "pillow", "pyarrow", "torchvision")
 PACKAGES = ("orchestrator", "workers", "spaces", "analysis")
 _HOME = Path(__file__).resolve().parents[2]
-_ANSWER_S = 120  # a machine that answers later is busy, not wrong; its workers check themselves
 
 
 class RefusedError(ValueError):
@@ -115,10 +114,6 @@ def here() -> Environment:
     )
 
 
-def _answer() -> Environment:
-    return here()  # Ray sends plain functions only
-
-
 def differences(there: Environment, driver: Environment) -> list[str]:
     """What about `there` changes numbers, one sentence each; nothing: its rows are as good as the driver's own."""
     found = list(there.strangers)
@@ -141,44 +136,9 @@ def refusal(driver: Environment) -> str | None:
     return f"{here().host}: {'; '.join(found)}" if found else None
 
 
-def check_nodes() -> None:
-    """Ask every machine of the connected cluster that takes trials; RefusedError names the wrong ones and what differs.
-
-    One wrong machine is enough: a scheduler would go on sending trials there.
-    """
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    nodes = {n["NodeID"]: n["NodeManagerHostname"] for n in ray.nodes() if n["Alive"] and _takes_trials(n["Resources"])}
-    ask = ray.remote(num_cpus=0, max_retries=0)(_answer)
-    asked = {
-        ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote(): host
-        for node_id, host in nodes.items()
-    }
-    answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_ANSWER_S) if asked else ([], [])
-    wrong = []
-    for answer in answered:
-        try:
-            found = differences(ray.get(answer), here())
-        except ray.exceptions.RayTaskError as error:  # not even this module could be imported or run there
-            found = [
-                f"no archsweep like the driver's is installed there ({str(error.cause or error).splitlines()[-1]})"
-            ]
-        except ray.exceptions.RayError:
-            continue  # the machine went away meanwhile
-        if found:
-            wrong.append(f"  {asked[answer]}: {'; '.join(found)}")
-    if wrong:
-        raise RefusedError(explain(f"{len(wrong)} of {len(nodes)} machines of the cluster", "\n".join(sorted(wrong))))
-
-
 def explain(who: str, what: str) -> str:
     """The message for a person whose cluster is refused."""
     return (
         f"{who} would not give the numbers of this driver (on {platform.node()}):\n{what}\n"
         "install the driver's archsweep, plug-ins and versions there, or take the machine out of the cluster; run again"
     )
-
-
-def _takes_trials(resources: dict[str, float]) -> bool:
-    return bool(resources.get("CPU") or resources.get("GPU"))

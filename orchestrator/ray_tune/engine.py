@@ -38,7 +38,7 @@ from ray.tune.search import Searcher
 from orchestrator.execution import cores, node_check
 from orchestrator.execution.heartbeat import held_back
 from orchestrator.execution.job import Job, Outcome, perform
-from orchestrator.ray_tune import address, failure_causes
+from orchestrator.ray_tune import address, failure_causes, nodes
 from orchestrator.ray_tune import watch as ray_watch
 from orchestrator.ray_tune.autoscaling import autoscaled
 from orchestrator.ray_tune.epoch_stream import Epochs
@@ -47,8 +47,8 @@ from workers import memory
 from workers.cuda_graphs import capture_failed
 
 if TYPE_CHECKING:
-    from orchestrator.execution.loggers import Loggers
     from orchestrator.execution.work_queue import Work
+    from orchestrator.ray_tune.loggers import Loggers
     from orchestrator.study.schema import Execution
 
 
@@ -283,7 +283,7 @@ def cluster(execution: Execution, leave: Callable[[], None] = lambda: None) -> I
     watch.begin()
     try:
         with ray_watch.guarding():
-            node_check.check_nodes()
+            nodes.check()
         yield
     finally:
         watch.end()

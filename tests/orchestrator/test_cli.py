@@ -317,7 +317,7 @@ def test_a_preset_takes_its_data_from_another_folder(say, tmp_path: Path, monkey
 def test_loggers_that_cannot_be_had_are_told_before_anything_starts(
     study: Write, say, tmp_path: Path, monkeypatch
 ) -> None:
-    from orchestrator.execution import loggers
+    from orchestrator.ray_tune import loggers
 
     monkeypatch.setitem(loggers._PACKAGES, "mlflow", "no_such_package_here")
     said = say("run", study(engine="tune", execution='loggers = ["tensorboard", "mlflow"]'))
