@@ -74,6 +74,7 @@ def test_analysis_declares_the_rows_that_workers_write() -> None:
         ("workers", ("torch", "ray")),
         ("analysis", ("torch", "ray", "spaces", "workers")),
         ("orchestrator.store.status", ("torch", "ray")),
+        ("orchestrator.cli.main", ("torch", "ray", "numpy", "pandas", "pyarrow", "pydantic", "fsspec")),
     ],
 )
 def test_importing_loads_nothing_heavy(package: str, heavy: tuple[str, ...]) -> None:

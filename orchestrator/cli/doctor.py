@@ -9,6 +9,10 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Literal
 
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 from orchestrator.execution import cores
 from orchestrator.execution.node_check import plugins, strangers
 from orchestrator.ray_tune import address as ray_address
@@ -21,6 +25,17 @@ class Check:
     state: Literal["ok", "note", "wrong"]
     what: str
     text: str
+
+
+def show(data_root: Path | None, out: Console) -> bool:
+    """Print every finding; whether nothing is wrong."""
+    view = Table(box=None, pad_edge=False, show_header=False)
+    found = list(checks(data_root))
+    colours = {"ok": "green", "note": "yellow", "wrong": "red"}
+    for check in found:
+        view.add_row(Text(check.state, colours[check.state]), check.what, check.text)
+    out.print(view)
+    return all(check.state != "wrong" for check in found)
 
 
 def checks(data_root: Path | None = None) -> Iterator[Check]:

@@ -12,9 +12,12 @@ import time
 import traceback
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from orchestrator.store.run_folder import RunStore
 from orchestrator.terminal import printable
+
+if TYPE_CHECKING:
+    from orchestrator.store.run_folder import RunStore
 
 _HOME = Path(__file__).resolve().parents[2]
 _OURS = tuple(f"{_HOME / name}{os.sep}" for name in ("orchestrator", "workers", "spaces", "analysis"))
@@ -83,7 +86,7 @@ def _is_nowhere() -> bool:
     return False
 
 
-def keep(error: BaseException, store: RunStore | None) -> str | None:
+def keep(error: BaseException, store: "RunStore | None") -> str | None:
     """Write the traceback to a file in the run's folder, else in the temporary folder; where it lies.
 
     Secrets are left out.  None where it could be written nowhere.

@@ -7,7 +7,6 @@ import typer
 from rich.console import Console
 
 from orchestrator.cli.output import on_disk
-from workers import files
 
 _NEEDED = ("space", "arch", "dataset", "task", "value")
 _SHOWN = 5  # pairs of names that look alike
@@ -49,6 +48,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
     ) -> None:
         """Other people's results as rows of a run."""
         from orchestrator.importing import rows as importing
+        from workers import files
 
         given = {"space": space, "arch": arch, "dataset": dataset, "task": task, "value": value}
         given |= {"seed": seed, "metric": metric, "recipe": recipe}

@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.terminal import printable
-from workers import files
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, nothing rounded")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="print CSV, nothing rounded")]
@@ -29,7 +28,11 @@ def chosen(**asked: bool) -> str:
 
 def on_disk(path: Path | None) -> Path | None:
     """The value of an option that names a file or folder on a disk; ValueError for a URL."""
-    return None if path is None else Path(files.disk_path(str(path)))
+    if path is None:
+        return None
+    from workers import files  # imports fsspec
+
+    return Path(files.disk_path(str(path)))
 
 
 def put(table: Any, form: str, out: Console, shown: tuple[str, ...] = (), empty: str = "no rows") -> None:
