@@ -187,7 +187,9 @@ def test_the_cheap_part_sees_whether_the_parts_of_a_trial_fit_together(monkeypat
         task="rot",
         recipe=workers.recipe("demo", space="chain", dataset="photos", task="rot"),
     )
-    contracts.batch_and_network(trial)
+    contracts.fits(trial)
     monkeypatch.setattr(type(tasks.get("rot")), "classes", lambda self, dataset: 3)
-    with pytest.raises(contracts.ContractError, match=r"rot on photos: targets are torch.int64 from 0 to 3; expected"):
-        contracts.batch_and_network(trial)
+    with pytest.raises(
+        contracts.ContractError, match=r"task 'rot' on photos: targets are torch.int64 from 0 to 3; expected"
+    ):
+        contracts.fits(trial)

@@ -277,8 +277,22 @@ def test_a_network_that_looks_at_numbers_while_it_is_built_fits_all_the_same(say
     assert code == 0, said
 
 
+def while_training(statement: str) -> str:
+    """The README's task with a statement that only a training comes to, later than what `plan` tries."""
+    method = f"    def training_loss(self, net, inputs, target):\n        {statement}\n\n\nTASK"
+    return UPSIDE.replace("\nTASK", method, 1)
+
+
+def test_a_batch_that_no_network_fits_is_refused_before_anything_is_trained(say: Say, tmp_path: Path) -> None:
+    short = UPSIDE.replace("return torch.stack", "answers = answers[:-1]\n        return torch.stack")
+    code, said = say(short, "run", study(tmp_path, "chain", "upside", "sample = 1"), kinds=("tasks",))
+    assert code == 2, said
+    assert "two images became 4 inputs and 3 targets; expected 4 of each" in said
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_plugin_that_exits_while_it_trains_is_a_failed_trial(say: Say, tmp_path: Path) -> None:
-    ends = UPSIDE.replace("upright, _ = super()", "raise SystemExit(3)\n        upright, _ = super()")
+    ends = while_training("raise SystemExit(3)")
     code, said = say(ends, "run", study(tmp_path, "chain", "upside", "sample = 1"), kinds=("tasks",))
     assert code == 1, said
     rows = pd.read_parquet(tmp_path / "run" / "rows")
@@ -287,7 +301,7 @@ def test_a_plugin_that_exits_while_it_trains_is_a_failed_trial(say: Say, tmp_pat
 
 def test_a_retry_that_is_refused_forgives_nothing(say: Say, tmp_path: Path) -> None:
     """The plug-in is gone by then; with it back, `retry` forgives and trains."""
-    fails = UPSIDE.replace("upright, _ = super()", "assert 0\n        upright, _ = super()")
+    fails = while_training("assert 0")
     file, run = study(tmp_path, "chain", "upside", "sample = 1"), str(tmp_path / "run")
     assert say(fails, "run", file, kinds=("tasks",))[0] == 1
     code, said = say(fails, "retry", run, "--failed", kinds=("spaces",))

@@ -1,4 +1,4 @@
-"""Commands about what is available: list, show, prepare, doctor."""
+"""Commands about what is available: list, show, prepare, doctor, check."""
 
 from pathlib import Path
 from typing import Annotated
@@ -88,3 +88,17 @@ def add_to(app: typer.Typer, out: Console) -> None:
 
         if not doctor.show(data_root, out):
             raise typer.Exit(2)
+
+    @app.command(rich_help_panel="Catalogue")
+    def check(
+        name: Annotated[str, typer.Argument(metavar="NAME", help="a space, task or dataset; see `list`")],
+        data_root: Annotated[
+            Path | None,
+            typer.Option(metavar="FOLDER", help="folder that holds the images of a dataset", callback=on_disk),
+        ] = None,
+    ) -> None:
+        """Check a space, task or dataset, such as one of your own package, against its contract."""
+        from orchestrator.cli import checking
+
+        if not checking.check(name, data_root, out):
+            raise typer.Exit(1)

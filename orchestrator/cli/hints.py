@@ -43,7 +43,7 @@ VERBS = {
     "recipes": _LIST,
     "tables": _LIST,
     "download": "`archsweep prepare DATASET --download --data-root FOLDER` fetches a dataset",
-    "check": "`archsweep doctor` checks this machine, `archsweep plan STUDY` a study",
+    "validate": "`archsweep check NAME` checks a space, task or dataset, `archsweep plan STUDY` a study",
 }
 _FILE = "redirect what is printed: `... --csv > FILE`; `archsweep export RUN FILE` writes all rows"
 _STUDY = "what a trial is stands in the study file, not in options"

@@ -18,7 +18,6 @@ import spaces
 import workers
 from orchestrator.study.schema import Study, Sweep
 from workers import datasets, tasks
-from workers.network import check
 from workers.recipes import Recipe
 
 SCHEMA = pa.schema(
@@ -159,7 +158,9 @@ def _trials(sweep: Sweep, seen: datasets.Seen, own: datasets.Own | None, archs: 
             if arch is archs[0] and (
                 spaces.registry().source(sweep.space) or tasks.registry().source(task)
             ):  # ours are known to fit
-                check(first)
+                from workers import contracts  # imports torch
+
+                contracts.fits(first)
             params, macs = workers.cost(first)
             for seed in sweep.seeds:
                 trial = first.model_copy(update={"seed": seed})

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from workers.contracts._check import Check, ContractError
-from workers.contracts.cell import batch_and_network
+from workers.contracts.cell import fits
 from workers.contracts.dataset import dataset_checks
 from workers.contracts.space import space_checks
 from workers.contracts.task import task_checks
 
-__all__ = ["Check", "ContractError", "batch_and_network", "checks"]
+__all__ = ["Check", "ContractError", "checks", "fits"]
 
 _CHECKS: dict[str, Callable[..., list[Check]]] = {
     "space": space_checks,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 
-class ContractError(AssertionError):
+class ContractError(ValueError):
     """A promise that does not hold; the message says what was seen and what is expected."""
 
 

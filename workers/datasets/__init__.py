@@ -64,11 +64,11 @@ log = logging.getLogger(__name__)
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _HOME = {
-    "Own": "workers.data.custom",
-    "Photographs": "workers.data.large",
-    "Small": "workers.data.small",
-    "Source": "workers.data.custom_source",
-    "Stored": "workers.data.large",
+    "Own": "custom",
+    "Photographs": "large",
+    "Small": "small",
+    "Source": "custom_source",
+    "Stored": "large",
 }
 
 
@@ -76,7 +76,7 @@ def __getattr__(name: str) -> Any:
     """What needs pyarrow is imported when it is first asked for."""
     if name not in _HOME:
         raise AttributeError(f"module 'workers.datasets' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    return getattr(import_module(f"workers.data.{_HOME[name]}"), name)
 
 
 def names() -> list[str]:
