@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import tomli_w
 
-import spaces
 from orchestrator.execution import inline
-from orchestrator.execution.heartbeat import Pulse, signals, stoppable
+from orchestrator.execution.heartbeat import Heartbeat
 from orchestrator.execution.job import Settings
+from orchestrator.execution.signals import draining, stoppable
 from orchestrator.execution.work_queue import Work
 from orchestrator.ray_tune import address as ray_address
 from orchestrator.ray_tune import loggers
@@ -25,8 +24,9 @@ from orchestrator.store import lease
 from orchestrator.store.left_out import left_out
 from orchestrator.store.run_folder import FOLDERS, STOP, RunStore
 from orchestrator.store.trial_states import Ledger
-from orchestrator.study.plan import Plan, architectures, order_of_work, plan, too_large_batches
-from orchestrator.study.schema import Study, parse, tables
+from orchestrator.study.frozen import absolute, freeze, open_run
+from orchestrator.study.plan import Plan, order_of_work, plan, too_large_batches
+from orchestrator.study.schema import Study
 from workers import datasets, files
 from workers.data.agreement import agree
 
@@ -57,85 +57,6 @@ class Summary:
         return 1 if self.quarantined else 0
 
 
-def study_text(store: RunStore) -> str | None:
-    """The study that lies in a run's folder, None where there is none; ValueError where it is no text."""
-    data = store.read("study.toml")
-    try:
-        return None if data is None else data.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{store.at('study.toml')} is no study: TOML is UTF-8 text, and {error}; "
-            "remove it, and `archsweep run` with the file of the study writes it anew"
-        ) from None
-
-
-def open_run(study: Study) -> RunStore:
-    """The store of a study's run; refuses a folder that belongs to a study of another name."""
-    store = RunStore(study.path)
-    text = study_text(store)
-    if text is not None:
-        name = tables(text, store.at("study.toml")).get("name")
-        if name != study.name:
-            raise ValueError(
-                f"{study.path} is the run of study {spaces.quoted(name)}, not of {study.name!r}; "
-                "give this study another path, or its name back"
-            )
-    return store
-
-
-def _resolved(study: Study) -> dict[str, Any]:
-    """The study as plain values that mean the same anywhere: files of architectures written out, data by full path."""
-    values = study.model_dump(exclude_none=True, exclude_defaults=True, mode="json") | {"path": study.path}
-    if study.data_root:
-        values["data_root"] = _absolute(study.data_root)
-    if study.execution.cache_dir:
-        values["execution"]["cache_dir"] = _absolute(study.execution.cache_dir)
-    for sweep, plain in zip(study.sweeps, values["sweeps"], strict=True):
-        if sweep.dataset.path:
-            plain["dataset"]["path"] = _absolute(sweep.dataset.path)
-        if sweep.architectures.file is not None:
-            plain["architectures"] = {"list": architectures(sweep)[0]}
-    return values
-
-
-def differs(study: Study, store: RunStore) -> bool:
-    """Whether a study asks for other trials than the one that the run has, as far as their texts tell."""
-    text = study_text(store)
-    if text is None:
-        return False
-    try:
-        before = parse(text, store.at("study.toml"))
-    except ValueError:
-        return True  # of a version with other keys, or edited by hand
-    sweeps = [_resolved(one)["sweeps"] for one in (study, before)]
-    for sweep in [*sweeps[0], *sweeps[1]]:
-        sweep["dataset"].pop("path", None)  # where data lies is not what it is
-    return bool(sweeps[0] != sweeps[1])
-
-
-def freeze(study: Study, store: RunStore, planned: Plan, note: Callable[[str], None] = lambda text: None) -> None:
-    """Put study and plan into the run's folder, each replaced at once and only if it changed.
-
-    Another study than the one that lies there is told in a note, as is a damaged plan.
-    """
-    try:
-        there = store.plan()
-    except ValueError as error:
-        note(f"planned anew: {error}")
-        there = None
-    if differs(study, store):
-        ids = [set(table["trial_id"].to_pylist()) if table else set() for table in (there, planned.table)]
-        note(
-            f"{store.at('study.toml')} differs from this study, which takes its place: "
-            f"{len(ids[0] - ids[1]):,} trials fewer, {len(ids[1] - ids[0]):,} more"
-        )
-    text = tomli_w.dumps(_resolved(study))
-    if store.read("study.toml") != text.encode():
-        store.write(text.encode(), "study.toml")
-    if there is None or not there.equals(planned.table):
-        store.write_plan(planned.table)
-
-
 def _check_writable(store: RunStore) -> None:
     """PermissionError where a file cannot be written, in the run's folder or in those inside it."""
     inside = files.names(store.url)
@@ -152,19 +73,14 @@ def _check_writable(store: RunStore) -> None:
             ) from None
 
 
-def _absolute(path: str | Path | None) -> str | None:
-    """Workers may have another working directory."""
-    return None if path is None else str(Path(path).expanduser().absolute())
-
-
 def _settings(study: Study, store: RunStore, roots: Mapping[str, Path | None], launch: str, gpus: float) -> Settings:
     execution = study.execution
-    url = store.url if "://" in store.url else str(_absolute(store.url))
+    url = store.url if "://" in store.url else str(absolute(store.url))
     return Settings(
         run_url=url,
         launch=launch,
-        data_roots={dataset_id: _absolute(root) for dataset_id, root in roots.items()},
-        cache_dir=_absolute(execution.cache_dir),
+        data_roots={dataset_id: absolute(root) for dataset_id, root in roots.items()},
+        cache_dir=absolute(execution.cache_dir),
         gpus=gpus,
         checkpoint_s=execution.checkpoint_s,
         cuda_graphs=execution.cuda_graphs,
@@ -236,7 +152,7 @@ def run(
     _check_engine(study, store, planned, select, forgive)
     _check_writable(store)
     lease.acquire(store, launch)
-    pulse = Pulse(store, launch)
+    pulse = Heartbeat(store, launch)
     pulse.start()  # at once: data may take hours to prepare, and a cluster minutes to start
     try:
         freeze(study, store, planned, note)
@@ -262,7 +178,7 @@ def _leave(store: RunStore, launch: str) -> None:
         log.warning("the lease of the run stays behind (%s)", error)
 
 
-def _fold_last(store: RunStore, pulse: Pulse, work: Work) -> None:
+def _fold_last(store: RunStore, pulse: Heartbeat, work: Work) -> None:
     """Fold what lies loose, so that rows/ is whole; where that cannot be, readers find the rows where they are."""
     if not pulse.holds:
         return
@@ -277,7 +193,7 @@ def _launch(
     store: RunStore,
     planned: Plan,
     launch: str,
-    pulse: Pulse,
+    pulse: Heartbeat,
     select: Select,
     limit: int | None,
     forgive: Collection[str],
@@ -307,7 +223,7 @@ def _launch(
         pulse.attend(work)
         stack.callback(_fold_last, store, pulse, work)
         stack.callback(pulse.leave)
-        stack.enter_context(signals(work))
+        stack.enter_context(draining(work))
         stack.enter_context(watch(work))
         if study.execution.engine == "inline":
             inline.run(work)
@@ -351,10 +267,10 @@ def _start_engine(
     else:
         folder = ray_address.temporary_folder()
         note("starting Ray" + (f", its files in {folder}: TMPDIR is too long for its sockets" if folder else ""))
-    from orchestrator.ray_tune import engine  # imports ray, which takes seconds: only where it is used
+    from orchestrator.ray_tune import cluster  # imports ray, which takes seconds: only where it is used
 
-    stack.enter_context(engine.cluster(study.execution, leave))
-    return engine.gpus_of_a_trial(study.execution)
+    stack.enter_context(cluster.connected(study.execution, leave))
+    return cluster.gpus_per_trial(study.execution)
 
 
 def _loggers(

@@ -58,12 +58,12 @@ def _store_of(run: str, note: Console) -> RunStore:
         if store.listing("rows"):
             return store
         raise FileNotFoundError(f"{run} is no run: it holds neither plan.parquet nor study.toml nor rows")
-    from orchestrator import runner
+    from orchestrator.study import frozen
     from orchestrator.study.schema import load
 
     study = load(run)
-    store = runner.open_run(study)
-    if runner.differs(study, store):
+    store = frozen.open_run(study)
+    if frozen.differs(study, store):
         note.print(
             f"note: {run} was edited since the run at {store.url}, and what is shown is that run; "
             f"`archsweep plan {run}` shows what the edited study has left, `archsweep run` takes it in",
@@ -81,11 +81,11 @@ def study_of(name: str) -> Study:
 
     name = files.place(_folder_of(name) or name)
     if "://" in name or os.path.isfile(os.path.join(os.path.expanduser(name), "study.toml")):
-        from orchestrator import runner
         from orchestrator.store.run_folder import RunStore
+        from orchestrator.study.frozen import study_text
 
         store = RunStore(name)
-        text = runner.study_text(store)
+        text = study_text(store)
         if text is None:
             raise FileNotFoundError(f"{name} is no run: it holds no study.toml")
         return parse(text, store.at("study.toml")).model_copy(update={"path": name})

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.execution import cores
-from orchestrator.execution.node_check import plugins, strangers
+from orchestrator.execution.node_check import foreign_packages, plugins
 from orchestrator.ray_tune import address as ray_address
 
 
@@ -55,7 +55,7 @@ def checks(data_root: Path | None = None) -> Iterator[Check]:
 
 def _own_packages() -> Iterator[Check]:
     """Another distribution that installs a top-level `spaces` would be imported silently in place of ours."""
-    for stranger in strangers():
+    for stranger in foreign_packages():
         yield Check("wrong", "packages", stranger)
     home = Path(__file__).resolve().parents[2]
     try:

@@ -53,7 +53,7 @@ def message(error: BaseException) -> str:
     """What is told of an error."""
     if details := _details(error):
         return "\n".join(str(one) for one in details)
-    if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOENT and _is_nowhere():
+    if any(map(_names_no_file, (error, error.__cause__))) and _is_nowhere():
         return "the working directory was removed; change to one that is there"
     return str(error) or type(error).__name__
 
@@ -78,7 +78,13 @@ def _raised_by_us(trace: TracebackType | None) -> bool:
     return dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
 
 
+def _names_no_file(error: BaseException | None) -> bool:
+    """Whether the system reports that something does not exist, without its name."""
+    return isinstance(error, OSError) and error.errno == errno.ENOENT and error.filename is None
+
+
 def _is_nowhere() -> bool:
+    """Whether the working directory was removed."""
     try:
         os.getcwd()
     except FileNotFoundError:

@@ -59,7 +59,7 @@ def _root(
     lines = LogHandler()
     lines.setFormatter(LogLines("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[lines])
-    if context.invoked_subcommand != "doctor" and (foreign := node_check.strangers()):
+    if context.invoked_subcommand != "doctor" and (foreign := node_check.foreign_packages()):
         raise node_check.RefusedError("\n".join(foreign))
 
 

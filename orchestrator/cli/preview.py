@@ -12,12 +12,12 @@ import spaces
 from orchestrator.cli.packing import Room, room
 from orchestrator.execution import cores
 from orchestrator.ray_tune import address
-from orchestrator.runner import open_run
 from orchestrator.store.left_out import LeftOut, left_out
 from orchestrator.store.recipe_names import named
 from orchestrator.store.status import CELL
 from orchestrator.store.trial_states import Ledger
 from orchestrator.study.estimate import Estimate, duration, estimate, rate_of
+from orchestrator.study.frozen import open_run
 from orchestrator.study.plan import plan, too_large_batches
 from orchestrator.study.schema import Study
 

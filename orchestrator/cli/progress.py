@@ -22,9 +22,9 @@ from orchestrator.terminal import has_unicode, live, printable
 _CELL = ("space", "dataset", "task")
 _LIKE = ("space", "dataset_id", "task", "recipe_id")  # trials that take alike long, but for their size
 _TOLD = 20  # different failures told as they come; a log of thousands more helps nobody
-_SELDOM_S = 3600.0  # between two lines of a long run where nobody looks on
+_MAX_INTERVAL_S = 3600.0  # between two lines of a long run where nobody looks on
 _BAR = 16  # characters
-_ROOMY = 70  # columns of a terminal that has room for bars
+_WIDTH_FOR_BARS = 70  # columns of a terminal that has room for bars
 _PATIENCE_S = 5.0  # for the last lines, where a terminal has stopped
 
 
@@ -52,7 +52,7 @@ class Progress:
         self._lock = threading.Lock()
         self._lines: queue.SimpleQueue[Text | None] = queue.SimpleQueue()
         self._printer = threading.Thread(target=self._print, name="progress", daemon=True)
-        work.listeners.append(self._hear)
+        work.listeners.append(self._on_outcome)
 
     def _cell(self, trial_id: str) -> tuple[str, ...]:
         row = self._work.row_of(trial_id)
@@ -62,7 +62,7 @@ class Progress:
     def _kind_and_size(row: dict[str, Any]) -> tuple[tuple[Any, ...], float]:
         return tuple(row[k] for k in _LIKE), multiply_adds(row, recipe_of(row))
 
-    def _hear(self, outcome: Outcome) -> None:
+    def _on_outcome(self, outcome: Outcome) -> None:
         cell = self._cell(outcome.trial_id)
         self._time(outcome)
         with self._lock:
@@ -75,7 +75,7 @@ class Progress:
             self._lines.put(line)
         if not self._console.is_terminal and time.monotonic() >= self._next_line:
             elapsed = time.monotonic() - self._began
-            self._next_line = time.monotonic() + min(30 + elapsed / 10, _SELDOM_S)  # ever fewer lines
+            self._next_line = time.monotonic() + min(30 + elapsed / 10, _MAX_INTERVAL_S)  # ever fewer lines
             self._lines.put(Text(self.line(just_ended=True)))
 
     def _new_failure(self, outcome: Outcome) -> list[Text]:
@@ -142,7 +142,7 @@ class Progress:
             table.add_column(name, no_wrap=True)
         for name in ("done", "of", "failed"):
             table.add_column(name, justify="right", no_wrap=True)
-        roomy = self._console.width >= _ROOMY
+        roomy = self._console.width >= _WIDTH_FOR_BARS
         if roomy:
             table.add_column("", no_wrap=True)
         with self._lock:

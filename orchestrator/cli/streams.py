@@ -84,7 +84,7 @@ def _is_terminal(stream: Any) -> bool:
         return False
 
 
-def occupy() -> None:
+def open_missing() -> None:
     """Put the null device where standard input, output or error is closed.
 
     Otherwise the next file that is opened gets the number, and whatever a library prints is written into it.
@@ -102,7 +102,7 @@ def occupy() -> None:
 @contextlib.contextmanager
 def guarded() -> Iterator[tuple[Stream, Stream]]:
     """Standard output and standard error as streams that do not fail, for the length of a block."""
-    occupy()
+    open_missing()
     before = sys.stdout, sys.stderr
     for stream in before:
         if hasattr(stream, "reconfigure"):

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 import spaces
 import workers
-from orchestrator.execution.heartbeat import Pulse
+from orchestrator.execution.heartbeat import Heartbeat
 from orchestrator.importing import table_files, unnas_release
 from orchestrator.store import lease
 from orchestrator.store.compaction import conform
@@ -30,7 +30,10 @@ from workers.row import parquet_bytes
 
 RECIPE = "imported"
 _CELL = ["space", "dataset_id", "task", "recipe_id"]
-_MANY, _SELDOM_S = 1000, 10.0  # architectures that take long to describe, and seconds between two lines about them
+_MANY, _NOTE_INTERVAL_S = (
+    1000,
+    10.0,
+)  # architectures that take long to describe, and seconds between two lines about them
 _Read = TypeVar("_Read")
 Note = Callable[[str], None]
 
@@ -122,7 +125,7 @@ def add(rows: pd.DataFrame, into: str, note: Note = lambda text: None) -> Import
     digest = hashlib.sha256("\n".join(rows["trial_id"] + rows["source"]).encode()).hexdigest()[:12]
     launch = f"import-{digest}"
     lease.acquire(store, launch)
-    pulse = Pulse(store, launch)
+    pulse = Heartbeat(store, launch)
     pulse.start()
     try:
         there = store.attempts([*_CELL, "trial_id", "metric", "score_best", "repeats", "source"]).to_pandas()
@@ -227,7 +230,7 @@ def _described(rows: pd.DataFrame, note: Note) -> pd.DataFrame:
     about = {}
     for key in archs:
         about[key] = _about(*key)
-        if time.monotonic() >= said + _SELDOM_S:
+        if time.monotonic() >= said + _NOTE_INTERVAL_S:
             said = time.monotonic()
             note(f"{len(about):,} of {len(archs):,} architectures are described")
     costs = {

@@ -7,7 +7,7 @@ from typing import Any
 from orchestrator.execution.job import Job, Outcome, perform
 
 
-class Epochs:
+class EpochStream:
     """A job at work in a thread of its own: what is told of an epoch is on its way while the next one trains."""
 
     def __init__(self, job: Job, cpus: int | None = None) -> None:

@@ -28,7 +28,7 @@ class Killed(ray.exceptions.RayActorError):
         return Killed, (self.actor_id, self.cause_of_death, self.text)
 
 
-def teach_tune() -> None:
+def patch_tune_oom_handling() -> None:
     """Let Tune survive a worker that the memory monitor has killed.
 
     Ray tells of it by an OutOfMemoryError, which Tune takes for a fault of its own and ends all trials with a
@@ -50,7 +50,7 @@ def teach_tune() -> None:
     RayActorManager._actor_task_failed = task_failed
 
 
-def spare_cleanup(is_lost: Callable[[], bool]) -> None:
+def skip_cleanup_when_lost(is_lost: Callable[[], bool]) -> None:
     """Keep Tune from stopping its actors one by one in a Ray that has died: each call into it hangs."""
     clean: Any = TuneController.cleanup
     if getattr(clean, "knows_lost", False):
@@ -64,7 +64,7 @@ def spare_cleanup(is_lost: Callable[[], bool]) -> None:
     TuneController.cleanup = cleanup
 
 
-def hush_ray() -> None:
+def silence_ray_messages() -> None:
     """Keep Ray from printing a paragraph for every dead worker: what it says is in the row."""
     import ray._private.worker as driver
 
@@ -102,7 +102,7 @@ def cause(error: Any) -> tuple[str, str]:
         return ("publish", said) if isinstance(cause, OSError) else ("error", text)
     if _FULL in text:  # of a worker that was only being started Ray gives the text alone
         actor_id = error.actor_id if isinstance(error, Killed) else ""
-        return ("oom_victim" if _innocent(actor_id, text) else "oom_host"), _memory(actor_id, text)
+        return ("oom_victim" if _other_process_used_more(actor_id, text) else "oom_host"), _memory(actor_id, text)
     if isinstance(error, Killed) and error.cause_of_death == "NodeDiedError":
         return "node_died", text
     if _went_away(error, text):
@@ -138,7 +138,7 @@ def _memory(actor_id: str, text: str) -> str:
     return f"{worker} when its machine was full{f' ({figures})' * bool(figures)}"
 
 
-def _innocent(actor_id: str, text: str) -> bool:
+def _other_process_used_more(actor_id: str, text: str) -> bool:
     """Whether another process of the node held more than twice the memory of this worker.
 
     The memory monitor frees the node by killing the youngest workers, whoever filled it, and says what each held.

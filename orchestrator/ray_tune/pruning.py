@@ -15,7 +15,7 @@ from ray.tune.schedulers import FIFOScheduler
 _KEPT = 100  # trials that are over; of the youngest, late messages may still come
 
 
-class Forgetful(FIFOScheduler):
+class PruningScheduler(FIFOScheduler):
     """First in, first out; Tune forgets what is over."""
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
@@ -24,7 +24,7 @@ class Forgetful(FIFOScheduler):
         forget(getattr(tune_controller, "_tune_controller", tune_controller))
 
 
-class Unreported(TrialProgressCallback):
+class SilentReporter(TrialProgressCallback):
     """In the place of Tune's own reporter, which is there even when nothing is to be printed and keeps every trial."""
 
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
@@ -54,10 +54,10 @@ def forget(controller: Any) -> None:
             book -= gone
         controller._trials_to_cache -= gone
         controller._trials[:] = [trial for trial in controller._trials if trial not in gone]
-        _forget_never_started(controller._actor_manager)
+        _prune_never_started(controller._actor_manager)
 
 
-def _forget_never_started(manager: Any) -> None:
+def _prune_never_started(manager: Any) -> None:
     """Strike tasks of workers that were asked for, and no longer wanted when another had become free for their trial.
 
     Ray 2.60 keeps one such task a trial.

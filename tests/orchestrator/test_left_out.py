@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator import runner
 from orchestrator.store.run_folder import RunStore
+from orchestrator.study import frozen
 from orchestrator.study import plan as planning
 from orchestrator.study import schema as studies
 
@@ -74,8 +74,8 @@ def test_what_differs_is_named(old: str, new: str, differs: str, study: Write, s
     """Over rows that are made up: nothing is trained."""
     file = study(archs=3, tasks=("cls",), seeds=(1,) if "seeds" in old else (1, 2, 3))
     chosen = studies.load(str(file))
-    store, planned = runner.open_run(chosen), planning.plan(chosen)
-    runner.freeze(chosen, store, planned)
+    store, planned = frozen.open_run(chosen), planning.plan(chosen)
+    frozen.freeze(chosen, store, planned)
     for row in planned.table.drop_columns(["graph", "train_images", "test_images", "own"]).to_pylist():
         store.publish_attempt(row | {"launch": "a", "attempt": 1, "status": "ok"})
     edit(file, old, new)
