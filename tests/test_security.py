@@ -158,7 +158,7 @@ def test_a_run_lies_in_one_folder(url: str) -> None:
 
 def test_logins_belong_in_the_environment() -> None:
     text = STUDY.format(path="s3://AKIA:hunter2secret@bucket/x", top="", archs="sample = 1", dataset="photos")
-    with pytest.raises(ValueError, match="holds no login") as refused:
+    with pytest.raises(ValueError, match="must not contain a login") as refused:
         studies.parse(text, "study")
     assert "hunter2" not in str(refused.value)
 

@@ -12,7 +12,7 @@ from workers import recipes
 
 
 def _space_of(arch: str, space: str) -> str:
-    """The space whose architecture a text is; ValueError with every space's objection."""
+    """The space that the architecture belongs to; ValueError with the reasons of all spaces."""
     if space:
         return spaces.get(space).name
     objections = []
@@ -23,7 +23,7 @@ def _space_of(arch: str, space: str) -> str:
             objections.append(f"  {name}: {error}")
         else:
             return name
-    raise ValueError(f"{spaces.quoted(arch)} is no architecture of any space:\n" + "\n".join(objections))
+    raise ValueError(f"{spaces.quoted(arch)} is not an architecture of any space:\n" + "\n".join(objections))
 
 
 def show(arch: str, name: str, file: Path | None, out: Console) -> None:

@@ -17,7 +17,9 @@ StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="a study file, o
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's folder (or URL), a study file, or a preset")]
 Only = Annotated[str, typer.Option(metavar="KEY=VALUE,...", help="only trials that match, e.g. task=rot,seed=1")]
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="runs' folders (or URLs), studies or presets")]
-DataRoot = Annotated[str, typer.Option(metavar="FOLDER", help="where datasets lie, instead of the study's data_root")]
+DataRoot = Annotated[
+    str, typer.Option(metavar="FOLDER", help="folder of the datasets, instead of the study's data_root")
+]
 
 
 @dataclass
@@ -32,7 +34,7 @@ invocation = Invocation()
 
 
 def _folder_of(file: str) -> str | None:
-    """The run's folder, where a file is the study of a run that lies beside its plan, wherever that was moved to."""
+    """The folder of a run, where the file is the study in that folder, beside its plan."""
     folder, name = os.path.split(os.path.expanduser(file))
     if name == "study.toml" and os.path.isfile(file) and os.path.isfile(os.path.join(folder, "plan.parquet")):
         return folder or "."
@@ -57,7 +59,7 @@ def _store_of(run: str, note: Console) -> RunStore:
     if os.path.isdir(os.path.expanduser(run)):
         if store.listing("rows"):
             return store
-        raise FileNotFoundError(f"{run} is no run: it holds neither plan.parquet nor study.toml nor rows")
+        raise FileNotFoundError(f"{run} is not a run: it has neither plan.parquet nor study.toml nor rows")
     from orchestrator.study import frozen
     from orchestrator.study.schema import load
 
@@ -65,8 +67,8 @@ def _store_of(run: str, note: Console) -> RunStore:
     store = frozen.open_run(study)
     if frozen.differs(study, store):
         note.print(
-            f"note: {run} was edited since the run at {store.url}, and what is shown is that run; "
-            f"`archsweep plan {run}` shows what the edited study has left, `archsweep run` takes it in",
+            f"note: {run} was edited since the run at {store.url}, and the output is about that run; "
+            f"`archsweep plan {run}` shows what the edited study has left, `archsweep run` trains it",
             style="yellow",
             markup=False,
             soft_wrap=True,
@@ -75,7 +77,7 @@ def _store_of(run: str, note: Console) -> RunStore:
 
 
 def study_of(name: str) -> Study:
-    """The study that STUDY names; the folder of a run counts as its study, wherever it was moved to."""
+    """The study that STUDY names; the folder of a run stands for its study, even where it was moved."""
     from orchestrator.study.schema import load, parse
     from workers import files
 
@@ -87,6 +89,6 @@ def study_of(name: str) -> Study:
         store = RunStore(name)
         text = study_text(store)
         if text is None:
-            raise FileNotFoundError(f"{name} is no run: it holds no study.toml")
+            raise FileNotFoundError(f"{name} is not a run: it has no study.toml")
         return parse(text, store.at("study.toml")).model_copy(update={"path": name})
     return load(name)

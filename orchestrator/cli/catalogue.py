@@ -17,10 +17,10 @@ def add_to(app: typer.Typer, out: Console) -> None:
     @app.command("list", rich_help_panel="Catalogue")
     def list_(
         what: Annotated[
-            str, typer.Argument(metavar="WHAT", help=f"{', '.join(_LISTS)}; without it, what these are")
+            str, typer.Argument(metavar="WHAT", help=f"{', '.join(_LISTS)}; without it, a list of these")
         ] = "",
     ) -> None:
-        """What spaces, datasets, tasks, recipes, presets or tables of results there are."""
+        """List spaces, datasets, tasks, recipes, presets or tables of results."""
         from orchestrator.cli import listing
 
         out.print(listing.table(what))
@@ -28,12 +28,12 @@ def add_to(app: typer.Typer, out: Console) -> None:
     @app.command(rich_help_panel="Catalogue")
     def show(
         arch: Annotated[str, typer.Argument(metavar="ARCH", help="the text of an architecture")],
-        space: Annotated[str, typer.Option(help="its space; found by trying where left out")] = "",
+        space: Annotated[str, typer.Option(help="its space; default: the first that it fits")] = "",
         file: Annotated[
-            Path | None, typer.Option("--out", help="draw it into this .svg, .png or .dot", callback=on_disk)
+            Path | None, typer.Option("--out", help="draw it to this .svg, .png or .dot file", callback=on_disk)
         ] = None,
     ) -> None:
-        """An architecture: its spelling, cells, parameters and MACs."""
+        """Show an architecture: spelling, cells, parameters and MACs."""
         from orchestrator.cli.architecture import show
 
         show(arch, space, file, out)
@@ -41,7 +41,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
     @app.command(rich_help_panel="Catalogue")
     def prepare(
         dataset: Annotated[
-            str, typer.Argument(metavar="DATASET", help="see `list datasets`; or a study file: its own")
+            str, typer.Argument(metavar="DATASET", help="see `list datasets`; or a study file, for all its datasets")
         ],
         data_root: Annotated[
             Path | None,
@@ -49,15 +49,17 @@ def add_to(app: typer.Typer, out: Console) -> None:
         ] = None,
         cache_dir: Annotated[
             Path | None,
-            typer.Option(metavar="FOLDER", help="where arrays go; default ~/.cache/archsweep", callback=on_disk),
+            typer.Option(metavar="FOLDER", help="folder of the arrays; default ~/.cache/archsweep", callback=on_disk),
         ] = None,
-        download: Annotated[bool, typer.Option("--download", help="fetch it to data_root first")] = False,
+        download: Annotated[bool, typer.Option("--download", help="download it to data_root first")] = False,
         mode: Annotated[str, typer.Option(help="exact or array (imagenet); default array with --short-side")] = "",
-        short_side: Annotated[int | None, typer.Option(help="pixels that mode array keeps (imagenet)")] = None,
+        short_side: Annotated[
+            int | None, typer.Option(help="pixels of the shorter side in mode array (imagenet)")
+        ] = None,
         fraction: Annotated[float, typer.Option(help="of the training images (imagenet)")] = 1.0,
         skip_broken: Annotated[bool, typer.Option("--skip-broken", help="leave out broken images (imagenet)")] = False,
     ) -> None:
-        """Decode a dataset once into this node's cache; again: go on, or verify."""
+        """Decode a dataset into this node's cache; repeated: continue, or verify."""
         from orchestrator.cli import preparing
 
         if preparing.is_study(dataset):
@@ -97,7 +99,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
             typer.Option(metavar="FOLDER", help="folder that holds the images of a dataset", callback=on_disk),
         ] = None,
     ) -> None:
-        """Check a space, task or dataset, such as one of your own package, against its contract."""
+        """Check a space, task or dataset, such as a plug-in's, against its contract."""
         from orchestrator.cli import checking
 
         if not checking.check(name, data_root, out):

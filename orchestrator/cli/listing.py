@@ -9,11 +9,11 @@ from workers import datasets, recipes, tasks
 
 _LISTED = {
     "spaces": "search spaces, with an architecture of each",
-    "datasets": "what networks are trained on",
-    "tasks": "what they are trained for, and how they are scored",
-    "recipes": "how they are trained: epochs, rate, batch, width, depth",
-    "presets": "studies that can be run by their names",
-    "tables": "what `archsweep correlate RUN --of TABLE` can make of results",
+    "datasets": "images that networks are trained on",
+    "tasks": "what networks are trained for, and their scores",
+    "recipes": "how networks are trained: epochs, learning rate, batch, width, depth",
+    "presets": "studies that can be run by name",
+    "tables": "tables of results for `archsweep correlate RUN --of TABLE`",
 }
 
 
@@ -45,12 +45,12 @@ def _table(*columns: str) -> Table:
 
 
 def _unusable(view: Table, name: str, error: Exception) -> None:
-    """The line of a plug-in that another distribution offers and that cannot be used."""
+    """Add the line of a plug-in that cannot be loaded."""
     view.add_row(name, *[""] * (len(view.columns) - 2), f"cannot be used: {error}")
 
 
 def _about(thing: object) -> str:
-    """The first sentence about a plug-in: that of the file it is defined in."""
+    """The first sentence of the docstring of the module that defines the object."""
     text = " ".join((import_module(type(thing).__module__).__doc__ or "").split())
     return text.split(". ")[0].split(" (")[0].rstrip(".")
 
@@ -61,7 +61,7 @@ def _spaces() -> Table:
         try:
             space = spaces.get(name)
             view.add_row(name, spaces.sample(space, 1, 0).archs[0], _about(space))
-        except Exception as error:  # somebody else's code; the others are listed all the same
+        except Exception as error:  # code of a plug-in; the others are listed anyway
             _unusable(view, name, error)
     view.columns[1].no_wrap = False
     view.columns[1].overflow = "fold"

@@ -1,6 +1,7 @@
-"""The command line: verbs that say what to do; the study file says what the experiment is.
+"""The command line `archsweep`: its commands, and the top-level error handling.
 
-The roof of the house: errors become one clear message and an exit code here, and only here.
+Commands say what to do; the study file defines the experiment.  Only this module turns errors into messages and exit
+codes.
 """
 
 import logging
@@ -30,13 +31,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# Typer's own click, or the click package under older typers: the class above all mistakes in arguments.
+# The base class of errors in arguments, of the click inside typer or of the click package under older typers.
 _UsageError = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 forget_zero_sizes()
 out = Terminal()
 err = Terminal(stderr=True)
-_NARROW = 60  # columns; below them options fit in no table
-# Commands whose whole result is what they print; the others have done their work, whoever reads of it.
+_NARROW = 60  # columns; help is not printed as tables in narrower terminals
+# Commands whose only result is their output: if it cannot be written, they have failed.
 _ANSWERS = (None, "plan", "status", "correlate", "query", "list", "show", "doctor", "bench")
 
 
@@ -72,7 +73,7 @@ bench.add_to(app, out)
 
 
 def main() -> None:
-    """Run the command line; what a user did wrong is one message and exit code 2."""
+    """Run the command line; a user's mistake becomes one message and exit code 2."""
     forget_zero_sizes()
     invocation.verb = invocation.store = None
     with guarded() as (stdout, _):
@@ -99,17 +100,17 @@ def _run() -> int:
 
 
 def _checked(code: int, stdout: Stream) -> int:
-    """The exit code of a command after all was printed; an answer that could not be printed is none."""
+    """The exit code of a command, after its output was written; not 0 where an answer could not be written."""
     stdout.flush()
     if stdout.lost is None or stdout.reader_left:
         return code
-    err.print(f"not all could be written to standard output: {stdout.lost}", soft_wrap=True)
+    err.print(f"standard output is incomplete: {stdout.lost}", soft_wrap=True)
     answers = invocation.verb in _ANSWERS or not {"-h", "--help"}.isdisjoint(sys.argv)
     return 2 if code == 0 and answers else code
 
 
 def _explain(error: Exception) -> int:
-    """Print an error; the traceback of what no user can mend is kept in a file."""
+    """Print an error; the traceback of an error that the user cannot fix is written to a file."""
     if isinstance(error, _UsageError):
         error.show()  # type: ignore[attr-defined]
         if hint := hints.option(error):
@@ -123,7 +124,7 @@ def _explain(error: Exception) -> int:
         err.print(f"refused: {error}", soft_wrap=True)
         return 3
     if os.environ.get("ARCHSWEEP_TRACEBACK"):
-        # As Python itself would show it, but for secrets and control characters.
+        # As Python prints it, without secrets and control characters.
         err.print(printable("".join(traceback.format_exception(error)), most=None).rstrip(), soft_wrap=True)
     text = printable(errors.message(error))
     if errors.is_users(error):
@@ -138,7 +139,7 @@ def _explain(error: Exception) -> int:
         err.print(where, soft_wrap=True)
         return 2
     err.print(f"error: {type(error).__name__}: {text}", style="red", soft_wrap=True)
-    err.print(f"this is a mistake of the program or of a library, not of the study; {where}", soft_wrap=True)
+    err.print(f"this is a bug in the program or in a library, not an error in the study; {where}", soft_wrap=True)
     return 1
 
 

@@ -46,7 +46,7 @@ def dataset(
 
 
 def study(file: str, cache_dir: Path | None, out: Console) -> None:
-    """Every dataset of a study, as it will be trained on."""
+    """Prepare every dataset of a study in the form that its sweeps use."""
     found, done = studies.load(file), set()
     if cache_dir is not None:
         execution = found.execution.model_copy(update={"cache_dir": str(cache_dir)})

@@ -1,4 +1,4 @@
-"""Where runs stand, as text: the output of `archsweep status`."""
+"""The output of `archsweep status`: the state of runs as text."""
 
 import json
 from collections.abc import Iterator
@@ -37,12 +37,12 @@ def show(runs: list[str], stores: list[RunStore], as_json: bool, out: Console) -
 
 
 def look(store: RunStore) -> Status | None:
-    """Where a run stands; None where there is none yet."""
+    """The status of a run; None where there is no run yet."""
     return status(store) if store.exists("plan.parquet") or store.listing("rows") else None
 
 
 def screen(lines: list[str], found: list[Status | None]) -> Group:
-    """What matters most on top: a terminal shows no more than its height."""
+    """The most important lines first: a terminal cuts off what does not fit."""
     parts: list[Any] = []
     for line, one in zip(lines, found, strict=True):
         parts.append(line)
@@ -57,11 +57,11 @@ def line(store: RunStore, found: Status | None, several: bool) -> str:
 
 
 def _nothing(store: RunStore) -> str:
-    return f"nothing was run yet at {store.url}"
+    return f"no run yet at {store.url}"
 
 
 def _summary(found: Status) -> str:
-    """How much is done, what went wrong, and who is at work."""
+    """Trials done and failed, and the driver at work, on one line."""
     done = f"{found.count('done'):,} of {found.count():,} trials done"
     if not found.planned:
         return f"{done}; imported, there is no plan"
@@ -83,7 +83,7 @@ def _cells(found: Status) -> Table:
 
 
 def failures(found: Status) -> Iterator[tuple[str, str]]:
-    """What trials without a row failed of, as lines and their styles."""
+    """The failures of trials without an ok row, as lines and their styles."""
     for kind, groups in groupby(found.failures, key=lambda group: group.error_class):
         alike = list(groups)
         n = sum(len(group.trial_ids) for group in alike)

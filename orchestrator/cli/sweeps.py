@@ -43,7 +43,7 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
         study: StudyName,
         data_root: DataRoot = "",
         only: Only = "",
-        limit: Annotated[int | None, typer.Option(min=1, help="train at most so many trials now")] = None,
+        limit: Annotated[int | None, typer.Option(min=1, help="train at most this many trials now")] = None,
         engine: Annotated[str | None, typer.Option(help="tune or inline, instead of the study's")] = None,
     ) -> None:
         """Train what is missing; run it again to resume."""
@@ -61,23 +61,24 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
         runs: Runs,
         as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
         watch: Annotated[
-            bool, typer.Option("--watch", help="until all is done or no driver is at work; exits 0, 1, 3 as run does")
+            bool,
+            typer.Option("--watch", help="until all trials are done or no driver is at work; exit codes as of run"),
         ] = False,
-        every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="between two looks of --watch")] = 10.0,
+        every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="between two updates of --watch")] = 10.0,
     ) -> None:
-        """Where runs stand, read from their files."""
+        """Show the state of runs, read from their files."""
         from orchestrator.cli import status_view, watching
 
         stores = [store_of(run) for run in runs]
         if watch:
             if as_json:
-                raise ValueError("--watch is for people, --json for programs: give one of them")
+                raise ValueError("--watch and --json cannot be combined: give one of them")
             raise typer.Exit(watching.watch(stores, every, out))
         status_view.show(runs, stores, as_json, out)
 
     @app.command(rich_help_panel="Sweeps")
     def stop(run: RunName) -> None:
-        """Ask a run to end: its trials stop after the epoch they are in."""
+        """Ask a run to stop: its trials end after their current epoch."""
         from orchestrator.store import lease
         from orchestrator.store.run_folder import STOP
 
@@ -87,23 +88,23 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
             out.print("no driver is at work on this run")
             return
         store.write(b"", STOP)
-        doubt = "" if held.alive() else " (by this machine's clock its lease has expired: it may be gone)"
-        out.print(f"asked {held.holder} to stop{doubt}; `archsweep run` goes on from there", soft_wrap=True)
+        doubt = "" if held.alive() else " (by this machine's clock its lease has expired: it may have ended)"
+        out.print(f"asked {held.holder} to stop{doubt}; `archsweep run` continues it", soft_wrap=True)
 
     @app.command(rich_help_panel="Sweeps")
     def retry(
         run: RunName,
         failed: Annotated[bool, typer.Option("--failed", help="every trial whose last attempt failed")] = False,
         kind: Annotated[str, typer.Option("--class", help="only failures of a class: oom, error, timeout, ...")] = "",
-        trial: Annotated[list[str] | None, typer.Option(metavar="ID", help="this trial (may be given often)")] = None,
+        trial: Annotated[list[str] | None, typer.Option(metavar="ID", help="this trial (may be repeated)")] = None,
     ) -> None:
-        """Train failed and quarantined trials once more. Adds attempts, deletes none."""
+        """Train failed and quarantined trials again. Adds attempts, deletes none."""
         from orchestrator.store import lease
         from orchestrator.store.trial_states import LIMITS, Ledger
         from orchestrator.study.selection import Selection
 
         if not (failed or kind or trial):
-            raise ValueError("say which: --failed, --class CLASS or --trial ID")
+            raise ValueError("give --failed, --class CLASS or --trial ID")
         classes = sorted(LIMITS)
         if kind and not any(known.startswith(kind) for known in classes):
             raise ValueError(f"--class {kind!r}: classes are {', '.join(classes)}; oom means all that begin with it")
@@ -133,7 +134,7 @@ def _train(
     out: Console,
     forgive: frozenset[str] | set[str] = frozenset(),
 ) -> int:
-    """Run a study and say how it ended; gives the exit code."""
+    """Run a study and print a summary; returns the exit code."""
     from orchestrator import runner
     from orchestrator.cli import progress
     from orchestrator.store.run_folder import RunStore
@@ -155,19 +156,19 @@ def _train(
     )
     if ended.broken:
         out.print(f"stopped: {ended.broken}", style="red", markup=False, soft_wrap=True)
-        out.print(f"mend the cause, then `archsweep run {study.path}` goes on", markup=False, soft_wrap=True)
+        out.print(f"fix the cause, then run `archsweep run {study.path}` to continue", markup=False, soft_wrap=True)
     out.print(f"rows: {study.path}/rows", soft_wrap=True)
     if ended.quarantined:
         ledger = Ledger.of(RunStore(study.path))
         for trial_id in ended.quarantined[:10]:
             failure = ledger.counting(trial_id)[-1]
             out.print(f"  {trial_id}  {failure.kind}: {(failure.text.splitlines() or [''])[0]}", soft_wrap=True)
-        out.print(f"they wait for `archsweep retry {study.path} --failed`", soft_wrap=True)
+        out.print(f"to try them again: `archsweep retry {study.path} --failed`", soft_wrap=True)
         out.print(f"logs: {study.path}/trials/<id>/log.txt", soft_wrap=True)
     return ended.exit_code
 
 
 def _some(trial_ids: set[str]) -> str:
-    """A few ids, and how many more there are."""
+    """Some ids, and the number of the others."""
     first = ", ".join(sorted(trial_ids)[:5]) or "none"
     return first + (f" and {len(trial_ids) - 5:,} more" if len(trial_ids) > 5 else "")

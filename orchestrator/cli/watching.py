@@ -18,13 +18,13 @@ T = TypeVar("T")
 
 
 def watch(stores: list[RunStore], every: float, out: Console) -> int:
-    """Show the runs until each is over; 0 all done, 1 trials wait for `retry`, 3 work is left and nobody does it."""
+    """Show the runs until each has ended; 0: all done, 1: quarantined trials, 3: trials left and no driver at work."""
     said: list[str] = []
     drivers = [_Driver(store) for store in stores]
     view = live(out, "", auto_refresh=False) if out.is_terminal else None
     with view or contextlib.nullcontext():
         while True:
-            # First who is at work, then what is done: what a driver does before it goes is seen.
+            # First the drivers, then the states: the last rows of a driver that ends in between are included.
             busy = [_patiently(watched.busy, watched.store) for watched in drivers]
             found = [_patiently(status_view.look, store) for store in stores]
             lines = [status_view.line(s, one, len(stores) > 1) for s, one in zip(stores, found, strict=True)]
@@ -39,7 +39,7 @@ def watch(stores: list[RunStore], every: float, out: Console) -> int:
             if not any(at_work and code for at_work, code in zip(busy, codes, strict=True)):
                 break
             if getattr(out.file, "reader_left", False):
-                break  # nobody looks on any more
+                break  # the reader has closed the pipe
             time.sleep(every)
     if not view:
         for text, style in (told for one in found if one for told in status_view.failures(one)):
@@ -48,12 +48,12 @@ def watch(stores: list[RunStore], every: float, out: Console) -> int:
 
 
 def _patiently(ask: Callable[[RunStore], T], store: RunStore) -> T:
-    """The answer of a store that may be away, or replace a file just now, in a moment of a long watch."""
+    """The result of `ask`, with retries: a store may not respond, or be replacing a file, at some moment."""
     return files.patiently(lambda: ask(store), f"{store.url} cannot be read", (OSError, ValueError))
 
 
 class _Driver:
-    """Whether a driver is at work, watched for some time: clocks differ, so a lease that is renewed counts."""
+    """Whether a driver is at work, observed over time: clocks differ, but a lease that is renewed is valid."""
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
@@ -61,7 +61,7 @@ class _Driver:
         self._changed = 0.0
 
     def busy(self, store: RunStore) -> bool:
-        """Whether one is at work, or may be: a lease that looks expired could not yet be seen to be renewed."""
+        """Whether a driver is or may be at work: a lease that looks expired may still be renewed."""
         held = lease.current(store)
         if held != self._seen:
             self._seen, self._changed = held, time.monotonic()
@@ -71,7 +71,7 @@ class _Driver:
 
 
 def _code(found: Status | None) -> int:
-    """What `run` would have ended with here."""
+    """The exit code that `run` would have in this state."""
     if found is None or found.count("left") or found.count("failed"):
         return 3
     return 1 if found.count("quarantined") else 0

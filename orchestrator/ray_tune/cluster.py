@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class ResourcesError(ValueError):
-    """The cluster can never give what the study wishes."""
+    """The cluster can never provide the resources that the study requires."""
 
 
 def _kill_on_shutdown() -> None:
-    """Let the shutdown of our own Ray not ask its deaf processes first, a second each."""
+    """Let the shutdown of a local Ray kill its processes at once: they ignore SIGTERM, and Ray waits 1 s for each."""
     node = ray._private.worker._global_node
     for running in (node.all_processes if node else {}).values():
         for info in running:
@@ -34,7 +34,7 @@ def _kill_on_shutdown() -> None:
 
 @contextlib.contextmanager
 def _sigterm_handler_kept() -> Iterator[None]:
-    """`ray.init` puts a handler of SIGTERM in the place of ours, which ends the process at once."""
+    """Keep our SIGTERM handler: `ray.init` would replace it by one that ends the process at once."""
     utils = ray._private.utils
     before = utils.set_sigterm_handler
     utils.set_sigterm_handler = lambda handler: None
@@ -45,21 +45,21 @@ def _sigterm_handler_kept() -> Iterator[None]:
 
 
 def _connect(options: dict[str, Any]) -> None:
-    """`ray.init`; what is wrong with a cluster that was named is one AddressError."""
+    """Call `ray.init`; an error with a cluster that RAY_ADDRESS names becomes an AddressError."""
     named = address.named()
     if named is None:
         options |= {"address": "local", "object_store_memory": 128 * 2**20, "num_cpus": cores.usable()}
         if folder := address.temporary_folder():
             options["_temp_dir"] = str(folder)
         if declared := os.environ.get("ARCHSWEEP_LOCAL_GPUS"):
-            options["num_gpus"] = int(declared)  # to try placement out where there are fewer or none
+            options["num_gpus"] = int(declared)  # to test placement without GPUs
     else:
         options["address"] = address.resolved()
     with deferred(), _sigterm_handler_kept():
         try:
             ray.init(**options)
         except Exception as error:
-            ray.shutdown()  # what was started before the error
+            ray.shutdown()  # stops what was started before the error
             if named is None:
                 raise
             raise address.AddressError(f"RAY_ADDRESS={named} cannot be joined: {error}") from error
@@ -69,11 +69,10 @@ def _connect(options: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def connected(execution: Execution, leave: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """A connection to the cluster that RAY_ADDRESS names, else a Ray of this machine's own that ends with us.
+    """Connect to the cluster that RAY_ADDRESS names, or start a local Ray that ends with the block.
 
-    AddressError where that cluster cannot be joined, RefusedError where machines of it hold another archsweep or
-    torch than this process, ray_watch.Lost as soon as Ray has died; `leave` is called where this process has to be
-    ended then.
+    AddressError where that cluster cannot be joined, RefusedError where its machines have another archsweep or torch
+    than this process, ray_watch.Lost as soon as Ray has died; `leave` is called if this process must be killed then.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
     options: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
@@ -95,7 +94,7 @@ def connected(execution: Execution, leave: Callable[[], None] = lambda: None) ->
 
 
 def _reachable() -> dict[str, float]:
-    """What the connected cluster has, or can scale to where an autoscaler told it so."""
+    """The resources of the connected cluster, including those that its autoscaler can add."""
     from ray._private.state import state
 
     there = dict(ray.cluster_resources())
@@ -105,7 +104,7 @@ def _reachable() -> dict[str, float]:
 
 
 def gpus_per_trial(execution: Execution) -> float:
-    """What a trial holds of a GPU on the connected cluster; ResourcesError where that can never be had."""
+    """The number of GPUs per trial, a fraction for a share; ResourcesError where the cluster cannot provide that."""
     with ray_watch.guarding():
         there = _reachable()
     gpus, cpus = there.get("GPU", 0.0), there.get("CPU", 0.0)

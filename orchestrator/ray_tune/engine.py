@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 def run(work: Work, execution: Execution, loggers: Loggers | None = None) -> None:
-    """Every job of `work`, on the connected cluster; ray_watch.Lost where that dies."""
+    """Run every job of `work` on the connected cluster; ray_watch.Lost if the cluster dies."""
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     failure_causes.patch_tune_oom_handling()
     failure_causes.skip_cleanup_when_lost(ray_watch.lost)
     reporter = ResultCallback(work, loggers)
     with ray_watch.guarding(last=True), tempfile.TemporaryDirectory(prefix="archsweep-tune-") as scratch:
         number = 0
-        while not work.exhausted:  # once, unless Tune ends of its own accord
+        while not work.exhausted:  # one pass, unless Tune ends early
             number += 1
             _fit(work, execution, reporter, loggers is not None, scratch, str(number))
     if reporter.refusal:
@@ -42,12 +42,12 @@ def run(work: Work, execution: Execution, loggers: Loggers | None = None) -> Non
         )
 
 
-def _fit(work: Work, execution: Execution, reporter: ResultCallback, tells: bool, scratch: str, name: str) -> None:
-    """One Tuner, from its first trial to its last."""
+def _fit(work: Work, execution: Execution, reporter: ResultCallback, per_epoch: bool, scratch: str, name: str) -> None:
+    """Run one Tuner from its first to its last trial."""
     tune.Tuner(
         SweepTrial,
         tune_config=tune.TuneConfig(
-            search_alg=JobSearcher(work, execution.cpus_per_trial, tells),
+            search_alg=JobSearcher(work, execution.cpus_per_trial, per_epoch),
             scheduler=PruningScheduler(),
             num_samples=-1,
             max_concurrent_trials=execution.max_concurrent,

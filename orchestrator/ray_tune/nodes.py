@@ -1,17 +1,17 @@
-"""Asks every machine of the connected cluster for its environment before a trial is sent there."""
+"""Checks the environment of every machine of the connected cluster before trials are sent there."""
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.execution import node_check
 
-_ANSWER_S = 120  # a machine that answers later is busy, not wrong; its workers check themselves
+_ANSWER_S = 120  # a machine that responds later is busy, not wrong; its workers check themselves
 
 
 def check() -> None:
-    """Ask every machine of the connected cluster that takes trials; RefusedError names the wrong ones and what differs.
+    """RefusedError where machines of the cluster have another environment; it names them and the differences.
 
-    One wrong machine is enough: a scheduler would go on sending trials there.
+    One such machine is enough to refuse the cluster: the scheduler would continue to send trials there.
     """
     nodes = {n["NodeID"]: n["NodeManagerHostname"] for n in ray.nodes() if n["Alive"] and _takes_trials(n["Resources"])}
     ask = ray.remote(num_cpus=0, max_retries=0)(_here)
@@ -24,12 +24,12 @@ def check() -> None:
     for answer in answered:
         try:
             found = node_check.differences(ray.get(answer), node_check.here())
-        except ray.exceptions.RayTaskError as error:  # not even this module could be imported or run there
+        except ray.exceptions.RayTaskError as error:  # this module could not be imported or run there
             found = [
                 f"no archsweep like the driver's is installed there ({str(error.cause or error).splitlines()[-1]})"
             ]
         except ray.exceptions.RayError:
-            continue  # the machine went away meanwhile
+            continue  # the machine has gone away
         if found:
             wrong.append(f"  {asked[answer]}: {'; '.join(found)}")
     if wrong:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _NotCopied:
-    """An object of this process that Tune wants to copy and to save; its state is thrown away, so neither happens."""
+    """Prevents Tune from copying and saving an object; Tune's state is not kept anyway."""
 
     def __deepcopy__(self, memo: Any) -> Any:
         return self
@@ -32,27 +32,27 @@ class _NotCopied:
 
 
 class JobSearcher(_NotCopied, Searcher):
-    """Hands out jobs of `work` until nothing will come any more."""
+    """Hands out the jobs of `work` until no more will come."""
 
-    def __init__(self, work: Work, cpus: float, tells: bool) -> None:
+    def __init__(self, work: Work, cpus: float, per_epoch: bool) -> None:
         super().__init__()
-        self._work, self._cpus, self._tells = work, cpus, tells
+        self._work, self._cpus, self._per_epoch = work, cpus, per_epoch
         self._driver = asdict(node_check.here())
 
     def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
-        return True  # there is nothing to search for
+        return True  # nothing is searched
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._work.exhausted:
             return str(Searcher.FINISHED)
         job = self._work.take()
         if job is None:
-            return None  # what runs now may fail and come back
+            return None  # a running trial may fail and be queued again
         room = _room(job, self._cpus)
-        return {"job": job.to_json(), "room": room, "driver": self._driver, "tells": self._tells}
+        return {"job": job.to_json(), "room": room, "driver": self._driver, "per_epoch": self._per_epoch}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
-        return None  # the callback knows the job
+        return None  # ResultCallback reports the job
 
     def save(self, checkpoint_path: str) -> None:
         return None
@@ -62,13 +62,13 @@ class JobSearcher(_NotCopied, Searcher):
 
 
 class ResultCallback(_NotCopied, SilentReporter):
-    """Tells `work` how each job ended, and loggers how it goes."""
+    """Reports the result of each job to `work`, and its epochs to the loggers."""
 
     def __init__(self, work: Work, loggers: Loggers | None) -> None:
         super().__init__()
         self._work, self._loggers = work, loggers
         self._began: dict[str, float] = {}
-        self.refusal: str | None = None  # of a machine that joined with another environment while we ran
+        self.refusal: str | None = None  # of a machine with another environment that joined during the run
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         self._began[trial.config["job"]["trial_id"]] = time.monotonic()
@@ -76,10 +76,10 @@ class ResultCallback(_NotCopied, SilentReporter):
             self._loggers.began(Job.from_json(trial.config["job"]))
 
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
-        # Booked here, before Tune asks the searcher again: it ends only when all jobs are settled.
+        # Reported here, before Tune asks the searcher again, which finishes only when no job is open.
         if "refusal" in result:
             self.refusal = result["refusal"]
-            self._work.stopping.set()  # the scheduler would go on sending trials there
+            self._work.stopping.set()  # the scheduler would continue to send trials there
         if "outcome" in result:
             self._began.pop(result["outcome"].trial_id, None)
             self._work.finish(result["outcome"])
@@ -97,7 +97,7 @@ class ResultCallback(_NotCopied, SilentReporter):
         job = Job.from_json(trial.config["job"])
         if self._loggers:
             self._loggers.ended(job.trial_id, ok=False)
-        ray_watch.check()  # what dies with Ray is not held against the trial
+        ray_watch.check()  # if Ray itself has died, the trial did not fail
         error = failure_causes.error_of(trial)
         kind, text = failure_causes.cause(error)
         now = time.monotonic()
@@ -111,10 +111,10 @@ class ResultCallback(_NotCopied, SilentReporter):
 
 
 def _room(job: Job, cpus: float) -> dict[str, float]:
-    """What a job holds of a node: its share, or every core of one that has room for it."""
+    """The resources of a job: its share of a node, or all cores of the smallest node that has enough."""
     gpus = job.settings.gpus
     if job.alone:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         fitting = [node["CPU"] for node in nodes if node.get("CPU", 0.0) >= cpus and node.get("GPU", 0.0) >= gpus]
-        cpus = min(fitting, default=cpus)  # of the smallest: a larger one can take it too, should that one go away
+        cpus = min(fitting, default=cpus)  # a larger node can run it too if the smallest one goes away
     return {"CPU": cpus} | ({"GPU": gpus} if gpus else {})

@@ -18,8 +18,10 @@ from workers.cuda_graphs import capture_failed
 
 
 class SweepTrial(tune.Trainable):
-    """One trial a step, or where loggers listen one epoch; the process stays for the next trial that wants as much
-    room."""
+    """Trains one trial per step, or with loggers one epoch per step.
+
+    The process is used again for the next trial that needs the same resources.
+    """
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -29,13 +31,13 @@ class SweepTrial(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         self._job, self._epochs = Job.from_json(config["job"]), None
-        self._tells, self._cpus = config["tells"], _cores(config["room"])
+        self._per_epoch, self._cpus = config["per_epoch"], _cores(config["room"])
         self._refusal = node_check.refusal(node_check.Environment.read(config["driver"]))
         share = self._job.settings.gpus
         if not share:
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves it unset, and a CPU trial would see every GPU
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray does not set it, and a CPU trial would see every GPU
         elif share < 1 and torch.cuda.is_available():
-            # Ray keeps the books, nothing more: a trial that outgrows its share fails alone, not its neighbours.
+            # Ray only counts shares.  With this limit a trial that exceeds its share fails, not the others on the GPU.
             torch.cuda.set_per_process_memory_fraction(share)
         if not self._refusal:
             memory.settle()
@@ -48,15 +50,15 @@ class SweepTrial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         if self._refusal:
             return {"done": True, "refusal": self._refusal, "outcome": Outcome(self._job.trial_id, "interrupted")}
-        if self._tells:
+        if self._per_epoch:
             self._epochs = self._epochs or EpochStream(self._job, self._cpus)
-            told = self._epochs.next()
-            if isinstance(told, dict):
-                return {"epoch": told}
-            outcome = told
+            result = self._epochs.next()
+            if isinstance(result, dict):
+                return {"epoch": result}
+            outcome = result
         else:
             outcome = perform(self._job, cpus=self._cpus)
-        # Where the row is published the trial is settled, and the next one gets a new process.
+        # Its row is published, so the trial is complete; the next one gets a new process.
         if outcome.status != "interrupted" and (capture_failed() or _device_is_broken()):
             os._exit(1)
         return {"done": True, "outcome": outcome}
@@ -69,12 +71,12 @@ class SweepTrial(tune.Trainable):
 
 
 def _cores(room: dict[str, float]) -> int:
-    """Threads that a trial may use beside its own work on a GPU."""
+    """CPU threads that a trial may use."""
     return max(1, int(room["CPU"]))
 
 
 def _device_is_broken() -> bool:
-    """Whether this process can use its GPU no more: after an illegal access or an assertion on the device, say."""
+    """Whether this process can no longer use its GPU, for example after an illegal access or a device assertion."""
     if not torch.cuda.is_initialized():
         return False
     try:

@@ -13,19 +13,19 @@ from orchestrator.study.schema import Study, parse, tables
 
 
 def study_text(store: RunStore) -> str | None:
-    """The study that lies in a run's folder, None where there is none; ValueError where it is no text."""
+    """The text of the study in a run's folder, None where there is none; ValueError where it is not UTF-8."""
     data = store.read("study.toml")
     try:
         return None if data is None else data.decode()
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{store.at('study.toml')} is no study: TOML is UTF-8 text, and {error}; "
-            "remove it, and `archsweep run` with the file of the study writes it anew"
+            f"{store.at('study.toml')} is not a valid study: TOML is UTF-8 text, and {error}; "
+            "remove it, and `archsweep run` with the study file writes a new one"
         ) from None
 
 
 def open_run(study: Study) -> RunStore:
-    """The store of a study's run; refuses a folder that belongs to a study of another name."""
+    """The store of a study's run; ValueError for a folder that belongs to a study of another name."""
     store = RunStore(study.path)
     text = study_text(store)
     if text is not None:
@@ -39,7 +39,7 @@ def open_run(study: Study) -> RunStore:
 
 
 def _resolved(study: Study) -> dict[str, Any]:
-    """The study as plain values that mean the same anywhere: files of architectures written out, data by full path."""
+    """The study as plain values that do not depend on this machine's files: architectures as lists, absolute paths."""
     values = study.model_dump(exclude_none=True, exclude_defaults=True, mode="json") | {"path": study.path}
     if study.data_root:
         values["data_root"] = absolute(study.data_root)
@@ -54,34 +54,34 @@ def _resolved(study: Study) -> dict[str, Any]:
 
 
 def differs(study: Study, store: RunStore) -> bool:
-    """Whether a study asks for other trials than the one that the run has, as far as their texts tell."""
+    """Whether a study contains other trials than the study of the run, according to their texts."""
     text = study_text(store)
     if text is None:
         return False
     try:
         before = parse(text, store.at("study.toml"))
     except ValueError:
-        return True  # of a version with other keys, or edited by hand
+        return True  # written by a version with other keys, or edited by hand
     sweeps = [_resolved(one)["sweeps"] for one in (study, before)]
     for sweep in [*sweeps[0], *sweeps[1]]:
-        sweep["dataset"].pop("path", None)  # where data lies is not what it is
+        sweep["dataset"].pop("path", None)  # the location of the data does not change the trials
     return bool(sweeps[0] != sweeps[1])
 
 
 def freeze(study: Study, store: RunStore, planned: Plan, note: Callable[[str], None] = lambda text: None) -> None:
-    """Put study and plan into the run's folder, each replaced at once and only if it changed.
+    """Write study and plan into the run's folder, if they changed.
 
-    Another study than the one that lies there is told in a note, as is a damaged plan.
+    `note` is called where the folder has another study or a damaged plan.
     """
     try:
         there = store.plan()
     except ValueError as error:
-        note(f"planned anew: {error}")
+        note(f"planned again: {error}")
         there = None
     if differs(study, store):
         ids = [set(table["trial_id"].to_pylist()) if table else set() for table in (there, planned.table)]
         note(
-            f"{store.at('study.toml')} differs from this study, which takes its place: "
+            f"{store.at('study.toml')} differs from this study, which replaces it: "
             f"{len(ids[0] - ids[1]):,} trials fewer, {len(ids[1] - ids[0]):,} more"
         )
     text = tomli_w.dumps(_resolved(study))
@@ -92,5 +92,5 @@ def freeze(study: Study, store: RunStore, planned: Plan, note: Callable[[str], N
 
 
 def absolute(path: str | Path | None) -> str | None:
-    """Workers may have another working directory."""
+    """An absolute path: workers may have another working directory."""
     return None if path is None else str(Path(path).expanduser().absolute())

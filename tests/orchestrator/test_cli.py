@@ -364,7 +364,7 @@ def test_a_truncated_image_is_named_with_its_file_and_row(study: Write, say, tmp
 def test_status_of_what_was_never_run(study: Write, say) -> None:
     said = say("status", study())
     assert said.code == 0
-    assert "nothing was run yet" in said.out
+    assert "no run yet" in said.out
 
 
 def test_the_run_of_another_study_is_refused(study: Write, say, tmp_path: Path) -> None:

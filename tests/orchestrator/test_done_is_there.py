@@ -195,7 +195,7 @@ def test_damaged_files_of_the_run_are_named(study: Write, tmp_path: Path, say: S
     for verb, what in (("run", file), ("plan", file), ("run", run), ("status", file)):
         said = say(verb, what)
         assert said.code == 2
-        assert f"{run}/study.toml is no study: TOML is UTF-8 text" in said.err
+        assert f"{run}/study.toml is not a valid study: TOML is UTF-8 text" in said.err
 
 
 def test_a_relative_cache_is_the_same_folder_for_whoever_runs_the_folder_later(

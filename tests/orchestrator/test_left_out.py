@@ -93,7 +93,7 @@ def test_a_study_that_was_edited_in_the_run_s_folder_is_not_overwritten_in_silen
     edit(run / "study.toml", "sample = 1", "sample = 2")
     said = say("run", file)
     assert said.code == 0
-    assert f"{run}/study.toml differs from this study, which takes its place: 0 trials fewer, 0 more" in said.out
+    assert f"{run}/study.toml differs from this study, which replaces it: 0 trials fewer, 0 more" in said.out
     edit(run / "study.toml", "sample = 1", "sample = 2")
     assert "2 of 2 trials done (1 trained now)" in say("run", run).out
 
