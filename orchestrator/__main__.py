@@ -1,13 +1,13 @@
 """`archsweep` and `python -m orchestrator`.
 
-Importing the command line takes a second or two, in which nothing has been done yet: a Ctrl-C then ends at once.
+A Ctrl-C while the command line is being imported ends the process at once: nothing has been done yet.
 """
 
 import os
 import signal
 from types import FrameType
 
-from orchestrator.cli.streams import occupy
+from orchestrator.cli.streams import open_missing
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -16,8 +16,8 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """Load the command line and run it."""
-    occupy()
-    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else whoever started us wants it ignored
+    open_missing()
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else the parent process ignores it
     if ours:
         signal.signal(signal.SIGINT, _end)
     from orchestrator.cli import main as cli

@@ -1,4 +1,4 @@
-"""The one way to a terminal: text from studies, rows and errors is shown, never obeyed."""
+"""All output to a terminal: text from studies, rows and errors is printed, its control sequences have no effect."""
 
 import logging
 import os
@@ -14,15 +14,15 @@ from rich.text import Text
 from workers.scrub import scrub
 
 _MOST = 20_000  # characters of one message
-# Ornaments of ours and of rich in characters that every terminal has, each as wide as before.
+# Replacements of decorative characters by ASCII characters of the same width.
 _PLAIN = str.maketrans({"…": "~", "━": "#", "–": "-", "−": "-", "·": "|", "×": "x", "—": "-"})
 
 
 def printable(text: str, most: int | None = _MOST) -> str:
-    """The text as a terminal may have it.
+    """The text in a form that is safe for a terminal.
 
-    Secrets are scrubbed; characters that move the cursor or turn the writing direction are spelled out (`\\x1b`); only
-    line ends and tabs do what they do.  At most `most` characters.
+    Secrets are removed; characters that move the cursor or change the writing direction are escaped (`\\x1b`), except
+    line ends and tabs.  At most `most` characters.
     """
     text = scrub(text)
     if most is not None and len(text) > most:
@@ -33,16 +33,16 @@ def printable(text: str, most: int | None = _MOST) -> str:
 
 
 def forget_zero_sizes() -> None:
-    """Take COLUMNS=0 and LINES=0 out of the environment: some programs export them where they mean unknown."""
+    """Remove COLUMNS=0 and LINES=0 from the environment: some programs set them where the size is unknown."""
     for name in ("COLUMNS", "LINES"):
         if (value := os.environ.get(name)) is not None and value.isdigit() and not int(value):
             del os.environ[name]
 
 
 class Terminal(Console):
-    """A console for plain text: no markup, no emoji codes, nothing unprintable, in lines and in cells of tables.
+    """A console for plain text: no markup, no emoji codes, no unprintable characters, in lines and in cells of tables.
 
-    Where the encoding is not UTF-8, what it lacks is spelled in characters that it has.
+    Characters that the encoding lacks are replaced or escaped.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -51,28 +51,28 @@ class Terminal(Console):
         self._width, self._height = options.get("width"), options.get("height")
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Every string that is printed passes here, cells of tables too."""
+        """Called for every string that is printed, cells of tables too."""
         return super().render_str(printable(text, most=None), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Everything that is printed passes here, as pieces of text."""
+        """Called for everything that is printed."""
         pieces = super().render(renderable, options)
         if has_unicode(self):
             return pieces
         return [p if p.control else p._replace(text=_spelled(p.text, self.encoding)) for p in pieces]
 
     def on_broken_pipe(self) -> None:
-        """A reader that has seen enough ends nothing: from now on nothing is printed."""
+        """Print nothing from now on: a closed pipe must not end the command."""
         self.quiet = True
 
 
 def has_unicode(console: Console) -> bool:
-    """Whether every character can be shown."""
+    """Whether the console can print every character."""
     return console.encoding.replace("-", "").startswith("utf")
 
 
 def live(console: Console, view: RenderableType, **options: Any) -> Live:
-    """A live display.  Log lines go above it where they would otherwise be written into it."""
+    """A live display.  Log lines to a terminal are printed above it."""
     into_it = sys.stderr is not None and sys.stderr.isatty()
     return Live(view, console=console, redirect_stderr=into_it, **options)
 
@@ -91,9 +91,9 @@ class LogLines(logging.Formatter):
 
 
 class LogHandler(logging.Handler):
-    """Writes log lines to what standard error is at the moment, so that they appear above a live display.
+    """Writes log lines to the current sys.stderr, so that they appear above a live display.
 
-    It holds no lock while it writes: a terminal that has stopped would stop every thread that logs.
+    It holds no lock while it writes: a terminal that does not accept output would block every thread that logs.
     """
 
     def createLock(self) -> None:
@@ -111,7 +111,7 @@ class LogHandler(logging.Handler):
 
 
 def show_cursor() -> None:
-    """Give the terminal its cursor back, from a process that is about to end without further ado."""
+    """Show the terminal's cursor again, in a process that is about to end at once."""
     for number in (1, 2):
         if os.isatty(number):
             try:

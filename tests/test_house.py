@@ -1,6 +1,7 @@
 """The repository itself: what is shipped is valid, importing stays light, `make` and `.ci/run` do what they say."""
 
 import copy
+import graphlib
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import grimp
 import pyarrow as pa
 import pytest
 import yaml
@@ -65,12 +67,34 @@ def test_analysis_declares_the_rows_that_workers_write() -> None:
         ("workers", ("torch", "ray")),
         ("analysis", ("torch", "ray", "spaces", "workers")),
         ("orchestrator.store.status", ("torch", "ray")),
+        ("orchestrator.cli.main", ("torch", "ray", "numpy", "pandas", "pyarrow", "pydantic", "fsspec")),
     ],
 )
 def test_importing_loads_nothing_heavy(package: str, heavy: tuple[str, ...]) -> None:
     code = f"import sys, {package}; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    """What each module of the four packages imports of them: inside functions and for types alone too."""
+    graph = grimp.build_graph("spaces", "workers", "orchestrator", "analysis")
+    return {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+
+
+def test_no_modules_import_each_other_in_a_circle(imports: dict[str, set[str]]) -> None:
+    """CycleError names a circle."""
+    assert len(imports) > 200
+    graphlib.TopologicalSorter(imports).prepare()
+
+
+@pytest.mark.parametrize("registry", ["spaces", "workers.tasks", "workers.datasets", "workers.recipes"])
+def test_shared_files_of_a_registry_import_none_of_its_entries(registry: str, imports: dict[str, set[str]]) -> None:
+    inside = {module for module in imports if f"{module}.".startswith(f"{registry}.")}
+    shared = {module for module in inside if module == registry or module.startswith(f"{registry}._")}
+    assert inside > shared
+    assert not {(module, other) for module in shared for other in imports[module] & (inside - shared)}
 
 
 def test_a_worker_needs_no_ray() -> None:

@@ -1,5 +1,5 @@
-"""The verb bench: how fast this machine makes batches, trains and sweeps, side by side with a plain implementation,
-and whether a fast mode still ranks architectures alike.
+"""The commands of `archsweep bench`: speed of batches, training and sweeps compared with a plain implementation, and
+whether fast modes keep the ranking of architectures.
 """
 
 import json
@@ -18,15 +18,15 @@ from orchestrator.terminal import Terminal, has_unicode
 TASKS = ("cls", "rot", "col", "jig")
 QUANTILES = ("p10", "median", "p90")
 Note = Callable[[str], None]
-File = Annotated[Path | None, typer.Option("--json", help="also write every reading here")]
-Smoke = Annotated[bool, typer.Option("--smoke", help="tiny networks, seconds: is everything there?")]
-Task = Annotated[list[str] | None, typer.Option(help="only this task (may be given often)")]
-Rounds = Annotated[int, typer.Option(min=1, help="how often both sides take turns")]
+File = Annotated[Path | None, typer.Option("--json", help="also write all measurements to this file")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="tiny networks, some seconds: checks that everything works")]
+Task = Annotated[list[str] | None, typer.Option(help="only this task (may be repeated)")]
+Rounds = Annotated[int, typer.Option(min=1, help="rounds of measurements, both sides in turns")]
 Device = Annotated[str, typer.Option(help="cpu, or cuda")]
 
 
 def add_to(app: typer.Typer, out: Console) -> None:
-    """Add the verb to the command line: a command for each kind of bench."""
+    """Add the group `bench` to the command line, with a command for each benchmark."""
     bench = typer.Typer(no_args_is_help=True)
     app.add_typer(
         bench,
@@ -39,14 +39,17 @@ def add_to(app: typer.Typer, out: Console) -> None:
     def data(
         task: Task = None,
         workers: Annotated[
-            int, typer.Option(min=0, help="also against a DataLoader with so many worker processes, on the clock")
+            int,
+            typer.Option(
+                min=0, help="also compare with a DataLoader with this many worker processes, in wall-clock time"
+            ),
         ] = 0,
         rounds: Rounds = 5,
         device: Device = "cpu",
         file: File = None,
         smoke: Smoke = False,
     ) -> None:
-        """The data path: batches a second, against images made one by one."""
+        """Data path: batches per second, compared with images made one by one."""
         if find_spec("sklearn") is None:
             raise ValueError("bench data compares with scikit-learn, which is not installed: install archsweep[bench]")
         chosen = _chosen("task", task, TASKS)
@@ -65,7 +68,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
         rounds: Rounds = 5,
         file: File = None,
     ) -> None:
-        """ImageNet's mode array against mode exact: images a second of one thread."""
+        """ImageNet's mode array compared with mode exact: images per second of one thread."""
         chosen = _chosen("task", task, TASKS)
 
         def measure(note: Note) -> dict[str, Any]:
@@ -79,16 +82,16 @@ def add_to(app: typer.Typer, out: Console) -> None:
     @bench.command()
     def step(
         task: Task = None,
-        space: Annotated[list[str] | None, typer.Option(help="only this space (may be given often)")] = None,
+        space: Annotated[list[str] | None, typer.Option(help="only this space (may be repeated)")] = None,
         size: Annotated[
-            list[str] | None, typer.Option(help="only p10, median or p90 of the MACs (may be given often)")
+            list[str] | None, typer.Option(help="only p10, median or p90 of the MACs (may be repeated)")
         ] = None,
         rounds: Rounds = 5,
         device: Device = "cpu",
         file: File = None,
         smoke: Smoke = False,
     ) -> None:
-        """The training step: images a second, against plain modules and loops."""
+        """Training step: images per second, compared with plain modules and loops."""
         from workers.bench.step import SPACES
 
         chosen = _chosen("task", task, TASKS), _chosen("space", space, SPACES), _chosen("size", size, QUANTILES)
@@ -103,20 +106,20 @@ def add_to(app: typer.Typer, out: Console) -> None:
     @bench.command()
     def packing(
         task: Task = None,
-        space: Annotated[list[str] | None, typer.Option(help="only this space (may be given often)")] = None,
+        space: Annotated[list[str] | None, typer.Option(help="only this space (may be repeated)")] = None,
         size: Annotated[
-            list[str] | None, typer.Option(help="only p10, median or p90 of the MACs (may be given often)")
+            list[str] | None, typer.Option(help="only p10, median or p90 of the MACs (may be repeated)")
         ] = None,
         way: Annotated[
-            list[str] | None, typer.Option(help="only eager, processes, mps or streams (may be given often)")
+            list[str] | None, typer.Option(help="only eager, processes, mps or streams (may be repeated)")
         ] = None,
-        at_once: Annotated[str, typer.Option(help="how many trainings at a time")] = "1,2,4,8",
-        seconds: Annotated[float, typer.Option(min=0.1, help="of each reading")] = 5.0,
+        at_once: Annotated[str, typer.Option(help="numbers of trainings at a time")] = "1,2,4,8",
+        seconds: Annotated[float, typer.Option(min=0.1, help="of each measurement")] = 5.0,
         device: Device = "cuda",
         file: File = None,
         smoke: Smoke = False,
     ) -> None:
-        """Several trainings side by side on one device: which way, and how many?"""
+        """Several trainings at a time on one device: compare ways and numbers."""
         from workers.bench.packing import WAYS
         from workers.bench.step import SPACES
 
@@ -134,19 +137,19 @@ def add_to(app: typer.Typer, out: Console) -> None:
 
     @bench.command()
     def sweep(rounds: Rounds = 5, file: File = None, smoke: Smoke = False) -> None:
-        """Trials through Ray, against bare processes that train the same ones."""
+        """Trials through Ray, compared with bare processes that train the same trials."""
         from orchestrator.bench import sweep as bench_sweep
 
         bench_sweep.show(_measured(lambda note: bench_sweep.on_this_machine(rounds, note, small=smoke), file), out)
 
     @bench.command()
     def fidelity(
-        modes: Annotated[str, typer.Option(help="precisions; the first is the one to be replaced")] = "fp32,bf16",
-        space: Annotated[str, typer.Option(help="whose architectures")] = "nasbench101",
-        task: Annotated[str, typer.Option(help="what they are trained for")] = "cls",
-        dataset: Annotated[str, typer.Option(help="what they are trained on")] = "photos",
-        data_root: Annotated[str | None, typer.Option(help="the folder that holds the dataset")] = None,
-        recipe: Annotated[str, typer.Option(help="how they are trained")] = "demo",
+        modes: Annotated[str, typer.Option(help="precisions; the first is the reference")] = "fp32,bf16",
+        space: Annotated[str, typer.Option(help="space of the architectures")] = "nasbench101",
+        task: Annotated[str, typer.Option(help="task of the trainings")] = "cls",
+        dataset: Annotated[str, typer.Option(help="dataset of the trainings")] = "photos",
+        data_root: Annotated[str | None, typer.Option(help="the folder of the dataset")] = None,
+        recipe: Annotated[str, typer.Option(help="recipe of the trainings")] = "demo",
         epochs: Annotated[int | None, typer.Option(min=1, help="instead of the recipe's")] = None,
         archs: Annotated[int, typer.Option(min=3, help="number of architectures")] = 16,
         seeds: Annotated[int, typer.Option(min=2, help="number of seeds")] = 2,
@@ -155,7 +158,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
         file: File = None,
         smoke: Smoke = False,
     ) -> None:
-        """Rankings of fast modes against those of seeds: dozens of trainings."""
+        """Rankings by fast modes compared with rankings by seeds: dozens of trainings."""
         from orchestrator.bench import fidelity as bench_fidelity
         from orchestrator.cli import progress
 
@@ -191,20 +194,20 @@ def add_to(app: typer.Typer, out: Console) -> None:
 
 
 def _chosen(option: str, given: list[str] | None, known: tuple[str, ...]) -> list[str]:
-    """What was asked for, in the order of what there is; all of it where nothing was."""
+    """The given values in the order of the known ones; all known ones where none is given."""
     if strange := sorted(set(given or []) - set(known)):
         raise LookupError(f"--{option} {', '.join(strange)}: bench knows {', '.join(known)}")
     return [name for name in known if not given or name in given]
 
 
 def _counts(text: str) -> list[int]:
-    """Numbers of trainings at a time, as `1,2,4`."""
+    """Numbers of trainings at a time from text such as `1,2,4`."""
     try:
         counts = [int(word) for word in text.split(",")]
     except ValueError:
         counts = []
     if not counts or min(counts) < 1:
-        raise ValueError(f"--at-once {text!r}; right are numbers from 1 on with commas between, as 1,2,4")
+        raise ValueError(f"--at-once {text!r}; expected are numbers from 1 on with commas between, such as 1,2,4")
     return counts
 
 
@@ -221,7 +224,7 @@ def _device(name: str) -> Any:
 
 
 def _measured(measure: Callable[[Note], dict[str, Any]], file: Path | None) -> dict[str, Any]:
-    """What a bench found with one torch thread, also written to the file; exit 1 where the two sides differ."""
+    """The result of a benchmark with one torch thread, also written to the file; exit 1 where the two sides differ."""
     import torch
 
     from workers.bench import GateFailed
@@ -242,7 +245,7 @@ def _measured(measure: Callable[[Note], dict[str, Any]], file: Path | None) -> d
 
 
 def _write(found: dict[str, Any], file: Path | None) -> None:
-    """Keep what was found, where a file was named."""
+    """Write the result to the file, if one was given."""
     if file is not None:
         from analysis import whole_file
 

@@ -1,4 +1,4 @@
-"""What a machine has and lacks for a sweep, one line a finding."""
+"""`archsweep doctor`: checks what a machine needs for a sweep, one line per finding."""
 
 import os
 import platform
@@ -9,22 +9,37 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Literal
 
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 from orchestrator.execution import cores
-from orchestrator.execution.node_check import plugins, strangers
+from orchestrator.execution.node_check import foreign_packages, plugins
 from orchestrator.ray_tune import address as ray_address
 
 
 @dataclass(frozen=True)
 class Check:
-    """One finding: ok, a note to know about, or something wrong that stops a sweep."""
+    """One finding: ok, a note, or an error that prevents a sweep."""
 
     state: Literal["ok", "note", "wrong"]
     what: str
     text: str
 
 
+def show(data_root: Path | None, out: Console) -> bool:
+    """Print every finding; whether nothing is wrong."""
+    view = Table(box=None, pad_edge=False, show_header=False)
+    found = list(checks(data_root))
+    colours = {"ok": "green", "note": "yellow", "wrong": "red"}
+    for check in found:
+        view.add_row(Text(check.state, colours[check.state]), check.what, check.text)
+    out.print(view)
+    return all(check.state != "wrong" for check in found)
+
+
 def checks(data_root: Path | None = None) -> Iterator[Check]:
-    """Every finding on this machine, fundamental ones first."""
+    """All findings on this machine, the fundamental ones first."""
     yield Check("ok", "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield from _own_packages()
     yield from _libraries()
@@ -39,8 +54,8 @@ def checks(data_root: Path | None = None) -> Iterator[Check]:
 
 
 def _own_packages() -> Iterator[Check]:
-    """Another distribution that installs a top-level `spaces` would be imported silently in place of ours."""
-    for stranger in strangers():
+    """Our packages: another distribution with a top-level `spaces` could be imported in place of ours."""
+    for stranger in foreign_packages():
         yield Check("wrong", "packages", stranger)
     home = Path(__file__).resolve().parents[2]
     try:
@@ -65,7 +80,7 @@ def _libraries() -> Iterator[Check]:
 
 def _cores() -> Check:
     limit = cores.quota()
-    why = "" if limit is None else f" (a quota of {limit:g} cores' time)"
+    why = "" if limit is None else f" (limited to {limit:g} cores by a quota)"
     return Check("ok", "cpu", f"{cores.usable()} cores usable of {os.cpu_count()}{why}")
 
 
@@ -73,7 +88,7 @@ def _gpus() -> Check:
     import torch
 
     if not torch.cuda.is_available():
-        return Check("note", "gpu", "none that torch can use: trials train on the CPU")
+        return Check("note", "gpu", "torch finds none: trials train on the CPU")
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return Check("ok", "gpu", ", ".join(names))
 
@@ -88,8 +103,8 @@ def _ray() -> Check:
     if address:
         return Check("note", "ray", f"RAY_ADDRESS={address}: `run` joins that cluster, which answers")
     if folder:
-        return Check("note", "ray", f"`run` starts a Ray of its own, its files in {folder}: TMPDIR is too long for it")
-    return Check("ok", "ray", "no RAY_ADDRESS: `run` starts a Ray of its own on this machine")
+        return Check("note", "ray", f"`run` starts a local Ray, its files in {folder}: TMPDIR is too long for it")
+    return Check("ok", "ray", "no RAY_ADDRESS: `run` starts a local Ray on this machine")
 
 
 def _folders() -> Iterator[Check]:

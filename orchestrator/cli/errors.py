@@ -1,7 +1,7 @@
-"""Errors as the person at the keyboard sees them: one message for what they can mend, a kept traceback for the rest.
+"""How errors are shown: one message where the user can fix them, a traceback in a file for all others.
 
-A ValueError, LookupError or OSError counts as told to the user where a `raise` statement of our own packages made it.
-What a library raises, or Python itself at a line of ours, is a mistake of the program, whatever its class.
+A ValueError, LookupError or OSError is meant for the user if a `raise` statement of our own packages raised it.  Errors
+raised by a library, or by Python itself in our code, are bugs, whatever their class.
 """
 
 import dis
@@ -12,14 +12,17 @@ import time
 import traceback
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from orchestrator.store.run_folder import RunStore
 from orchestrator.terminal import printable
+
+if TYPE_CHECKING:
+    from orchestrator.store.run_folder import RunStore
 
 _HOME = Path(__file__).resolve().parents[2]
 _OURS = tuple(f"{_HOME / name}{os.sep}" for name in ("orchestrator", "workers", "spaces", "analysis"))
-_FOLDER = "errors"  # of a run, where tracebacks lie
-# What the system refuses for a reason that lies in the machine, its disks and its network.
+_FOLDER = "errors"  # of a run, for tracebacks
+# Errors of the system whose reason is in the machine, its disks and its network.
 _MACHINE = frozenset(
     {
         *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
@@ -31,7 +34,7 @@ _MACHINE = frozenset(
 
 
 def is_users(error: BaseException) -> bool:
-    """Whether the message alone tells what to mend."""
+    """Whether the message alone says what the user must fix."""
     if isinstance(error, OSError) and error.errno in _MACHINE:
         return True
     if not (isinstance(error, ValueError | OSError) or type(error) is LookupError):
@@ -42,21 +45,21 @@ def is_users(error: BaseException) -> bool:
 
 
 def is_systems(error: BaseException) -> bool:
-    """Whether the operating system refused something that may be a user's mistake or one of ours: no such file, say."""
+    """Whether the error is of the operating system, such as a missing file: a user's mistake or a bug."""
     return isinstance(error, OSError) and error.errno is not None
 
 
 def message(error: BaseException) -> str:
-    """What is told of an error."""
+    """The text of an error for the user."""
     if details := _details(error):
         return "\n".join(str(one) for one in details)
-    if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOENT and _is_nowhere():
-        return "the working directory was removed; change to one that is there"
+    if any(map(_names_no_file, (error, error.__cause__))) and _is_nowhere():
+        return "the working directory was removed; change to an existing one"
     return str(error) or type(error).__name__
 
 
 def _details(error: BaseException) -> list[BaseException]:
-    """The errors of ours that pydantic has packed into one of its own; none where others are among them."""
+    """Our errors inside a ValidationError of pydantic; empty where it contains others too."""
     if type(error).__name__ != "ValidationError" or not hasattr(error, "errors"):
         return []
     found = [one.get("ctx", {}).get("error") for one in error.errors()]
@@ -75,7 +78,13 @@ def _raised_by_us(trace: TracebackType | None) -> bool:
     return dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
 
 
+def _names_no_file(error: BaseException | None) -> bool:
+    """Whether the system reports that something does not exist, without its name."""
+    return isinstance(error, OSError) and error.errno == errno.ENOENT and error.filename is None
+
+
 def _is_nowhere() -> bool:
+    """Whether the working directory was removed."""
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -83,10 +92,10 @@ def _is_nowhere() -> bool:
     return False
 
 
-def keep(error: BaseException, store: RunStore | None) -> str | None:
-    """Write the traceback to a file in the run's folder, else in the temporary folder; where it lies.
+def keep(error: BaseException, store: "RunStore | None") -> str | None:
+    """Write the traceback to a file in the run's folder, else in the temporary folder; the path of the file.
 
-    Secrets are left out.  None where it could be written nowhere.
+    Secrets are removed.  None where no file could be written.
     """
     text = printable("".join(traceback.format_exception(error)), most=None)
     name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}.txt"
@@ -96,7 +105,7 @@ def keep(error: BaseException, store: RunStore | None) -> str | None:
                 store.write(text.encode(errors="backslashreplace"), _FOLDER, name)
                 return store.at(_FOLDER, name)
         except Exception:
-            pass  # perhaps the very reason of the error
+            pass  # perhaps the reason of the error itself
     try:
         number, path = tempfile.mkstemp(prefix="archsweep-error-", suffix=".txt")
         with open(number, "w", encoding="utf-8", errors="backslashreplace") as file:

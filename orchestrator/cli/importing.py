@@ -1,4 +1,4 @@
-"""The verb `import`: other people's results into a run, the release's architectures into a list."""
+"""The command `import`: results of others to a run, architectures of the UnNAS release to a list."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,14 +7,13 @@ import typer
 from rich.console import Console
 
 from orchestrator.cli.output import on_disk
-from workers import files
 
 _NEEDED = ("space", "arch", "dataset", "task", "value")
-_SHOWN = 5  # pairs of names that look alike
+_SHOWN = 5  # pairs of similar names
 
 
 def add_to(app: typer.Typer, out: Console) -> None:
-    """Add the verb to the command line."""
+    """Add the command to the command line."""
 
     @app.command("import", rich_help_panel="Results")
     def import_(
@@ -24,7 +23,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
                 metavar="FORMAT",
                 help="unnas: the release's result files; unnas-archs: its configurations (or JSON lists), to a list of "
                 "architectures; "
-                "table: .csv, .parquet, .json or .jsonl with one line a measurement",
+                "table: .csv, .parquet, .json or .jsonl with one line per measurement",
             ),
         ],
         path: Annotated[
@@ -33,7 +32,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
         into: Annotated[str, typer.Option(help="folder of the run to add to; for unnas-archs the list to write")],
         archs: Annotated[
             Path | None,
-            typer.Option(help="unnas: NAS-Bench-101's list by unnas-archs, which says what ids mean"),
+            typer.Option(help="unnas: NAS-Bench-101's list by unnas-archs, which maps ids to architectures"),
         ] = None,
         space: Annotated[str | None, typer.Option(help="table: column or constant; unnas-archs: which space")] = None,
         arch: Annotated[str | None, typer.Option(help="table: column of architectures")] = None,
@@ -43,12 +42,13 @@ def add_to(app: typer.Typer, out: Console) -> None:
         seed: Annotated[str | None, typer.Option(help="table: column; without it repeats are averaged")] = None,
         metric: Annotated[str | None, typer.Option(help="table: column or constant; default the value's name")] = None,
         recipe: Annotated[
-            str | None, typer.Option(help="table: column or constant that tells trainings apart; default imported")
+            str | None, typer.Option(help="table: column or constant that distinguishes trainings; default imported")
         ] = None,
         scale: Annotated[float | None, typer.Option(help="table: factor of the values; -1 for losses")] = None,
     ) -> None:
-        """Other people's results as rows of a run."""
+        """Import results of others as rows of a run."""
         from orchestrator.importing import rows as importing
+        from workers import files
 
         given = {"space": space, "arch": arch, "dataset": dataset, "task": task, "value": value}
         given |= {"seed": seed, "metric": metric, "recipe": recipe}
@@ -79,10 +79,12 @@ def add_to(app: typer.Typer, out: Console) -> None:
             rows = importing.unnas(path, archs.expanduser() if archs else None)
         found = importing.add(rows, into, note)
         for sort, one, other in found.alike[:_SHOWN]:
-            out.print(f"two names of one {sort} look alike and are kept apart: {one!a} and {other!a}", soft_wrap=True)
+            out.print(
+                f"two names of one {sort} look the same and are kept apart: {one!a} and {other!a}", soft_wrap=True
+            )
         if len(found.alike) > _SHOWN:
             out.print(f"... and {len(found.alike) - _SHOWN:,} more such names", soft_wrap=True)
         for name, n in found.strange.items():
             what = "architecture is" if n == 1 else "architectures are"
-            out.print(f"{n:,} {what} no text of space {name}, kept as given", soft_wrap=True)
+            out.print(f"{n:,} {what} not valid in space {name}, kept as given", soft_wrap=True)
         out.print(f"{found.new:,} of {found.rows:,} rows are new: {into}/rows", soft_wrap=True)

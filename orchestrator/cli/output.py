@@ -1,4 +1,4 @@
-"""How a table leaves the command line: for a reader, or to standard output as JSON, CSV, LaTeX or Markdown."""
+"""How tables are printed: as readable text, or as JSON, CSV, LaTeX or Markdown."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.terminal import printable
-from workers import files
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, nothing rounded")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="print CSV, nothing rounded")]
@@ -16,11 +15,11 @@ AsLatex = Annotated[bool, typer.Option("--latex", help="print a LaTeX table (boo
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="print a Markdown table")]
 
 _EXTRAS = ("p_perm", "p", "r")
-_FOLDS = (40, 20, 16, 12, 10)  # characters of a name that stay on one line
+_FOLDS = (40, 20, 16, 12, 10)  # characters of a name per line, tried in this order
 
 
 def chosen(**asked: bool) -> str:
-    """The format that was asked for, "" for the readable table; ValueError for several."""
+    """The selected format, "" for the readable table; ValueError for several."""
     given = [name for name, wanted in asked.items() if wanted]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(f'--{name}' for name in given)} are different outputs: give one of them")
@@ -29,11 +28,15 @@ def chosen(**asked: bool) -> str:
 
 def on_disk(path: Path | None) -> Path | None:
     """The value of an option that names a file or folder on a disk; ValueError for a URL."""
-    return None if path is None else Path(files.disk_path(str(path)))
+    if path is None:
+        return None
+    from workers import files  # imports fsspec
+
+    return Path(files.disk_path(str(path)))
 
 
 def put(table: Any, form: str, out: Console, shown: tuple[str, ...] = (), empty: str = "no rows") -> None:
-    """Print the table; `shown` are the columns that readers see of it, `empty` what they are told of an empty one."""
+    """Print the table; `shown` are the columns of the readable form, `empty` is printed for an empty table."""
     import analysis
 
     if form == "json":
@@ -50,13 +53,13 @@ def put(table: Any, form: str, out: Console, shown: tuple[str, ...] = (), empty:
 
 
 def write(text: str, out: Console) -> None:
-    """The text as it is into a file or pipe; on a terminal nothing of it is obeyed."""
+    """Write the text unchanged to a file or pipe; on a terminal control characters are escaped."""
     out.file.write(printable(text, most=None) if out.is_terminal else text)
     out.file.flush()
 
 
 def _show(view: Any, out: Console) -> None:
-    """As many columns as there is room for; those left out are named below."""
+    """Print as many columns as fit; hidden ones are named below the table."""
     from analysis.tables.text import right
 
     numbers = dict(zip(view.columns, right(view), strict=True))
@@ -69,12 +72,12 @@ def _show(view: Any, out: Console) -> None:
         table.add_row(*map(str, line))
     out.print(table)
     if left_out := [str(name) for name in view.columns if name not in widths]:
-        out.print(f"not shown for want of room: {', '.join(left_out)}; --csv and --json give all")
+        out.print(f"hidden columns (terminal too narrow): {', '.join(left_out)}; --csv and --json print all")
 
 
 def _widths(view: Any, numbers: dict[str, bool], most: int) -> dict[str, int]:
-    """The columns that fit into so many characters.  Extras go first, then names are folded, and at last columns go
-    from the end."""
+    """The columns that fit into `most` characters.  First extra columns are hidden, then names are folded, and at last
+    columns are hidden from the end."""
     longest = {name: max(len(str(name)), *map(len, view[name].astype(str))) for name in view.columns}
     for fold in _FOLDS:
         widths = {n: w if numbers[n] else min(w, max(len(str(n)), fold)) for n, w in longest.items()}
@@ -88,7 +91,7 @@ def _widths(view: Any, numbers: dict[str, bool], most: int) -> dict[str, int]:
 
 
 def partial(rows: Any, runs: list[str], note: Console) -> None:
-    """Say on the side what of the plan is still to come: what is printed is true of the rest."""
+    """Note how many planned trials are not done yet: the output covers the others."""
     from analysis.rows.runs import plan
 
     planned = set(plan(*runs)["trial_id"].to_pylist())

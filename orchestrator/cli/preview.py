@@ -1,4 +1,4 @@
-"""`plan`: what a study will do, before it does anything."""
+"""`archsweep plan`: the trials of a study and their estimated cost, before anything is trained."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ import spaces
 from orchestrator.cli.packing import Room, room
 from orchestrator.execution import cores
 from orchestrator.ray_tune import address
-from orchestrator.runner import open_run
 from orchestrator.store.left_out import LeftOut, left_out
 from orchestrator.store.recipe_names import named
 from orchestrator.store.status import CELL
 from orchestrator.store.trial_states import Ledger
 from orchestrator.study.estimate import Estimate, duration, estimate, rate_of
+from orchestrator.study.frozen import open_run
 from orchestrator.study.plan import plan, too_large_batches
 from orchestrator.study.schema import Study
 
 _ROW_BYTES = 3_000  # of one compacted row with its curves
-_STATE_COPIES = 2  # a checkpoint holds weights and momentum
+_STATE_COPIES = 2  # a checkpoint contains weights and momentum
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Preview:
-    """A study's cells, totals and how its architectures were drawn."""
+    """The cells and totals of a study, and how its architectures were drawn."""
 
     study: Study
     cells: dict[tuple[str, ...], Cell]
@@ -46,10 +46,10 @@ class Preview:
     left: Estimate
     device: str
     checkpoint_bytes: int  # of the largest network
-    room: Room | None  # on a GPU, where trials are left to train on one
-    unused: dict[str, str]  # by dataset_id: images and files that lie there and are not used
-    left_out: LeftOut | None  # of the run, by this study
-    notes: tuple[str, ...] = ()  # what will go wrong
+    room: Room | None  # on a GPU, if trials are left that train on one
+    unused: dict[str, str]  # by dataset_id: images and files that are not used
+    left_out: LeftOut | None  # trials of the run that are not in this study
+    notes: tuple[str, ...] = ()  # warnings
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for `--json`."""
@@ -84,7 +84,7 @@ class Preview:
 
 
 def preview(study: Study) -> Preview:
-    """Plan a study and compare with what its run already holds; writes nothing."""
+    """Plan a study and compare it with the rows of its run; writes nothing."""
     planned = plan(study)
     store = open_run(study)
     ledger, rates = Ledger.of(store), rate_of(store)
@@ -125,13 +125,13 @@ def preview(study: Study) -> Preview:
 
 
 def _embedded(study: Study) -> bool:
-    """Whether every sweep is of the demo's size, which nobody takes to a GPU."""
+    """Whether every sweep is as small as the demo, which needs no GPU."""
     return all(sweep.recipe == "demo" for sweep in study.sweeps)
 
 
 def at_once_here(study: Study) -> int:
-    """How many trials `run` trains at a time on this machine's cores; 1 where a cluster has been named, which is not
-    asked here."""
+    """The number of trials that `run` trains at a time on this machine's cores; 1 where RAY_ADDRESS names a cluster,
+    which is not contacted here."""
     execution = study.execution
     if execution.engine == "inline" or address.named():
         return 1
@@ -150,9 +150,9 @@ def _millions(values: tuple[float, float, float]) -> str:
 
 
 def show(found: Preview, console: Console) -> None:
-    """A table of the cells and the totals, at most 80 columns wide."""
+    """Print a table of the cells and the totals, at most 80 columns wide."""
     table = Table(box=None, pad_edge=False)
-    # Named where it tells lines apart; where room is short, it takes two lines.
+    # The recipe is shown where it distinguishes lines; where room is short, it takes two lines.
     several = len({cell[:3] for cell in found.cells}) < len(found.cells)
     for name in ("space", "dataset", "task", "recipe")[: 3 + several]:
         table.add_column(name, no_wrap=name != "recipe")

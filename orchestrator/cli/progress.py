@@ -1,4 +1,4 @@
-"""A run as it goes: one live table on a terminal, few plain lines elsewhere."""
+"""The progress of a run: a live table on a terminal, a few plain lines elsewhere."""
 
 import contextlib
 import queue
@@ -20,19 +20,19 @@ from orchestrator.study.estimate import duration, multiply_adds, recipe_of
 from orchestrator.terminal import has_unicode, live, printable
 
 _CELL = ("space", "dataset", "task")
-_LIKE = ("space", "dataset_id", "task", "recipe_id")  # trials that take alike long, but for their size
-_TOLD = 20  # different failures told as they come; a log of thousands more helps nobody
-_SELDOM_S = 3600.0  # between two lines of a long run where nobody looks on
+_LIKE = ("space", "dataset_id", "task", "recipe_id")  # trials of equal duration, except for their size
+_MAX_PRINTED_FAILURES = 20  # different failures that are printed at once; further ones are only counted
+_MAX_INTERVAL_S = 3600.0  # between two lines of a long run without a terminal
 _BAR = 16  # characters
-_ROOMY = 70  # columns of a terminal that has room for bars
-_PATIENCE_S = 5.0  # for the last lines, where a terminal has stopped
+_WIDTH_FOR_BARS = 70  # columns of a terminal
+_CLOSE_S = 5.0  # for printing the last lines, where a terminal does not accept output
 
 
 class Progress:
     """Counts outcomes by cell and shows them.
 
-    Lines are printed by a thread of their own: a terminal that has stopped must not stop the work.  Nothing is printed
-    while a lock is held, since printing above a live table draws the table, which asks for the lock.
+    Lines are printed by a separate thread: a terminal that does not accept output must not stop the work.  Nothing is
+    printed while the lock is held, since printing above a live table draws the table, which acquires the lock.
     """
 
     def __init__(self, work: Work, console: Console) -> None:
@@ -52,7 +52,7 @@ class Progress:
         self._lock = threading.Lock()
         self._lines: queue.SimpleQueue[Text | None] = queue.SimpleQueue()
         self._printer = threading.Thread(target=self._print, name="progress", daemon=True)
-        work.listeners.append(self._hear)
+        work.listeners.append(self._on_outcome)
 
     def _cell(self, trial_id: str) -> tuple[str, ...]:
         row = self._work.row_of(trial_id)
@@ -62,7 +62,7 @@ class Progress:
     def _kind_and_size(row: dict[str, Any]) -> tuple[tuple[Any, ...], float]:
         return tuple(row[k] for k in _LIKE), multiply_adds(row, recipe_of(row))
 
-    def _hear(self, outcome: Outcome) -> None:
+    def _on_outcome(self, outcome: Outcome) -> None:
         cell = self._cell(outcome.trial_id)
         self._time(outcome)
         with self._lock:
@@ -75,22 +75,22 @@ class Progress:
             self._lines.put(line)
         if not self._console.is_terminal and time.monotonic() >= self._next_line:
             elapsed = time.monotonic() - self._began
-            self._next_line = time.monotonic() + min(30 + elapsed / 10, _SELDOM_S)  # ever fewer lines
+            self._next_line = time.monotonic() + min(30 + elapsed / 10, _MAX_INTERVAL_S)  # fewer and fewer lines
             self._lines.put(Text(self.line(just_ended=True)))
 
     def _new_failure(self, outcome: Outcome) -> list[Text]:
-        """Lines about a failure that was not told before; the lock is held."""
+        """Lines about a failure that was not printed before; the lock must be held."""
         if outcome.status != "failed":
             return []
         text = f"{outcome.error_class}: {''.join((outcome.error_text or '').splitlines()[:1])[:160]}"
         kind = outcome.error_class if outcome.error_class in DEATHS else text  # their figures differ each time
         self._errors[kind] += 1
-        if self._errors[kind] > 1 or len(self._errors) > _TOLD:
+        if self._errors[kind] > 1 or len(self._errors) > _MAX_PRINTED_FAILURES:
             return []
         cell = " ".join(self._cell(outcome.trial_id)[: 3 + self._several])
         lines = [Text(printable(f"failed: trial {outcome.trial_id} ({cell}): {text}"), "red")]
-        if len(self._errors) == _TOLD:
-            lines.append(Text("further failures are counted only; `archsweep status` tells them by kind"))
+        if len(self._errors) == _MAX_PRINTED_FAILURES:
+            lines.append(Text("further failures are only counted; `archsweep status` shows them by class"))
         return lines
 
     def _print(self) -> None:
@@ -99,16 +99,16 @@ class Progress:
 
     @contextlib.contextmanager
     def printing(self) -> Iterator[None]:
-        """Print lines while the block lasts; at its end those that still wait."""
+        """Print lines during the block, and the remaining ones at its end."""
         self._printer.start()
         try:
             yield
         finally:
             self._lines.put(None)
-            self._printer.join(_PATIENCE_S)
+            self._printer.join(_CLOSE_S)
 
     def _time(self, outcome: Outcome) -> None:
-        """Let the estimate of the time left know of an end."""
+        """Update the estimate of the time left."""
         if outcome.status == "interrupted":
             return
         trial_id, ok, running = outcome.trial_id, outcome.status == "ok", list(self._work.running)
@@ -117,7 +117,7 @@ class Progress:
             self._left.given_up([trial_id])
 
     def _left_text(self) -> str:
-        """How long it still takes, as the end of a line; "" before the first end."""
+        """The time left, as the end of a line; "" before the first trial has ended."""
         found = self._left.seconds(time.monotonic(), list(self._work.running))
         if found is None:
             return ""
@@ -125,7 +125,7 @@ class Progress:
         return f"; {'about' if sure else 'at least'} {duration(seconds)} left"
 
     def line(self, just_ended: bool = False) -> str:
-        """Where the run stands, on one line; `just_ended`: at the moment between the end of a trial and the next."""
+        """The state of the run on one line; `just_ended`: a trial has ended, and the next one has not started yet."""
         counts = self._work.counts
         more = just_ended and not self._work.stopping.is_set() and bool(self._work.waiting())
         text = f"{counts.done:,} of {counts.total:,} trials done, {len(self._work.running) + more} running"
@@ -136,13 +136,13 @@ class Progress:
         return text + self._left_text()
 
     def __rich__(self) -> Group:
-        """What matters most on top: a terminal shows no more than its height."""
+        """The most important line first: a terminal cuts off what does not fit."""
         table = Table(box=None, pad_edge=False)
         for name in (*_CELL, "recipe")[: 3 + self._several]:
             table.add_column(name, no_wrap=name != "recipe")  # where room is short, this one takes two lines
         for name in ("done", "of", "failed"):
             table.add_column(name, justify="right", no_wrap=True)
-        roomy = self._console.width >= _ROOMY
+        roomy = self._console.width >= _WIDTH_FOR_BARS
         if roomy:
             table.add_column("", no_wrap=True)
         with self._lock:
@@ -154,14 +154,14 @@ class Progress:
 
 
 def _bar(share: float, unicode: bool) -> Text:
-    """So much of a bar is done; without colours the rest must look different."""
+    """A bar of which this share is done; without colours the rest must look different."""
     done = round(_BAR * share)
     return Text("━" * done, "green") + Text(("━" if unicode else "-") * (_BAR - done), "dim")
 
 
 @contextlib.contextmanager
 def watch(work: Work, console: Console) -> Iterator[None]:
-    """Show a launch while it lasts."""
+    """Show the progress of a launch during the block."""
     view = Progress(work, console)
     if not console.is_terminal:
         console.print(f"{work.left:,} trials to train, {work.counts.done:,} of {work.counts.total:,} done before")

@@ -3,15 +3,15 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
 from orchestrator.cli.output import AsCsv, AsJson, AsLatex, AsMarkdown, chosen, on_disk, partial, put
-from orchestrator.store.left_out import left_out
-from orchestrator.store.run_folder import FILES, FOLDERS, RunStore
-from workers import files
+
+if TYPE_CHECKING:
+    from orchestrator.store.run_folder import RunStore
 
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="runs' folders (or URLs), studies or presets")]
 
@@ -32,7 +32,7 @@ Resamples = Annotated[int | None, typer.Option(min=0, help="of the bootstrap; de
 _MOST_REASONS = 4
 
 
-def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, note: Console) -> None:
+def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console, note: Console) -> None:
     """Add the verbs to the command line; `store_of` finds the run that an argument names, `note` prints on the side."""
 
     @app.command(rich_help_panel="Results")
@@ -140,6 +140,7 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
         import analysis
         from analysis import whole_file
         from analysis.tables.formats import json_lines
+        from workers import files
 
         *runs, name = arguments
         file = Path(files.disk_path(name))
@@ -162,8 +163,10 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
         out.print(f"{len(rows):,} rows: {file}", soft_wrap=True)
 
 
-def tell_left_out(stores: list[RunStore], note: Console) -> None:
+def tell_left_out(stores: "list[RunStore]", note: Console) -> None:
     """Say on the side which finished trials of the runs are in no number."""
+    from orchestrator.store.left_out import left_out
+
     for store in stores:
         if (others := left_out(store)) is not None:
             note.print(f"{store.url}: {others}", style="dim", markup=False, soft_wrap=True)
@@ -225,6 +228,8 @@ def _show_reasons(table: Any, out: Console) -> None:
 
 def _outside(file: Path, run: str) -> None:
     """Refuse to write a file where a run keeps its own."""
+    from orchestrator.store.run_folder import FILES, FOLDERS
+
     home = Path(os.path.expanduser(run)).resolve()
     inside = file.resolve().relative_to(home).parts if file.resolve().is_relative_to(home) else ()
     if inside and inside[0] in (*FOLDERS, *FILES):

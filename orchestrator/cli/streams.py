@@ -1,6 +1,6 @@
-"""Standard output and standard error that never end a command: closed, full, hung up, or of a narrow encoding.
+"""Standard output and standard error whose failures do not end a command: closed, disk full, limited encoding.
 
-What a command does is decided by its work.  Whether anybody could read along is told afterwards.
+The work of a command is done in any case; output that could not be written is reported at the end.
 """
 
 import contextlib
@@ -10,12 +10,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-# The reader or the terminal is gone for good; a full disk may have room again.
+# Errors after which no write will succeed; a full disk may have space again.
 _GONE = (errno.EPIPE, errno.EBADF, errno.ESHUTDOWN, errno.ECONNRESET)
 
 
 class Stream:
-    """A text stream whose writes do not fail; `lost` is the first error that a write would have raised."""
+    """A text stream whose writes do not raise; `lost` is the first error of a write."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -26,7 +26,7 @@ class Stream:
         """Write what can be written."""
         try:
             self._stream.write(text)
-        except UnicodeEncodeError as error:  # a stream that could not be told to spell such characters out
+        except UnicodeEncodeError as error:  # a stream that could not be reconfigured to escape them
             self.write(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
         except (OSError, ValueError) as error:  # ValueError: it was closed
             self._lose(error)
@@ -46,12 +46,12 @@ class Stream:
 
     def __getattr__(self, name: str) -> Any:
         if name == "buffer":
-            raise AttributeError(name)  # writers who find it pass this class by
+            raise AttributeError(name)  # writers that find it bypass this class
         return getattr(self._stream, name)
 
     @property
     def reader_left(self) -> bool:
-        """Whether the program at the other end of a pipe has seen enough."""
+        """Whether the reader has closed the pipe."""
         return isinstance(self.lost, BrokenPipeError)
 
     def _lose(self, error: Exception) -> None:
@@ -61,7 +61,7 @@ class Stream:
             self.discard()
 
     def discard(self) -> None:
-        """Send all that is still to come, what waits in buffers too, to the null device."""
+        """Send further output, and what is buffered, to the null device."""
         with contextlib.suppress(OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)
             try:
@@ -71,7 +71,7 @@ class Stream:
             self._stream.flush()
 
     def settle(self) -> None:
-        """Flush for the last time; what cannot be written must not fail once more while Python ends."""
+        """Flush for the last time; output that cannot be written must not raise again when Python exits."""
         self.flush()
         if self.lost is not None:
             self.discard()
@@ -84,10 +84,10 @@ def _is_terminal(stream: Any) -> bool:
         return False
 
 
-def occupy() -> None:
-    """Put the null device where standard input, output or error is closed.
+def open_missing() -> None:
+    """Open the null device for each of standard input, output and error that is closed.
 
-    Otherwise the next file that is opened gets the number, and whatever a library prints is written into it.
+    Otherwise the next file that is opened gets its number, and output of libraries is written into that file.
     """
     for number in (0, 1, 2):
         try:
@@ -101,8 +101,8 @@ def occupy() -> None:
 
 @contextlib.contextmanager
 def guarded() -> Iterator[tuple[Stream, Stream]]:
-    """Standard output and standard error as streams that do not fail, for the length of a block."""
-    occupy()
+    """Standard output and standard error as streams that do not raise, during the block."""
+    open_missing()
     before = sys.stdout, sys.stderr
     for stream in before:
         if hasattr(stream, "reconfigure"):

@@ -1,9 +1,8 @@
-"""How long a run still takes, from the trials that it has finished.
+"""The time left of a run, estimated from its finished trials.
 
-A trial takes a part that is the same for all of its cell and one in proportion to its multiply-adds; cells have
-nothing in common.  So every cell has a line of its own, from two finished trials on, and before that only a lower
-bound is said.  How many trials are at work at a time is measured too: starts of processes and pauses between trials
-cost time that no trial's own clock sees.
+The time of a trial is a constant of its cell plus a part proportional to its multiply-adds.  So a line is fitted for
+each cell, once it has two finished trials; before that there is only a lower bound.  The number of trials that run at a
+time is measured too, since starts of processes and pauses between trials are in no trial's own time.
 """
 
 import threading
@@ -11,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-_SURE = 2  # finished trials of every cell, from which on there is an estimate
+_SURE = 2  # finished trials that every cell needs for an estimate
 
 
 @dataclass
 class _Cell:
-    """Finished trials of a cell: sizes in multiply-adds and seconds; and how many, of which size in all, are left."""
+    """Finished trials of a cell: sizes in multiply-adds and seconds; number and total size of the trials left."""
 
     sizes: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -24,9 +23,9 @@ class _Cell:
     size_left: float = 0.0
 
     def line(self, extra: float) -> tuple[float, float]:
-        """(a, b) of seconds = a + b * size, both at least 0; `extra` seconds come with every trial.
+        """(a, b) of seconds = a + b * size, both at least 0; `extra` seconds are added to every trial.
 
-        Fitted by least squares, and drawn to half fixed and half in proportion where few or equal sizes say little.
+        Fitted by least squares, with a prior, half constant and half proportional, for few or equal sizes.
         """
         n = len(self.sizes)
         size, time = sum(self.sizes) / n, sum(self.seconds) / n + extra
@@ -39,7 +38,7 @@ class _Cell:
         return time - slope * size, slope
 
     def least(self) -> float:
-        """Seconds of the trials left if none took longer for its size, a smaller one being as quick as can be."""
+        """A lower bound of the seconds of the trials left, from the mean of the finished ones."""
         if not self.sizes:
             return 0.0
         time, size = sum(self.seconds) / len(self.seconds), sum(self.sizes) / len(self.sizes)
@@ -47,10 +46,10 @@ class _Cell:
 
 
 class TimeLeft:
-    """Hears of starts and ends of trials, and says how many seconds are left.  Thread-safe, calls nothing outside."""
+    """Estimates the seconds left from the starts and ends of trials.  Thread-safe."""
 
     def __init__(self, trials: Mapping[str, tuple[Hashable, float]], now: float) -> None:
-        """`trials`: cell and multiply-adds of each trial that is to be trained; times are of one steady clock."""
+        """`trials`: cell and multiply-adds of each trial to train; all times are of one monotonic clock."""
         self._trials = dict(trials)
         self._cells: dict[Hashable, _Cell] = defaultdict(_Cell)
         for cell, size in self._trials.values():
@@ -74,9 +73,9 @@ class TimeLeft:
         *,
         ok: bool,
     ) -> None:
-        """A trial's attempt has ended, after `whole` seconds of its own clock, `training` of them in its epochs.
+        """Report the end of an attempt: `whole` seconds in the worker, `training` of them in its epochs.
 
-        `running`: those that still run.
+        `running`: the trials that still run.
         """
         with self._lock:
             began = self._began.pop(trial_id, self._event)
@@ -99,29 +98,29 @@ class TimeLeft:
             self._began.pop(trial_id, None)
 
     def given_up(self, trial_ids: Iterable[str]) -> None:
-        """These trials will not be trained in this launch."""
+        """Report trials that will not be trained in this launch."""
         with self._lock:
             for trial_id in set(trial_ids) & self._open:
                 self._settle(trial_id)
 
     def seconds(self, now: float, running: Iterable[str]) -> tuple[float, bool] | None:
-        """Seconds to the end, and whether they are an estimate (else a lower bound); None before the first end."""
+        """Seconds left, and whether that is an estimate (else a lower bound); None before the first trial has ended."""
         with self._lock:
             self._see(running)
             if self._first is None:
                 return None
             if any(len(cell.sizes) < _SURE for cell in self._cells.values() if cell.left):
-                # As if nothing but training took time from now on, in every place that there has been.
+                # As if only training took time from now on, with as many trials at a time as there were at most.
                 return sum(cell.least() for cell in self._cells.values()) / self._most, False
             lines = {key: cell.line(self._extra) for key, cell in self._cells.items() if cell.sizes}
-            since = max(self._first[0] - self._first[1] - self._extra, self._start)  # what was before is not repeated
+            since = max(self._first[0] - self._first[1] - self._extra, self._start)  # start-up is not repeated
             left = sum(a * self._cells[key].left + b * self._cells[key].size_left for key, (a, b) in lines.items())
             worked, longest = self._done_s + self._extra * self._ended, 0.0
             for trial_id, began in self._began.items():
                 cell, size = self._trials[trial_id]
                 age = max(now - max(began, since), 0.0)
                 whole = lines[cell][0] + lines[cell][1] * size
-                still = max(whole - age, whole / 10, age / 4)  # what takes longer than others goes on for a while
+                still = max(whole - age, whole / 10, age / 4)  # a trial that takes longer than expected
                 worked += min(age, whole)
                 left, longest = left - whole + still, max(longest, still)
             at_once = worked / max(now - since, 1e-9)
@@ -129,11 +128,11 @@ class TimeLeft:
 
     @property
     def _extra(self) -> float:
-        """Seconds of a trial beside its training, as few have less: the first in a process loads much besides."""
+        """Seconds of a trial besides its training, the lower quartile: the first trial of a process takes longer."""
         return sorted(self._gaps)[len(self._gaps) // 4] if self._gaps else 0.0
 
     def _see(self, running: Iterable[str]) -> None:
-        """Trials seen for the first time have begun where another one ended."""
+        """Add running trials; a new one is taken to have begun when the last one ended."""
         running = set(running) & self._open
         self._most = max(self._most, len(running))
         self._began = {t: self._began.get(t, self._event) for t in running | self._began.keys() & running}

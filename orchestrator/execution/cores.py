@@ -1,6 +1,6 @@
-"""How many CPU cores this process may use, which may be fewer than the machine has.
+"""The number of CPU cores that this process may use, which may be smaller than that of the machine.
 
-A scheduler gives a job some cores of a shared machine by its CPU affinity, a container by a quota of its control group.
+A scheduler limits a job on a shared machine by its CPU affinity, a container by the quota of its control group.
 """
 
 import os
@@ -16,7 +16,7 @@ def usable() -> int:
 
 
 def quota(groups: Path = Path("/proc/self/cgroup"), mounts: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Cores that the control groups of this process grant: the least of its own and of those above; None for all."""
+    """Cores allowed by the control groups of this process, the smallest of all levels; None where there is no limit."""
     try:
         lines = groups.read_text().splitlines()
     except OSError:
@@ -33,9 +33,9 @@ def quota(groups: Path = Path("/proc/self/cgroup"), mounts: Path = Path("/sys/fs
 
 
 def _upwards(root: Path, path: str) -> Iterator[Path]:
-    """The folder of a control group and those of all groups above it.
+    """The folder of a control group and those of its parent groups.
 
-    In a container the path may be one of the host that is not visible; the container's own group is then the root.
+    In a container the path may be a path of the host that is not visible; the group of the container is then the root.
     """
     folder = root / path.lstrip("/")
     yield folder

@@ -1,27 +1,27 @@
-"""Stops a study that is broken: when nearly everything fails, going on only burns hours."""
+"""Stops a launch in which nearly every attempt fails."""
 
 from collections import Counter, deque
 
-from orchestrator.store.trial_states import BLAMELESS, Failure
+from orchestrator.store.trial_states import EXTERNAL_FAILURES, Failure
 
-FIRST = 20  # all of so many at the beginning
+FIRST = 20  # the launch stops if all of its first attempts, this many, failed
 LAST = 100
-SHARE = 0.3  # of the last hundred
+SHARE = 0.3  # or if more than this share of its last LAST attempts failed
 
 
-class Breaker:
-    """Watches the attempts of one launch as they end."""
+class FailureLimit:
+    """Counts the failed attempts of one launch."""
 
     def __init__(self) -> None:
         self._finished = 0
         self._last: deque[Failure | None] = deque(maxlen=LAST)
 
     def add(self, failure: Failure | None) -> str | None:
-        """Take note of an attempt's end, None where it was good; says why the study is to stop, if it is.
+        """Add an attempt, None for one that succeeded; the reason to stop the launch, None to continue.
 
-        Deaths of nodes are left out: they tell of the cluster, not of the study.
+        External failures are not counted: they are caused by the cluster, not by the study.
         """
-        if failure is not None and failure.kind in BLAMELESS:
+        if failure is not None and failure.kind in EXTERNAL_FAILURES:
             return None
         self._finished += 1
         self._last.append(failure)

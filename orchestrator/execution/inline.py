@@ -1,4 +1,4 @@
-"""Train one trial after the other in this process: for a debugger, for tests, for a machine without Ray."""
+"""The engine `inline`: trains one trial after the other in this process, for debuggers, tests, machines without Ray."""
 
 import time
 
@@ -7,14 +7,14 @@ from orchestrator.execution.work_queue import Work
 
 
 def run(work: Work) -> None:
-    """Every job of `work`, here.  A trial's exception is its failed row, as under every engine."""
+    """Run every job of `work` in this process.  An exception of a trial becomes its failed row, as in every engine."""
     from workers import memory  # imports torch
 
     memory.settle()
     while not work.exhausted:
         job = work.take()
         if job is None:
-            time.sleep(0.2)  # what is left died of something under another engine and has to wait its time
+            time.sleep(0.2)  # the trials left failed under another engine and are not yet due again
             continue
         try:
             work.finish(perform(job))

@@ -1,4 +1,4 @@
-"""What a worker does with one trial: train it, publish its row, clean up.  Every engine runs this same code."""
+"""What a worker does with one trial: train it, publish its row, clean up.  The same code in every engine."""
 
 import contextlib
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """What all jobs of a launch share."""
+    """Settings that all jobs of a launch share."""
 
     run_url: str
     launch: str
@@ -29,22 +29,22 @@ class Settings:
     gpus: float
     checkpoint_s: float
     keep: bool
-    timeout_s: float | None  # ends the whole process: only for processes that belong to one trial at a time
+    timeout_s: float | None  # the whole process is killed then: only for processes that run one trial at a time
     cuda_graphs: bool = True
 
 
 @dataclass(frozen=True)
 class Job:
-    """One attempt at one trial, as it travels to a worker."""
+    """One attempt at one trial, as it is sent to a worker."""
 
     trial_json: str
     trial_id: str
     attempt: int
     settings: Settings
-    alone: bool = False  # on a machine without neighbours, if that can be
+    alone: bool = False  # on a machine without other trials, if possible
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values only, for a journey through any scheduler."""
+        """Plain values that any scheduler can transport."""
         return asdict(self)
 
     @classmethod
@@ -55,7 +55,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the driver learns of a job; the row itself lies in the store."""
+    """The result of a job as the driver gets it; the row itself is in the store."""
 
     trial_id: str
     status: str  # ok | failed | interrupted
@@ -67,11 +67,11 @@ class Outcome:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Outcome":
-        """What a row says; a column it lacks is null."""
+        """From the columns of a row; missing columns are null."""
         return cls(**{name: row.get(name) for name in cls.__dataclass_fields__})  # type: ignore[arg-type]
 
     def columns(self) -> dict[str, Any]:
-        """The columns of a row that the ledger reads."""
+        """The columns of a row that `Ledger` reads."""
         return asdict(self)
 
 
@@ -83,31 +83,31 @@ def trial_columns(job: Job) -> dict[str, Any]:
 
 
 def _device(gpus: float) -> str:
-    """The device of a job.  A scheduler shows it exactly the GPUs it may use.
+    """The device of a job.  The scheduler makes exactly those GPUs visible that the job may use.
 
-    ARCHSWEEP_DEVICE=cpu tries the placement of a study out on a machine whose GPUs are only declared to Ray.
+    ARCHSWEEP_DEVICE=cpu tests the placement of a study on a machine whose GPUs are only declared to Ray.
     """
     return os.environ.get("ARCHSWEEP_DEVICE") or ("cuda" if gpus > 0 else "cpu")
 
 
 def publish(store: RunStore, row: dict[str, Any]) -> None:
-    """Publish a row; a store that refuses for a while is asked again, then its OSError is raised."""
+    """Publish a row; failed writes are retried for a while, then the OSError is raised."""
     files.patiently(lambda: store.publish_attempt(row), f"the row of trial {row['trial_id']} could not be published")
 
 
-def perform(job: Job, told: Callable[[dict[str, Any]], None] | None = None, cpus: int | None = None) -> Outcome:
-    """Train a job's trial and publish its row; `told` hears of every epoch; `cpus` is what the trial may use.
+def perform(job: Job, on_epoch: Callable[[dict[str, Any]], None] | None = None, cpus: int | None = None) -> Outcome:
+    """Train a job's trial and publish its row; `on_epoch` is called after each epoch; `cpus`: cores the trial may use.
 
-    Only a store that cannot be written raises, an OSError.
+    Raises OSError where the store cannot be written, and nothing else.
     """
     import workers
 
     settings, store = job.settings, RunStore(job.settings.run_url)
     if _asked_to_stop(store):
-        return Outcome(job.trial_id, "interrupted")  # it was handed out just before the stop
+        return Outcome(job.trial_id, "interrupted")  # the stop was requested after the job was handed out
     device = _device(settings.gpus)
     trial = Trial.model_validate_json(job.trial_json)
-    with TrialLog(store, job.trial_id, settings.checkpoint_s) as said, _deadline(job, said):
+    with TrialLog(store, job.trial_id, settings.checkpoint_s) as trial_log, _deadline(job, trial_log):
         log.info(
             "trial %s, attempt %d, on %s as %s; CUDA_VISIBLE_DEVICES=%r",
             job.trial_id,
@@ -126,7 +126,7 @@ def perform(job: Job, told: Callable[[dict[str, Any]], None] | None = None, cpus
                 checkpoint_every_s=settings.checkpoint_s,
                 cuda_graphs=settings.cuda_graphs,
                 stop=lambda: _asked_to_stop(store),
-                told=told,
+                told=on_epoch,
                 run_url=settings.run_url,
                 cpus=cpus,
             )
@@ -136,9 +136,9 @@ def perform(job: Job, told: Callable[[dict[str, Any]], None] | None = None, cpus
         row |= {"launch": settings.launch, "attempt": job.attempt, "gpu_share": settings.gpus}
         if row["status"] == "failed":
             log.error("%s", row["traceback"])
-            said.publish()
+            trial_log.publish()
         elif settings.keep:
-            said.publish()
+            trial_log.publish()
         publish(store, row)
     if row["status"] == "ok" and not settings.keep:
         try:
@@ -149,21 +149,21 @@ def perform(job: Job, told: Callable[[dict[str, Any]], None] | None = None, cpus
 
 
 def _asked_to_stop(store: RunStore) -> bool:
-    """Whether the run's folder says stop.  One that does not answer says nothing: training goes on."""
+    """Whether a stop was requested.  While the run's folder does not respond, training continues."""
     try:
         return store.stop_asked()
     except OSError as error:
-        log.warning("the run's folder does not answer (%s): training goes on", error)
+        log.warning("the run's folder does not respond (%s): training continues", error)
         return False
 
 
 @contextlib.contextmanager
-def _deadline(job: Job, said: TrialLog) -> Iterator[None]:
-    """The process must be out of here in time, or it is ended together with the trial."""
+def _deadline(job: Job, trial_log: TrialLog) -> Iterator[None]:
+    """The process is killed if it is still in the block after the job's timeout."""
     seconds = job.settings.timeout_s
     if seconds is None:
         yield
         return
     row = trial_columns(job) | {"gpu_share": job.settings.gpus, "started_at": datetime.now(UTC)}
-    with watchdog.guard(seconds, job.settings.run_url, row, said.path):
+    with watchdog.guard(seconds, job.settings.run_url, row, trial_log.path):
         yield

@@ -1,8 +1,8 @@
-"""Whether a machine of the cluster would give the numbers that the driver asks for.
+"""Compares the environment of a worker machine with that of the driver: both must give the same numbers.
 
 A worker imports what is installed on its machine, whatever the driver runs.  An older wheel, another torch, or another
 distribution that also installs a top-level `spaces` would train something else under the same trial id.  This module
-imports only the standard library, so that it answers even there.
+imports only the standard library, so that it works on such machines too.
 """
 
 import hashlib
@@ -15,37 +15,36 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-# Decode and scale images, draw random numbers, build networks, write rows.
+# They decode and scale images, draw random numbers, build networks, write rows.
 LIBRARIES = ("nasbench-pytorch", "numpy", "pillow", "pyarrow", "torchvision")
 PACKAGES = ("orchestrator", "workers", "spaces", "analysis")
 _HOME = Path(__file__).resolve().parents[2]
-_ANSWER_S = 120  # a machine that answers later is busy, not wrong; its workers check themselves
 
 
 class RefusedError(ValueError):
-    """Machines of the cluster would not train what the driver planned."""
+    """Machines of the cluster would not compute what the driver planned."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What a process would train with."""
+    """The versions that a process trains with."""
 
     host: str
     archsweep: str  # version and protocol, for people
-    code: str  # 12 hex digits over the sources that train, store and report
+    code: str  # 12 hex digits of a digest of the sources that train, store and report
     torch: str | None
-    strangers: tuple[str, ...]  # what is imported in place of our packages, one sentence each
+    foreign_packages: tuple[str, ...]  # packages imported in place of ours, one sentence each
     plugins: tuple[str, ...] = ()  # `space mine of distribution 1.0`: what other distributions add
     libraries: tuple[str, ...] = ()  # `numpy 2.3.1`: the others whose versions change pixels, numbers or rows
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> "Environment":
-        """From what another version sent: fields that this one does not know are left out."""
+        """From the values that another version sent; unknown fields are ignored."""
         return cls(**{key: value for key, value in values.items() if key in cls.__dataclass_fields__})
 
 
-def strangers() -> tuple[str, ...]:
-    """Our packages that another distribution's would be imported for, one sentence each; normally none."""
+def foreign_packages() -> tuple[str, ...]:
+    """Packages of other distributions that are imported in place of ours, one sentence each; normally none."""
     found = []
     for name in PACKAGES:
         spec = find_spec(name)
@@ -67,12 +66,12 @@ def _version(package: str) -> str | None:
 
 
 def _release(version: str | None) -> str | None:
-    """A version without its build: a head without a GPU may hold the CPU build of the same release."""
+    """A version without its build: a head node without a GPU may have the CPU build of the same release."""
     return version and version.partition("+")[0]
 
 
 def plugins() -> tuple[str, ...]:
-    """Spaces, datasets and tasks that other distributions add, without importing any; a version stands for the code."""
+    """Spaces, datasets and tasks of other distributions, without importing any; the version stands for the code."""
     return tuple(
         sorted(
             {
@@ -86,8 +85,8 @@ def plugins() -> tuple[str, ...]:
 
 
 def _code() -> str:
-    """A digest of the files whose code decides numbers, or how driver and worker talk; two wheels of one version may
-    differ."""
+    """A digest of the files whose code determines numbers, or how driver and worker communicate; two wheels of one
+    version may differ."""
     digest = hashlib.sha256()
     for file in sorted(f for name in PACKAGES[:3] for f in (_HOME / name).rglob("*.py")):
         digest.update(f"{file.relative_to(_HOME)}\0".encode() + file.read_bytes() + b"\0")
@@ -97,7 +96,7 @@ def _code() -> str:
 @cache
 def here() -> Environment:
     """The environment of this process."""
-    foreign = strangers()
+    foreign = foreign_packages()
     protocol = "?"
     if not foreign:
         from workers.trial import PROTOCOL
@@ -109,19 +108,15 @@ def here() -> Environment:
         archsweep=f"{_version('archsweep') or 'not installed'}, protocol {protocol}",
         code=_code(),
         torch=_release(torch),
-        strangers=foreign,
+        foreign_packages=foreign,
         plugins=plugins(),
         libraries=tuple(f"{name} {_release(_version(name)) or 'not installed'}" for name in LIBRARIES),
     )
 
 
-def _answer() -> Environment:
-    return here()  # Ray sends plain functions only
-
-
 def differences(there: Environment, driver: Environment) -> list[str]:
-    """What about `there` changes numbers, one sentence each; nothing: its rows are as good as the driver's own."""
-    found = list(there.strangers)
+    """The differences of `there` that could change numbers, one sentence each; empty: its rows equal the driver's."""
+    found = list(there.foreign_packages)
     if not found and there.code != driver.code:
         found.append(
             f"archsweep {there.archsweep}, code {there.code} there; {driver.archsweep}, code {driver.code} here"
@@ -141,44 +136,9 @@ def refusal(driver: Environment) -> str | None:
     return f"{here().host}: {'; '.join(found)}" if found else None
 
 
-def check_nodes() -> None:
-    """Ask every machine of the connected cluster that takes trials; RefusedError names the wrong ones and what differs.
-
-    One wrong machine is enough: a scheduler would go on sending trials there.
-    """
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    nodes = {n["NodeID"]: n["NodeManagerHostname"] for n in ray.nodes() if n["Alive"] and _takes_trials(n["Resources"])}
-    ask = ray.remote(num_cpus=0, max_retries=0)(_answer)
-    asked = {
-        ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote(): host
-        for node_id, host in nodes.items()
-    }
-    answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_ANSWER_S) if asked else ([], [])
-    wrong = []
-    for answer in answered:
-        try:
-            found = differences(ray.get(answer), here())
-        except ray.exceptions.RayTaskError as error:  # not even this module could be imported or run there
-            found = [
-                f"no archsweep like the driver's is installed there ({str(error.cause or error).splitlines()[-1]})"
-            ]
-        except ray.exceptions.RayError:
-            continue  # the machine went away meanwhile
-        if found:
-            wrong.append(f"  {asked[answer]}: {'; '.join(found)}")
-    if wrong:
-        raise RefusedError(explain(f"{len(wrong)} of {len(nodes)} machines of the cluster", "\n".join(sorted(wrong))))
-
-
 def explain(who: str, what: str) -> str:
-    """The message for a person whose cluster is refused."""
+    """The error message for a cluster that is refused."""
     return (
         f"{who} would not give the numbers of this driver (on {platform.node()}):\n{what}\n"
         "install the driver's archsweep, plug-ins and versions there, or take the machine out of the cluster; run again"
     )
-
-
-def _takes_trials(resources: dict[str, float]) -> bool:
-    return bool(resources.get("CPU") or resources.get("GPU"))

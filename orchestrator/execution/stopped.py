@@ -1,8 +1,8 @@
-"""How a launch that is ended from outside says so; imports nothing, so that the command line can know it."""
+"""The exception of a launch that is ended from outside; imports nothing, so that the command line stays light."""
 
 
 class Stopped(BaseException):
     """The launch ends before its trials have ended; the text says why, the command exits with 3.
 
-    No Exception: neither Ray nor a library that tries once more takes it for a failure of its own.
+    A BaseException: neither Ray nor code that retries on errors catches it.
     """

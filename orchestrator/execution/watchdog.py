@@ -1,9 +1,9 @@
-"""Ends a trial that does not end: a small process beside each worker that is told every deadline.
+"""Kills workers whose trial exceeds its timeout: a small process beside each worker receives every deadline.
 
-A process that hangs cannot be trusted with its own end: Python may never run again where native code holds the
-interpreter, and a frozen process runs nothing at all.  At the deadline the interpreter's C thread writes the stack
-into the trial's log; the watchdog then freezes the worker, publishes that log and the failed row, and kills it.  A
-worker that dies during a trial, by its own fault or another's, has its log published too.
+A process that hangs cannot end itself: Python code does not run while native code holds the interpreter, and a
+stopped process runs nothing at all.  At the deadline a C thread of the interpreter writes the stack to the trial's
+log; the watchdog then stops the worker (SIGSTOP), publishes the log and the failed row, and kills it.  The watchdog
+also publishes the log of a worker that dies during a trial.
 """
 
 import contextlib
@@ -21,11 +21,11 @@ from types import FrameType
 from typing import IO, Any
 
 _DUMP_S = 1.0  # for the stack to be written after the deadline
-_PUBLISH_S = 120.0  # a store that does not answer for so long does not keep a hung worker alive
-_HEAD = "Timeout ("  # how the interpreter begins the stack
-_LOOK_S = 1.0  # between two looks at whether the worker lives
+_PUBLISH_S = 120.0  # a hung worker is killed after this time even if the store does not respond
+_HEAD = "Timeout ("  # the beginning of the stack that the interpreter writes
+_LOOK_S = 1.0  # between two checks whether the worker is alive
 
-_process: "subprocess.Popen[bytes] | None" = None  # the one that started the watchdog, gone at once; its pipe stays
+_process: "subprocess.Popen[bytes] | None" = None  # the process that forked the watchdog and ended; its pipe stays open
 
 
 # --- in the worker ---
@@ -33,26 +33,26 @@ _process: "subprocess.Popen[bytes] | None" = None  # the one that started the wa
 
 @contextlib.contextmanager
 def guard(seconds: float, run_url: str, row: dict[str, Any], log_path: str) -> Iterator[None]:
-    """End this process if it has not left the block in so many seconds.
+    """Kill this process if it has not left the block after this many seconds.
 
-    `row` is what is known of the attempt's row: with it the watchdog publishes a failed one of class `timeout`.
-    The stack goes to the end of the file at `log_path`, as does that of a crash in native code.
+    `row`: the columns of the attempt's row that are known; the watchdog publishes them with error class `timeout`.
+    The stack is appended to the file at `log_path`, as is the stack of a crash in native code.
     """
     task = {"seconds": seconds, "run_url": run_url, "row": row, "log": log_path}
     with open(log_path, "a", encoding="utf-8") as stack:
         faulthandler.dump_traceback_later(seconds, file=stack)
         faulthandler.enable(stack)
-        _say(task)
+        _send(task)
         try:
             yield
         finally:
-            _say(None)
+            _send(None)
             faulthandler.cancel_dump_traceback_later()
             faulthandler.enable(sys.__stderr__ or 2)
 
 
-def _say(task: dict[str, Any] | None) -> None:
-    """Tell the watchdog what to watch now; a new one is started where none lives."""
+def _send(task: dict[str, Any] | None) -> None:
+    """Send the watchdog its task; a new watchdog is started if there is none."""
     global _process
     line = (json.dumps(task, default=datetime.isoformat) + "\n").encode()
     if _process is not None and _write(_process, line):
@@ -63,8 +63,8 @@ def _say(task: dict[str, Any] | None) -> None:
 
 
 def _write(process: "subprocess.Popen[bytes]", line: bytes) -> bool:
-    """Whether a watchdog lives to read the line."""
-    process.poll()  # so that it does not stay as a zombie
+    """Write a line to the watchdog; False where it is dead."""
+    process.poll()  # collects its exit status: no zombie stays
     pipe: IO[bytes] = process.stdin  # type: ignore[assignment]
     try:
         pipe.write(line)
@@ -77,10 +77,10 @@ def _write(process: "subprocess.Popen[bytes]", line: bytes) -> bool:
 
 
 def _start() -> "subprocess.Popen[bytes]":
-    """A watchdog of this process, in a session of its own: what is sent to the worker's group does not reach it.
+    """Start a watchdog of this process, in a session of its own: signals to the worker's process group do not reach it.
 
-    It gives up its parent (see `main`) and the sign by which workers of a raylet are known: Ray kills the children of a
-    worker that it kills, and the watchdog is to outlive it.
+    It detaches from its parent (see `main`) and from the environment variable that marks workers of a raylet: Ray kills
+    the children of a worker that it kills, and the watchdog must survive the worker.
     """
     environment = {key: value for key, value in os.environ.items() if key != "RAY_RAYLET_PID"}
     return subprocess.Popen(
@@ -96,45 +96,45 @@ def _start() -> "subprocess.Popen[bytes]":
 
 
 def main() -> None:
-    """Watch the process that started this one, until it is gone."""
+    """Watch the process that started this one, until it has ended."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # a stop is for the driver; this process ends with its worker
-    parent, said, task, deadline = int(sys.argv[1]), b"", None, float("inf")
-    lives = _life_of(parent)
+        signal.signal(number, signal.SIG_IGN)  # the driver handles stops; this process ends with its worker
+    parent, buffer, task, deadline = int(sys.argv[1]), b"", None, float("inf")
+    is_alive = _liveness_check(parent)
     if os.fork():
-        os._exit(0)  # the watchdog itself is nobody's child
+        os._exit(0)  # the watchdog itself has no parent
     while True:
-        alive = lives()
+        alive = is_alive()
         wait = max(0.0, min(_LOOK_S, deadline - time.monotonic())) if alive else 0.0
         if select.select([0], [], [], wait)[0]:
             new = os.read(0, 1 << 20)
             if not new:
-                break  # the worker is gone, or is going
-            *lines, said = (said + new).split(b"\n")
+                break  # the worker has ended, or is ending
+            *lines, buffer = (buffer + new).split(b"\n")
             for line in lines:
                 task = json.loads(line)
                 deadline = time.monotonic() + task["seconds"] + _DUMP_S if task else float("inf")
         elif not alive:
-            break  # its children may hold the pipe open
+            break  # dead, and its children hold the pipe open
         elif task and time.monotonic() >= deadline:
-            _end(parent, task)
+            _kill_worker(parent, task)
             return
     if task:
-        _bury(task)
+        _publish_log_of_dead_worker(task)
 
 
-def _life_of(pid: int) -> Callable[[], bool]:
-    """Whether a process lives, to be asked again and again; a zombie does not."""
+def _liveness_check(pid: int) -> Callable[[], bool]:
+    """A function that says whether a process is alive; a zombie is not."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
         return lambda: False
-    except (AttributeError, OSError):  # neither Linux 5.3 nor newer
-        return lambda: _taken(pid)
+    except (AttributeError, OSError):  # older than Linux 5.3, or another system
+        return lambda: _pid_exists(pid)
     return lambda: not select.select([descriptor], [], [], 0)[0]
 
 
-def _taken(pid: int) -> bool:
+def _pid_exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -142,20 +142,20 @@ def _taken(pid: int) -> bool:
     return True
 
 
-def _end(parent: int, task: dict[str, Any]) -> None:
-    """Kill the worker, after the log and the row of its trial are safe."""
+def _kill_worker(parent: int, task: dict[str, Any]) -> None:
+    """Publish the log and the row of the trial, then kill the worker."""
     try:
         os.kill(parent, signal.SIGSTOP)  # from here on it neither finishes nor publishes
-        with _at_most(_PUBLISH_S):
-            _book(task)
+        with _time_limit(_PUBLISH_S):
+            _publish_timeout(task)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(parent, signal.SIGKILL)
         _remove(task)
 
 
-def _book(task: dict[str, Any]) -> None:
-    """Publish log and row of an attempt that did not end in time."""
+def _publish_timeout(task: dict[str, Any]) -> None:
+    """Publish the log and the row of an attempt that exceeded its timeout."""
     from orchestrator.store import trial_log
     from orchestrator.store.run_folder import RunStore
 
@@ -183,12 +183,12 @@ def _book(task: dict[str, Any]) -> None:
         )
 
 
-def _bury(task: dict[str, Any]) -> None:
-    """Publish the log of a trial whose process died; the driver books the row, it alone knows of what."""
+def _publish_log_of_dead_worker(task: dict[str, Any]) -> None:
+    """Publish the log of a trial whose process died; the driver publishes the row, since only it knows the cause."""
     from orchestrator.store import trial_log
     from orchestrator.store.run_folder import RunStore
 
-    with contextlib.suppress(OSError), _at_most(_PUBLISH_S):
+    with contextlib.suppress(OSError), _time_limit(_PUBLISH_S):
         with open(task["log"], "a", encoding="utf-8") as file:
             file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} the process of the trial died here\n")
         trial_log.publish(RunStore(task["run_url"]), task["row"]["trial_id"], task["log"])
@@ -201,13 +201,13 @@ def _remove(task: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _at_most(seconds: float) -> Iterator[None]:
-    """A TimeoutError where the block takes longer."""
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError where the block takes longer."""
 
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"the store did not answer in {seconds:g} s")
+    def handler(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"the store did not respond in {seconds:g} s")
 
-    signal.signal(signal.SIGALRM, ring)
+    signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield

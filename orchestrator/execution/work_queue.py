@@ -1,4 +1,4 @@
-"""What an engine draws from: trials one at a time, each with its attempt, until nothing is left or a stop is asked."""
+"""The trials of a launch as a queue: engines take one attempt after the other until none is left or a stop is asked."""
 
 import logging
 import threading
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orchestrator.execution.failure_limit import Breaker
+from orchestrator.execution.failure_limit import FailureLimit
 from orchestrator.execution.job import Job, Outcome, Settings, publish, trial_columns
 from orchestrator.store.run_folder import RunStore
 from orchestrator.store.trial_states import Failure, Ledger
@@ -18,15 +18,15 @@ from workers.scrub import scrub
 
 log = logging.getLogger(__name__)
 
-# A death may have to do with the moment (memory was short, a node is going): the next try waits, each time twice as
-# long, so many seconds at most.
+# The death of a worker may have a temporary cause (little memory, a node that goes away): the next attempt waits, each
+# time twice as long, up to a maximum; in seconds.
 BACK_OFF_S, BACK_OFF_MOST_S = 3.0, 60.0
 DEATHS = ("worker_died", "oom_host", "oom_victim", "node_died")
 
 
 @dataclass
 class Counts:
-    """How far a launch has come."""
+    """The progress of a launch."""
 
     total: int  # trials of the plan
     done: int = 0  # with an ok row, earlier launches included
@@ -37,8 +37,8 @@ class Counts:
 class Work:
     """The trials that one launch still has to train.
 
-    Engines call `take` for the next job and tell how it ended by `finish` or `lost`.  Thread-safe.
-    Trials that failed before come last: what is tried again in a wider place then waits for nobody's end but the last.
+    Engines call `take` for the next job and report its result with `finish` or `lost`.  Thread-safe.
+    Trials that failed before come last: one that needs a machine without other trials then delays no other trial.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Work:
         states = {trial_id: ledger.state(trial_id) for trial_id in self._rows}
         self._queue = deque(t for t, state in states.items() if state == "left")
         self._again = {t: 0.0 for t, state in states.items() if state == "failed"}  # not before this time (monotonic)
-        self._breaker = Breaker()
+        self._breaker = FailureLimit()
         self.running: dict[str, Job] = {}
         self.counts = Counts(total)
         self.stopping = threading.Event()
@@ -65,12 +65,12 @@ class Work:
 
     @property
     def exhausted(self) -> bool:
-        """Whether `take` will never give a job again."""
+        """Whether `take` will never return a job again."""
         with self._lock:
             return self.stopping.is_set() or not (self._queue or self._again or self.running)
 
     def waiting(self) -> list[str]:
-        """The ids of trials not handed out."""
+        """The ids of the trials that were not handed out yet."""
         with self._lock:
             return [*self._queue, *self._again]
 
@@ -79,7 +79,7 @@ class Work:
         return self._rows[trial_id]
 
     def take(self) -> Job | None:
-        """The next job, or None: nothing may start just now, or a stop was asked."""
+        """The next job; None where none can start at this moment, or a stop was requested."""
         with self._lock:
             if self.stopping.is_set():
                 return None
@@ -90,14 +90,14 @@ class Work:
                 ready = [t for t, then in self._again.items() if then <= now]
                 if not ready:
                     return None
-                chosen = min(ready, key=self._alone)  # those that want a machine for themselves come last of all
+                chosen = min(ready, key=self._alone)  # those that need a machine for themselves come last
                 del self._again[chosen]
                 job = self._job(chosen)
             self.running[job.trial_id] = job
             return job
 
     def _job(self, trial_id: str) -> Job:
-        """The next attempt at a trial, with the room and the time that its past failures ask for."""
+        """The next attempt at a trial, with the resources and the timeout that its past failures require."""
         now, ever = self._ledger.kinds(trial_id), self._ledger.kinds(trial_id, forgiven=True)
         settings = self._settings
         if ever["oom_cuda"] and 0 < settings.gpus < 1:
@@ -113,12 +113,12 @@ class Work:
         )
 
     def _alone(self, trial_id: str) -> bool:
-        """Whether neighbours may have been a trial's undoing: its memory ran short, or its worker died repeatedly."""
+        """Whether other trials may be the cause: the machine ran out of memory, or the worker died more than once."""
         ever = self._ledger.kinds(trial_id, forgiven=True)
         return bool(ever["oom_host"] or ever["oom_victim"] or ever["worker_died"] > 1)
 
     def finish(self, outcome: Outcome) -> None:
-        """A job came to its end in the worker, which has published its row (or was stopped between epochs)."""
+        """Report a job that ended in its worker, which has published the row (or was stopped between epochs)."""
         with self._lock:
             job = self.running.pop(outcome.trial_id, None)
             if job is None:
@@ -127,16 +127,16 @@ class Work:
                 self._queue.appendleft(outcome.trial_id)
             else:
                 self._settle({**outcome.columns(), "attempt": job.attempt})
-        self._tell(outcome)
+        self._notify(outcome)
 
     def lost(self, trial_id: str, kind: str, text: str, *, ran_s: float = 0.0, details: str = "") -> None:
-        """A job's worker died with it; its failed row is published here, since the worker cannot.
+        """Report a job whose worker died; its failed row is published here, since the worker cannot do it.
 
-        text: what it died of.  ran_s: seconds from its start to now.  details: what goes before text in the traceback.
+        text: the cause.  ran_s: seconds from its start to now.  details: text before `text` in the traceback.
 
-        A worker may die after it has published its row, and its watchdog may have published one: that row stands, it
-        is not written over.  What dies while the launch stops is not held against the trial.
-        `kind="publish"`: the worker lives, but could not write its row; then no other will, and the launch stops.
+        A worker may die after it has published its row, or its watchdog may have published one: that row is kept.
+        Deaths while the launch stops do not count as failures of the trial.
+        `kind="publish"`: the worker is alive, but could not write its row.  Others could not either: the launch stops.
         """
         with self._lock:
             job = self.running.pop(trial_id, None)
@@ -155,20 +155,20 @@ class Work:
                 self.break_off(f"the row of trial {trial_id} could not be written: {text}")
             with self._lock:
                 self._queue.appendleft(trial_id)
-            self._tell(Outcome(trial_id, "interrupted"))
+            self._notify(Outcome(trial_id, "interrupted"))
             return
         with self._lock:
             self._settle(row)
-        self._tell(Outcome.of(row))
+        self._notify(Outcome.of(row))
 
     def break_off(self, reason: str) -> None:
-        """Stop the launch of its own accord: running trials drain.  The first reason is the one that is told."""
+        """Stop the launch because of an error: running trials drain.  The first reason is the one that is reported."""
         if self.broken is None:
             self.broken = reason
         self.stopping.set()
 
     def _settle(self, row: Mapping[str, Any]) -> None:
-        """Book an attempt; a failure that may pass is tried again when its time has come."""
+        """Record an attempt; after a failure that may be temporary the trial is queued again."""
         trial_id = row["trial_id"]
         self._ledger.add(row)
         failure = None
@@ -191,8 +191,8 @@ class Work:
         n = self._ledger.kinds(trial_id)[kind]
         return min(BACK_OFF_S * 2.0 ** (n - 1), BACK_OFF_MOST_S)
 
-    def _tell(self, outcome: Outcome) -> None:
-        """Tell listeners; one that fails hears nothing more, and the work goes on."""
+    def _notify(self, outcome: Outcome) -> None:
+        """Call the listeners; one that raises is removed, and the work continues."""
         for listener in list(self.listeners):
             try:
                 listener(outcome)
@@ -202,7 +202,7 @@ class Work:
 
 
 def _failed_row(job: Job, kind: str, text: str, ran_s: float, details: str) -> dict[str, Any]:
-    """The row of an attempt whose worker is gone."""
+    """The row of an attempt whose worker has died."""
     now = datetime.now(UTC)
     return {
         **trial_columns(job),

@@ -1,4 +1,4 @@
-"""Results that others measured, as rows of a run: marked as imported, and read by the same analysis.
+"""Results that others measured as rows of a run: marked as imported, and read by the same analysis.
 
 An imported row's `launch` begins with `import-`, its `source` names format, file and digest, and its recipe is
 "imported" unless it was named.  A run of imported rows has no plan and no study; `run` never touches it.
@@ -19,7 +19,7 @@ import pyarrow as pa
 
 import spaces
 import workers
-from orchestrator.execution.heartbeat import Pulse
+from orchestrator.execution.heartbeat import Heartbeat
 from orchestrator.importing import table_files, unnas_release
 from orchestrator.store import lease
 from orchestrator.store.compaction import conform
@@ -30,16 +30,19 @@ from workers.row import parquet_bytes
 
 RECIPE = "imported"
 _CELL = ["space", "dataset_id", "task", "recipe_id"]
-_MANY, _SELDOM_S = 1000, 10.0  # architectures that take long to describe, and seconds between two lines about them
+_MANY, _NOTE_INTERVAL_S = (
+    1000,
+    10.0,
+)  # architectures that take long to describe, and seconds between two lines about them
 _Read = TypeVar("_Read")
 Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import brought: rows in the files, those that were new, and architectures by space that stay text.
+    """The result of an import: rows in the files, new rows, and the number of unknown architectures by space.
 
-    `alike`: two names of one kind that look the same and are not, as (kind, one name, the other).
+    `alike`: pairs of names that look the same and differ, as (kind, one name, the other).
     """
 
     rows: int
@@ -72,7 +75,7 @@ def unnas(path: Path, archs: Path | None) -> pd.DataFrame:
     rows = pd.concat(found, ignore_index=True)
     if rows.empty:
         raise ValueError(f"{path}: the result files hold no result")
-    # The complete published sets are meant: the same cells' neighbours as trainings of our own.
+    # The published results are for the complete datasets: the same dataset ids as in our own trainings.
     ids = {name: _dataset_id(name) for name in set(rows["dataset"])}
     return rows.assign(dataset_id=rows["dataset"].map(ids))
 
@@ -80,7 +83,7 @@ def unnas(path: Path, archs: Path | None) -> pd.DataFrame:
 def table(path: Path, scale: float, columns: dict[str, str], note: Note = lambda text: None) -> pd.DataFrame:
     """Any long table as rows; `columns` and `scale` as `analysis.from_table` takes them, but `arch` is a column.
 
-    `note` hears which of the names were taken as constants.  ValueError for a table without lines.
+    `note` is called with the names that are used as constants.  ValueError for a table without lines.
     """
     import analysis
 
@@ -98,18 +101,18 @@ def table(path: Path, scale: float, columns: dict[str, str], note: Note = lambda
     except (ValueError, LookupError) as error:
         raise ValueError(f"{path}: {error}") from None
     if constants := [_constant(option, name, have) for option, name in columns.items() if name not in have]:
-        note(f"taken as constants, as no column has that name: {', '.join(constants)}")
+        note(f"used as constants, since no column has that name: {', '.join(constants)}")
     return rows.assign(source=_source("table", path.name, data))
 
 
 def _constant(option: str, name: str, have: list[str]) -> str:
-    """An option that names no column; with the column that may have been meant."""
+    """An option whose value is not the name of a column, with a column of a similar name."""
     near = next((column for column in have if column.strip().casefold() == name.strip().casefold()), None)
     return f"--{option} {quoted(name)}" + (f" (there is a column {quoted(near)})" if near is not None else "")
 
 
 def add(rows: pd.DataFrame, into: str, note: Note = lambda text: None) -> Imported:
-    """Publish those rows that a run does not hold yet, all at once or none; `note` hears how far a long import is.
+    """Publish the rows that are new to a run, all at once or none; `note` is called with the progress.
 
     ValueError for a folder of another kind, for a row that contradicts one that is there, and for a cell that would mix
     metrics; nothing is written then.  `lease.Held` where another process writes there.
@@ -122,8 +125,8 @@ def add(rows: pd.DataFrame, into: str, note: Note = lambda text: None) -> Import
     digest = hashlib.sha256("\n".join(rows["trial_id"] + rows["source"]).encode()).hexdigest()[:12]
     launch = f"import-{digest}"
     lease.acquire(store, launch)
-    pulse = Pulse(store, launch)
-    pulse.start()
+    heartbeat = Heartbeat(store, launch)
+    heartbeat.start()
     try:
         there = store.attempts([*_CELL, "trial_id", "metric", "score_best", "repeats", "source"]).to_pandas()
         new = rows[~rows["trial_id"].isin(there["trial_id"])]
@@ -133,14 +136,14 @@ def add(rows: pd.DataFrame, into: str, note: Note = lambda text: None) -> Import
             part = conform(pa.Table.from_pandas(new.assign(launch=launch).drop(columns="run"), preserve_index=False))
             store.write(parquet_bytes(part), "rows", f"{launch}.parquet")
     finally:
-        pulse.end()
+        heartbeat.end()
         lease.release(store, launch)
     alike = [pair for c in (*_CELL, "arch") for pair in _alike(c, [*rows[c], *there.get(c, ())])]
     return Imported(len(rows), len(new), {str(s): int(n) for s, n in strange.items()}, alike)
 
 
 def _alike(kind: str, names: Iterable[str]) -> list[tuple[str, str, str]]:
-    """Names that differ in nothing that is seen: by spaces at their ends, by characters without a form, by encoding."""
+    """Names that look the same: they differ in spaces, invisible characters or Unicode form."""
     first: dict[str, str] = {}
     found = []
     for name in dict.fromkeys(names):
@@ -151,11 +154,11 @@ def _alike(kind: str, names: Iterable[str]) -> list[tuple[str, str, str]]:
 
 
 def archs(tree: Path, into: Path, space: str | None) -> tuple[int, bool]:
-    """Write the architectures of the release's configurations as a list; how many, and whether the file is new."""
+    """Write the architectures of the release's configurations as a list; their number, and whether the file is new."""
     found = unnas_release.architectures(tree, space)
     text = unnas_release.listed(found).encode()
     if into.exists() and into.read_bytes() != text:
-        raise ValueError(f"{into} is there and holds something else; remove it or name another file")
+        raise ValueError(f"{into} exists with other content; remove it or give another file")
     new = not into.exists()
     if new:
         files.publish(str(into), text)
@@ -167,7 +170,7 @@ def _source(kind: str, name: str, data: bytes) -> str:
 
 
 def _dataset_id(name: str) -> str:
-    """Of the complete published set, where we know it; else the name itself."""
+    """The id of the published dataset where it is known; else the name itself."""
     published = datasets.get(name).published_id if name in datasets.names() else None
     return published or name
 
@@ -190,7 +193,7 @@ def _check_place(store: RunStore) -> None:
 
 
 def _check_metrics(rows: pd.DataFrame) -> None:
-    """One cell, one metric: what differs there would be averaged or compared."""
+    """ValueError where one cell has two metrics: their values would be averaged or compared."""
     kinds = rows.drop_duplicates([*_CELL, "metric"])
     if (twice := kinds.duplicated(_CELL)).any():
         cell = kinds[twice].iloc[0]
@@ -216,9 +219,9 @@ def _check_agreement(rows: pd.DataFrame, there: pd.DataFrame) -> None:
 
 
 def _described(rows: pd.DataFrame, note: Note) -> pd.DataFrame:
-    """With arch_id, graph, params and MACs of the architectures of spaces that we know.
+    """Add arch_id, graph, params and MACs for architectures of known spaces.
 
-    Sizes are those of UnNAS's networks, so only its settings have them.
+    Sizes are those of UnNAS's networks, so only its cells have them.
     """
     archs = dict.fromkeys(zip(rows["space"], rows["arch"], strict=True))
     said = time.monotonic()
@@ -227,7 +230,7 @@ def _described(rows: pd.DataFrame, note: Note) -> pd.DataFrame:
     about = {}
     for key in archs:
         about[key] = _about(*key)
-        if time.monotonic() >= said + _SELDOM_S:
+        if time.monotonic() >= said + _NOTE_INTERVAL_S:
             said = time.monotonic()
             note(f"{len(about):,} of {len(archs):,} architectures are described")
     costs = {
@@ -249,7 +252,7 @@ def _described(rows: pd.DataFrame, note: Note) -> pd.DataFrame:
 
 
 def _tried(ask: Callable[[], _Read]) -> _Read | None:
-    """The answer, None where a space says that the text is none of its architectures."""
+    """The result, None where the text is not an architecture of the space."""
     try:
         return ask()
     except ValueError:
@@ -273,7 +276,7 @@ def _cost(space: str, arch: str, dataset: str, task: str) -> tuple[int, int] | t
 
 
 def _normal(space: str, arch: Any) -> Any:
-    """The normal spelling of an architecture that we know; anything else as it is."""
+    """The normal spelling of a known architecture; anything else unchanged."""
     if space not in spaces.names():
         return arch
     return _spelling(space, arch) if isinstance(arch, str) else arch

@@ -1,8 +1,8 @@
-"""Files that hold a long table, one line a measurement: CSV, Parquet, JSON and JSON Lines, read as they are.
+"""Files with a long table, one line per measurement: CSV, Parquet, JSON and JSON Lines.
 
-A .json file holds a list of records, or a record a line as `archsweep export` writes it.  Text stays text: an
-architecture called `000907`, `nan` or `1e5` keeps its name.  Every frame's index says where a line is in its file, so
-that whoever refuses one can name it.
+A .json file contains a list of records, or one record per line as `archsweep export` writes it.  Text stays text: an
+architecture called `000907`, `nan` or `1e5` keeps its name.  The index of a frame is the position of each line in its
+file, for error messages.
 """
 
 import csv
@@ -22,13 +22,13 @@ ENDINGS = (".csv", ".parquet", ".json", ".jsonl")
 
 
 def read(path: Path, data: bytes, names: Iterable[str], needed: Mapping[str, str]) -> tuple[pd.DataFrame, list[str]]:
-    """A table with at least those of its columns that have one of the names, and the names of all its columns.
+    """A table with at least the columns of these names, and the names of all its columns.
 
-    The path's ending says the format.  `needed`: names that must be columns, by what they hold ("values").  Raises
-    ValueError naming the file, and the line or record, for what is no such table.
+    The suffix of the path is the format.  `needed`: names that must be columns, by their content ("values").  Raises
+    ValueError naming the file, and the line or record, where it is not such a table.
     """
     if path.suffix not in ENDINGS:
-        raise ValueError(f"{path}: the ending says the format of a table; known are {', '.join(ENDINGS)}")
+        raise ValueError(f"{path}: the suffix is the format of a table; known are {', '.join(ENDINGS)}")
     try:
         if path.suffix == ".parquet":
             return _parquet(data, set(names), needed)
@@ -41,9 +41,9 @@ def read(path: Path, data: bytes, names: Iterable[str], needed: Mapping[str, str
         _check(needed, have)
         return table, have
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8: {error}") from None
+        raise ValueError(f"{path} is not valid UTF-8 text: {error}") from None
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} is no readable Parquet file: {error}") from None
+        raise ValueError(f"{path} is not a valid Parquet file: {error}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -63,13 +63,13 @@ def _parquet(data: bytes, names: set[str], needed: Mapping[str, str]) -> tuple[p
 
 
 def _text(value: object, number: int, name: str) -> object:
-    """Text that a writer stored as plain bytes; anything else as it is."""
+    """Bytes decoded as text; anything else unchanged."""
     if not isinstance(value, bytes):
         return value
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise ValueError(f"record {number}: {quoted(name)} is {quoted(value)}, which is no text in UTF-8") from None
+        raise ValueError(f"record {number}: {quoted(name)} is {quoted(value)}, which is not valid UTF-8 text") from None
 
 
 def _csv(text: str) -> pd.DataFrame:
@@ -97,11 +97,13 @@ def _json(text: str) -> list[Any]:
     except (ValueError, RecursionError) as error:
         if _is_record(text.lstrip().partition("\n")[0]):
             return _json_lines(text)
-        raise ValueError(f"no JSON: {error}") from None
+        raise ValueError(f"not valid JSON: {error}") from None
     if isinstance(found, dict) and not all(isinstance(value, list | dict) for value in found.values()):
-        return [found]  # one line of JSON Lines; columns with lists of values are no records
+        return [found]  # one line of JSON Lines, not columns with lists of values
     if not isinstance(found, list):
-        raise ValueError(f"a table is a list of records, [{{...}}, ...], or a record a line; this is {quoted(found)}")
+        raise ValueError(
+            f"a table is a list of records, [{{...}}, ...], or one record per line; this is {quoted(found)}"
+        )
     return found
 
 
@@ -114,21 +116,21 @@ def _is_record(line: str) -> bool:
 
 def _json_lines(text: str) -> list[Any]:
     found = []
-    # JSON's lines end at "\n" alone: `splitlines` would cut strings at U+2028 and its like.
+    # Lines of JSON end at "\n" alone: `splitlines` would also split strings at U+2028.
     for number, line in enumerate(text.split("\n"), start=1):
         try:
             if line.strip():
                 found.append(json.loads(line))
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"line {number} is no JSON: {error}") from None
+            raise ValueError(f"line {number} is not valid JSON: {error}") from None
     return found
 
 
 def _records(found: Sequence[Any]) -> pd.DataFrame:
-    """What a record leaves out is empty, and refused later if it is needed."""
+    """A table of records; missing keys are empty, which is an error later if they are needed."""
     for number, record in enumerate(found):
         if not isinstance(record, dict):
-            raise ValueError(f"record {number} is {quoted(record)}; right is an object with a key a column")
+            raise ValueError(f"record {number} is {quoted(record)}; expected is an object with one key per column")
     names = list(dict.fromkeys(key for record in found for key in record))
     table = pd.DataFrame({name: pd.Series([r.get(name) for r in found], dtype=object) for name in names})
     return _indexed(table, "record")

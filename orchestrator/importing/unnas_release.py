@@ -1,9 +1,9 @@
-"""What the authors of UnNAS published, read as rows and as lists of architectures (Liu et al., ECCV 2020).
+"""The files that the authors of UnNAS published, as rows and as lists of architectures (Liu et al., ECCV 2020).
 
-Results lie in `<space>/<data>/<task>/<run>/sweep_summary.json`, one file a run of all architectures; configurations in
-`<space>/<data>/<task>/<id>.yaml`, one file an architecture.  DARTS cells are written out in both; a NAS-Bench-101
-result names its module by the id alone, and only the configurations say which module that is.  The architectures are
-also passed on as JSON, all of a space in one file: `{"archs": [{"id", "matrix", "ops"} or {"id", "normal", "reduce"},
+Results are in `<space>/<data>/<task>/<run>/sweep_summary.json`, one file per run of all architectures; configurations
+in `<space>/<data>/<task>/<id>.yaml`, one file per architecture.  Both contain DARTS cells in full; a NAS-Bench-101
+result has only the id of its module, and the configurations contain the module.  The architectures are also available
+as JSON, all of a space in one file: `{"archs": [{"id", "matrix", "ops"} or {"id", "normal", "reduce"},
 ...]}`, operations by name, or by `op_codes` and by their position in `ops`.
 """
 
@@ -23,7 +23,7 @@ RESULTS = "sweep_summary.json"
 SPACES = {"darts": "darts", "nas_bench": "nasbench101"}
 _CONCAT = [2, 3, 4, 5]
 _LAYOUT = f"<space>/<data>/<task>/<run>/{RESULTS} with space {' or '.join(SPACES)} and run a number from 1"
-# libyaml's reader where PyYAML was built with it: the release has thousands of files.
+# The fast parser of libyaml where PyYAML has it: the release has thousands of files.
 _YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -65,18 +65,18 @@ def _json(data: bytes) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"no JSON: {error}") from None
+        raise ValueError(f"not valid JSON: {error}") from None
 
 
 def _object(value: Any, key: str, where: str) -> Any:
-    """What an object holds under a key."""
+    """The value of a key of an object."""
     if not isinstance(value, dict) or key not in value:
         raise ValueError(f"{where} should be an object with {key!r}, not {quoted(value)}")
     return value[key]
 
 
 def _error(job: Any, where: str) -> float:
-    """Percent; of a list the last value counts."""
+    """The error in percent; the last value of a list."""
     found = _object(job, "min_test_top1", where)
     value = found[-1] if isinstance(found, list) and found else found
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 100:
@@ -163,7 +163,7 @@ def _yaml(path: Path) -> Any:
     try:
         return yaml.load(path.read_bytes(), _YAML)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ValueError(f"no YAML: {error}") from None
+        raise ValueError(f"not valid YAML: {error}") from None
 
 
 def _in_list(content: Any) -> Iterator[tuple[str, str, str]]:
@@ -202,7 +202,7 @@ def _configured(config: Any) -> tuple[str, str]:
         try:
             return "nasbench101", spaces.get("nasbench101").encode(matrix=matrix, ops=ops)
         except (TypeError, IndexError, KeyError) as error:
-            raise ValueError(f"NAS.MATRIX and NAS.OPS are no module: {error}") from None
+            raise ValueError(f"NAS.MATRIX and NAS.OPS are not a valid module: {error}") from None
     cells = _object(nas, "CUSTOM_GENOTYPE", "NAS (of a sampled architecture)")
     if not isinstance(cells, list) or len(cells) != 4:
         raise ValueError(f"NAS.CUSTOM_GENOTYPE should be two cells, each with its outputs; it is {quoted(cells)}")

@@ -1,7 +1,7 @@
-"""Which Ray a run uses: the cluster that RAY_ADDRESS names, or one of this machine's own.
+"""Which Ray a run uses: the cluster that RAY_ADDRESS names, or a local Ray that the run starts.
 
-Ray asks an address where nothing answers for minutes, in words of its own log, and cannot be interrupted meanwhile.
-What is wrong is found out here first, before anything is written.
+Ray tries an address where nothing listens for minutes, prints log lines and cannot be interrupted meanwhile.  So the
+address is checked here first, before anything is written.
 """
 
 import contextlib
@@ -12,10 +12,10 @@ import threading
 import time
 from pathlib import Path
 
-PRIVATE = (b"archsweep", b"private")  # namespace and key that a run's own Ray carries
-_PATIENCE_S = 4.0  # for a head that is just starting
-_ANSWER_S = 30.0  # for a busy one to answer the first question
-_SOCKET = 107  # bytes that the path of a Unix socket may have
+PRIVATE = (b"archsweep", b"private")  # namespace and key that mark the local Ray of a run
+_CONNECT_S = 4.0  # for a head node that is just starting
+_ANSWER_S = 30.0  # for the first answer of a busy one
+_SOCKET = 107  # bytes of the longest path of a Unix socket
 _LONGEST = "/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 _SHORT = "/tmp"
 
@@ -25,9 +25,9 @@ class AddressError(ValueError):
 
 
 def named() -> str | None:
-    """What RAY_ADDRESS says; None where it says nothing, or asks for a Ray of this machine's own."""
-    said = os.environ.get("RAY_ADDRESS", "").strip()
-    return None if said in ("", "local") else said
+    """The value of RAY_ADDRESS; None where it is not set or is `local`."""
+    value = os.environ.get("RAY_ADDRESS", "").strip()
+    return None if value in ("", "local") else value
 
 
 def check() -> None:
@@ -39,7 +39,7 @@ def check() -> None:
 
 
 def resolved() -> str:
-    """HOST:PORT of the cluster that RAY_ADDRESS names, which has answered; AddressError where none does."""
+    """HOST:PORT of the cluster that RAY_ADDRESS names, after it has answered; AddressError where it does not."""
     said = named()
     if said == "auto":
         return _started_here()
@@ -55,14 +55,14 @@ def _advice() -> str:
 
 
 def _started_here() -> str:
-    """The cluster of `auto`: the last one that `ray start` started or joined on this machine.
+    """The cluster of RAY_ADDRESS=auto: the last one that `ray start` started or joined on this machine.
 
-    Where that is gone Ray itself would join any that runs here, such as the private one of another run, which ends with
-    that run.
+    If that cluster has ended, Ray itself would join any other on this machine, such as the local Ray of another run,
+    which ends with that run.
     """
     from ray._private import services
 
-    with contextlib.suppress(ImportError, AttributeError):  # Ray 2.50 asks for no token of its own accord
+    with contextlib.suppress(ImportError, AttributeError):  # Ray 2.50 has no such module
         from ray._private.authentication import authentication_token_setup as token
 
         token.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # as `ray.init("auto")` does
@@ -84,11 +84,11 @@ def _problem(address: str) -> str | None:
 
 
 def _refused(host: str, port: int) -> str | None:
-    """Why no connection comes about; asked again for some seconds."""
-    end = time.monotonic() + _PATIENCE_S
+    """Why no connection is possible, after retries for some seconds; None where one is."""
+    end = time.monotonic() + _CONNECT_S
     while True:
         try:
-            socket.create_connection((host, port), timeout=_PATIENCE_S).close()
+            socket.create_connection((host, port), timeout=_CONNECT_S).close()
         except (OSError, OverflowError, UnicodeError) as error:
             if time.monotonic() >= end or isinstance(error, socket.gaierror | OverflowError | UnicodeError):
                 return f"nothing answers there ({error})"
@@ -98,9 +98,9 @@ def _refused(host: str, port: int) -> str | None:
 
 
 def _silent(address: str) -> str | None:
-    """Why what listens at an address is no Ray to join: it does not answer as one, or it is another run's own."""
+    """Why the process at an address cannot be joined: it does not answer as Ray, or is the local Ray of another run."""
     answer: list[object] = []
-    # Ray's client asks for most of a minute and hears no signal: it is left behind in its thread.
+    # Ray's client tries for most of a minute and ignores signals: it is left running in its thread.
     asking = threading.Thread(target=_ask, args=(address, answer), daemon=True, name="ray-address")
     asking.start()
     asking.join(_ANSWER_S)
@@ -113,7 +113,7 @@ def _silent(address: str) -> str | None:
 
 
 def _ask(address: str, answer: list[object]) -> None:
-    """Whether a cluster is a run's own, or the exception of asking."""
+    """Append whether a cluster is the local Ray of a run, or the exception of the request."""
     import ray
 
     namespace, key = PRIVATE
@@ -124,19 +124,19 @@ def _ask(address: str, answer: list[object]) -> None:
 
 
 def mark_as_private() -> None:
-    """Let other runs know that the connected Ray is this one's own."""
+    """Mark the connected Ray as the local Ray of this run, so that other runs do not join it."""
     import ray
 
     namespace, key = PRIVATE
-    with contextlib.suppress(Exception):  # a courtesy to others: nothing of ours depends on it
+    with contextlib.suppress(Exception):  # optional: this run does not depend on it
         ray._private.worker.global_worker.gcs_client.internal_kv_put(key, b"1", True, namespace=namespace)
 
 
 def temporary_folder() -> Path | None:
-    """Where a Ray started here is to keep its files, None for its own choice.
+    """The folder for the files of a local Ray, None for Ray's default.
 
-    Its sockets lie below TMPDIR, and the path of a socket may not be long; then they go to /tmp.  AddressError where
-    that cannot be written.
+    Ray's sockets are below TMPDIR, and their paths must be short.  Where TMPDIR is too long, the folder is in /tmp;
+    AddressError where that is not writable.
     """
     name = "RAY_TMPDIR" if "RAY_TMPDIR" in os.environ else "TMPDIR"
     folder = os.environ.get(name) if name == "RAY_TMPDIR" or sys.platform.startswith("linux") else None

@@ -1,8 +1,8 @@
-"""How far the connected cluster can grow.
+"""The resources to which the connected cluster can grow.
 
-Ray tells a driver what is there now, not what its autoscaler may still start; a cluster whose machines come with the
-work would look as if it had no GPU.  The autoscaler runs on the head, and so does a driver that was submitted as a job:
-its configuration is read here.
+Ray reports the present resources, not those that its autoscaler may start: a cluster that starts machines on demand
+would seem to have no GPU.  The autoscaler runs on the head node, as does a driver that was submitted as a job, so its
+configuration can be read here.
 """
 
 from pathlib import Path
@@ -30,12 +30,12 @@ def autoscaled() -> dict[str, float]:
 
 
 def _config_of(gcs_address: str) -> Path | None:
-    """The file that the autoscaler of this cluster was started with; a file without its process may be an old one."""
+    """The configuration file of the running autoscaler of this cluster; a file without a process may be outdated."""
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = process.read_bytes().decode(errors="replace").split("\0")
         except OSError:
-            continue  # it ended meanwhile
+            continue  # the process has ended
         options = dict(word.split("=", 1) for word in words if word.startswith("--") and "=" in word)
         if options.get("--gcs-address") == gcs_address and (file := options.get("--autoscaling-config")):
             return Path(file).expanduser()

@@ -1,4 +1,4 @@
-"""Of what a worker died, told from what Ray says: the trial's own fault, its machine's, or somebody else's."""
+"""Classifies the death of a worker from Ray's errors: caused by the trial, by its machine, or by other processes."""
 
 import logging
 import re
@@ -18,7 +18,7 @@ _GB = r"actual memory used=([\d.]+)GB"
 
 
 class Killed(ray.exceptions.RayActorError):
-    """A worker that Ray killed, in the shape of a death that Tune knows how to handle."""
+    """A worker that Ray killed, as an error type that Tune handles."""
 
     def __init__(self, actor_id: str, cause: str, text: str) -> None:
         super().__init__(actor_id, text)
@@ -28,14 +28,14 @@ class Killed(ray.exceptions.RayActorError):
         return Killed, (self.actor_id, self.cause_of_death, self.text)
 
 
-def teach_tune() -> None:
+def patch_tune_oom_handling() -> None:
     """Let Tune survive a worker that the memory monitor has killed.
 
-    Ray tells of it by an OutOfMemoryError, which Tune takes for a fault of its own and ends all trials with a
-    RuntimeError (seen with 2.60).  It is handed on as the death of an actor.
+    Ray reports it as an OutOfMemoryError, upon which Tune ends all trials with a RuntimeError (seen with 2.60).  This
+    patch passes it on as the death of an actor.
     """
-    told: Any = RayActorManager._actor_task_failed
-    if getattr(told, "knows_killed", False):
+    original: Any = RayActorManager._actor_task_failed
+    if getattr(original, "knows_killed", False):
         return
 
     def task_failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
@@ -44,14 +44,14 @@ def teach_tune() -> None:
             live = self._live_actors_to_ray_actors_resources.get(tracked_actor_task._tracked_actor)
             actor_id = live[0]._actor_id.hex() if live else ""
             exception = Killed(actor_id, type(exception).__name__, str(exception))
-        told(self, tracked_actor_task, exception)
+        original(self, tracked_actor_task, exception)
 
     task_failed.knows_killed = True  # type: ignore[attr-defined]
     RayActorManager._actor_task_failed = task_failed
 
 
-def spare_cleanup(is_lost: Callable[[], bool]) -> None:
-    """Keep Tune from stopping its actors one by one in a Ray that has died: each call into it hangs."""
+def skip_cleanup_when_lost(is_lost: Callable[[], bool]) -> None:
+    """Prevent Tune from stopping its actors one by one after Ray has died: each call would hang."""
     clean: Any = TuneController.cleanup
     if getattr(clean, "knows_lost", False):
         return
@@ -64,8 +64,8 @@ def spare_cleanup(is_lost: Callable[[], bool]) -> None:
     TuneController.cleanup = cleanup
 
 
-def hush_ray() -> None:
-    """Keep Ray from printing a paragraph for every dead worker: what it says is in the row."""
+def silence_ray_messages() -> None:
+    """Prevent Ray from printing a paragraph for every dead worker: the row has the same information."""
     import ray._private.worker as driver
 
     if driver.print_to_stdstream is not _logged:
@@ -77,9 +77,9 @@ def _logged(data: dict[str, Any], *_: Any, **__: Any) -> None:
 
 
 def error_of(trial: Any) -> Any:
-    """The exception that ended a Tune trial, or its text where it could not be kept.
+    """The exception that ended a Tune trial, or its text where the exception could not be pickled.
 
-    Read from the driver's disk: where Tune itself would look, the file lies only later.
+    Read from the driver's disk: in the place where Tune reads it, the file appears only later.
     """
     for path, load in ((trial.pickled_error_file, cloudpickle.loads), (trial.error_file, _without_heading)):
         if path and Path(path).exists():
@@ -88,21 +88,21 @@ def error_of(trial: Any) -> Any:
 
 
 def _without_heading(text: bytes) -> str:
-    """What Tune wrote into a file of errors, but for its count of them."""
+    """The content of Tune's error file without its heading."""
     return re.sub(r"\AFailure # \d+ \(occurred at [^)]*\)\n", "", text.decode(errors="replace"))
 
 
 def cause(error: Any) -> tuple[str, str]:
-    """The class of a death, and a text for people that says it on its first line."""
+    """The error class of a death, and a text for users whose first line says what happened."""
     text = str(error)
     if isinstance(error, ray.exceptions.RayTaskError):
         cause = error.cause
-        said = f"{type(cause).__name__}: {cause}"
-        # A trial itself never raises: its store could not be written, or a mistake is ours.
-        return ("publish", said) if isinstance(cause, OSError) else ("error", text)
-    if _FULL in text:  # of a worker that was only being started Ray gives the text alone
+        described = f"{type(cause).__name__}: {cause}"
+        # Trials themselves never raise: either the store could not be written, or this program has a bug.
+        return ("publish", described) if isinstance(cause, OSError) else ("error", text)
+    if _FULL in text:  # for a worker that is still starting Ray gives the text alone
         actor_id = error.actor_id if isinstance(error, Killed) else ""
-        return ("oom_victim" if _innocent(actor_id, text) else "oom_host"), _memory(actor_id, text)
+        return ("oom_victim" if _other_process_used_more(actor_id, text) else "oom_host"), _memory(actor_id, text)
     if isinstance(error, Killed) and error.cause_of_death == "NodeDiedError":
         return "node_died", text
     if _went_away(error, text):
@@ -111,7 +111,7 @@ def cause(error: Any) -> tuple[str, str]:
 
 
 def _went_away(error: Any, text: str) -> bool:
-    """Whether a worker was taken away from outside: its node died, was preempted or lost, or it got a SIGTERM."""
+    """Whether the cause was external: the node died, was preempted or lost, or the worker got a SIGTERM."""
     return (
         getattr(error, "preempted", False)
         or isinstance(error, ray.exceptions.ActorUnavailableError)
@@ -121,14 +121,14 @@ def _went_away(error: Any, text: str) -> bool:
 
 
 def _held(actor_id: str, text: str) -> float | None:
-    """GB that the worker held, as Ray says; None where several were killed and it does not say which this one was."""
+    """GB that the worker used according to Ray; None where several were killed and Ray does not tell them apart."""
     mine = re.findall(rf"Actor\({actor_id}\).*?{_GB}", text) if actor_id else []
     chosen = mine or re.findall(rf"Selected to kill: .*?{_GB}", text)
     return float(chosen[0]) if len(chosen) == 1 else None
 
 
 def _memory(actor_id: str, text: str) -> str:
-    """One line out of the page that Ray writes about a worker that was killed for memory: its figures."""
+    """The figures of Ray's long message about a worker that was killed for memory, on one line."""
     held = _held(actor_id, text)
     node = re.search(r"was ([\d.]+)GB used / ([\d.]+)GB limit", text)
     limit = re.search(r"threshold of \d+B \(([\d.]+)%", text)
@@ -138,10 +138,10 @@ def _memory(actor_id: str, text: str) -> str:
     return f"{worker} when its machine was full{f' ({figures})' * bool(figures)}"
 
 
-def _innocent(actor_id: str, text: str) -> bool:
-    """Whether another process of the node held more than twice the memory of this worker.
+def _other_process_used_more(actor_id: str, text: str) -> bool:
+    """Whether another process of the node used more than twice the memory of this worker.
 
-    The memory monitor frees the node by killing the youngest workers, whoever filled it, and says what each held.
+    The memory monitor kills the youngest workers, whichever process filled the memory, and reports the use of each.
     """
     mine = _held(actor_id, text)
     if mine is None:

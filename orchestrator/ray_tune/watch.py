@@ -1,8 +1,8 @@
-"""Notices that the Ray under a driver has died, and ends the launch.
+"""Detects that the Ray of a driver has died, and ends the launch.
 
 Without its raylet a driver waits for workers that can never start.  Without its GCS most calls into Ray do not return,
-no signal is heard, and after a minute Ray ends the process itself, with an exit code that means something else here.
-So a thread looks every second; it interrupts the main thread, and where that does not help, ends the process.
+signals are not handled, and after a minute Ray ends the process with an exit code that means something else here.  So a
+thread checks every second; it interrupts the main thread, and if that does not help, ends the process.
 """
 
 import atexit
@@ -24,8 +24,8 @@ from orchestrator.execution.stopped import Stopped
 
 _LOOK_S = 1.0
 _ASK_S = 2.0
-_SILENCE_S = 25.0  # so long a GCS may be away, as when its host is busy or it is started again
-_LEAVE_S = 10.0  # for the main thread to come out of Ray
+_SILENCE_S = 25.0  # a GCS may be silent for this long, as when its host is busy or it is restarted
+_LEAVE_S = 10.0  # for the main thread to return from Ray
 _GIVE_BACK_S = 10.0
 _SETTLE_S = 0.5  # a connection of a dying process ends a moment before the process does
 _RAYS_PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"
@@ -35,13 +35,13 @@ _current: "Watch | None" = None
 
 
 class Lost(Stopped):
-    """Ray has died under a launch; the text says what of it."""
+    """Ray has died during a launch; the text says which process."""
 
 
 class Watch(threading.Thread):
-    """Looks whether the connected Ray lives; `end` must be called in the thread that made it.
+    """Checks that the connected Ray is alive; `end` must be called in the thread that created the object.
 
-    own: this process started Ray, and ends all of it.  leave: gives the run back where this process has to be ended.
+    own: this process started Ray, and stops all of it.  leave: releases the run where this process must be killed.
     """
 
     def __init__(self, own: bool, leave: Callable[[], None]) -> None:
@@ -58,7 +58,7 @@ class Watch(threading.Thread):
         self.lost: str | None = None
 
     def begin(self) -> None:
-        """Look from now on."""
+        """Start checking."""
         global _current
         if self._main is threading.main_thread():
             self._before = signal.signal(signal.SIGUSR2, self._interrupted)
@@ -67,7 +67,7 @@ class Watch(threading.Thread):
         self.start()
 
     def end(self) -> None:
-        """Look no more; may be called twice."""
+        """Stop checking; may be called twice."""
         global _current
         with self._lock:
             self._over.set()
@@ -77,13 +77,13 @@ class Watch(threading.Thread):
                 signal.signal(signal.SIGUSR2, self._before or signal.SIG_DFL)
 
     def look(self) -> str | None:
-        """What of Ray is dead, None where all of it lives."""
+        """Which part of Ray is dead, None where all are alive."""
         for name, process in self._own.items():
             if (code := process.poll()) is not None:
                 how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
                 return f"the Ray of this run has died (its {name} was ended {how})"
         if self._raylet is not None:
-            self._refused = self._refused + 1 if _nobody_at(self._raylet) else 0
+            self._refused = self._refused + 1 if _refuses_connections(self._raylet) else 0
             if self._refused > 1:
                 return f"the raylet of this machine has died (of the Ray at {self._address})"
         if time.monotonic() - self._answered > _patience():
@@ -91,7 +91,7 @@ class Watch(threading.Thread):
         return None
 
     def verdict(self) -> bool:
-        """Whether Ray has died; where its GCS is away just now, known only after a while."""
+        """Whether Ray has died; takes some time where its GCS does not respond at this moment."""
         end = time.monotonic() + _SETTLE_S
         while not (reason := self.lost or self.look()):
             if time.monotonic() > end and time.monotonic() - self._answered < 4 * _ASK_S:
@@ -107,7 +107,7 @@ class Watch(threading.Thread):
                 return
 
     def _ask(self) -> None:
-        """Ask the GCS for a sign of life, again and again: a process that hangs still takes connections."""
+        """Send requests to the GCS repeatedly: a process that hangs still accepts connections."""
         client: Any = None
         while not self._over.wait(_ASK_S):
             try:
@@ -115,7 +115,7 @@ class Watch(threading.Thread):
                 client.check_alive([], timeout=5)
             except ray.exceptions.RayError:
                 continue
-            except Exception:  # another Ray's client, which cannot be asked like this
+            except Exception:  # a Ray version with another client
                 self._answered = float("inf")
                 return
             self._answered = time.monotonic()
@@ -127,7 +127,7 @@ class Watch(threading.Thread):
             self.lost = reason
             if self._main is threading.main_thread() and self._main.ident:
                 signal.pthread_kill(self._main.ident, signal.SIGUSR2)
-        self._kill_workers()  # one that is left alone would go on until its trial is over
+        self._kill_workers()  # otherwise they would continue until their trials end
         if self._over.wait(_LEAVE_S):
             return
         self._kill_own()
@@ -138,7 +138,7 @@ class Watch(threading.Thread):
 
     @property
     def text(self) -> str:
-        """For a person: what has died, and what to do."""
+        """The message for users: what has died, and what to do."""
         return f"{self.lost}; {_KEPT}"
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
@@ -153,7 +153,7 @@ class Watch(threading.Thread):
                 os.kill(pid, signal.SIGKILL)
 
     def _kill_own(self) -> None:
-        """Kill the Ray that this process started.  Not before the main thread has left: it hangs without a GCS."""
+        """Kill the Ray that this process started; called after _LEAVE_S, since the main thread hangs without a GCS."""
         node = ray._private.worker._global_node
         for running in (node.all_processes if node and self._own else {}).values():
             for info in running:
@@ -161,28 +161,28 @@ class Watch(threading.Thread):
 
 
 def _patience() -> float:
-    """Less than Ray itself has: it ends a process whose GCS is away for so long."""
+    """The seconds to wait for the GCS; less than Ray's own limit, after which Ray ends the process."""
     return min(_SILENCE_S, 0.4 * float(os.environ.get(_RAYS_PATIENCE) or 60))
 
 
 def _raylet_of(node_id: str) -> tuple[str, int] | None:
-    """Where the raylet of a node takes connections."""
+    """The address at which the raylet of a node accepts connections."""
     places = [(n["NodeManagerAddress"], n["NodeManagerPort"]) for n in ray.nodes() if n["NodeID"] == node_id]
     return places[0] if places else None
 
 
-def _nobody_at(place: tuple[str, int]) -> bool:
+def _refuses_connections(place: tuple[str, int]) -> bool:
     try:
         socket.create_connection(place, timeout=2.0).close()
     except ConnectionRefusedError:
         return True
     except OSError:
-        return False  # too busy, or too many files open here: no verdict
+        return False  # too busy, or too many open files here: unknown
     return False
 
 
 def _workers_of(raylet: int) -> list[int]:
-    """Processes that a raylet started, which outlive it: they carry its pid in their environment."""
+    """Processes started by a raylet, which outlive it: their environment contains its pid."""
     mark, found = f"RAY_RAYLET_PID={raylet}".encode(), []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -192,7 +192,7 @@ def _workers_of(raylet: int) -> list[int]:
 
 
 def _end_process(text: str) -> None:
-    """Say why and end at once, as a launch that was stopped; not by the console, whose locks others may hold."""
+    """Print the reason and end at once, with the exit code of a stopped launch; the console's locks may be held."""
     if sys.stdout is not None and sys.stdout.isatty():
         text = f"\x1b[?25h\n{text}"  # a live table hides the cursor
     with contextlib.suppress(OSError):
@@ -201,19 +201,19 @@ def _end_process(text: str) -> None:
 
 
 def check() -> None:
-    """Lost where the Ray of this process is known to have died, or is seen to have by now."""
+    """Raise Lost where the Ray of this process has died."""
     if _current is not None and _current.verdict():
         raise Lost(_current.text)
 
 
 def lost() -> bool:
-    """Whether the Ray of this process has died, as far as is known by now."""
+    """Whether the Ray of this process is known to have died."""
     return _current is not None and bool(_current.lost or _current.look())
 
 
 @contextlib.contextmanager
 def guarding(*, last: bool = False) -> Iterator[None]:
-    """Lost in the place of any error that comes of a dead Ray; with `last`, nobody looks after Ray after the block."""
+    """Raise Lost instead of errors that a dead Ray causes; with `last`, checking stops after the block."""
     watch = _current
     try:
         yield
@@ -227,12 +227,12 @@ def guarding(*, last: bool = False) -> Iterator[None]:
 
 
 def shut_down() -> None:
-    """Leave a Ray that has died.  Where that hangs, the process ends with exit code 3 as soon as its work is over."""
+    """Disconnect from a Ray that has died.  If that hangs, the process ends with exit code 3 at its exit."""
     leaving = threading.Thread(target=ray.shutdown, daemon=True, name="ray-shutdown")
     leaving.start()
     leaving.join(_LEAVE_S)
     if leaving.is_alive():
-        atexit.register(_end_quietly)  # before Ray's own, which would hang as well
+        atexit.register(_end_quietly)  # runs before Ray's own exit handler, which would hang too
 
 
 def _end_quietly() -> None:

@@ -1,4 +1,4 @@
-"""Arithmetic over tables of attempts: which rows count, and which parts are rewritten when new rows are folded in.
+"""Rules for tables of attempts: which rows count, and which parts are rewritten when new rows are compacted.
 
 The rule is the same for every reader and for compaction, and depends on the rows alone: each (trial_id, launch,
 attempt) counts once, and of several ok rows of one trial the one that finished first.
@@ -13,18 +13,18 @@ import pyarrow.compute as pc
 from workers.row import SCHEMA
 
 KEY = ("trial_id", "launch", "attempt")
-TOLD = (*KEY, "status")  # what every row says
-JUDGED = [*TOLD, "finished_at"]  # what the rule looks at
+REQUIRED_COLUMNS = (*KEY, "status")  # never null in a row
+ORDER_COLUMNS = [*REQUIRED_COLUMNS, "finished_at"]  # the columns that the rule needs
 _ORDER = [("finished_at", "ascending"), *((name, "ascending") for name in KEY)]
-_FAN = 8  # parts of one size that become one of the next
+_FAN = 8  # number of parts of one size that are merged into one of the next
 _SMALLEST = 200  # rows of a part of the lowest size; each size is _FAN times the one before
-_LARGE = 10_000  # rows from which on a part stays as it is
+_LARGE = 10_000  # parts with at least this many rows are not merged any more
 
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 def conform(table: pa.Table, schema: pa.Schema = SCHEMA) -> pa.Table:
-    """A table of an older schema in the newest (or in some columns of it): what it lacks is null."""
+    """A table of an older schema in the newest one (or in some of its columns); missing columns are null."""
     if table.schema.equals(schema):
         return table
     columns = [
@@ -34,7 +34,7 @@ def conform(table: pa.Table, schema: pa.Schema = SCHEMA) -> pa.Table:
 
 
 def joined(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
-    """All tables as one of the schema; those of one make are brought into it together."""
+    """All tables as one table of the schema; tables of equal schemas are converted together."""
     alike: dict[pa.Schema, list[pa.Table]] = {}
     for table in tables:
         alike.setdefault(table.schema.remove_metadata(), []).append(table)
@@ -43,19 +43,19 @@ def joined(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
 
 
 def names_of(table: pa.Table) -> pa.ChunkedArray:
-    """What tells each attempt from all others, as text; its file is named so too."""
+    """The unique name of each attempt, which is also the name of its file."""
     parts = [pc.fill_null(table[name].cast(pa.string()), "") for name in KEY]
     return pc.binary_join_element_wise(*parts, ".")
 
 
 def _codes(texts: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Equal texts as equal numbers."""
+    """An integer for each text, equal for equal texts."""
     codes = texts.combine_chunks().dictionary_encode().indices
     return np.asarray(codes.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
 
 
 def repeated(table: pa.Table) -> Mask:
-    """Rows that are there already, further up."""
+    """Rows that repeat an earlier row of the table."""
     codes = _codes(names_of(table))
     mask = np.ones(len(codes), bool)
     mask[np.unique(codes, return_index=True)[1]] = False
@@ -63,13 +63,13 @@ def repeated(table: pa.Table) -> Mask:
 
 
 def superseded(table: pa.Table) -> Mask:
-    """Ok rows of a trial of which another attempt was ok before."""
+    """Ok rows of trials that have an earlier ok row."""
     ok = np.asarray(pc.fill_null(pc.equal(table["status"], "ok"), False).to_numpy(zero_copy_only=False), bool)
     mask = np.zeros(table.num_rows, bool)
     trials = _codes(table["trial_id"])
     if len(np.unique(trials[ok])) == ok.sum():
         return mask
-    order = np.asarray(pc.sort_indices(table.select(JUDGED), _ORDER))
+    order = np.asarray(pc.sort_indices(table.select(ORDER_COLUMNS), _ORDER))
     order = order[ok[order]]
     later = np.ones(len(order), bool)
     later[np.unique(trials[order], return_index=True)[1]] = False
@@ -87,20 +87,20 @@ def counted(table: pa.Table) -> pa.Table:
 
 
 def split(table: pa.Table, aside: pa.Array) -> tuple[pa.Table, pa.Table]:
-    """Each row once, in order of time: the rows to keep, and those named in `aside`."""
+    """Each row once, by time: the rows to keep, and those whose names are in `aside`."""
     table = table.filter(pa.array(~repeated(table)))
-    table = table.take(pc.sort_indices(table.select(JUDGED), _ORDER))
+    table = table.take(pc.sort_indices(table.select(ORDER_COLUMNS), _ORDER))
     mask = pc.is_in(names_of(table), value_set=aside)
     return table.filter(pc.invert(mask)), table.filter(mask)
 
 
-def spoiled(heads: Mapping[str, pa.Table]) -> tuple[set[str], pa.Array]:
-    """The files that hold a row which another file holds too or which is superseded, and the superseded rows' names.
+def needs_rewrite(heads: Mapping[str, pa.Table]) -> tuple[set[str], pa.Array]:
+    """The files with rows that are superseded or also in another file, and the names of the superseded rows.
 
-    `heads` are the JUDGED columns by file.  Of a row in two files neither copy is dropped without writing a new one:
-    a compactor that knows only a part of the files then cannot rely on what another is about to remove.
+    `heads`: the ORDER_COLUMNS by file.  Of a row in two files both copies are rewritten into a new file: a compactor
+    that has seen only some of the files cannot know which copy another compactor is about to remove.
     """
-    table = pa.concat_tables([SCHEMA.empty_table().select(JUDGED), *heads.values()])
+    table = pa.concat_tables([SCHEMA.empty_table().select(ORDER_COLUMNS), *heads.values()])
     origin = np.repeat(np.arange(len(heads)), [head.num_rows for head in heads.values()])
     names = names_of(table)
     codes = _codes(names)
@@ -115,10 +115,10 @@ def spoiled(heads: Mapping[str, pa.Table]) -> tuple[set[str], pa.Array]:
 
 
 def merged(sizes: Mapping[str, int], fresh: int) -> set[str]:
-    """The parts to rewrite together with `fresh` new rows, by the number of rows in each.
+    """The parts to rewrite together with `fresh` new rows; `sizes` are the numbers of rows of the parts.
 
-    As soon as _FAN parts of a size would lie side by side they become one of the next size: a row is rewritten a few
-    times in its life, however many rows come after it, and the parts stay few.
+    As soon as there would be _FAN parts of one size, they are merged into one of the next size: the number of parts
+    stays small, and each row is rewritten only a few times, however many rows follow.
     """
     chosen: set[str] = set()
     while True:

@@ -1,10 +1,10 @@
-"""One driver a run: a small file names the holder.
+"""The lease of a run: a small file names the one driver that may work on it.
 
-Where the holder's process can be seen (the same boot and the same PID namespace: two containers of one machine see
-different processes) the operating system knows whether it still lives, as pid, start time and boot together name a
-process for good: a dead holder's lease is taken over at once.  Elsewhere the lease counts until it has not been renewed
-for its life.  Clocks of two hosts differ, so the storage's clock is asked too: where it contradicts the time that the
-holder wrote, whoever wants the run waits to see whether the lease is renewed.
+Where the holder's process is visible (same boot and same PID namespace: two containers on one machine see different
+processes), the operating system says whether it is alive: pid, start time and boot identify a process.  The lease of a
+dead holder is taken over at once.  Otherwise the lease is valid until it has not been renewed for LIFE_S.  Clocks of
+two hosts differ, so the clock of the storage is compared too: if it contradicts the time that the holder wrote, the
+driver that wants the run waits to see whether the lease is renewed.
 """
 
 import json
@@ -25,7 +25,7 @@ from workers import files
 log = logging.getLogger(__name__)
 NAME = "lease.json"
 LIFE_S = 120.0  # a holder renews it every quarter of this
-_LOOK_S = 1.0  # between two looks at a lease of which it is not known whether it is renewed
+_LOOK_S = 1.0  # between two checks whether a lease was renewed
 
 
 class Held(RuntimeError):
@@ -42,21 +42,21 @@ class Lease:
     pid: int
     process_start: str
     expires: Annotated[float, Field(allow_inf_nan=False)]
-    pid_namespace: str = ""  # leases did not say it once
+    pid_namespace: str = ""  # missing in leases of earlier versions
 
     @classmethod
     def mine(cls, launch: str) -> "Lease":
-        """A lease of this process from now on."""
+        """A lease of this process, starting now."""
         pid = os.getpid()
         return cls(launch, platform.node(), _boot(), pid, _start(pid) or "", time.time() + LIFE_S, _pid_namespace())
 
     @property
     def holder(self) -> str:
-        """How a message names the holder."""
+        """The holder's name in messages."""
         return f"process {self.pid} on {self.host} (launch {self.launch})"
 
     def seen(self) -> bool | None:
-        """Whether the holder's process lives, None where that cannot be seen from here."""
+        """Whether the holder's process is alive; None where it is not visible from this process."""
         if self.host != platform.node() or self.boot != _boot():
             return None
         if self.pid_namespace and self.pid_namespace != _pid_namespace():
@@ -65,7 +65,7 @@ class Lease:
         return start if start is None else start == self.process_start != ""
 
     def alive(self) -> bool:
-        """Whether the holder may still be at work, as far as this machine's processes and clock tell."""
+        """Whether the holder may still be working, according to the processes and the clock of this machine."""
         seen = self.seen()
         return time.time() < self.expires if seen is None else seen
 
@@ -81,7 +81,7 @@ def _boot() -> str:
 
 
 def _pid_namespace() -> str:
-    """Which processes this one can see; empty where the system does not say."""
+    """The PID namespace of this process; empty where the system has none."""
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -89,20 +89,20 @@ def _pid_namespace() -> str:
 
 
 def _start(pid: int) -> str | None:
-    """The start time of a process in clock ticks since boot; empty where it is gone (or is only a zombie), None where
-    it is there but hidden, as those of other users may be.
+    """The start time of a process in clock ticks since boot; empty where it does not exist (or is a zombie), None where
+    it exists but is hidden, as processes of other users may be.
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        taken = _taken(pid)
-        return ("taken" if taken else "") if not Path("/proc/self/stat").exists() else None if taken else ""
+        exists = _pid_exists(pid)
+        return ("taken" if exists else "") if not Path("/proc/self/stat").exists() else None if exists else ""
     state, *rest = text.rpartition(")")[2].split()
     return "" if state == "Z" else rest[18]
 
 
-def _taken(pid: int) -> bool:
-    """Whether there is a process of this number: all that systems without /proc tell."""
+def _pid_exists(pid: int) -> bool:
+    """Whether a process has this number: all that systems without /proc can tell."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -113,7 +113,7 @@ def _taken(pid: int) -> bool:
 
 
 def current(store: RunStore) -> Lease | None:
-    """The lease of a run as it stands, None where there is none."""
+    """The current lease of a run, None where there is none."""
     return _read(store.read(NAME))
 
 
@@ -123,15 +123,15 @@ def _read(data: bytes | None) -> Lease | None:
     try:
         return _READER.validate_json(data)
     except ValueError:
-        return None  # half a file of a crashed host: nobody can hold by it
+        return None  # an incomplete file after a crash: it does not count as a lease
 
 
 def acquire(store: RunStore, launch: str) -> Lease:
-    """Take the run for this process, or raise Held naming who has it.
+    """Take the lease for this process, or raise Held naming its holder.
 
-    Of drivers that try in the same instant one succeeds, on disks and on S3; on other object stores as far as
-    `files.create` and `files.replace` reach there.  Where the clocks do not agree on whether a lease has expired, this
-    waits for as long as a lease lives at most.
+    If several drivers try at the same moment, one succeeds, on disks and on S3; on other object stores as far as
+    `files.create` and `files.replace` are atomic there.  Where the clocks disagree on whether a lease has expired, this
+    waits for at most LIFE_S.
     """
     url = store.at(NAME)
     there = store.read(NAME)
@@ -151,7 +151,7 @@ def acquire(store: RunStore, launch: str) -> Lease:
 
 
 def _renewed(store: RunStore, there: bytes, found: Lease) -> bool:
-    """Whether a lease whose holder cannot be seen still counts."""
+    """Whether a lease whose holder is not visible is still valid."""
     age, unexpired = _age(store), time.time() < found.expires
     if unexpired if age is None else unexpired == (age < LIFE_S):
         return unexpired
@@ -166,12 +166,12 @@ def _renewed(store: RunStore, there: bytes, found: Lease) -> bool:
     while time.monotonic() < until:
         time.sleep(min(_LOOK_S, rest))
         if store.read(NAME) != there:
-            return True  # or it was given back: then the next try succeeds
+            return True  # or it was released: then the next try succeeds
     return False
 
 
 def _age(store: RunStore) -> float | None:
-    """Seconds since the lease was written, by the clock of the storage; None where it does not say."""
+    """Seconds since the lease was written, by the clock of the storage; None where it has none."""
     probe = f"_clock-{uuid.uuid4().hex[:8]}"
     store.write(b"", probe)
     try:
@@ -201,7 +201,7 @@ def held(store: RunStore, launch: str) -> bool:
 
 
 def renew(store: RunStore, launch: str) -> bool:
-    """Hold on for another while; False when the run has been taken over."""
+    """Extend the lease of this launch; False where another driver has taken the run over."""
     there = store.read(NAME)
     found = _read(there)
     if there is None or found is None or found.launch != launch:
@@ -210,6 +210,6 @@ def renew(store: RunStore, launch: str) -> bool:
 
 
 def release(store: RunStore, launch: str) -> None:
-    """Give the run back, if this launch still holds it."""
+    """Remove the lease, if this launch still holds it."""
     if held(store, launch):
         store.remove(NAME)

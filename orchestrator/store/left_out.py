@@ -1,4 +1,4 @@
-"""Finished trials of a run that its study does not name any more: how many they are, and what tells them apart."""
+"""Finished trials of a run that its study does not contain any more: their number and how they differ."""
 
 import json
 from collections import defaultdict
@@ -11,14 +11,14 @@ import pyarrow.compute as pc
 
 from orchestrator.store.run_folder import RunStore
 
-# Columns of which the values are told; two ids of one dataset mean other content under the same name.
+# Columns whose values are reported; two ids of one dataset mean different content under the same name.
 _COLUMNS = ("space", "dataset", "dataset_id", "task", "seed", "recipe")
-_MOST = 3  # values that are told of one column
+_MOST = 3  # values reported per column
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """So many trials with an ok row that the plan does not hold, and in what they differ from those that it holds."""
+    """The number of trials with an ok row that the plan does not contain, and how they differ from the planned ones."""
 
     count: int
     differs: str

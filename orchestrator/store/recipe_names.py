@@ -1,4 +1,4 @@
-"""Names of recipes that tell the trials of one plan apart."""
+"""Names of recipes that are unique within one plan."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ COLUMNS = ("space", "dataset", "task", "recipe", "recipe_id", "recipe_json")
 
 
 def named(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """What the recipes of these rows are called, by recipe_id: `demo`, or `demo (epochs=2)` beside another `demo`."""
+    """The names of the recipes of these rows by recipe_id: `demo`, or `demo (epochs=2)` beside another `demo`."""
     seen = {row["recipe_id"]: row for row in rows}
     ids: dict[tuple[Any, ...], set[str]] = defaultdict(set)
     for row in seen.values():

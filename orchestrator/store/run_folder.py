@@ -1,8 +1,8 @@
-"""The folder of a run: study, plan, attempts, rows.  Local disk or any URL that fsspec knows.
+"""The folder of a run: study, plan, attempts, rows.  On a local disk or at any URL that fsspec supports.
 
-Workers publish every attempt as one small file; the driver folds them into the parts of `rows/`.  A file is removed
-only after its rows were written again to a part of a name never used before, and readers count each attempt once:
-whatever instant a compaction dies at, and even if two drivers fold at a time, nothing is lost and nothing counts twice.
+Workers publish every attempt as one small file; the driver compacts them into the parts of `rows/`.  A file is removed
+only after its rows were written to a new part, whose name was never used before, and readers count each attempt once.
+So nothing is lost or counted twice when a compaction dies at any moment, or when two drivers compact at a time.
 """
 
 import contextlib
@@ -22,15 +22,15 @@ from workers import checksum, files
 from workers.row import SCHEMA, parquet_bytes
 
 STOP = "stop"  # the file that asks a run to stop
-FOLDERS = ("rows", "attempts", "trials")  # what a run keeps, and nobody else writes
+FOLDERS = ("rows", "attempts", "trials")  # written by the run alone
 FILES = ("study.toml", "plan.parquet", "lease.json", "forgiven.json", STOP)
 _WILD = "*?["
-_UNREADABLE = (pa.ArrowException, KeyError)  # what a file that is no table of ours makes Arrow raise
-_ROUNDS = 30  # listings of rows/ before an attempt that has left attempts/ and lies in no part is an error
-_READERS = 4  # on a disk reading is work of the CPU
-_AT_ONCE = 16  # elsewhere it is mostly waiting, as is removing
-_SMALL = 2**22  # bytes of a part that are fetched in one request, whatever is wanted of it
-_JUDGED = pa.schema([SCHEMA.field(name) for name in compaction.JUDGED])
+_UNREADABLE = (pa.ArrowException, KeyError)  # raised by Arrow for a file that is not a valid table of rows
+_ROUNDS = 30  # listings of rows/ before an attempt that is neither in attempts/ nor in a part is an error
+_READERS = 4  # threads on a disk, where reading is limited by the CPU
+_AT_ONCE = 16  # threads on an object store, where reading and removing are mostly waiting
+_SMALL = 2**22  # bytes; parts up to this size are fetched in one request, whatever columns are needed
+_ORDER_SCHEMA = pa.schema([SCHEMA.field(name) for name in compaction.ORDER_COLUMNS])
 
 T = TypeVar("T")
 
@@ -41,15 +41,15 @@ class RunStore:
     def __init__(self, url: str) -> None:
         self.url = files.place(url).rstrip("/")
         if not self.url:
-            raise ValueError(f"{url!r} is no folder for a run: name one below it")
+            raise ValueError(f"{url!r} is not a valid folder for a run: give a folder below it")
         if "://" in self.url and any(c in self.url for c in _WILD):
-            # Object stores take them for patterns, when they remove a folder too.
-            raise ValueError(f"{url!r} is no folder for a run: a URL holds none of {' '.join(_WILD)}")
+            # Object stores interpret them as patterns, even when a folder is removed.
+            raise ValueError(f"{url!r} is not a valid folder for a run: a URL must not contain {' '.join(_WILD)}")
         self.local = files.is_local(files.filesystem(self.url)[0])
-        self._heads: dict[str, tuple[pa.Table, bool]] = {}  # of parts, which never change under their names
+        self._heads: dict[str, tuple[pa.Table, bool]] = {}  # by name of the part; a part never changes
 
     def at(self, *names: str) -> str:
-        """The URL of something in the run's folder."""
+        """The URL of a file or folder of the run."""
         return "/".join((self.url, *_inside(names)))
 
     def read(self, *names: str) -> bytes | None:
@@ -61,11 +61,11 @@ class RunStore:
         files.publish(self.at(*names), data)
 
     def remove(self, *names: str) -> None:
-        """Take a file of the run away, if it is there."""
+        """Remove a file of the run, if it exists."""
         files.remove(self.at(*names))
 
     def remove_folder(self, *names: str) -> None:
-        """Take a folder of the run away with all it holds, if it is there."""
+        """Remove a folder of the run with its content, if it exists."""
         files.remove_folder(self.at(*names))
 
     def exists(self, *names: str) -> bool:
@@ -73,37 +73,36 @@ class RunStore:
         return files.exists(self.at(*names))
 
     def stop_asked(self) -> bool:
-        """Whether the run was asked to stop.  One request: workers and driver ask again and again."""
+        """Whether a stop was requested.  Costs one request of the store, since workers and driver call it often."""
         return self.read(STOP) is not None
 
     def listing(self, folder: str) -> list[str]:
-        """Names of the Parquet files of a folder of the run; those that begin with `_` or `.` are no data."""
+        """Names of the Parquet files of a folder of the run; those that begin with `_` or `.` are left out."""
         return [n for n in files.names(self.at(folder)) if n.endswith(".parquet") and n[0] not in "._"]
 
     # --- attempts and rows ---
 
     def publish_attempt(self, row: dict[str, Any]) -> None:
-        """Publish the row of one attempt: from here on it is safe whatever dies."""
+        """Publish the row of one attempt; after that it is safe against any crash."""
         self.write(parquet_bytes([row]), "attempts", _attempt_name(row["trial_id"], row["launch"], row["attempt"]))
 
     def attempt(self, trial_id: str, launch: str, attempt: int) -> dict[str, Any] | None:
-        """The row of one attempt as it was published, None where there is none (any more) among the loose ones."""
+        """The row of one attempt as it was published, None where it is not (or no longer) in attempts/."""
         found = self._loose([_attempt_name(trial_id, launch, attempt)], SCHEMA.names)
         return next((compaction.conform(table).to_pylist()[0] for table in found.values()), None)
 
     def attempts(self, columns: list[str] | None = None) -> pa.Table:
-        """Every attempt known now, each once, compacted or not, in the newest schema; of several ok rows of one trial
-        the first.  A compaction meanwhile, or one that died, makes no difference to what is seen.
+        """All attempts, each once, compacted or not, in the newest schema; of several ok rows of one trial the first.
 
-        Only the `columns` asked for are read.
+        A compaction that runs at the same time, or that died, does not change the result.  Only `columns` are read.
         """
         wanted = (
             SCHEMA.names
             if columns is None
-            else [*compaction.JUDGED, *(c for c in columns if c not in compaction.JUDGED)]
+            else [*compaction.ORDER_COLUMNS, *(c for c in columns if c not in compaction.ORDER_COLUMNS)]
         )
         schema = pa.schema([SCHEMA.field(name) for name in wanted])
-        # Loose files first: one that vanishes meanwhile has become part of a part, which is read later.
+        # Attempts first: one that disappears meanwhile is in a part, and the parts are read later.
         listed = self.listing("attempts")
         loose = self._loose(listed, wanted)
         moved = [name for name in listed if name not in loose]
@@ -112,7 +111,7 @@ class RunStore:
         for turn in range(_ROUNDS):
             new = [name for name in self.listing("rows") if name not in parts]
             parts |= self._parts(new, wanted)
-            # One listing may pass by a part that is just being replaced and its successor too: only a second is proof.
+            # A listing may miss both a part that is being replaced and its successor: only a second listing is proof.
             if turn and not new:
                 table = compaction.joined([*parts.values(), *loose.values()], schema)
                 if not (lost := _missing(moved, table)):
@@ -121,7 +120,7 @@ class RunStore:
         raise OSError(f"{self.url}: {', '.join((lost or new)[:3])}: listed, but neither there nor in a part of rows/")
 
     def _loose(self, names: Collection[str], columns: list[str]) -> dict[str, pa.Table]:
-        """Those of these attempts that are still there, by name."""
+        """Those of these attempts that still exist, by name."""
 
         def read(name: str) -> pa.Table | None:
             data = self.read("attempts", name)
@@ -130,12 +129,12 @@ class RunStore:
         return self._each(names, read)
 
     def _parts(self, names: Collection[str], columns: list[str]) -> dict[str, pa.Table]:
-        """Those of these parts that are still there, by name."""
+        """Those of these parts that still exist, by name."""
         found = self._each(names, lambda name: self._part(name, columns))
         return {name: table for name, (table, _) in found.items()}
 
     def _part(self, name: str, columns: list[str]) -> tuple[pa.Table, bool] | None:
-        """A part, and whether it is of the newest schema; None where it is gone."""
+        """A part, and whether it has the newest schema; None where it does not exist any more."""
         url = self.at("rows", name)
         try:
             with files.opened(url) as file:
@@ -149,7 +148,7 @@ class RunStore:
             return None
 
     def _each(self, names: Collection[str], read: Callable[[str], T | None]) -> dict[str, T]:
-        """What `read` gives of each name; those that are gone by now are left out."""
+        """The result of `read` for each name; files that do not exist any more are left out."""
         with ThreadPoolExecutor(_READERS if self.local else _AT_ONCE) as pool:
             found = zip(names, pool.map(read, names), strict=True)
             return {name: content for name, content in found if content is not None}
@@ -157,22 +156,22 @@ class RunStore:
     # --- compaction ---
 
     def compact(self, kill: Callable[[str], None] = lambda step: None) -> int:
-        """Fold loose attempts into a new part, with such older parts as `fold` says; gives the number of its rows.
+        """Merge attempts, and the older parts that `compaction` chooses, into a new part; returns its number of rows.
 
-        Of several ok rows of one trial the first to finish stays, the others go to `rows/_superseded-*`, which no
-        reader counts.  Call it from the driver that holds the run's lease.
-        `kill` is called with the name of each step before it is taken.
+        Of several ok rows of one trial the first to finish is kept, the others go to `rows/_superseded-*`, which no
+        reader reads.  Only the driver that holds the run's lease may call this.
+        `kill` is for tests: it is called with the name of each step before the step.
         """
         loose, parts = self.listing("attempts"), self.listing("rows")
-        # Only what is listed now is folded and removed: an attempt published meanwhile waits for the next time.
-        fresh, heads = self._loose(loose, SCHEMA.names), self._judged(parts)
+        # Only files that are listed here are merged and removed: later attempts wait for the next compaction.
+        fresh, heads = self._loose(loose, SCHEMA.names), self._order_columns(parts)
         if len(fresh) < len(loose) or len(heads) < len(parts):
             raise FileNotFoundError(f"files of {self.url} vanished: does another driver write this run?")
         judged = {name: table for name, (table, _) in heads.items()} | {
-            "": compaction.joined(list(fresh.values()), _JUDGED)
+            "": compaction.joined(list(fresh.values()), _ORDER_SCHEMA)
         }
-        spoiled, aside = compaction.spoiled(judged)
-        rewritten = (spoiled - {""}) | {name for name, (_, newest) in heads.items() if not newest}
+        needs_rewrite, aside = compaction.needs_rewrite(judged)
+        rewritten = (needs_rewrite - {""}) | {name for name, (_, newest) in heads.items() if not newest}
         if not loose and not rewritten:
             return 0
         sizes = {name: table.num_rows for name, (table, _) in heads.items()}
@@ -193,12 +192,12 @@ class RunStore:
         self._remove_each("attempts", loose, lambda: kill("attempt"))
         return int(table.num_rows)
 
-    def _judged(self, parts: list[str]) -> dict[str, tuple[pa.Table, bool]]:
-        """What `fold` looks at of each part, and whether it is of the newest schema; read once a part."""
+    def _order_columns(self, parts: list[str]) -> dict[str, tuple[pa.Table, bool]]:
+        """The ORDER_COLUMNS of each part, and whether it has the newest schema; each part is read once."""
         new = [name for name in parts if name not in self._heads]
-        found = self._each(new, lambda name: self._part(name, compaction.JUDGED))
+        found = self._each(new, lambda name: self._part(name, compaction.ORDER_COLUMNS))
         heads = self._heads | {
-            name: (compaction.conform(table, _JUDGED), newest) for name, (table, newest) in found.items()
+            name: (compaction.conform(table, _ORDER_SCHEMA), newest) for name, (table, newest) in found.items()
         }
         self._heads = {name: heads[name] for name in parts if name in heads}
         return self._heads
@@ -225,12 +224,12 @@ class RunStore:
             table.validate(full=True)
         except (*_UNREADABLE, OSError, ValueError) as error:
             raise ValueError(
-                f"{self.at('plan.parquet')} is no plan of ours ({error}); remove it, and `run` writes it anew"
+                f"{self.at('plan.parquet')} is not a valid plan ({error}); remove it, and `run` writes a new one"
             ) from error
         return table
 
     def write_plan(self, plan: pa.Table) -> None:
-        """Replace the plan at once."""
+        """Replace the plan in one step."""
         buffer = io.BytesIO()
         pq.write_table(plan, buffer, compression="zstd", write_page_checksum=True)
         self.write(checksum.add_to_parquet(buffer.getvalue()), "plan.parquet")
@@ -241,31 +240,31 @@ def _attempt_name(trial_id: str, launch: str, attempt: int) -> str:
 
 
 def _number(part: str) -> int:
-    """The number in a part's name; 0 for a file of another kind of name."""
+    """The number in the name of a part; 0 for other names."""
     digits = part.removesuffix(".parquet").removeprefix("part-").partition("-")[0]
     return int(digits) if digits.isdecimal() else 0
 
 
 def _inside(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names themselves if each is that of one file or folder: no id leads out of the run's folder."""
+    """The names, after a check that each names one file or folder inside the run's folder."""
     for name in names:
         if name in ("", ".", "..") or any(c in name for c in f"/\\\0{_WILD}"):
-            raise ValueError(f"{name!r} is no name inside a run's folder")
+            raise ValueError(f"{name!r} is not a valid name inside a run's folder")
     return names
 
 
 def _parquet(url: str, source: bytes | IO[bytes], columns: list[str]) -> tuple[pa.Table, bool]:
-    """The columns that a file has of these, and whether it is of the newest schema; ValueError where it has no rows
-    of ours, or is damaged.
+    """Those of the columns that a file has, and whether it has the newest schema; ValueError where it is damaged or
+    not a file of rows.
 
-    Bytes are checked whole.  Of a file that is read in pieces the pages that are read are checked, their headers and
-    the footer are not.
+    Bytes are checked as a whole.  Of a file that is read in pieces, the pages that are read are checked; their headers
+    and the footer are not.
     """
     whole = isinstance(source, bytes)
     try:
         if isinstance(source, bytes):
             checksum.check_parquet(source)
-        # Nothing is fetched ahead: a part that vanishes would leave requests behind that nobody waits for.
+        # No prefetching: if a part disappeared, its requests would stay pending.
         file = pq.ParquetFile(
             pa.BufferReader(source) if whole else source, pre_buffer=False, page_checksum_verification=True
         )
@@ -275,23 +274,25 @@ def _parquet(url: str, source: bytes | IO[bytes], columns: list[str]) -> tuple[p
         table.validate(full=True)
     except (*_UNREADABLE, ValueError, OSError) as error:
         if isinstance(error, OSError) and not whole:
-            raise  # of the storage, or of the reader: who has all the bytes knows
+            raise  # of the storage or of the reader: the caller reads the whole file and finds out
         raise ValueError(
-            f"{url} is no readable Parquet file of rows ({error}); "
-            "put a sound copy in its place, or remove it, and `run` trains what is then missing"
+            f"{url} is not a valid Parquet file of rows ({error}); "
+            "replace it by an intact copy, or remove it, and `run` trains what is then missing"
         ) from error
-    lacking = [c for c in compaction.TOLD if c in columns and (c not in table.column_names or table[c].null_count)]
+    lacking = [
+        c for c in compaction.REQUIRED_COLUMNS if c in columns and (c not in table.column_names or table[c].null_count)
+    ]
     if lacking and file.metadata.num_rows:
         raise ValueError(f"{url} has rows without {', '.join(lacking)}; remove it and `run` again")
     return table, newest
 
 
 def _missing(moved: list[str], table: pa.Table) -> list[str]:
-    """Those attempts, by file name, that neither the rows have nor an ok row of their trial made needless."""
+    """The file names of attempts that are not among the rows and whose trials have no ok row."""
     if not moved:
         return []
     trials = pa.array([name.partition(".")[0] for name in moved])
-    rows = table.filter(pc.is_in(table["trial_id"], value_set=trials)).select(compaction.JUDGED).to_pylist()
+    rows = table.filter(pc.is_in(table["trial_id"], value_set=trials)).select(compaction.ORDER_COLUMNS).to_pylist()
     there = {_attempt_name(r["trial_id"], r["launch"], r["attempt"]) for r in rows}
     done = {r["trial_id"] for r in rows if r["status"] == "ok"}
     return [name for name in moved if name not in there and name.partition(".")[0] not in done]

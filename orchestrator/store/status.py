@@ -1,4 +1,4 @@
-"""Where a run stands, from its files alone."""
+"""The state of a run, read from its files alone."""
 
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ STATES = ("done", "left", "failed", "quarantined")
 
 @dataclass(frozen=True)
 class Group:
-    """Trials that failed alike the last time: the class, the last line of the traceback, and which they are."""
+    """Trials whose last attempts failed in the same way: error class, last line of the traceback, trial ids."""
 
     error_class: str
     line: str
@@ -24,7 +24,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Status:
-    """Counts by cell and state, failures by class and last traceback line, and who is at work."""
+    """Counts by cell and state, failures by class and last line of the traceback, and the driver at work."""
 
     url: str
     cells: dict[tuple[str, ...], Counter[str]]

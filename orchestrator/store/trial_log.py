@@ -1,4 +1,4 @@
-"""What a trial says while it trains: a file on the worker's own disk, published whole into the trial's folder."""
+"""The log of a trial: a file on the worker's disk that is copied as a whole into the trial's folder."""
 
 import contextlib
 import logging
@@ -16,16 +16,16 @@ _LOGGERS = ("workers", "orchestrator.execution.job")
 
 
 class TrialLog(logging.FileHandler):
-    """Keeps a trial's lines and publishes them: after a failure, and every so often while it trains.
+    """Collects the log lines of a trial and publishes them: after a failure, and at intervals while it trains.
 
-    The lines lie in a file from the first on, so that whoever buries the process can still publish them, together
-    with the stack that the interpreter itself wrote there.
+    The lines are written to a file at once, so that the watchdog can publish them after the process has died, together
+    with the stack that the interpreter wrote there.
     """
 
     def __init__(self, store: RunStore, trial_id: str, every_s: float) -> None:
         descriptor, self.path = tempfile.mkstemp(prefix=f"archsweep-{trial_id}-", suffix=".log")
         os.close(descriptor)
-        # Opened to append, since the interpreter may write a stack in between.
+        # Opened in append mode, since the interpreter may write a stack in between.
         super().__init__(self.path, "a", encoding="utf-8", errors="backslashreplace")
         self.setLevel(logging.INFO)
         self._store, self._trial_id, self._every_s = store, trial_id, every_s
@@ -59,13 +59,13 @@ class TrialLog(logging.FileHandler):
         return handled
 
     def publish(self) -> None:
-        """Write what has been said so far to the trial's folder; where that cannot be, the next time may do it."""
+        """Write the lines so far to the trial's folder; if that fails, the next call may succeed."""
         self._published = time.monotonic()
-        with contextlib.suppress(OSError):  # no training ends because its log cannot be written
+        with contextlib.suppress(OSError):  # a log that cannot be written does not end the training
             publish(self._store, self._trial_id, self.path)
 
 
 def publish(store: RunStore, trial_id: str, path: str) -> None:
-    """Write a log from this machine's disk to the trial's folder, secrets scrubbed."""
+    """Copy a log from this machine's disk to the trial's folder, without secrets."""
     with open(path, encoding="utf-8", errors="backslashreplace") as file:
         store.write(scrub(file.read()).encode(errors="backslashreplace"), "trials", trial_id, NAME)

@@ -1,4 +1,4 @@
-"""What is done, what is left, what waits for a person: set arithmetic over plan and rows, nothing else remembered."""
+"""The state of every trial (done, left, failed, quarantined), computed from the rows of a run alone."""
 
 import json
 import re
@@ -14,18 +14,18 @@ from orchestrator.store.run_folder import RunStore
 
 COLUMNS = ["trial_id", "attempt", "status", "error_class", "error_text", "traceback", "finished_at"]
 
-# Failures of one class after which a trial waits for `retry`.  An exception is tried once more, and waits at once
-# when the very same traceback comes again.
+# Number of failures of one class after which a trial is quarantined until `retry`.  After an exception the trial is
+# tried once more; it is quarantined at once if the same traceback comes again.
 LIMITS = {"error": 3, "oom_cuda": 2, "oom_host": 3, "worker_died": 3, "timeout": 2, "node_died": 20, "oom_victim": 20}
-# What befell a trial from outside: its node went away, or its memory was freed for another.  Such attempts say nothing
-# about the trial; only the high limit above keeps one from going round for ever.
-BLAMELESS = frozenset({"node_died", "oom_victim"})
+# Failures with an external cause: the node went away, or the worker was killed to free memory for another.  They say
+# nothing about the trial; the high limits above only prevent endless retries.
+EXTERNAL_FAILURES = frozenset({"node_died", "oom_victim"})
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed attempt: its class, and a text that is equal when the same thing went wrong again."""
+    """One failed attempt: its class, and a traceback that is equal for the same error."""
 
     attempt: int
     kind: str
@@ -40,13 +40,13 @@ class Failure:
 
     @property
     def last_line(self) -> str:
-        """What went wrong on one line: the last of the traceback, where exceptions name themselves."""
+        """The error on one line: the last line of the traceback, which names the exception."""
         lines = [line.strip() for line in (self.traceback or self.text).splitlines() if line.strip()]
         return lines[-1] if lines else self.text
 
 
 def quarantined(failures: Iterable[Failure]) -> bool:
-    """Whether a trial that failed so has to wait for a person."""
+    """Whether a trial with these failures is quarantined: not tried again before `retry`."""
     counts: Counter[str] = Counter()
     traces: Counter[str] = Counter()
     for failure in failures:
@@ -62,7 +62,7 @@ class Ledger:
 
     done: set[str] = field(default_factory=set)
     failures: dict[str, list[Failure]] = field(default_factory=lambda: defaultdict(list))
-    forgiven: dict[str, int] = field(default_factory=dict)  # failed attempts up to this number no longer count
+    forgiven: dict[str, int] = field(default_factory=dict)  # failed attempts up to this number do not count
 
     @classmethod
     def of(cls, store: RunStore) -> "Ledger":
@@ -70,13 +70,13 @@ class Ledger:
         ledger = cls(forgiven=_forgiven(store))
         rows = store.attempts(COLUMNS)
         ok = pc.equal(rows["status"], "ok")
-        ledger.done.update(rows["trial_id"].filter(ok).to_pylist())  # most rows: no dict is made of them
+        ledger.done.update(rows["trial_id"].filter(ok).to_pylist())  # most rows: converted without a dict for each
         for row in rows.filter(pc.invert(ok)).to_pylist():
             ledger.add(row)
         return ledger
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Take note of one attempt's row."""
+        """Add the row of one attempt."""
         if row["status"] == "ok":
             self.done.add(row["trial_id"])
         else:
@@ -89,7 +89,7 @@ class Ledger:
         return sorted((f for f in found if f.attempt > past), key=lambda f: f.attempt)
 
     def kinds(self, trial_id: str, *, forgiven: bool = False) -> Counter[str]:
-        """How often a trial failed by each class; `forgiven` counts what `retry` has forgiven too."""
+        """Number of failures of a trial by class; with `forgiven` including those that `retry` has forgiven."""
         return Counter(f.kind for f in (self.failures.get(trial_id, []) if forgiven else self.counting(trial_id)))
 
     def next_attempt(self, trial_id: str) -> int:
@@ -109,25 +109,25 @@ class Ledger:
         return "failed" if self.counting(trial_id) else "left"
 
     def forgive(self, store: RunStore, trial_ids: Iterable[str]) -> None:
-        """Let past failures of these trials no longer count, now and in later launches.  Rows stay as they are."""
+        """Ignore past failures of these trials, now and in later launches.  The rows stay as they are."""
         self.overlook(trial_ids)
         self.keep(store)
 
     def overlook(self, trial_ids: Iterable[str]) -> None:
-        """Let past failures of these trials no longer count here; `keep` notes it in the run's folder."""
+        """Ignore past failures of these trials in this object; `keep` stores that in the run's folder."""
         for trial_id in trial_ids:
             self.forgiven[trial_id] = self.next_attempt(trial_id) - 1
 
     def keep(self, store: RunStore) -> None:
-        """Note in the run's folder what is forgiven."""
+        """Store in the run's folder which failures are ignored."""
         store.write(json.dumps(self.forgiven, indent=0, sort_keys=True).encode(), "forgiven.json")
 
 
 def _forgiven(store: RunStore) -> dict[str, int]:
-    """What `retry` noted in the run's folder."""
+    """Read what `keep` stored in the run's folder."""
     try:
         return TypeAdapter(dict[str, int]).validate_json(store.read("forgiven.json") or b"{}", strict=True)
     except ValidationError:
         raise ValueError(
-            f"{store.at('forgiven.json')} is not what `retry` writes, numbers by trial_id; remove it, and `retry` again"
+            f"{store.at('forgiven.json')} is not valid: expected are numbers by trial_id; remove it, and `retry` again"
         ) from None

@@ -1,4 +1,4 @@
-"""How long and how large a study will be, before and while it runs."""
+"""Estimates of the time that the trials of a study take, before and while it runs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from orchestrator.study.plan import own_of
 from workers import datasets, tasks
 from workers.recipes import Recipe
 
-# Multiply-adds a second that a training of wide networks reaches, for a first guess: one core of a current server
-# CPU, and one H200-class GPU in fp32.  Networks of fewer channels than WIDE reach less, in proportion: networks of 4
-# and 8 channels were measured at 2 to 4 and 8 to 17 G/s on a core.  Beside it, seconds of a step (hundreds of small
-# operations whatever their size; a GPU does them while it computes) and of a trial: building the network, reading
-# data, the row, moving to a device.  All of it an order of magnitude; rows of the same study replace the guess.
+# First guess: multiply-adds per second that the training of wide networks reaches, on one core of a current server CPU
+# and on one H200-class GPU in fp32.  Networks with fewer channels than WIDE reach proportionally less: networks of 4
+# and 8 channels were measured at 2 to 4 and 8 to 17 G/s per core.  In addition, seconds per step (hundreds of small
+# operations; a GPU runs them while it computes) and per trial: building the network, reading data, writing the row,
+# moving to a device.  All are orders of magnitude; finished trials of the same study replace the guess.
 GUESS = {"cpu": 25e9, "gpu": 15e12}
 WIDE = {"cpu": 20, "gpu": 64}
 STEP_S = {"cpu": 0.005, "gpu": 0.010}
@@ -23,7 +23,7 @@ TRIAL_S = {"cpu": 1.0, "gpu": 5.0}
 
 
 class Pace(NamedTuple):
-    """Seconds of a cell's finished trials, medians: per multiply-add of training, and of a trial besides."""
+    """Medians over the finished trials of a cell: seconds per multiply-add in training, other seconds per trial."""
 
     training: float
     besides: float
@@ -31,7 +31,7 @@ class Pace(NamedTuple):
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of one device for the trials that are left, and where the figure comes from."""
+    """Seconds of one device for the trials that are left, and the basis of the estimate."""
 
     seconds: float
     basis: str
@@ -48,7 +48,7 @@ def _recipe(text: str) -> Recipe:
 
 
 def multiply_adds(row: Mapping[str, Any], recipe: Recipe) -> float:
-    """Of a whole training: forward and backward over the training split, statistics, and the evaluations."""
+    """Multiply-adds of a training: forward and backward passes, batch norm statistics, and the evaluations."""
     dataset, task = _dataset(row), tasks.get(row["task"]).configured(recipe)
     train, test = _images(row)
     a_step = 3 * train + recipe.precise_bn + test * task.test_work(dataset)
@@ -60,7 +60,7 @@ def _dataset(row: Mapping[str, Any]) -> datasets.Dataset:
 
 
 def _images(row: Mapping[str, Any]) -> tuple[int, int]:
-    """Training and test images that the plan saw; those of the published set where it does not say."""
+    """Numbers of training and test images according to the plan, else those of the published dataset."""
     if row.get("train_images") and row.get("test_images"):
         return row["train_images"], row["test_images"]
     dataset = _dataset(row)
@@ -68,7 +68,7 @@ def _images(row: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _guess(row: Mapping[str, Any], recipe: Recipe, device: str) -> float:
-    """Seconds of a trial that nothing is known of but its size."""
+    """Seconds of a trial, estimated from its size alone."""
     stepping = recipe.epochs * _images(row)[0] // recipe.batch * STEP_S[device]
     computing = multiply_adds(row, recipe) / (GUESS[device] * min(recipe.width / WIDE[device], 1.0))
     return TRIAL_S[device] + (max(stepping, computing) if device == "gpu" else stepping + computing)
@@ -100,7 +100,7 @@ def rate_of(store: RunStore) -> dict[tuple[str, str], Pace]:
         try:
             work = multiply_adds(row, recipe_of(row))
         except (ValueError, LookupError):
-            continue  # of a dataset or recipe that this version does not know: says nothing about what is left
+            continue  # a dataset or recipe that this version does not know
         besides = max((row["wall_s"] or 0.0) - row["train_s"], 0.0)
         found.setdefault((row["space"], row["task"]), []).append((row["train_s"] / work, besides))
     return {cell: Pace(*map(median, zip(*values, strict=True))) for cell, values in found.items()}
@@ -126,14 +126,14 @@ def estimate(rows: Iterable[Mapping[str, Any]], rates: Mapping[tuple[str, str], 
         basis = f"{measured:,} of {count:,} from finished trials, the rest an order of magnitude"
     else:
         basis = (
-            f"an order of magnitude, guessed: {TRIAL_S[device]:g} s a trial and {STEP_S[device] * 1000:g} ms a step, "
-            f"multiply-adds at up to {GUESS[device] / 1e9:,.0f} G/s a {device}"
+            f"an order of magnitude, guessed: {TRIAL_S[device]:g} s per trial, {STEP_S[device] * 1000:g} ms per step, "
+            f"up to {GUESS[device] / 1e9:,.0f} G multiply-adds/s per {device}"
         )
     return Estimate(total, basis)
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 42 s, 12 min, 3.4 h, 1,200 h."""
+    """Seconds as readable text: 42 s, 12 min, 3.4 h, 1,200 h."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 6000:

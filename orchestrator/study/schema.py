@@ -1,4 +1,4 @@
-"""What a study file says, checked: TOML in, frozen models out, unknown keys refused with the path to the key."""
+"""The schema of study files: TOML in, frozen models out; errors name the path to the key."""
 
 import os
 import re
@@ -25,8 +25,8 @@ from workers.recipes import Recipe, cells, recipe
 from workers.scrub import scrub
 
 PRESETS = files("orchestrator") / "presets"
-_MISTAKES = 20  # told at once
-# Python's reader takes time with the square of a dotted key's length, and no key of a study has more than three parts.
+_MISTAKES = 20  # reported at a time
+# Python's TOML parser takes time quadratic in the length of a dotted key; keys of a study have three parts at most.
 _PART = r"""(?:(?<![\w-])[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{20}}")
 
@@ -58,9 +58,9 @@ class Sweep(Part):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        """Names are looked up here, so that a typing error shows before anything is drawn."""
+        """Look the names up, so that a typo is reported before architectures are drawn."""
         try:
-            # Only a name that is not there is looked up in earnest: the others would import torch, which takes seconds.
+            # Only unknown names are looked up with `get`: known ones would import torch, which takes seconds.
             for registry, name in (
                 (spaces, self.space),
                 *([] if self.dataset.source else [(datasets, self.dataset.name)]),
@@ -69,7 +69,7 @@ class Sweep(Part):
                 if name not in registry.names():
                     registry.get(name)
             for task in self.tasks:
-                self._asked(task)
+                self._check_task(task)
         except LookupError as error:
             raise ValueError(str(error)) from None
         for key in ("tasks", "seeds"):
@@ -78,25 +78,25 @@ class Sweep(Part):
                 raise ValueError(f"{key} = {spaces.quoted(list(values))} names one twice")
         return self
 
-    def _asked(self, task: str) -> None:
-        """LookupError where the task cannot be asked, or not in this way.  `plan` asks once more, of every trial."""
+    def _check_task(self, task: str) -> None:
+        """LookupError where the dataset or the recipe does not support the task.  `plan` checks every trial again."""
         try:
             self.resolved(task)
             settled = (self.space, self.dataset.name, task) in cells(self.recipe)
         except LookupError:
-            self._object(task)
+            self._check_objection(task)
             raise
         if not settled:
-            self._object(task)
+            self._check_objection(task)
 
-    def _object(self, task: str) -> None:
-        """LookupError with the task's own reason.  Loads it, and torch with it: not where a recipe is made for it."""
+    def _check_objection(self, task: str) -> None:
+        """LookupError with the task's own reason.  Imports the task and torch, so not called where a recipe exists."""
         known = None if self.dataset.source else datasets.get(self.dataset.name)
         if known and (objection := tasks.get(task).objection(known)):
             raise LookupError(objection) from None
 
     def resolved(self, task: str) -> Recipe:
-        """The recipe of one of the tasks, overrides applied."""
+        """The recipe of one of the tasks, with overrides."""
         if "name" in self.override:
             raise ValueError("override: the name of a recipe cannot be overridden; choose another recipe")
         own = self.dataset.source
@@ -107,13 +107,13 @@ class Sweep(Part):
 
 
 class Execution(Part):
-    """How trials are run; never part of a trial's identity."""
+    """How trials are run; not part of a trial's identity."""
 
     engine: Literal["tune", "inline"] = Field("tune", description="Ray Tune, or one by one in this process")
     gpus_per_trial: float | None = Field(
-        None, ge=0, description="GPUs a trial holds, a fraction shares one; default 1 where there are GPUs, else 0"
+        None, ge=0, description="GPUs per trial, a fraction shares one; default 1 where there are GPUs, else 0"
     )
-    cpus_per_trial: float = Field(1, gt=0, description="CPU cores a trial holds")
+    cpus_per_trial: float = Field(1, gt=0, description="CPU cores per trial")
     max_concurrent: int | None = Field(
         None, ge=1, le=1_000_000, description="trials at a time; default: what resources allow"
     )
@@ -121,16 +121,18 @@ class Execution(Part):
         86_400,
         gt=0,
         le=366 * 86_400,
-        description="seconds after which an attempt is ended and counted as timed out (engine tune)",
+        description="seconds after which an attempt is killed and counted as timed out (engine tune)",
     )
     checkpoint_s: float = Field(60, ge=0, description="seconds between checkpoints of one training")
-    cache_dir: DiskPath | None = Field(None, description="arrays prepared once a node; default ~/.cache/archsweep")
+    cache_dir: DiskPath | None = Field(
+        None, description="folder of prepared arrays on each node; default ~/.cache/archsweep"
+    )
     cuda_graphs: bool = Field(
         True, description="replay training steps on GPUs as CUDA graphs; same numbers, less waiting"
     )
     keep_checkpoints: bool = Field(False, description="keep each trial's folder (log, checkpoint) after success")
     loggers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
-        (), strict=False, description="also show curves there while trials run (engine tune)"
+        (), strict=False, description="show curves of running trials there (engine tune)"
     )
 
     @field_validator("gpus_per_trial")
@@ -142,7 +144,7 @@ class Execution(Part):
 
 
 class Study(Part):
-    """A study: a name, where its rows lie, and its sweeps."""
+    """A study: its name, the folder of its rows, and its sweeps."""
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="letters, digits, dot, dash, underscore"
@@ -160,7 +162,7 @@ class Study(Part):
         return values
 
     def at(self, data_root: str) -> Self:
-        """This study with its datasets in another folder; itself where none is given."""
+        """This study with another data_root; unchanged where none is given."""
         if not data_root:
             return self
         try:
@@ -169,9 +171,9 @@ class Study(Part):
             raise ValueError(f"--data-root {spaces.quoted(scrub(data_root))}: {error}") from None
 
     def root_of(self, choice: DatasetChoice) -> Path | None:
-        """The folder to look for a dataset in: its own path, else the study's data_root.
+        """The folder in which a dataset is searched: its path, else the study's data_root.
 
-        Of a dataset of one's own the very folder, below data_root that of its name.
+        For a custom dataset it is the folder of its files; below data_root that is the folder of its name.
         """
         root = choice.path or self.data_root
         if root and choice.source and not choice.path:
@@ -180,12 +182,12 @@ class Study(Part):
 
 
 def presets() -> list[str]:
-    """The names of the studies that ship with the package."""
+    """The names of the studies that the package contains."""
     return sorted(p.name.removesuffix(".toml") for p in PRESETS.iterdir() if p.name.endswith(".toml"))
 
 
 def load(name: str) -> Study:
-    """A study from a TOML file or by a preset's name; ValueError says where and what is wrong."""
+    """The study of a TOML file or of a preset; ValueError names the place and the error."""
     if name in presets():
         return parse((PRESETS / f"{name}.toml").read_text(), f"preset {name}")
     path = Path(os.path.expanduser(name))
@@ -202,12 +204,12 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no study: TOML is UTF-8 text, and {error}") from None
+        raise ValueError(f"{path} is not a valid study: TOML is UTF-8 text, and {error}") from None
 
 
 def tables(text: str, where: str) -> dict[str, Any]:
-    """TOML as plain values; ValueError naming `where` for anything that cannot be read."""
-    text = text.removeprefix("\ufeff")  # the mark that some editors put at the beginning of UTF-8 text
+    """TOML as plain values; ValueError naming `where` for text that is not valid."""
+    text = text.removeprefix("\ufeff")  # the byte order mark that some editors write
     if found := _LONG_KEY.search(text):
         raise ValueError(
             f"{where} is not valid TOML for a study: a key of more than 20 parts, {spaces.quoted(found[0])}"
@@ -221,7 +223,7 @@ def tables(text: str, where: str) -> dict[str, Any]:
 
 
 def parse(text: str, where: str, folder: Path | None = None) -> Study:
-    """A study from the text of a TOML file; `where` names it in errors, `file =` entries are relative to `folder`."""
+    """The study of a TOML text; `where` names it in errors, `file =` entries are relative to `folder`."""
     values = tables(text, where)
     for sweep in values.get("sweeps", []) if isinstance(values.get("sweeps"), list) else []:
         named = sweep.get("architectures", {}) if isinstance(sweep, dict) else {}
@@ -234,11 +236,11 @@ def parse(text: str, where: str, folder: Path | None = None) -> Study:
 
 
 def explain(error: ValidationError) -> str:
-    """One line a mistake: the path to the key, what is wrong, what was seen."""
+    """One line per mistake: the path to the key, what is wrong, what was given."""
     lines = []
     mistakes = error.errors(include_url=False)
     inner = {m["loc"][:k] for m in mistakes for k in range(len(m["loc"]))}
-    # A list whose items are wrong is also said to be too short.
+    # For a list with invalid items pydantic also reports that it is too short.
     mistakes = [m for m in mistakes if m["type"] != "too_short" or m["loc"] not in inner]
     for mistake in mistakes[:_MISTAKES]:
         steps = [
@@ -262,7 +264,7 @@ def _tag(step: int | str, before: int | str) -> bool:
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    """The keys that the table around an unknown key may have."""
+    """The known keys of the table that contains an unknown key."""
     model: type[BaseModel] = Study
     inner: dict[str, type[BaseModel]] = {
         "sweeps": Sweep,

@@ -1,4 +1,4 @@
-"""Parts of a study file: which architectures, and which dataset in which form."""
+"""Parts of a study file: architectures, and the dataset in one of its forms."""
 
 import os
 from typing import Annotated, Literal, Self
@@ -12,22 +12,22 @@ from workers.scrub import LOGIN
 
 
 def check_place(path: str) -> str:
-    """A path or URL that can be opened as it stands, in its one spelling."""
+    """A path or URL in its normal spelling; ValueError where it cannot be used."""
     return files.place(_checked(path))
 
 
 def check_disk_path(path: str) -> str:
-    """A path on a disk that can be opened as it stands, in its one spelling."""
+    """A path on a disk in its normal spelling; ValueError where it cannot be used."""
     return files.disk_path(_checked(path))
 
 
 def _checked(path: str) -> str:
     if "\0" in path:
-        raise ValueError("a path holds no NUL character")
+        raise ValueError("a path must not contain a NUL character")
     if path.startswith("~") and os.path.expanduser(path).startswith("~"):
-        raise ValueError("there is no such user's home folder")
+        raise ValueError("this user's home folder does not exist")
     if LOGIN.search(path):
-        raise ValueError("a path holds no login: give that in the environment, where no file of the run keeps it")
+        raise ValueError("a path must not contain a login: give it in the environment, which no file of the run stores")
     return path
 
 
@@ -36,13 +36,13 @@ DiskPath = Annotated[str, AfterValidator(check_disk_path)]
 
 
 class Part(BaseModel):
-    """Frozen and checked; unknown keys are refused."""
+    """Base class: frozen and strictly checked, unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Architectures(Part):
-    """Which architectures: `sample` of them drawn from the space, a `file` with one a line, or a `list`."""
+    """Which architectures: `sample`, a number to draw from the space, a `file` with one per line, or a `list`."""
 
     sample: int | None = Field(None, ge=1, le=1_000_000, description="number of distinct architectures to draw")
     seed: int = Field(0, ge=0, lt=2**63, description="of the draw; the first n of a longer draw are the same n")
@@ -50,9 +50,9 @@ class Architectures(Part):
         0,
         ge=0,
         lt=2**63,
-        description="draw only networks with at least so many parameters (CIFAR-10 classification size)",
+        description="draw only networks with at least this many parameters (counted for CIFAR-10 classification)",
     )
-    file: DiskPath | None = Field(None, description="a text file, one architecture a line; # begins a comment")
+    file: DiskPath | None = Field(None, description="a text file, one architecture per line; # begins a comment")
     list: tuple[str, ...] | None = Field(None, strict=False, min_length=1)
 
     @model_validator(mode="after")
@@ -66,19 +66,22 @@ class Architectures(Part):
 
 
 class DatasetChoice(Part):
-    """A dataset by name, the folder it lies in where that is not under the study's data_root, and which form of it.
+    """A dataset: its name, its folder where that is not below the study's data_root, and its form.
 
-    Mode, fraction, short_side and skip_broken are for images of many sizes, and part of every trial's identity.
+    mode, fraction, short_side and skip_broken are for images of many sizes, and part of every trial's identity.
     """
 
     name: str
     path: DiskPath | None = None
     mode: Literal["exact", "array"] = Field(
-        "exact", description="decode original files in every epoch, as the papers do, or once a node and for all"
+        "exact",
+        description="exact: decode the files in every epoch, as the papers do; array: decode them once per node",
     )
-    fraction: float = Field(1.0, gt=0, le=1, description="of the training images, equally of each class")
-    short_side: int = Field(256, ge=SIDES[0], le=SIDES[1], description="pixels that mode array keeps of an image")
-    skip_broken: bool = Field(False, description="leave out images that cannot be decoded, instead of stopping")
+    fraction: float = Field(1.0, gt=0, le=1, description="share of the training images, equal for each class")
+    short_side: int = Field(
+        256, ge=SIDES[0], le=SIDES[1], description="pixels of the shorter side of an image in mode array"
+    )
+    skip_broken: bool = Field(False, description="leave out images that cannot be decoded, instead of failing")
 
     @property
     def choice(self) -> datasets.Choice:
@@ -87,7 +90,7 @@ class DatasetChoice(Part):
 
     @property
     def source(self) -> Source | None:
-        """Where the files of a dataset of one's own lie and how they are seen; None where the name says all."""
+        """The files of a custom dataset and how they are read; None for a dataset that is known by its name."""
         return None
 
     @model_validator(mode="after")
@@ -97,7 +100,7 @@ class DatasetChoice(Part):
         if self.source.size <= 64 if self.source else self._is_small():
             raise ValueError(
                 f"{self.name} has one form only: mode, fraction, short_side and skip_broken are for images of many "
-                "sizes, as imagenet's are, and for datasets of one's own above 64 px"
+                "sizes, such as imagenet's, and for custom datasets above 64 px"
             )
         return self
 
@@ -106,8 +109,8 @@ class DatasetChoice(Part):
 
 
 class OwnDataset(DatasetChoice, Source):
-    """A dataset of one's own: besides where its files lie (`path`, else the folder of its name in data_root), what they
-    are and at which size they are seen.  Those of more than 64 px have the forms of ImageNet.
+    """A custom dataset: the folder of its files (`path`, else the folder of its name in data_root), their kind, and the
+    size of the images.  Those of more than 64 px have the forms of ImageNet.
     """
 
     name: str = Field(
@@ -116,18 +119,18 @@ class OwnDataset(DatasetChoice, Source):
 
     @property
     def source(self) -> Source:
-        """The part that workers need."""
+        """The keys that workers need."""
         return Source(**{key: getattr(self, key) for key in Source.model_fields})
 
     @model_validator(mode="after")
     def _new(self) -> Self:
         if self.name in datasets.names():
-            raise ValueError(f"there is a dataset {spaces.quoted(self.name)} already; give yours another name")
+            raise ValueError(f"there is a dataset {spaces.quoted(self.name)} already; give the custom one another name")
         return self
 
 
 def _kind(value: object) -> str:
-    """A key that only a dataset of one's own has says that it is one."""
+    """The kind of a dataset: it is custom if it has a key that only custom datasets have."""
     its = Source.model_fields.keys()
     return "own" if isinstance(value, OwnDataset) or (isinstance(value, dict) and value.keys() & its) else "known"
 
@@ -136,4 +139,4 @@ AnyDataset = Annotated[Annotated[DatasetChoice, Tag("known")] | Annotated[OwnDat
 DATASETS: dict[str, type[Part]] = {
     "known": DatasetChoice,
     "own": OwnDataset,
-}  # their keys are steps of an error's path, which nobody wrote
+}  # the tags are steps of pydantic's error paths that are not in the file

@@ -1,4 +1,4 @@
-"""`--only`: the trials of a plan that a command is about."""
+"""The option `--only`: selects trials of a plan."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ _SHOWN = 10  # values of a column in a message
 
 
 class Selection:
-    """Wanted values by plan column; a row matches where each column has one of its values."""
+    """Values by column of the plan; a row matches if each of these columns has one of its values."""
 
     def __init__(self, wanted: dict[str, set[str]]) -> None:
         self._wanted = wanted
 
     @classmethod
     def read(cls, text: str) -> "Selection":
-        """`task=rot,seed=1`; a key given twice means either value.  ValueError for anything else."""
+        """From text such as `task=rot,seed=1`; a key given twice selects both values.  ValueError for anything else."""
         wanted: dict[str, set[str]] = {}
         for part in filter(None, (p.strip() for p in text.split(","))):
             key, equals, value = part.partition("=")
@@ -31,7 +31,7 @@ class Selection:
         return all(str(row[key]) in values for key, values in self._wanted.items())
 
     def check(self, plan: pa.Table) -> None:
-        """ValueError where a value is not in the plan, or no trial matches: nothing would be trained, silently."""
+        """ValueError where a value is not in the plan, or no trial matches."""
         if not self._wanted:
             return
         columns = {key: [str(value) for value in plan[key].to_pylist()] for key in self._wanted}

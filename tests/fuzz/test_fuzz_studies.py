@@ -186,6 +186,6 @@ def test_any_trial_id_stays_inside_the_run_or_is_refused(tmp_path_factory: pytes
     try:
         path = Path(store.at("trials", name, "log.txt"))
     except ValueError as error:
-        assert "no name inside" in str(error)
+        assert "not a valid name inside" in str(error)
         return
     assert path.parent.resolve().parent == (folder / "trials").resolve()

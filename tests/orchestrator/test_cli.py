@@ -317,7 +317,7 @@ def test_a_preset_takes_its_data_from_another_folder(say, tmp_path: Path, monkey
 def test_loggers_that_cannot_be_had_are_told_before_anything_starts(
     study: Write, say, tmp_path: Path, monkeypatch
 ) -> None:
-    from orchestrator.execution import loggers
+    from orchestrator.ray_tune import loggers
 
     monkeypatch.setitem(loggers._PACKAGES, "mlflow", "no_such_package_here")
     said = say("run", study(engine="tune", execution='loggers = ["tensorboard", "mlflow"]'))
@@ -359,7 +359,7 @@ def test_a_truncated_image_is_named_with_its_file_and_row(study: Write, say, tmp
 def test_status_of_what_was_never_run(study: Write, say) -> None:
     said = say("status", study())
     assert said.code == 0
-    assert "nothing was run yet" in said.out
+    assert "no run yet" in said.out
 
 
 def test_the_run_of_another_study_is_refused(study: Write, say, tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_an_error_of_a_library_keeps_its_traceback_in_the_runs_folder(
     file = study(archs=1, tasks=("cls",))
     loaded = load(str(file))
     runner.freeze(loaded, runner.open_run(loaded), plan(loaded))
-    monkeypatch.setattr("orchestrator.cli.status.read", broken(kind))
+    monkeypatch.setattr("orchestrator.cli.status_view.status", broken(kind))
     said = say("status", file)
     assert said.code == 1
     assert "boom" in said.err
@@ -164,7 +164,7 @@ def test_an_error_of_a_library_keeps_its_traceback_in_the_runs_folder(
 def test_a_mistake_of_ours_is_none_of_the_users(say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python itself raises at a line of ours; there is no run: the file lies in the temporary folder."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("orchestrator.cli.catalogue._tables", lambda: int("seven"))
+    monkeypatch.setattr("orchestrator.cli.listing._tables", lambda: int("seven"))
     said = say("list", "tables")
     assert said.code == 1
     (kept,) = tmp_path.iterdir()
@@ -179,7 +179,7 @@ def test_a_refusal_of_the_system_is_told_as_such(say, tmp_path: Path, monkeypatc
         with open("/dev/full", "w") as file:
             file.write("x")
 
-    monkeypatch.setattr("orchestrator.cli.catalogue._tables", full)
+    monkeypatch.setattr("orchestrator.cli.listing._tables", full)
     said = say("list", "tables")
     assert said.code == 2
     assert "No space left" in said.err

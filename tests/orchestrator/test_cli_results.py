@@ -47,7 +47,7 @@ def test_correlations_of_two_studies_in_every_output(say: Say, runs: list[Path])
     code, out, err = say("correlate", *runs)
     assert (code, err) == (0, "")
     assert len(out.splitlines()) == 1 + len(expected) + 1 == 1 + 28 + 1
-    assert "for want of room: r, p, p_perm; --csv" in out.splitlines()[-1]
+    assert "hidden columns (terminal too narrow): r, p, p_perm; --csv" in out.splitlines()[-1]
     assert max(map(len, out.splitlines())) <= 80
     assert "cifar10 rot   imagenet cls" in out
     assert f"{expected['tau'].iloc[-1]:.3f}" in out.splitlines()[-2]

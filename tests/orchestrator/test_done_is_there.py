@@ -95,7 +95,7 @@ def test_a_row_that_is_damaged_while_a_run_is_at_work_is_told_at_its_end(
     assert said.code == 1
     [damaged] = harmed
     assert "2 of 2" not in said.out
-    assert f"attempts/{damaged.name} is no readable Parquet file of rows" in said.out
+    assert f"attempts/{damaged.name} is not a valid Parquet file of rows" in said.out
     assert "remove it, and `run` trains what is then missing" in said.out
     assert say("run", file).code == say("status", file).code == 2
     damaged.unlink()
@@ -148,7 +148,8 @@ def test_a_run_that_was_lost_while_data_was_prepared_trains_nothing(
     store = RunStore(str(tmp_path / "run"))
     theirs = threading.Event()
     monkeypatch.setattr(
-        "orchestrator.execution.heartbeat.Pulse._lose", _told("orchestrator.execution.heartbeat.Pulse._lose", theirs)
+        "orchestrator.execution.heartbeat.Heartbeat._lose",
+        _told(theirs),
     )
 
     def taken(*args: Any, **options: Any) -> None:
@@ -162,13 +163,13 @@ def test_a_run_that_was_lost_while_data_was_prepared_trains_nothing(
     assert lease.held(store, "theirs")
 
 
-def _told(name: str, event: threading.Event) -> Callable[..., None]:
+def _told(event: threading.Event) -> Callable[..., None]:
     """A method that sets an event when it has done its work."""
-    from orchestrator.execution.heartbeat import Pulse
+    from orchestrator.execution.heartbeat import Heartbeat
 
-    lose = Pulse._lose
+    lose = Heartbeat._lose
 
-    def method(self: Pulse, why: str) -> None:
+    def method(self: Heartbeat, why: str) -> None:
         lose(self, why)
         event.set()
 
@@ -185,16 +186,16 @@ def test_damaged_files_of_the_run_are_named(study: Write, tmp_path: Path, say: S
         said = say(*words)
         assert said.code == 2
         assert "run/plan.parquet" in said.err
-        assert "writes it anew" in said.err
+        assert "writes a new one" in said.err
     said = say("run", file)
     assert said.code == 0
-    assert "plan.parquet is no plan of ours" in said.out
+    assert "plan.parquet is not a valid plan" in said.out
     assert say("status", run).code == 0
     (run / "study.toml").write_bytes(b'name = "\xff"')
     for verb, what in (("run", file), ("plan", file), ("run", run), ("status", file)):
         said = say(verb, what)
         assert said.code == 2
-        assert f"{run}/study.toml is no study: TOML is UTF-8 text" in said.err
+        assert f"{run}/study.toml is not a valid study: TOML is UTF-8 text" in said.err
 
 
 def test_a_relative_cache_is_the_same_folder_for_whoever_runs_the_folder_later(

@@ -163,21 +163,21 @@ def test_tune_forgets_what_is_over_and_ends_once(study: Write, tmp_path: Path, m
     from orchestrator.ray_tune import pruning
     from orchestrator.study.schema import load
 
-    books, tuners, strike, fit = [], [], pruning.forget, ray_tune.Tuner.fit
+    sizes, tuners, prune, fit = [], [], pruning.prune, ray_tune.Tuner.fit
 
     def look(controller: Any) -> None:
-        strike(controller)
-        books.append(max(len(controller._trials), len(controller._trial_metadata), len(controller._stopped_trials)))
+        prune(controller)
+        sizes.append(max(len(controller._trials), len(controller._trial_metadata), len(controller._stopped_trials)))
 
     monkeypatch.setattr(pruning, "_KEPT", 2)
-    monkeypatch.setattr(pruning, "forget", look)
+    monkeypatch.setattr(pruning, "prune", look)
     monkeypatch.setattr(ray_tune.Tuner, "fit", lambda self: tuners.append(self) or fit(self))
     file = study(archs=16, tasks=("jig",), engine="tune", execution="max_concurrent = 2")
     ended = runner.run(load(str(file)))
     assert ended.exit_code == 0
     assert len(rows(tmp_path / "run")) == 16
-    assert len(books) == 16
-    assert max(books) <= 8
+    assert len(sizes) == 16
+    assert max(sizes) <= 8
     assert len(tuners) == 1
 
 

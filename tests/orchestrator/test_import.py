@@ -96,7 +96,7 @@ def test_the_releases_results(release: Path, say: Say, tmp_path: Path) -> None:
     code, said = say("import", "unnas", release, "--archs", tmp_path / "archs.txt", "--into", tmp_path / "run")
     assert code == 0, said
     assert "7 of 7 rows are new" in said
-    assert "1 architecture is no text of space nasbench101" in said
+    assert "1 architecture is not valid in space nasbench101" in said
     df = analysis.load(tmp_path / "run")
     arch = DARTS.encode(normal=CELL["normal"], reduce=CELL["reduce"])
     ours = df[df["arch"] == arch].set_index(["dataset", "task", "seed"])
@@ -257,7 +257,7 @@ def test_a_malformed_list_in_json_is_named(say: Say, tmp_path: Path, change: Any
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("a: [", "no YAML"),
+        ("a: [", "not valid YAML"),
         ("- 1", "a configuration should be an object with 'NAS'"),
         ("NAS: {GENOTYPE: nas}", "'CUSTOM_GENOTYPE'"),
         ("NAS: {MATRIX: [[0, 1], [0, 0]], OPS: [input, conv, output]}", "no operation 'conv'"),
@@ -350,9 +350,9 @@ def test_architectures_of_a_space_that_we_know_are_described(say: Say, tmp_path:
         ("t.json", '[{"net": "a", "on": "c10", "acc": 1}, {"net": "b", "acc": 1}]', "first on record 1"),
         ("t.json", '[{"net": "a", "on": "c10", "acc": 1}, 3]', "record 1 is 3"),
         ("t.json", '{"net": ["a"]}', "a table is a list of records"),
-        ("t.json", "[" * 100_000, "no JSON"),
-        ("t.jsonl", '{"net": "a", "on": "c10", "acc": 1}\n{"net"\n', "line 2 is no JSON"),
-        ("t.parquet", "PAR1", "no readable Parquet file"),
+        ("t.json", "[" * 100_000, "not valid JSON"),
+        ("t.jsonl", '{"net": "a", "on": "c10", "acc": 1}\n{"net"\n', "line 2 is not valid JSON"),
+        ("t.parquet", "PAR1", "not a valid Parquet file"),
         ("t.csv", "net,on,acc\n", "holds no line of results"),
         ("t.jsonl", '{"net": "a", "on": "c10", "acc": 1' + "0" * 400 + "}", "first an integer of"),
         ("t.csv", "Net,on,acc\na,c10,1\n", "no column 'net' of architectures; have 'Net', 'on', 'acc'"),
@@ -413,7 +413,7 @@ def test_what_was_taken_as_a_constant_is_told(say: Say, tmp_path: Path) -> None:
     file = _as(".csv", tmp_path)
     code, said = say("import", "table", file, "--into", tmp_path / "run", *MAPPED, "--recipe", "Run")
     assert code == 0
-    assert "taken as constants, as no column has that name: --space 'mine', --task 'cls'" in said
+    assert "used as constants, since no column has that name: --space 'mine', --task 'cls'" in said
     assert "--recipe 'Run' (there is a column 'run')" in said
 
 
@@ -422,9 +422,9 @@ def test_names_that_look_alike_are_told_and_kept_apart(say: Say, tmp_path: Path)
     file.write_text("net,on,acc\na,c10,1\na,c10 ,2\na\u200b,c10,3\nb,c10,4\n", encoding="utf-8")
     code, said = say("import", "table", file, "--into", tmp_path / "run", *MAPPED)
     assert code == 0
-    assert "two names of one dataset look alike and are kept apart: 'c10' and 'c10 '" in said
-    assert r"two names of one arch look alike and are kept apart: 'a' and 'a\u200b'" in said
-    assert said.count("look alike") == 2
+    assert "two names of one dataset look the same and are kept apart: 'c10' and 'c10 '" in said
+    assert r"two names of one arch look the same and are kept apart: 'a' and 'a\u200b'" in said
+    assert said.count("look the same") == 2
     assert len(analysis.load(tmp_path / "run")) == 4
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator import runner
 from orchestrator.store.run_folder import RunStore
+from orchestrator.study import frozen
 from orchestrator.study import plan as planning
 from orchestrator.study import schema as studies
 
@@ -74,8 +74,8 @@ def test_what_differs_is_named(old: str, new: str, differs: str, study: Write, s
     """Over rows that are made up: nothing is trained."""
     file = study(archs=3, tasks=("cls",), seeds=(1,) if "seeds" in old else (1, 2, 3))
     chosen = studies.load(str(file))
-    store, planned = runner.open_run(chosen), planning.plan(chosen)
-    runner.freeze(chosen, store, planned)
+    store, planned = frozen.open_run(chosen), planning.plan(chosen)
+    frozen.freeze(chosen, store, planned)
     for row in planned.table.drop_columns(["graph", "train_images", "test_images", "own"]).to_pylist():
         store.publish_attempt(row | {"launch": "a", "attempt": 1, "status": "ok"})
     edit(file, old, new)
@@ -93,7 +93,7 @@ def test_a_study_that_was_edited_in_the_run_s_folder_is_not_overwritten_in_silen
     edit(run / "study.toml", "sample = 1", "sample = 2")
     said = say("run", file)
     assert said.code == 0
-    assert f"{run}/study.toml differs from this study, which takes its place: 0 trials fewer, 0 more" in said.out
+    assert f"{run}/study.toml differs from this study, which replaces it: 0 trials fewer, 0 more" in said.out
     edit(run / "study.toml", "sample = 1", "sample = 2")
     assert "2 of 2 trials done (1 trained now)" in say("run", run).out
 

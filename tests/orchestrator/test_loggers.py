@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.execution import loggers
 from orchestrator.execution.job import Job, Settings
+from orchestrator.ray_tune import loggers
 from workers import Trial, recipe
 
 SECRET = "c0ffee5ecret-and-more"

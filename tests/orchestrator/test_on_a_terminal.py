@@ -115,13 +115,13 @@ def test_a_run_on_a_terminal_that_cannot_show_every_character(study: Write) -> N
 @pytest.fixture
 def driven(study: Write, tmp_path: Path) -> RunStore:
     """A run that this process holds, with its plan and no row."""
-    from orchestrator import runner
+    from orchestrator.study import frozen
     from orchestrator.study import schema as studies
     from orchestrator.study.plan import plan
 
     loaded = studies.load(str(study(archs=2)))
-    store = runner.open_run(loaded)
-    runner.freeze(loaded, store, plan(loaded))
+    store = frozen.open_run(loaded)
+    frozen.freeze(loaded, store, plan(loaded))
     lease.acquire(store, "here")
     return store
 

@@ -8,7 +8,8 @@ from PIL import Image
 
 import workers
 from orchestrator import runner
-from orchestrator.cli.main import app, study_of
+from orchestrator.cli.arguments import study_of
+from orchestrator.cli.main import app
 from orchestrator.study import schema as studies
 from orchestrator.study.plan import plan, trial_of
 

@@ -87,7 +87,7 @@ def test_plan_tells_before_any_row_and_finished_trials_tell_better(study: Write,
     file.write_text(text + "gpus_per_trial = 1\n")
     said = cli("plan", file)
     assert said.code == 0, said.err
-    assert "reckoned from the largest network" in said.out
+    assert "estimated from the largest network" in said.out
     guessed = preview(load(str(file))).room
     assert guessed is not None
     assert not guessed.measured

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.execution import heartbeat
+from orchestrator.execution import signals
 from orchestrator.execution.stopped import Stopped
 
 from .conftest import Ended, Write, start
@@ -48,7 +48,7 @@ def test_who_ignores_a_closed_terminal_goes_on_ignoring_it(study: Write, tmp_pat
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_before_the_first_trial_a_signal_ends_the_block_and_leaves_no_handler(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(Stopped, match=f"{number.name} came before"), heartbeat.stoppable():
+    with pytest.raises(Stopped, match=f"{number.name} came before"), signals.stoppable():
         signal.raise_signal(number)
     assert signal.getsignal(number) == before
 
@@ -57,7 +57,7 @@ def test_a_signal_that_is_held_back_comes_at_the_end_and_never_reaches_what_was_
     child = []
 
     def begin() -> None:
-        with heartbeat.stoppable(), heartbeat.held_back():
+        with signals.stoppable(), signals.deferred():
             child.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
             for number in (signal.SIGTERM, signal.SIGHUP):
                 child[0].send_signal(number)

@@ -215,7 +215,7 @@ def test_a_damaged_row_is_named(store: RunStore) -> None:
     store.publish_attempt(row("a"))
     store.write(b"PAR1", "attempts", "b.a.1.parquet")
     for read in (store.attempts, store.compact):
-        with pytest.raises(ValueError, match=r"attempts/b\.a\.1\.parquet is no readable Parquet file"):
+        with pytest.raises(ValueError, match=r"attempts/b\.a\.1\.parquet is not a valid Parquet file"):
             read()
 
 
@@ -235,7 +235,7 @@ def test_a_flipped_bit_of_a_row_is_noticed_by_every_reader(folder: str, tmp_path
     [name] = store.listing(folder)
     whole, right = store.read(folder, name), analysis.load(store.url, curves=True)
     assert whole is not None
-    advice = rf"{folder}/{name}.*(put a sound copy in its place, or )?remove it.*trains what is then missing"
+    advice = rf"{folder}/{name}.*(replace it by an intact copy, or )?remove it.*trains what is then missing"
     for bit in range(7, len(whole) * 8, 643):
         store.write(flipped(whole, bit), folder, name)
         readers: list[Callable[[], pd.DataFrame]] = [
@@ -261,7 +261,7 @@ def test_a_part_that_is_read_in_pieces_is_checked_where_it_is_read(
 ) -> None:
     """As large parts in an object store are, of which only the columns travel."""
     monkeypatch.setattr("orchestrator.store.run_folder._SMALL", 0)
-    monkeypatch.setattr("analysis.runs._SMALL", 0)
+    monkeypatch.setattr("analysis.rows.runs._SMALL", 0)
     store = RunStore(f"memory://{tmp_path.name}/pieces")
     for n in range(20):
         store.publish_attempt(row(f"t{n}", at=n, score_best=n / 20))
@@ -300,7 +300,7 @@ def test_a_damaged_plan_is_named(tmp_path: Path) -> None:
     assert store.plan() is not None
     store.write(flipped(whole, 8 * (len(whole) // 4)), "plan.parquet")
     for read in (store.plan, lambda: analysis.load(store.url)):
-        with pytest.raises(ValueError, match=r"plan\.parquet.*remove it.* writes it anew"):
+        with pytest.raises(ValueError, match=r"plan\.parquet.*remove it.* writes a new one"):
             read()
 
 

@@ -183,7 +183,7 @@ def test_a_conditional_write_whose_answer_was_lost_counts(server: S3, store: Run
 
 
 def test_folding_and_reading_on_s3(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.runs._SMALL", 0)  # it reads parts piece by piece, the store whole
+    monkeypatch.setattr("analysis.rows.runs._SMALL", 0)  # it reads parts piece by piece, the store whole
     done = threading.Event()
 
     def work() -> None:

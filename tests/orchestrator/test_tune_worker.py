@@ -14,7 +14,7 @@ import json, sys
 from dataclasses import asdict
 import torch
 from orchestrator import environment
-from orchestrator.ray_tune.engine import SweepTrial
+from orchestrator.ray_tune.worker import SweepTrial
 from workers.cuda_graphs import Captured
 
 def no_capture(work, device):

@@ -84,9 +84,9 @@ def dispatch(folder: Path, trials: int) -> tuple[list[Sample], list[float], str]
 def at_rest(folder: Path, rows: int) -> dict[str, tuple[float, float]]:
     """Seconds (wall, CPU) that readers take over a run of so many rows: parts of 10,000, and two hundred loose ones."""
     import analysis
-    from orchestrator import runner
     from orchestrator.store.status import status
     from orchestrator.store.trial_states import Ledger
+    from orchestrator.study import frozen
     from orchestrator.study.plan import order_of_work, plan
     from orchestrator.study.schema import load
     from workers.row import SCHEMA, parquet_bytes
@@ -103,8 +103,8 @@ def at_rest(folder: Path, rows: int) -> dict[str, tuple[float, float]]:
 
     chosen = load(str(folder / "study.toml"))
     planned = timed("plan", lambda: plan(chosen))
-    store = runner.open_run(chosen)
-    runner.freeze(chosen, store, planned)
+    store = frozen.open_run(chosen)
+    frozen.freeze(chosen, store, planned)
     now = datetime.now(UTC)
     done = {"status": "ok", "launch": "x", "attempt": 1, "diverged": False, "epochs": 1, "started_at": now}
     curve = [0.5] * 10

@@ -27,12 +27,12 @@ def _note(**values):
 def _job(module):
     perform = module.perform
 
-    def noted(job):
+    def noted(job, **options):
         what = {"trial_id": job.trial_id, "launch": job.settings.launch, "attempt": job.attempt}
         _note(event="begin", **what)
         status = "raised"
         try:
-            outcome = perform(job)
+            outcome = perform(job, **options)
             status = outcome.status
             return outcome
         finally:
@@ -58,7 +58,7 @@ def _store(module):
     module.RunStore.compact = lambda self: compact(self, die)
 
 
-def _pulse(module):
+def _heartbeat(module):
     module._COMPACT_AT = _FOLD_AT
 
 
@@ -68,7 +68,7 @@ class _Probe:
     changes = {  # noqa: RUF012
         "orchestrator.execution.job": _job,
         "orchestrator.store.run_folder": _store,
-        "orchestrator.execution.heartbeat": _pulse,
+        "orchestrator.execution.heartbeat": _heartbeat,
     }
 
     def find_spec(self, name, path, target=None):

@@ -1,39 +1,27 @@
-"""`check`: whether a space, a task or a dataset keeps its contract."""
+"""`archsweep check`: whether a space, a task or a dataset keeps its contract."""
 
 import traceback
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 from rich.text import Text
 
 import spaces
-from orchestrator.cli.output import on_disk
 from orchestrator.terminal import printable
 from workers import datasets, tasks
 
 _KINDS: dict[str, Any] = {"space": spaces, "task": tasks, "dataset": datasets}
 
 
-def add_to(app: typer.Typer, out: Console) -> None:
-    """Add the verb to the command line."""
-
-    @app.command(rich_help_panel="Catalogue")
-    def check(
-        name: Annotated[str, typer.Argument(metavar="NAME", help="a space, task or dataset; see `list`")],
-        data_root: Annotated[
-            Path | None,
-            typer.Option(metavar="FOLDER", help="folder that holds the images of a dataset", callback=on_disk),
-        ] = None,
-    ) -> None:
-        """Check a space, task or dataset, such as one of your own package, against its contract."""
-        found = {kind: registry for kind, registry in _KINDS.items() if name in registry.names()}
-        if not found:
-            known = "; ".join(f"{kind}s {', '.join(registry.names())}" for kind, registry in _KINDS.items())
-            raise LookupError(f"there is no space, task or dataset {spaces.quoted(name)}; there are {known}")
-        broken = [_check(kind, registry.get(name), data_root, out) for kind, registry in found.items()]
-        raise typer.Exit(1 if any(broken) else 0)
+def check(name: str, data_root: Path | None, out: Console) -> bool:
+    """Check what has that name and print a line for each check; whether all passed. LookupError for an unknown name."""
+    found = {kind: registry for kind, registry in _KINDS.items() if name in registry.names()}
+    if not found:
+        known = "; ".join(f"{kind}s {', '.join(registry.names())}" for kind, registry in _KINDS.items())
+        raise LookupError(f"there is no space, task or dataset {spaces.quoted(name)}; there are {known}")
+    broken = [_check(kind, registry.get(name), data_root, out) for kind, registry in found.items()]
+    return not any(broken)
 
 
 def _check(kind: str, thing: Any, data_root: Path | None, out: Console) -> int:

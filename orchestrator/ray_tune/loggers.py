@@ -1,7 +1,7 @@
-"""Curves of running trials for TensorBoard, MLflow or Weights & Biases, by the callbacks that Ray has for them.
+"""Curves of running trials in TensorBoard, MLflow or Weights & Biases, through Ray's callbacks for them.
 
-Rows stay the only truth: a logger that fails is told once and left out, training goes on.  What it gets from here is
-the question of a trial and the numbers of its epochs, nothing of the environment.
+Results are in the rows only: a logger that fails is reported once and disabled, training continues.  Loggers get the
+definition of a trial and the numbers of its epochs, nothing about the environment.
 """
 
 import importlib.util
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PACKAGES = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
-_PATIENCE_S = 120.0  # for what is still to be written when a run ends
+_CLOSE_S = 120.0  # for writing what is pending when a run ends
 
 
 def check(execution: "Execution") -> None:
-    """ValueError where a study asks for loggers that cannot be had here."""
+    """ValueError where a study requires loggers that are not available."""
     if execution.loggers and execution.engine == "inline":
         raise ValueError(
             "execution.loggers are callbacks of Ray Tune: engine inline has none; leave out one of the two"
@@ -42,10 +42,10 @@ def check(execution: "Execution") -> None:
 
 
 class Loggers:
-    """Tells loggers of trials as they begin, go and end; in a thread of its own, so that none holds up the driver."""
+    """Sends starts, epochs and ends of trials to loggers, in a thread of its own, so that none blocks the driver."""
 
     def __init__(self, names: tuple[str, ...], study: str, folder: Path, launch: str) -> None:
-        """Sets every logger up; ValueError where one cannot be: no login, no server."""
+        """Set up every logger; ValueError where that fails, for example without login or server."""
         self._launch, self._folder = launch, folder
         self._shown: dict[str, _Shown] = {}
         self._callbacks: dict[str, Any] = {}
@@ -59,29 +59,29 @@ class Loggers:
         self._thread.start()
 
     def began(self, job: Job) -> None:
-        """A worker has begun with a job."""
+        """Report that a worker has begun a job."""
         shown = self._shown[job.trial_id] = _Shown(job, self._launch, self._folder)
         if "wandb" in self._callbacks:
             shown.init_local_path()  # its process goes there
         self._todo.put(lambda callback: callback.log_trial_start(shown))
 
-    def epoch(self, trial_id: str, told: dict[str, Any]) -> None:
-        """An epoch of a trial is over."""
+    def epoch(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Report the result of an epoch."""
         if shown := self._shown.get(trial_id):
-            self._todo.put(lambda callback: callback.log_trial_result(told["training_iteration"], shown, told))
+            self._todo.put(lambda callback: callback.log_trial_result(result["training_iteration"], shown, result))
 
     def ended(self, trial_id: str, ok: bool) -> None:
-        """A job is over, one way or another."""
+        """Report that a job has ended, for whatever reason."""
         if shown := self._shown.pop(trial_id, None):
             self._todo.put(lambda callback: callback.log_trial_end(shown, failed=not ok))
 
     def close(self) -> None:
-        """Wait until all is written, at most two minutes."""
+        """Wait until everything is written, at most two minutes."""
         for trial_id in list(self._shown):
             self.ended(trial_id, ok=False)
         self._todo.put(lambda callback: callback.on_experiment_end([]))
         self._todo.put(None)
-        self._thread.join(_PATIENCE_S)
+        self._thread.join(_CLOSE_S)
 
     def _work(self) -> None:
         while (act := self._todo.get()) is not None:
@@ -94,7 +94,7 @@ class Loggers:
 
 
 class _Shown:
-    """In the place of Tune's trial, of which a callback keeps all it ever saw: a small thing with a telling name."""
+    """Replaces Tune's trial, since callbacks keep every trial: a small object with a readable name."""
 
     checkpoint = None
 
@@ -118,7 +118,7 @@ class _Shown:
 
 
 def folder_of(name: str, run_url: str) -> Path:
-    """Where loggers put files: into the folder of a run on this machine, else below the current one."""
+    """Where loggers write files: in the folder of a run on this machine, else below the working directory."""
     return Path("logs", name).absolute() if "://" in run_url else Path(run_url).expanduser().absolute() / "logs"
 
 
@@ -132,7 +132,7 @@ def _callback(name: str, study: str, folder: Path) -> Any:
         from ray.air.integrations.mlflow import MLflowLoggerCallback
 
         where = os.environ.get("MLFLOW_TRACKING_URI")
-        if not where:  # files, which need no server and no database; MLflow wants to be told that this is meant
+        if not where:  # a file store needs no server and no database; MLflow requires this opt-in
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
             where = f"file://{folder / 'mlflow'}"
         callback: Any = MLflowLoggerCallback(tracking_uri=where, experiment_name=study)

@@ -1,0 +1,132 @@
+"""The tables of `archsweep list`: spaces, datasets, tasks, recipes, presets, tables of results."""
+
+from importlib import import_module
+
+from rich.table import Table
+
+import spaces
+from workers import datasets, recipes, tasks
+
+_LISTED = {
+    "spaces": "search spaces, with an architecture of each",
+    "datasets": "images that networks are trained on",
+    "tasks": "what networks are trained for, and their scores",
+    "recipes": "how networks are trained: epochs, learning rate, batch, width, depth",
+    "presets": "studies that can be run by name",
+    "tables": "tables of results for `archsweep correlate RUN --of TABLE`",
+}
+
+
+def table(what: str) -> Table:
+    """The table of that name, without one a table of what can be listed; ValueError for an unknown name."""
+    tables = {
+        "spaces": _spaces,
+        "datasets": _datasets,
+        "tasks": _tasks,
+        "recipes": _recipes,
+        "presets": _presets,
+        "tables": _tables,
+    }
+    if not what:
+        view = _table("archsweep list", "about")
+        for name, about in _LISTED.items():
+            view.add_row(name, about)
+        return view
+    if what not in tables:
+        raise ValueError(f"list {what!r}: give one of {', '.join(tables)}")
+    return tables[what]()
+
+
+def _table(*columns: str) -> Table:
+    view = Table(box=None, pad_edge=False)
+    for column in columns:
+        view.add_column(column, no_wrap=column != "about")
+    return view
+
+
+def _unusable(view: Table, name: str, error: Exception) -> None:
+    """Add the line of a plug-in that cannot be loaded."""
+    view.add_row(name, *[""] * (len(view.columns) - 2), f"cannot be used: {error}")
+
+
+def _about(thing: object) -> str:
+    """The first sentence of the docstring of the module that defines the object."""
+    text = " ".join((import_module(type(thing).__module__).__doc__ or "").split())
+    return text.split(". ")[0].split(" (")[0].rstrip(".")
+
+
+def _spaces() -> Table:
+    view = _table("space", "an architecture, for example", "about")
+    for name in spaces.names():
+        try:
+            space = spaces.get(name)
+            view.add_row(name, spaces.sample(space, 1, 0).archs[0], _about(space))
+        except Exception as error:  # code of a plug-in; the others are listed anyway
+            _unusable(view, name, error)
+    view.columns[1].no_wrap = False
+    view.columns[1].overflow = "fold"
+    return view
+
+
+def _datasets() -> Table:
+    view = _table("dataset", "classes", "train", "test", "pixels", "jigsaw", "about")
+    for name in datasets.names():
+        try:
+            d = datasets.get(name)
+        except ValueError as error:
+            _unusable(view, name, error)
+            continue
+        view.add_row(
+            name,
+            f"{d.classes:,}"
+            if d.classes or d.varied is None or d.varied.maps is None
+            else f"{d.varied.maps.classes} maps",
+            f"{d.train_images:,}",
+            f"{d.test_images:,}",
+            f"{d.size}",
+            f"{d.jigsaw.grid}x{d.jigsaw.grid}",
+            _about(d),
+        )
+    return view
+
+
+def _tasks() -> Table:
+    view = _table("task", "metric", "about")
+    for name in tasks.names():
+        try:
+            task = tasks.get(name)
+        except ValueError as error:
+            _unusable(view, name, error)
+            continue
+        view.add_row(name, task.metric, _about(task))
+    return view
+
+
+def _recipes() -> Table:
+    view = _table("recipe", "space", "dataset", "task", "epochs", "lr", "batch", "width", "depth")
+    for name in recipes.names():
+        module = import_module(f"workers.recipes.{name}")
+        for space, dataset, task in module.cells():
+            r = module.lookup(space, dataset, task)
+            view.add_row(name, space, dataset, task, *map(str, (r.epochs, r.lr, r.batch, r.width, r.depth)))
+    return view
+
+
+def _presets() -> Table:
+    from orchestrator.study.schema import load, presets
+
+    view = _table("preset", "sweeps")
+    for name in presets():
+        study = load(name)
+        lines = [f"{s.space} on {s.dataset.name}: {', '.join(s.tasks)}; recipe {s.recipe}" for s in study.sweeps]
+        view.add_row(name, "\n".join(lines))
+    return view
+
+
+def _tables() -> Table:
+    from analysis import TABLES
+
+    view = _table("table", "about")
+    for name, asked in TABLES.items():
+        view.add_row(name, asked.about)
+    return view

@@ -1,0 +1,93 @@
+"""The output of `archsweep status`: the state of runs as text."""
+
+import json
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.store.left_out import left_out
+from orchestrator.store.run_folder import RunStore
+from orchestrator.store.status import CELL, STATES, Status, status
+from orchestrator.terminal import printable
+
+
+def show(runs: list[str], stores: list[RunStore], as_json: bool, out: Console) -> None:
+    """Print the status of each run once; `runs` are the arguments that named the stores."""
+    found = [look(store) for store in stores]
+    if as_json and all(found):
+        values = [one.as_json() for one in found if one]
+        out.print_json(json.dumps(values if len(runs) > 1 else values[0]), ensure_ascii=True)
+        return
+    for run, store, one in zip(runs, stores, found, strict=True):
+        if one is None:
+            out.print(f"{_nothing(store)}; `archsweep plan {run}` shows what there is to do")
+            continue
+        if len(runs) > 1:
+            out.print(store.url, soft_wrap=True)
+        out.print(_cells(one))
+        out.print(_summary(one), soft_wrap=True)
+        for text, style in failures(one):
+            out.print(text, style=style, soft_wrap=True)
+        if one.left_out and (others := left_out(store)) is not None:
+            out.print(str(others), style="dim", markup=False, soft_wrap=True)
+
+
+def look(store: RunStore) -> Status | None:
+    """The status of a run; None where there is no run yet."""
+    return status(store) if store.exists("plan.parquet") or store.listing("rows") else None
+
+
+def screen(lines: list[str], found: list[Status | None]) -> Group:
+    """The most important lines first: a terminal cuts off what does not fit."""
+    parts: list[Any] = []
+    for line, one in zip(lines, found, strict=True):
+        parts.append(line)
+        if one is not None:
+            parts += [Text(printable(text), style) for text, style in failures(one)]
+            parts += [_cells(one), ""]
+    return Group(*parts)
+
+
+def line(store: RunStore, found: Status | None, several: bool) -> str:
+    return f"{store.url}: " * several + (_nothing(store) if found is None else _summary(found))
+
+
+def _nothing(store: RunStore) -> str:
+    return f"no run yet at {store.url}"
+
+
+def _summary(found: Status) -> str:
+    """Trials done and failed, and the driver at work, on one line."""
+    done = f"{found.count('done'):,} of {found.count():,} trials done"
+    if not found.planned:
+        return f"{done}; imported, there is no plan"
+    wrong = "".join(f", {found.count(s):,} {s}" for s in ("failed", "quarantined") if found.count(s))
+    who = f"driven by {found.holder}" if found.holder else "no driver at work"
+    return f"{done}{wrong}; {who}{'; stopping' * found.stopping}"
+
+
+def _cells(found: Status) -> Table:
+    """Counts by cell and state."""
+    table = Table(box=None, pad_edge=False)
+    for name in CELL:
+        table.add_column(name, no_wrap=True)
+    for name in (*STATES, "of"):
+        table.add_column(name, justify="right")
+    for cell, counts in found.cells.items():
+        table.add_row(*cell, *(f"{counts[s]:,}" if counts[s] else "-" for s in STATES), f"{counts.total():,}")
+    return table
+
+
+def failures(found: Status) -> Iterator[tuple[str, str]]:
+    """The failures of trials without an ok row, as lines and their styles."""
+    for kind, groups in groupby(found.failures, key=lambda group: group.error_class):
+        alike = list(groups)
+        n = sum(len(group.trial_ids) for group in alike)
+        yield f"{kind}: {n:,} trial{'s' * (n > 1)}", "red"
+        for group in alike:
+            line = group.line if len(group.line) <= 200 else group.line[:199] + "…"
+            yield f"  {len(group.trial_ids):,} x {line}  (e.g. {group.trial_ids[0]})", ""
