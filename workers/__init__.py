@@ -7,14 +7,17 @@ Knows neither Ray nor studies. `import workers` stays light; torch is imported w
     row = workers.run(t, data_root="~/data")
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workers.attempt import attempt
+    from workers.loop import Interrupted
     from workers.network import build_network, cost
     from workers.recipes import Recipe, recipe
-    from workers.run import Interrupted, run
+    from workers.run import run
     from workers.trial import PROTOCOL, Trial
 
 __all__ = [
@@ -31,7 +34,7 @@ __all__ = [
 
 _HOME = {
     "PROTOCOL": "workers.trial",
-    "Interrupted": "workers.run",
+    "Interrupted": "workers.loop",
     "Recipe": "workers.recipes",
     "Trial": "workers.trial",
     "attempt": "workers.attempt",
@@ -40,6 +43,16 @@ _HOME = {
     "recipe": "workers.recipes",
     "run": "workers.run",
 }
+
+
+class _Package(ModuleType):
+    """`workers.run` is the function, also after the module of the same name was imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, getattr(value, name) if name in _HOME and isinstance(value, ModuleType) else value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -11,9 +11,9 @@ import torch
 
 import spaces
 import workers
+from tests.workers.prepared import prepare, stop_after
 from workers import checkpoint
 from workers.methods.train import Training, precise_bn
-from workers.run import _prepare
 
 # What two runs of one trial must agree on, bit for bit: all but times, places and memory.
 SCIENCE = [
@@ -46,6 +46,11 @@ def science(row: dict[str, Any]) -> dict[str, Any]:
     return {k: row[k] for k in SCIENCE}
 
 
+@pytest.fixture(autouse=True)
+def _asked_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.loop.ASK_S", 0.0)
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
@@ -53,7 +58,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def training(t: workers.Trial, cache: Path) -> Training:
     full = t.model_copy(update={"dataset_id": workers.datasets.identify("photos")})
-    return _prepare(full, torch.device("cpu"), None, cache)
+    return prepare(full, torch.device("cpu"), None, cache)
 
 
 @pytest.mark.parametrize("task", ["cls", "rot", "col", "jig"])
@@ -131,7 +136,7 @@ def test_a_training_stopped_after_any_epoch_ends_in_the_same_row(
     stops = 0
     while True:
         try:
-            row = workers.run(t, cache_dir=cache, checkpoint_url=url, stop=lambda: True)
+            row = workers.run(t, cache_dir=cache, checkpoint_url=url, **stop_after())
             break
         except workers.Interrupted:
             stops += 1
@@ -144,7 +149,7 @@ def test_a_checkpoint_of_no_use_is_left_aside(cache: Path, tmp_path: Path) -> No
     url = str(tmp_path / "checkpoint.pt")
     t = small(epochs=2)
     with pytest.raises(workers.Interrupted):
-        workers.run(t, cache_dir=cache, checkpoint_url=url, stop=lambda: True)
+        workers.run(t, cache_dir=cache, checkpoint_url=url, **stop_after())
     whole = Path(url).read_bytes()
     Path(url).write_bytes(whole[: len(whole) // 2])
     assert workers.run(t, cache_dir=cache, checkpoint_url=url)["resumed"] == 0
@@ -160,7 +165,7 @@ def stopped(cache: Path, tmp_path: Path) -> tuple[workers.Trial, Path]:
     t = small(epochs=2).model_copy(update={"dataset_id": workers.datasets.identify("photos")})
     path = tmp_path / "checkpoint.pt"
     with pytest.raises(workers.Interrupted, match="its checkpoint is kept"):
-        workers.run(t, cache_dir=cache, checkpoint_url=str(path), stop=lambda: True)
+        workers.run(t, cache_dir=cache, checkpoint_url=str(path), **stop_after())
     return t, path
 
 
@@ -248,7 +253,7 @@ def test_an_interruption_promises_no_checkpoint_that_is_not_there(
     (tmp_path / "file").write_text("where a folder is needed")
     for url in (None, str(tmp_path / "file" / "checkpoint.pt")):
         with pytest.raises(workers.Interrupted, match="no checkpoint of it was kept"):
-            workers.run(small(epochs=2), cache_dir=cache, checkpoint_url=url, stop=lambda: True)
+            workers.run(small(epochs=2), cache_dir=cache, checkpoint_url=url, **stop_after())
 
 
 def test_a_checkpoint_that_counts_the_batches_of_norms_is_gone_on_from(cache: Path, tmp_path: Path) -> None:
@@ -256,7 +261,7 @@ def test_a_checkpoint_that_counts_the_batches_of_norms_is_gone_on_from(cache: Pa
     url = str(tmp_path / "checkpoint.pt")
     t = small(epochs=2)
     with pytest.raises(workers.Interrupted):
-        workers.run(t, cache_dir=cache, checkpoint_url=url, stop=lambda: True)
+        workers.run(t, cache_dir=cache, checkpoint_url=url, **stop_after())
     saved = torch.load(url, weights_only=True)
     net = saved["state"]["net"]
     norms = [key.removesuffix("running_mean") for key in net if key.endswith("running_mean")]
@@ -312,7 +317,7 @@ def test_bf16_is_another_experiment_and_tf32_needs_cuda(cache: Path) -> None:
 def test_a_gpu_sees_the_batches_of_the_cpu(task: str, cache: Path) -> None:
     t = small(task)
     full = t.model_copy(update={"dataset_id": workers.datasets.identify("photos")})
-    sides = [_prepare(full, torch.device(d), None, cache).batches("train", 0, 2) for d in ("cpu", "cuda")]
+    sides = [prepare(full, torch.device(d), None, cache).batches("train", 0, 2) for d in ("cpu", "cuda")]
     for (x, y), (u, v) in zip(*sides, strict=True):
         torch.testing.assert_close(u.cpu(), x, rtol=1e-5, atol=1e-5)
         assert torch.equal(v.cpu(), y)
