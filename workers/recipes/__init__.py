@@ -9,11 +9,11 @@ from pkgutil import iter_modules
 import spaces
 from workers import datasets
 from workers.data.small import LARGEST_CIFAR
-from workers.recipes._models import AnyRecipe, Base, Precision, Sgd, Train, read
+from workers.recipes._models import AnyRecipe, Base, Precision, Sgd, Train, question, read
 
 Recipe = Train
 
-__all__ = ["AnyRecipe", "Base", "Precision", "Recipe", "Sgd", "Train", "cells", "names", "read", "recipe"]
+__all__ = ["AnyRecipe", "Base", "Precision", "Recipe", "Sgd", "Train", "cells", "names", "question", "read", "recipe"]
 
 
 def names() -> list[str]:

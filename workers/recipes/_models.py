@@ -7,7 +7,7 @@ and recipes stored before there was such a field are those of method `train`.
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
@@ -27,6 +27,7 @@ class Base(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    FIXED: ClassVar[frozenset[str]] = frozenset({"method"})  # fields that `replace` does not take
 
     name: str = Field(description="family of the recipe; a label, no part of a trial's identity")
     method: str = Field(description="what is done with the network: a name of workers.methods")
@@ -62,16 +63,29 @@ class Base(BaseModel):
 
     def replace(self, /, **changes: Any) -> Self:
         """A checked copy with other values; ValueError names the key, what was given and what is known."""
-        unknown = sorted(set(changes) - set(type(self).model_fields) | {"method"} & set(changes))
+        unknown = sorted(set(changes) - (set(type(self).model_fields) - self.FIXED))
         if unknown:
-            known = ", ".join(k for k in type(self).model_fields if k not in ("name", "method"))
+            known = ", ".join(k for k in type(self).model_fields if k not in {"name"} | self.FIXED)
             raise ValueError(f"a recipe has no {', '.join(map(spaces.quoted, unknown[:5]))}; it has {known}")
         try:
-            return type(self).model_validate(self.model_dump() | changes)
+            return type(self).model_validate(self.model_dump() | self._unnamed(changes) | changes)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise ValueError(f"recipe {where} = {spaces.quoted(first['input'])}: {first['msg']}") from None
+
+    def _unnamed(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields that follow from the changes of others."""
+        return {}
+
+
+class Speed(BaseModel):
+    """The settings that change nothing but speed and memory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    test_batch: int
+    threads: int
 
 
 class Sgd(Base):
@@ -79,7 +93,14 @@ class Sgd(Base):
 
     The learning rate of epoch e = 0..E-1 is `0.5 * lr * (1 + cos(pi * e / E))`; no warm-up, no clipping, no label
     smoothing; weight decay on every parameter (Liu et al. 2020, release).
+
+    `test_batch` and `threads` change nothing but speed and memory.  They were part of the identity from the beginning,
+    so stored ids depend on them.  Hence the identity holds the values that the recipe was made with (by its family, or
+    read from a stored row), in `counted` once others are executed: `replace(test_batch=...)` changes what is executed
+    and neither `facts` nor `id`.
     """
+
+    FIXED: ClassVar[frozenset[str]] = frozenset({"method", "counted"})
 
     epochs: int = Field(ge=1, le=100_000, description="passes over the training split")
     lr: float = Field(gt=0, lt=1e3, description="peak learning rate, a step of SGD on the mean loss of a batch")
@@ -106,6 +127,31 @@ class Sgd(Base):
         "networks amplify rounding about 100,000 times, so another precision is another experiment",
     )
     threads: int = Field(1, ge=1, le=1024, description="torch threads of a training on the CPU")
+    counted: Speed | None = Field(None, description="test_batch and threads of the identity, where others are executed")
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The fields that are part of a trial's identity."""
+        found = super().facts
+        return found | (found.pop("counted", None) or {})
+
+    @property
+    def executed(self) -> dict[str, int]:
+        """The settings that are executed with other values than the identity has."""
+        if self.counted is None:
+            return {}
+        return {k: getattr(self, k) for k, value in self.counted.model_dump().items() if getattr(self, k) != value}
+
+    def counted_as(self, facts: Mapping[str, Any]) -> Self:
+        """The same recipe with the identity's test_batch and threads from `facts`; what is executed stays."""
+        counted = {name: facts[name] for name in Speed.model_fields}
+        same = all(getattr(self, name) == value for name, value in counted.items())
+        return type(self).model_validate(self.model_dump() | {"counted": None if same else counted})
+
+    def _unnamed(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        before = self.counted or Speed(test_batch=self.test_batch, threads=self.threads)
+        same = all(changes.get(name, getattr(self, name)) == value for name, value in before.model_dump().items())
+        return {"counted": None if same else before.model_dump()}
 
 
 class Train(Sgd):
@@ -146,3 +192,10 @@ _ANY: TypeAdapter[AnyRecipe] = TypeAdapter(AnyRecipe)
 def read(name: str, json_text: str) -> AnyRecipe:
     """The recipe of a name and the JSON of its facts, of the class of its method; ValueError where it is not valid."""
     return _ANY.validate_python({"name": name} | _FACTS.validate_json(json_text))
+
+
+def question(json_text: str) -> str:
+    """The JSON of a recipe's facts without what changes nothing but speed and memory: equal for recipes of one
+    question, whatever their ids."""
+    facts = {key: value for key, value in _FACTS.validate_json(json_text).items() if key not in Speed.model_fields}
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"))
