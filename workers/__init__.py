@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workers.attempt import attempt
+    from workers.loop import Interrupted
     from workers.network import build_network, cost
     from workers.recipes import Recipe, recipe
-    from workers.run import Interrupted, run
+    from workers.run import run
     from workers.trial import PROTOCOL, Trial
 
 __all__ = [
@@ -33,7 +34,7 @@ __all__ = [
 
 _HOME = {
     "PROTOCOL": "workers.trial",
-    "Interrupted": "workers.run",
+    "Interrupted": "workers.loop",
     "Recipe": "workers.recipes",
     "Trial": "workers.trial",
     "attempt": "workers.attempt",

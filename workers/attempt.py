@@ -10,7 +10,8 @@ import torch
 
 import spaces
 from workers import memory
-from workers.run import Interrupted, columns, run
+from workers.loop import Interrupted
+from workers.run import columns, run
 from workers.scrub import scrub
 from workers.trial import Trial
 

@@ -1,4 +1,4 @@
-"""The state of a training between two epochs, kept where any node can go on with it."""
+"""The state of a run between two epochs or two steps, kept where any node can go on with it."""
 
 import io
 import logging

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 import spaces
 from workers import datasets, tasks
 from workers.datasets import Dataset, Own
-from workers.recipes import Recipe
+from workers.recipes import AnyRecipe
 
 if TYPE_CHECKING:
     from workers.tasks import Task
@@ -40,7 +40,7 @@ class Trial(BaseModel):
     dataset: str
     task: str
     seed: int = Field(1, ge=0, lt=2**63)
-    recipe: Recipe
+    recipe: AnyRecipe
     dataset_id: str | None = None
     own: Own | None = None
 

@@ -10,6 +10,30 @@ _CELL = ["space", "dataset_id", "task"]
 _MOST = 3  # parts in a name; further ones are left to `differences`
 
 
+# Parts of a recipe that change nothing but speed and memory.  They are in the identity of recipes, as stored ids depend
+# on them; recipes that differ in nothing else are one.
+SPEED = ("test_batch", "threads")
+
+
+def one_id(df: pd.DataFrame) -> "pd.Series[Any]":
+    """The recipe_id of each row; of recipes that differ in speed and memory only, the smallest of their ids."""
+    ids: pd.Series[Any] = df["recipe_id"].astype(object)
+    if "recipe_json" not in df:
+        return ids
+    known = pd.DataFrame({"id": ids, "text": df["recipe_json"].astype(object)}).dropna().drop_duplicates()
+    parts = {text: _parts(text) for text in known["text"].unique()}
+    known = known[[bool(parts[text].keys() & set(SPEED)) for text in known["text"]]]
+    known = known.assign(
+        question=[
+            json.dumps({k: v for k, v in parts[text].items() if k not in SPEED}, sort_keys=True, default=str)
+            for text in known["text"]
+        ]
+    )
+    smallest = known.groupby("question")["id"].transform("min")
+    several = dict(zip(known["id"], smallest, strict=True))
+    return ids.map(lambda recipe_id: several.get(recipe_id, recipe_id))
+
+
 def told_apart(df: pd.DataFrame) -> dict[str, str]:
     """A name for each recipe_id whose name another recipe of the same space, dataset and task has as well: with the
     parts of `recipe_json` that differ, or the end of its id where these do not tell. Empty where names are clear."""
@@ -32,7 +56,7 @@ def differences(df: pd.DataFrame) -> dict[str, tuple[str, dict[str, Any]]]:
     """The name, and the parts that differ, of each recipe_id whose name stands for several in one cell."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for name, each in _of_one_name(df):
-        keys = list(dict.fromkeys(key for one in each.values() for key in one))
+        keys = [key for key in dict.fromkeys(key for one in each.values() for key in one) if key not in SPEED]
         differ = [k for k in keys if len({json.dumps(one.get(k), default=str) for one in each.values()}) > 1]
         for recipe_id, one in each.items():
             before = found.get(recipe_id, ("", {}))[1]
@@ -46,6 +70,7 @@ def _of_one_name(df: pd.DataFrame) -> Iterator[tuple[str, dict[str, dict[str, An
         return
     cell = [c if c in df else "dataset" for c in _CELL]
     known = df[[*cell, "recipe", "recipe_id"]].astype(object)
+    known["recipe_id"] = one_id(df)
     known["text"] = df["recipe_json"].astype(object) if "recipe_json" in df else None
     known = known.dropna(subset=["recipe", "recipe_id"]).drop_duplicates([*cell, "recipe_id"])
     for (*_, name), several in known.groupby([*cell, "recipe"]):

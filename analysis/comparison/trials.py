@@ -64,6 +64,7 @@ def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -
     where the score is not finite, or not above `chance`; that is a level of the metrics top1 and miou alone).
     Failed attempts stay, as they say which architectures and seeds were tried. The index is the position in `df`.
 
+    Recipes that differ in speed and memory only (`recipes.SPEED`) are one cell, under the smallest of their ids.
     Columns that a frame of another origin may lack are filled in: `dataset_id` by dataset, one recipe, one
     seed, all ok.
     """
@@ -77,6 +78,7 @@ def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -
         column = df[name].astype(object) if name in df else pd.Series(None, index=df.index, dtype=object)
         trials[name] = column.where(column.notna(), default)
     if "recipe_json" in df:
+        trials["recipe_id"] = recipes.one_id(trials.assign(recipe_json=df["recipe_json"]))
         trials["recipe"] = recipes.column(trials.assign(recipe_json=df["recipe_json"]))
     trials["seed"] = df.get("seed", pd.Series(1, index=df.index))
     trials["ok"] = (df["status"] == "ok").to_numpy(bool) if "status" in df else True

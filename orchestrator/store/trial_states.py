@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.store.run_folder import RunStore
+from workers.recipes import question
 
 COLUMNS = ["trial_id", "attempt", "status", "error_class", "error_text", "traceback", "finished_at"]
 
@@ -131,3 +132,25 @@ def _forgiven(store: RunStore) -> dict[str, int]:
         raise ValueError(
             f"{store.at('forgiven.json')} is not valid: expected are numbers by trial_id; remove it, and `retry` again"
         ) from None
+
+
+def done_by_question(store: RunStore, planned: Collection[str]) -> dict[str, dict[str, set[str]]]:
+    """Finished trials, by the question of their recipe (`workers.recipes.question`) and by its JSON.
+
+    Empty where all recipes of the rows are among the `planned` ids: then no recipe has a second id, and the texts,
+    which are long, are not read.
+    """
+    rows = store.attempts(["trial_id", "status", "recipe_id"])
+    rows = rows.filter(pc.equal(rows["status"], "ok"))
+    if not set(pc.unique(rows["recipe_id"]).to_pylist()) - set(planned):
+        return {}
+    rows = store.attempts(["trial_id", "status", "recipe_json"])
+    rows = rows.filter(pc.and_(pc.equal(rows["status"], "ok"), pc.is_valid(rows["recipe_json"])))
+    found: dict[str, dict[str, set[str]]] = defaultdict(dict)
+    for line in rows.group_by("recipe_json").aggregate([("trial_id", "list")]).to_pylist():
+        text = line["recipe_json"]
+        try:
+            found[question(text)][text] = set(line["trial_id_list"])
+        except ValidationError:  # an imported table's: not a recipe of ours
+            continue
+    return dict(found)

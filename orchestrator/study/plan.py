@@ -16,9 +16,11 @@ from pydantic import ValidationError
 
 import spaces
 import workers
+from orchestrator.store.run_folder import RunStore
+from orchestrator.store.trial_states import done_by_question
 from orchestrator.study.schema import Study, Sweep
 from workers import datasets, tasks
-from workers.recipes import Recipe
+from workers.recipes import AnyRecipe, question, read
 
 SCHEMA = pa.schema(
     [
@@ -39,6 +41,7 @@ SCHEMA = pa.schema(
         ("train_images", pa.int64()),  # what an epoch and an evaluation see, for estimates
         ("test_images", pa.int64()),
         ("own", pa.string()),  # the facts, as JSON, of a dataset that the study describes; else null
+        ("executed", pa.string()),  # JSON of test_batch, threads where they differ from recipe_json; else null
     ]
 )
 
@@ -106,7 +109,7 @@ def architectures(sweep: Sweep) -> tuple[list[str], spaces.Sample | None]:
     return list(drawn.archs), drawn
 
 
-def _recipes(sweep: Sweep) -> dict[str, Recipe]:
+def _recipes(sweep: Sweep) -> dict[str, AnyRecipe]:
     return {task: sweep.resolved(task) for task in sweep.tasks}
 
 
@@ -137,8 +140,30 @@ def dataset_of(study: Study, sweep: Sweep, root: Path | None) -> tuple[datasets.
     return datasets.Seen(dataset_id, round(own.train_images * chosen.fraction), own.test_images, own.unused), own
 
 
-def _trials(sweep: Sweep, seen: datasets.Seen, own: datasets.Own | None, archs: list[str]) -> Iterator[dict[str, Any]]:
-    """One plan row a trial; costs are reckoned once an architecture and task, seeds share them."""
+Stored = Mapping[str, Mapping[str, set[str]]]  # by question of a recipe, by its JSON: ids of finished trials
+
+
+def _as_stored(trial: workers.Trial, stored: Stored) -> workers.Trial:
+    """The trial under the id that its finished row has in the run, where one is there under another id.
+
+    `test_batch` and `threads` change nothing but speed and memory, but earlier versions gave a trial whose study
+    overrode them an id of its own.  Such a row counts as done: its plan line has that id and that recipe.
+    """
+    recipe = trial.recipe
+    others = stored.get(question(recipe.json_text), {})
+    if not others or trial.id in others.get(recipe.json_text, ()):
+        return trial
+    for text, ids in others.items():
+        same = trial.model_copy(update={"recipe": recipe.counted_as(json.loads(text))})
+        if same.id in ids:
+            return same
+    return trial
+
+
+def _trials(
+    sweep: Sweep, seen: datasets.Seen, own: datasets.Own | None, archs: list[str], stored: Stored
+) -> Iterator[dict[str, Any]]:
+    """Yield one plan row per trial; costs are computed once per architecture and task, seeds share them."""
     space = spaces.get(sweep.space)
     recipes = _recipes(sweep)
     facts = own and own.model_dump_json()
@@ -163,7 +188,7 @@ def _trials(sweep: Sweep, seen: datasets.Seen, own: datasets.Own | None, archs: 
                 contracts.fits(first)
             params, macs = workers.cost(first)
             for seed in sweep.seeds:
-                trial = first.model_copy(update={"seed": seed})
+                trial = _as_stored(first.model_copy(update={"seed": seed}), stored)
                 yield {
                     "trial_id": trial.id,
                     "space": trial.space,
@@ -173,8 +198,9 @@ def _trials(sweep: Sweep, seen: datasets.Seen, own: datasets.Own | None, archs: 
                     "task": task,
                     "seed": seed,
                     "recipe": recipe.name,
-                    "recipe_id": recipe.id,
-                    "recipe_json": recipe.json_text,
+                    "recipe_id": trial.recipe.id,
+                    "recipe_json": trial.recipe.json_text,
+                    "executed": json.dumps(trial.recipe.executed) if trial.recipe.executed else None,
                     "params": params,
                     "macs": macs,
                     "train_images": seen.train_images,
@@ -185,9 +211,11 @@ def _trials(sweep: Sweep, seen: datasets.Seen, own: datasets.Own | None, archs: 
 
 
 def plan(study: Study) -> Plan:
-    """All trials of a study.  A trial that two sweeps name is one trial.  Reads data only to learn its identity."""
+    """All trials of a study.  A trial that two sweeps name is one trial.  Reads data only to learn its identity, and of
+    the run's rows only which recipes they have."""
     rows: dict[str, dict[str, Any]] = {}
     samples, roots, described, unused = {}, {}, {}, {}
+    stored: Stored | None = None
     for number, sweep in enumerate(study.sweeps):
         root = study.root_of(sweep.dataset)
         with _plugins_named(ValueError, OSError):
@@ -205,8 +233,11 @@ def plan(study: Study) -> Plan:
             archs, drawn = architectures(sweep)
         if drawn is not None:
             samples[f"sweep {number + 1} ({sweep.space})"] = drawn
+        if stored is None:
+            planned = {recipe.id for one in study.sweeps for recipe in _recipes(one).values()}
+            stored = done_by_question(RunStore(study.path), planned)
         with _plugins_named():
-            for row in _trials(sweep, seen, own, archs):
+            for row in _trials(sweep, seen, own, archs, stored):
                 rows.setdefault(row["trial_id"], row)
     return Plan(pa.Table.from_pylist(list(rows.values()), schema=SCHEMA), samples, roots, described, unused)
 
@@ -217,7 +248,7 @@ def too_large_batches(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     found = {
         (recipe.batch, images, dataset_id)
         for dataset_id, images, name, text in seen
-        if (recipe := Recipe.read(name, text)).batch > images
+        if (recipe := read(name, text)).batch > images
     }
     return [
         f"a batch of {batch:,} images is more than the {images:,} training images of {dataset_id}: such trials fail; "
@@ -255,7 +286,7 @@ def trial_of(row: dict[str, Any]) -> workers.Trial:
         dataset=row["dataset"],
         task=row["task"],
         seed=row["seed"],
-        recipe=Recipe.read(row["recipe"], row["recipe_json"]),
+        recipe=read(row["recipe"], row["recipe_json"]).replace(**json.loads(row.get("executed") or "{}")),
         dataset_id=row["dataset_id"],
         own=own_of(row),
     )

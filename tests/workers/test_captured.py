@@ -11,11 +11,11 @@ import torch
 
 import spaces
 import workers
+from tests.workers.prepared import prepare
 from tests.workers.replayed import tape
 from workers.cuda_graphs import Captured, Graphs, Recorder, Replay
 from workers.data.loader import Resident
 from workers.methods.train import Training, evaluate, train_epoch
-from workers.run import _prepare
 
 CPU = torch.device("cpu")
 
@@ -28,7 +28,7 @@ def training(space: str, task: str, cache: Path, device: torch.device, record: R
     arch = spaces.sample(spaces.get(space), 1, 0).archs[0]
     dataset_id = workers.datasets.identify("photos")
     trial = workers.Trial(space=space, arch=arch, dataset="photos", task=task, recipe=recipe, dataset_id=dataset_id)
-    t = _prepare(trial, device, None, cache, record)
+    t = prepare(trial, device, None, cache, record)
     train, test = (Resident(split.pixels[:n], split.labels[:n]) for split, n in ((t.train, 72), (t.test, 40)))
     return replace(t, train=train, test=test)
 

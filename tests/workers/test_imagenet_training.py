@@ -11,6 +11,7 @@ import torch
 
 import workers
 from tests.workers.photographs import folder
+from tests.workers.prepared import prepare, stop_after
 from tests.workers.replayed import tape
 from workers import datasets, tasks
 from workers.cuda_graphs import Graphs
@@ -19,7 +20,6 @@ from workers.data.loader import slices
 from workers.data.resize import cut
 from workers.datasets import Choice
 from workers.methods.train import evaluate, train_epoch
-from workers.run import _prepare
 
 CPU = torch.device("cpu")
 
@@ -27,6 +27,11 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder(tmp_path_factory.mktemp("data") / "imagenet", each=4)
+
+
+@pytest.fixture(autouse=True)
+def _asked_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.loop.ASK_S", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,7 @@ def test_a_trial_is_a_row_and_resumes_bit_for_bit(
     t = trial(task, root, mode)
     whole = workers.run(t, root, cache_dir=cache)
     with pytest.raises(workers.Interrupted):
-        workers.run(t, root, cache_dir=cache, checkpoint_url=str(tmp_path / "c.pt"), stop=lambda: True)
+        workers.run(t, root, cache_dir=cache, checkpoint_url=str(tmp_path / "c.pt"), **stop_after())
     resumed = workers.run(t, root, cache_dir=cache, checkpoint_url=str(tmp_path / "c.pt"))
     assert resumed["resumed"] == 1
     for name in ("curve_train_loss", "curve_test_score", "score_best"):
@@ -60,7 +65,7 @@ def test_a_trial_is_a_row_and_resumes_bit_for_bit(
 
 
 def test_batches_depend_on_the_epoch_and_not_on_the_architecture(root: Path, cache: Path) -> None:
-    one, other = (_prepare(trial("cls", root, arch=arch), CPU, root, cache) for arch in ("c3_c3", "c5_c5"))
+    one, other = (prepare(trial("cls", root, arch=arch), CPU, root, cache) for arch in ("c3_c3", "c5_c5"))
     for a, b in zip(one.batches("train", 0, 3), other.batches("train", 0, 3), strict=True):
         assert torch.equal(a[0], b[0])
         assert torch.equal(a[1], b[1])
@@ -69,7 +74,7 @@ def test_batches_depend_on_the_epoch_and_not_on_the_architecture(root: Path, cac
 
 
 def test_an_epoch_sees_every_image_with_its_label(root: Path, cache: Path) -> None:
-    t = _prepare(trial("cls", root), CPU, root, cache)
+    t = prepare(trial("cls", root), CPU, root, cache)
     labels = torch.cat([y for _, y in t.batches("train", 0, t.steps)])
     assert torch.bincount(labels).tolist() == [4, 4, 4]
 
@@ -79,7 +84,7 @@ def test_replayed_steps_train_like_eager_ones(task: str, root: Path, cache: Path
     """A step that is fed can be recorded too; the last part of the test images is smaller."""
     found = []
     for record in (None, tape):
-        t = _prepare(trial(task, root), CPU, root, cache, record)
+        t = prepare(trial(task, root), CPU, root, cache, record)
         found.append([float(v) for epoch in range(2) for v in (train_epoch(t, epoch), *evaluate(t))])
     assert t.learning.work.mode == "graph"
     assert found[1] == pytest.approx(found[0], rel=1e-5)
@@ -87,7 +92,7 @@ def test_replayed_steps_train_like_eager_ones(task: str, root: Path, cache: Path
 
 def test_colours_of_photographs_are_learned(root: Path, cache: Path) -> None:
     """One step of four images: at full resolution its 313 scores a pixel take seconds."""
-    t = _prepare(trial("col", root), CPU, root, cache)
+    t = prepare(trial("col", root), CPU, root, cache)
     before = [p.detach().clone() for p in t.net.parameters()]
     (loss,) = t.learning.over(t.parts("train", 0, 1))
     assert 4 < loss < 8  # log(313) = 5.7
@@ -100,7 +105,7 @@ def test_parts_made_ahead_by_threads_are_the_same_in_order(
 ) -> None:
     """What a GPU is fed, on the CPU: other threads, the same parts."""
     monkeypatch.setattr(loader, "AHEAD_BYTES", room)
-    t = _prepare(trial("jig", root), CPU, root, cache)
+    t = prepare(trial("jig", root), CPU, root, cache)
     drawn = {
         "image": torch.arange(12).flip(0),
         **tasks.get("jig").draw(12, datasets.get("imagenet"), torch.Generator(), True),
@@ -118,7 +123,7 @@ def test_parts_made_ahead_by_threads_are_the_same_in_order(
 
 
 def test_the_two_modes_are_two_questions_with_like_answers(root: Path, cache: Path) -> None:
-    array, exact = (_prepare(trial("cls", root, mode), CPU, root, cache) for mode in ("array", "exact"))
+    array, exact = (prepare(trial("cls", root, mode), CPU, root, cache) for mode in ("array", "exact"))
     assert array.trial.id != exact.trial.id
     # These photographs are smaller than 256 px: the modes differ by rounding alone, for their draws are of their ids.
     draws = tasks.get("cls").draw(12, datasets.get("imagenet"), torch.Generator().manual_seed(1), True)
@@ -129,7 +134,7 @@ def test_the_two_modes_are_two_questions_with_like_answers(root: Path, cache: Pa
 
 @pytest.mark.parametrize("mode", ["array", "exact"])
 def test_a_part_holds_the_squares_of_its_images(mode: str, root: Path, cache: Path) -> None:
-    t = _prepare(trial("cls", root, mode), CPU, root, cache)
+    t = prepare(trial("cls", root, mode), CPU, root, cache)
     task, dataset = tasks.get("cls"), datasets.get("imagenet")
     draws = task.draw(5, dataset, torch.Generator().manual_seed(1), True)
     (part,) = t.train.parts({"image": torch.tensor([7, 0, 11, 3, 3]), **draws}, 5)
@@ -193,7 +198,7 @@ def test_as_many_threads_make_parts_as_a_trial_has_cores(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(4)))
     monkeypatch.setenv("OMP_NUM_THREADS", said)
-    t = _prepare(trial("jig", root), CPU, root, cache, cpus=cpus)
+    t = prepare(trial("jig", root), CPU, root, cache, cpus=cpus)
     drawn = tasks.get("jig").draw(12, datasets.get("imagenet"), torch.Generator(), True)
     before, own = threading.active_count(), torch.get_num_threads()
     parts = t.train._ahead(slices({"image": torch.arange(12), **drawn}, 1))
@@ -211,7 +216,7 @@ def test_graphs_are_fed_photographs_over_several_epochs(task: str, mode: str, ro
     """Parts made by threads, pinned and copied on a stream of their own: the numbers of eager steps on the CPU."""
     found = []
     for device, record in ((CPU, None), (torch.device("cuda"), Graphs())):
-        t = _prepare(trial(task, root, mode), device, root, cache, record)
+        t = prepare(trial(task, root, mode), device, root, cache, record)
         found.append([float(v) for epoch in range(3) for v in (train_epoch(t, epoch), *evaluate(t))])
     assert t.step_mode == "graph"
     assert found[1][0] == pytest.approx(found[0][0], rel=1e-3)

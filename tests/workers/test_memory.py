@@ -9,7 +9,13 @@ from torch import nn, optim
 
 import spaces
 import workers
-from workers.run import Interrupted
+from tests.workers.prepared import stop_after
+from workers.loop import Interrupted
+
+
+@pytest.fixture(autouse=True)
+def _asked_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.loop.ASK_S", 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +58,7 @@ def test_nothing_of_a_trial_that_failed_or_was_stopped_stays(tmp_path: Path) -> 
     assert workers.attempt(trial("cls"), cache_dir=tmp_path, told=broken)["status"] == "failed"
     assert alive() == before
     with pytest.raises(Interrupted):
-        workers.attempt(trial("cls", epochs=2), cache_dir=tmp_path, stop=lambda: True)
+        workers.attempt(trial("cls", epochs=2), cache_dir=tmp_path, **stop_after())
     assert alive() == before
 
 

@@ -7,7 +7,7 @@ import torch
 
 import spaces
 import workers
-from workers import datasets, tasks
+from workers import datasets, recipes, tasks
 from workers.methods.train import learning_rate
 from workers.recipes import names, unnas_search
 from workers.recipes.unnas import cells
@@ -111,8 +111,46 @@ def test_override_is_checked() -> None:
 def test_id_follows_what_changes_numbers_and_ignores_the_label() -> None:
     r = workers.recipe("unnas", space="darts", dataset="cifar10", task="cls")
     assert r.replace(name="mine").id == r.id
-    for change in ({"epochs": 99}, {"lr": 0.2}, {"precision": "bf16"}, {"threads": 2}, {"precise_bn": 0}):
+    for change in ({"epochs": 99}, {"lr": 0.2}, {"precision": "bf16"}, {"precise_bn": 0}):
         assert r.replace(**change).id != r.id
+
+
+def test_what_changes_speed_alone_is_executed_and_leaves_the_id() -> None:
+    r = workers.recipe("unnas", space="darts", dataset="cifar10", task="cls")
+    fast = r.replace(test_batch=7).replace(threads=2, epochs=9)
+    assert (fast.test_batch, fast.threads, fast.executed) == (7, 2, {"test_batch": 7, "threads": 2})
+    assert (fast.facts, fast.id) == (r.replace(epochs=9).facts, r.replace(epochs=9).id)
+    assert (fast.facts["test_batch"], fast.facts["threads"]) == (200, 1)
+    assert fast.replace(test_batch=200, threads=1, epochs=100) == r
+    assert (r.executed, r.replace(test_batch=200)) == ({}, r)
+    stored = recipes.read("unnas", fast.json_text.replace('"threads":1', '"threads":2'))  # as earlier versions did
+    assert (stored.threads, stored.executed) == (2, {})
+    assert stored.id != fast.id
+    assert fast.counted_as(stored.facts).id == stored.id
+    assert fast.counted_as(stored.facts).executed == {"test_batch": 7}
+    assert recipes.question(stored.json_text) == recipes.question(fast.json_text)
+    assert recipes.question(stored.json_text) != recipes.question(r.json_text)
+    for hidden in ("counted", "method"):
+        with pytest.raises(ValueError, match=f"a recipe has no '{hidden}'; it has epochs, lr"):
+            r.replace(**{hidden: None})
+    with pytest.raises(ValueError, match="recipe threads = 0"):
+        r.replace(threads=0)
+
+
+def test_a_recipe_without_a_method_trains_and_an_unknown_one_is_refused() -> None:
+    r = workers.recipe("demo", space="chain", dataset="photos", task="cls")
+    assert "method" not in r.facts
+    assert recipes.read("demo", r.json_text) == r == recipes.read("demo", r.json_text[:-1] + ',"method":"train"}')
+    where = {"space": "chain", "arch": "c3", "dataset": "photos", "task": "cls"}
+    older = {key: value for key, value in r.model_dump().items() if key not in ("method", "counted")}
+    assert workers.Trial(**where, recipe=older) == workers.Trial(**where, recipe=r)
+    for wrong in ({"method": "darts"}, {"method": ["train"]}, {"method": None}):
+        with pytest.raises(ValueError, match="tag"):
+            workers.Trial(**where, recipe=older | wrong)
+    with pytest.raises(ValueError, match="expected tags: 'train'"):
+        recipes.read("x", '{"method":"darts"}')
+    with pytest.raises(ValueError, match="tag"):
+        workers.Trial(**where, recipe=3)
 
 
 def test_cosine_agrees_with_the_scheduler_of_the_framework() -> None:

@@ -14,13 +14,13 @@ from torch.utils.flop_counter import FlopCounterMode
 import spaces
 import workers
 from tests.workers.photographs import picture
+from tests.workers.prepared import prepare, stop_after
 from tests.workers.replayed import tape
 from tests.workers.test_imagenet_tasks import bilinear, centre, flipped, normalised, one, scale
 from workers import datasets, tasks
 from workers.data.resize import cut, cut_map
 from workers.datasets import IGNORED, OUTSIDE, Choice
 from workers.methods.train import evaluate, train_epoch
-from workers.run import _prepare
 from workers.tasks._aspp import Aspp
 
 CITY = datasets.get("cityscapes")
@@ -145,6 +145,11 @@ def trial(space: str, task: str, data: Path, arch: str | None = None, **changes)
     )
 
 
+@pytest.fixture(autouse=True)
+def _asked_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.loop.ASK_S", 0.0)
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
@@ -156,7 +161,7 @@ SMALL = {"crop": 65, "scaled": 96}
 def test_the_score_of_a_split_is_sklearns_however_it_is_batched(data: Path, cache: Path) -> None:
     root, scores = data / "camvid_mini", []
     for test_batch in (1, 4):
-        t = _prepare(trial("chain", "seg", data, test_batch=test_batch, **SMALL), torch.device("cpu"), root, cache)
+        t = prepare(trial("chain", "seg", data, test_batch=test_batch, **SMALL), torch.device("cpu"), root, cache)
         scores.append(evaluate(t))
     taken, true = [], []
     with torch.no_grad():
@@ -178,10 +183,9 @@ def test_a_training_learns_to_segment_and_resumes_bit_for_bit(
     assert whole["curve_train_loss"][0] > 1.1 * whole["curve_train_loss"][-1]
     assert whole["metric"] == "miou"
     assert 0.02 < whole["score_best"] < 1
-    stops = iter([False, True])
     where = {"cache_dir": cache, "checkpoint_url": str(tmp_path / "c.pt")}
     with pytest.raises(workers.Interrupted):
-        workers.run(t, root, stop=lambda: next(stops), **where)
+        workers.run(t, root, **stop_after(2), **where)
     resumed = workers.run(t, root, **where)
     assert resumed["resumed"] == 2
     for name in ("curve_train_loss", "curve_test_score"):
@@ -200,7 +204,7 @@ def test_the_pretext_tasks_train_on_the_same_images(data: Path, cache: Path) -> 
 
 
 def test_colours_of_photographs_with_maps_are_learned(data: Path, cache: Path) -> None:
-    t = _prepare(trial("chain", "col", data, batch=4), torch.device("cpu"), data / "camvid_mini", cache)
+    t = prepare(trial("chain", "col", data, batch=4), torch.device("cpu"), data / "camvid_mini", cache)
     losses = [t.learning.over(t.parts("train", 0, 1))[0].item() for _ in range(3)]
     assert losses[0] > losses[-1]
 
@@ -210,7 +214,7 @@ def test_recorded_steps_segment_like_eager_ones(data: Path, cache: Path) -> None
     found = []
     for record in (None, tape):
         t = trial("chain", "seg", data, test_batch=4, **SMALL)
-        ready = _prepare(t, torch.device("cpu"), data / "camvid_mini", cache, record)
+        ready = prepare(t, torch.device("cpu"), data / "camvid_mini", cache, record)
         found.append([float(v) for epoch in range(2) for v in (train_epoch(ready, epoch), *evaluate(ready))])
         assert (ready.learning.work.mode, ready.judging.work.mode) == (("graph",) * 2 if record else ("eager",) * 2)
     assert found[1] == pytest.approx(found[0], rel=1e-5)

@@ -11,10 +11,10 @@ import torch
 
 import spaces
 import workers
+from tests.workers.prepared import prepare, stop_after
 from workers import checkpoint, datasets
 from workers.datasets import Source
 from workers.methods.train import Training, precise_bn
-from workers.run import _prepare
 
 # What two runs of one trial must agree on, bit for bit: all but times, places and memory.
 SCIENCE = [
@@ -50,6 +50,11 @@ def science(row: dict[str, Any]) -> dict[str, Any]:
     return {k: row[k] for k in SCIENCE}
 
 
+@pytest.fixture(autouse=True)
+def _asked_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.loop.ASK_S", 0.0)
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
     """A cache that holds the images already."""
@@ -61,7 +66,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
 
 
 def training(t: workers.Trial, cache: Path) -> Training:
-    return _prepare(t, torch.device("cpu"), None, cache)
+    return prepare(t, torch.device("cpu"), None, cache)
 
 
 @pytest.mark.parametrize("task", ["cls", "rot", "col", "jig"])
@@ -139,7 +144,7 @@ def test_a_training_stopped_after_any_epoch_ends_in_the_same_row(
     stops = 0
     while True:
         try:
-            row = workers.run(t, cache_dir=cache, checkpoint_url=url, stop=lambda: True)
+            row = workers.run(t, cache_dir=cache, checkpoint_url=url, **stop_after())
             break
         except workers.Interrupted:
             stops += 1
@@ -152,7 +157,7 @@ def test_a_checkpoint_of_no_use_is_left_aside(cache: Path, tmp_path: Path) -> No
     url = str(tmp_path / "checkpoint.pt")
     t = small(epochs=2)
     with pytest.raises(workers.Interrupted):
-        workers.run(t, cache_dir=cache, checkpoint_url=url, stop=lambda: True)
+        workers.run(t, cache_dir=cache, checkpoint_url=url, **stop_after())
     whole = Path(url).read_bytes()
     Path(url).write_bytes(whole[: len(whole) // 2])
     assert workers.run(t, cache_dir=cache, checkpoint_url=url)["resumed"] == 0
@@ -168,7 +173,7 @@ def stopped(cache: Path, tmp_path: Path) -> tuple[workers.Trial, Path]:
     t = small(epochs=2)
     path = tmp_path / "checkpoint.pt"
     with pytest.raises(workers.Interrupted, match="its checkpoint is kept"):
-        workers.run(t, cache_dir=cache, checkpoint_url=str(path), stop=lambda: True)
+        workers.run(t, cache_dir=cache, checkpoint_url=str(path), **stop_after())
     return t, path
 
 
@@ -256,7 +261,7 @@ def test_an_interruption_promises_no_checkpoint_that_is_not_there(
     (tmp_path / "file").write_text("where a folder is needed")
     for url in (None, str(tmp_path / "file" / "checkpoint.pt")):
         with pytest.raises(workers.Interrupted, match="no checkpoint of it was kept"):
-            workers.run(small(epochs=2), cache_dir=cache, checkpoint_url=url, stop=lambda: True)
+            workers.run(small(epochs=2), cache_dir=cache, checkpoint_url=url, **stop_after())
 
 
 def test_a_checkpoint_that_counts_the_batches_of_norms_is_gone_on_from(cache: Path, tmp_path: Path) -> None:
@@ -264,7 +269,7 @@ def test_a_checkpoint_that_counts_the_batches_of_norms_is_gone_on_from(cache: Pa
     url = str(tmp_path / "checkpoint.pt")
     t = small(epochs=2)
     with pytest.raises(workers.Interrupted):
-        workers.run(t, cache_dir=cache, checkpoint_url=url, stop=lambda: True)
+        workers.run(t, cache_dir=cache, checkpoint_url=url, **stop_after())
     saved = torch.load(url, weights_only=True)
     net = saved["state"]["net"]
     norms = [key.removesuffix("running_mean") for key in net if key.endswith("running_mean")]
@@ -319,7 +324,7 @@ def test_bf16_is_another_experiment_and_tf32_needs_cuda(cache: Path) -> None:
 @pytest.mark.parametrize("task", ["cls", "rot", "col", "jig"])
 def test_a_gpu_sees_the_batches_of_the_cpu(task: str, cache: Path) -> None:
     t = small(task)
-    sides = [_prepare(t, torch.device(d), None, cache).batches("train", 0, 2) for d in ("cpu", "cuda")]
+    sides = [prepare(t, torch.device(d), None, cache).batches("train", 0, 2) for d in ("cpu", "cuda")]
     for (x, y), (u, v) in zip(*sides, strict=True):
         torch.testing.assert_close(u.cpu(), x, rtol=1e-5, atol=1e-5)
         assert torch.equal(v.cpu(), y)

@@ -10,8 +10,8 @@ from workers import datasets
 from workers.bench import bare
 from workers.bench.timing import Paired, conditions, cpu_seconds, interleaved
 from workers.datasets import Choice, Stored
+from workers.methods._setup import source_of
 from workers.methods.train import Training
-from workers.run import source_of
 
 BATCH = 16
 CPU = torch.device("cpu")

@@ -32,8 +32,8 @@ from workers.bench.data import training
 from workers.bench.step import Cell, cells
 from workers.bench.timing import conditions
 from workers.cuda_graphs import Graphs, on
+from workers.methods._setup import learner
 from workers.methods.train import Training, evaluate, learning_rate, set_rate
-from workers.run import learner
 
 WAYS = ("eager", "processes", "mps", "streams")
 IMAGES = {"cpu": 512, "cuda": 4096}  # of either split; a step takes as long whatever their number

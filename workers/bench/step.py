@@ -20,9 +20,9 @@ from workers.bench.data import DATASET, training
 from workers.bench.timing import Ceiling, Paired, conditions, cpu_seconds, cuda_seconds, interleaved
 from workers.cuda_graphs import Graphs, Part, on
 from workers.data.loader import Source
+from workers.methods._setup import learner
 from workers.methods.train import Training, train_epoch
 from workers.recipes import Recipe
-from workers.run import learner
 
 TOLERANCE = 1e-9  # of outputs and gradients in float64, relative to the largest
 SPACES = ("darts", "nasbench101")
@@ -44,8 +44,9 @@ class Ready(Training):
     def steps(self) -> int:
         return len(self.ready)
 
-    def parts(self, purpose: str, epoch: int, steps: int) -> Iterator[Part]:
-        return ({"inputs": inputs, "targets": targets} for inputs, targets in self.ready[:steps])
+    def parts(self, purpose: str, epoch: int, steps: int, done: int = 0) -> Iterator[Part]:
+        left = self.ready[done // self.trial.recipe.batch : steps]
+        return ({"inputs": inputs, "targets": targets} for inputs, targets in left)
 
     def batch(self, split: Source, part: Part) -> Batch:
         return part["inputs"], part["targets"]

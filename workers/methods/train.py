@@ -1,8 +1,11 @@
-"""The loop: one epoch of training, the statistics of batch norm, one evaluation.
+"""Train an architecture: per epoch one pass over the training split, the statistics of batch norm, one evaluation.
 
 It never asks which task it is.  All random draws of an epoch are made at once, before it begins, and sliced by the
 step; nothing here reads a number back from the device, so an epoch is one uninterrupted queue of work, and a GPU can
 record a step, from the choice of its images to the optimiser, and replay it (workers/cuda_graphs.py).
+
+As the draws are named by the epoch, a position is enough to go on inside of one: how many images are done, and the sums
+over them (`Position`).
 
 A *part* is what one step is made of: `image`, positions in the split, int64 (B,), and the task's draws for them; or the
 images themselves, where they do not lie on the device (workers/data/loader.py).
@@ -10,16 +13,19 @@ Shapes: N images of a split, B images of a batch, H, W pixels.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from workers.cuda_graphs import Captured, Part, Recorder
 from workers.data.loader import PLACES, Source
+from workers.methods._method import Epoch, Setting
+from workers.methods._setup import learner, source_of
 from workers.recipes import Recipe
 from workers.streams import stream
 from workers.trial import Trial
@@ -72,21 +78,24 @@ class Training:
         t = self.trial
         return stream(t.dataset_id, t.task, t.seed, purpose, epoch)
 
-    def parts(self, purpose: str, epoch: int, steps: int) -> Iterator[Part]:
-        """`steps` parts of the training split, in the order of the (purpose, epoch) stream."""
+    def parts(self, purpose: str, epoch: int, steps: int, done: int = 0) -> Iterator[Part]:
+        """`steps` parts of the training split, in the order of the (purpose, epoch) stream, without the first `done`
+        images."""
         size, generator = self.trial.recipe.batch, self._stream(purpose, epoch)
         order = torch.randperm(len(self.train), generator=generator)[: steps * size]
-        return self._parts(order, generator, size, train=True)
+        return self._parts(order, generator, size, done, train=True)
 
-    def test_parts(self) -> Iterator[Part]:
-        """The whole test split in order, the same parts at every evaluation of every architecture."""
+    def test_parts(self, done: int = 0) -> Iterator[Part]:
+        """The test split in order without the first `done` images; draws are the same at every evaluation of every
+        architecture."""
         order = torch.arange(len(self.test))
-        return self._parts(order, self._stream("test", 0), self.trial.recipe.test_batch, train=False)
+        return self._parts(order, self._stream("test", 0), self.trial.recipe.test_batch, done, train=False)
 
-    def _parts(self, order: Tensor, generator: torch.Generator, size: int, train: bool) -> Iterator[Part]:
+    def _parts(self, order: Tensor, generator: torch.Generator, size: int, done: int, train: bool) -> Iterator[Part]:
         task, dataset = self.trial.asked, self.trial.data
         drawn = {"image": order, **task.draw(len(order), dataset, generator, train=train)}
-        return (self.train if train else self.test).parts(drawn, size)
+        left = {name: values[done:] for name, values in drawn.items()}
+        return (self.train if train else self.test).parts(left, size)
 
     def batch(self, split: Source, part: Part) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a part."""
@@ -103,6 +112,34 @@ class Training:
         return (self.batch(self.test, part) for part in self.test_parts())
 
 
+def _nothing() -> None:
+    pass
+
+
+@dataclass
+class Position:
+    """How far an epoch has come: in training (and then the statistics of batch norm), or in the evaluation."""
+
+    split: Literal["train", "test"] = "train"
+    done: int = 0  # images of the split
+    sums: tuple[Tensor, ...] = ()  # over these images, to go on with; empty: zeros
+    loss: float = math.nan  # mean training loss, once it is known
+
+    def check(self, t: "Training") -> None:
+        """ValueError where it cannot be one of this training."""
+        if self.split not in ("train", "test") or not isinstance(self.loss, float):
+            raise ValueError(f"a position in split {self.split!r} with a loss {self.loss!r}, expected train or test")
+        most = t.steps * t.trial.recipe.batch if self.split == "train" else len(t.test)
+        if not 0 <= self.done <= most:
+            raise ValueError(f"a position after {self.done} images, expected 0 to {most}")
+        if self.split == "train" and self.done % t.trial.recipe.batch:
+            raise ValueError(f"a position after {self.done} images, expected whole batches of {t.trial.recipe.batch}")
+        wanted = (t.learning if self.split == "train" else t.judging).sums
+        found = [(s.shape, s.dtype) for s in self.sums]
+        if found != [(s.shape, s.dtype) for s in wanted]:
+            raise ValueError(f"sums of {found}, expected {[(s.shape, s.dtype) for s in wanted]}")
+
+
 @dataclass(frozen=True)
 class Repeated:
     """Work that is done part by part, and what it adds up on the device."""
@@ -110,12 +147,26 @@ class Repeated:
     work: Captured
     sums: tuple[Tensor, ...]
 
-    def over(self, parts: Iterator[Part]) -> tuple[Tensor, ...]:
-        """Do the work on all parts; the sums from zero."""
+    def clear(self) -> None:
+        """Set the sums to zero."""
         for total in self.sums:
             total.zero_()
-        for part in parts:
-            self.work(part)
+
+    def over(
+        self, parts: Iterator[Part], after: Callable[[], None] = _nothing, begun: tuple[Tensor, ...] = ()
+    ) -> tuple[Tensor, ...]:
+        """Do the work on all parts and call `after` after each; the sums, from zero or from those of `begun`."""
+        self.clear()
+        for total, value in zip(self.sums, begun, strict=bool(begun)):
+            total.copy_(value)
+        try:
+            for part in parts:
+                self.work(part)
+                after()
+        finally:
+            # Threads that make parts end now, not when the garbage collector comes.
+            if (close := getattr(parts, "close", None)) is not None:
+                close()
         return self.sums
 
 
@@ -188,20 +239,30 @@ def set_rate(t: Training, rate: float) -> None:
             group["lr"] = torch.tensor(rate, device=t.device)
 
 
-def train_epoch(t: Training, epoch: int) -> Tensor:
-    """One pass over the training split (epoch counts from 0); the mean loss as a float64 scalar on the device."""
+def train_epoch(t: Training, epoch: int, at: Position | None = None, between: Callable[[], None] = _nothing) -> Tensor:
+    """One pass over the training split (epoch counts from 0); the mean loss as a float64 scalar on the device.
+
+    It goes on from `at`, which it moves with every step before it calls `between`.
+    """
+    at = at or Position()
     set_rate(t, learning_rate(t.trial.recipe, epoch))
     t.net.train()
-    (total,) = t.learning.over(t.parts("train", epoch, t.steps))
+
+    def after() -> None:
+        at.done += t.trial.recipe.batch
+        between()
+
+    (total,) = t.learning.over(t.parts("train", epoch, t.steps, at.done), after, at.sums)
     return total / t.steps
 
 
 @torch.no_grad()
-def precise_bn(t: Training, epoch: int) -> None:
+def precise_bn(t: Training, epoch: int, between: Callable[[], None] = _nothing) -> None:
     """Replace the running averages of batch norm by statistics of the network as it is now.
 
     `precise_bn // batch` augmented training batches pass through the network in training mode; with means m_i and
     unbiased variances v_i of batch i: mean = avg(m_i), var = avg(v_i + m_i^2) - mean^2 (Liu et al. 2020, release).
+    `between` is called after each; whoever stops there begins with the first batch again.
     """
     recipe = t.trial.recipe
     steps = min(recipe.precise_bn // recipe.batch, t.steps)
@@ -223,6 +284,7 @@ def precise_bn(t: Training, epoch: int) -> None:
             m = mean.double()
             total += m
             square += var.double() + m * m
+        between()
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     for (mean, var), total, square in zip(running, means, squares, strict=True):
@@ -239,8 +301,118 @@ def _running(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     return norm.running_mean, norm.running_var
 
 
-def evaluate(t: Training) -> tuple[float, bool]:
-    """The task's score over the whole test split, in [0, 1], and whether all outputs were finite."""
+def evaluate(t: Training, at: Position | None = None, between: Callable[[], None] = _nothing) -> tuple[float, bool]:
+    """The task's score over the whole test split, in [0, 1], and whether all outputs were finite.
+
+    It goes on from `at`, which it moves with every part before it calls `between`.
+    """
+    at = at or Position("test")
     t.net.eval()
-    counted, count, health = t.judging.over(t.test_parts())
+
+    def after() -> None:
+        at.done = min(at.done + t.trial.recipe.test_batch, len(t.test))
+        between()
+
+    counted, count, health = t.judging.over(t.test_parts(at.done), after, at.sums)
     return t.trial.asked.score(counted, int(count.item())), math.isfinite(health.item())
+
+
+class TrainRun:
+    """A training as a run of epochs."""
+
+    def __init__(self, t: Training) -> None:
+        self.t = t
+        self.epochs = t.trial.recipe.epochs
+        self._at: Position | None = None  # inside an epoch alone
+
+    def epoch(self, number: int, between: Callable[[], None] = _nothing) -> Epoch:
+        """Train, compute the statistics of batch norm, evaluate."""
+        t, at = self.t, self._at or Position()
+        self._at = at
+        if at.split == "train":
+            loss = train_epoch(t, number, at, between).item()
+            if not math.isfinite(loss):
+                self._at = None
+                return Epoch(loss, math.nan, diverged=True)
+            precise_bn(t, number, between)
+            at = self._at = Position("test", loss=loss)
+            t.judging.clear()
+            between()
+        score, finite = evaluate(t, at, between)
+        self._at = None
+        return Epoch(at.loss, score if finite else math.nan, diverged=not (finite and math.isfinite(score)))
+
+    def state(self) -> dict[str, Any]:
+        """Network and optimiser, and the position inside an epoch."""
+        state: dict[str, Any] = {"net": self.t.net.state_dict(), "optimizer": self.t.optimizer.state_dict()}
+        if self._at is None:
+            return state
+        at = self._at
+        sums = (self.t.learning if at.split == "train" else self.t.judging).sums
+        return state | {"within": {"split": at.split, "done": at.done, "sums": list(sums), "loss": at.loss}}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Put a state into network and optimiser; an error of any kind where it does not fit."""
+        net = state["net"]  # the same dict: it carries versions of its layers as an attribute
+        for key in [key for key in net if key.endswith("num_batches_tracked")]:
+            del net[key]  # checkpoints had the counters of batch norm once
+        at = _position(self.t, state["within"]) if "within" in state else None
+        self.t.net.load_state_dict(net)
+        self.t.optimizer.load_state_dict(state["optimizer"])
+        for parameter, kept in self.t.optimizer.state.items():
+            for name, value in kept.items():
+                # Scalars (counters of steps) aside, what is kept of a parameter has its shape.
+                if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
+                    raise ValueError(f"{name} is {tuple(value.shape)}, its parameter is {tuple(parameter.shape)}")
+        self._at = at
+
+    def columns(self) -> dict[str, Any]:
+        """How steps were made."""
+        return {"step_mode": self.t.step_mode}
+
+    def weights(self) -> dict[str, Any]:
+        """The network's parameters and statistics after the last epoch."""
+        found: dict[str, Any] = self.t.net.state_dict()
+        return found
+
+    def close(self) -> None:
+        """Give back the steps and their graphs."""
+        self.t.close()
+
+
+def _position(t: Training, within: Mapping[str, Any]) -> Position:
+    """The position that a checkpoint holds; an error of any kind where it is not one of this training."""
+    at = Position(within["split"], within["done"], tuple(within["sums"]), within["loss"])
+    at.check(t)
+    if at.split == "test" and 0 < len(t.test) - at.done < t.trial.recipe.test_batch:
+        # A step is recorded with the first part that it gets, and that must be a whole one: evaluate from the start.
+        return Position("test", loss=at.loss)
+    return at
+
+
+def training(setting: Setting) -> Training:
+    """Network, optimiser and images of a trial, as they are before the first epoch."""
+    trial, data = setting.trial, setting.data
+    if trial.recipe.batch > len(data.train):
+        raise ValueError(
+            f"a batch of {trial.recipe.batch} images is more than the {len(data.train)} training images of "
+            f"{trial.dataset_id}; override batch with a smaller one"
+        )
+    net, optimizer = learner(trial, setting.device)
+    train, test = (
+        source_of(split, trial, setting.device, split is data.train, setting.cpus) for split in (data.train, data.test)
+    )
+    return Training(trial, net, optimizer, train, test, setting.device, setting.record)
+
+
+class Train:
+    """The method `train`."""
+
+    name = "train"
+
+    def start(self, setting: Setting) -> TrainRun:
+        """The training before its first epoch; ValueError where the batch is larger than the training split."""
+        return TrainRun(training(setting))
+
+
+METHOD = Train()

@@ -1,4 +1,7 @@
-"""How a network is trained, as data.  One file a family of recipes; the folder is the registry."""
+"""How a network is trained, as data.  One file per family of recipes; the folder is the registry.
+
+`Recipe` is the class of the method `train`, which all families here have; `AnyRecipe` is the recipe of any method.
+"""
 
 from importlib import import_module
 from pkgutil import iter_modules
@@ -6,9 +9,11 @@ from pkgutil import iter_modules
 import spaces
 from workers import datasets
 from workers.data.small import LARGEST_CIFAR
-from workers.recipes._recipe import Precision, Recipe
+from workers.recipes._models import AnyRecipe, Base, Precision, Sgd, Train, question, read
 
-__all__ = ["Precision", "Recipe", "cells", "names", "recipe"]
+Recipe = Train
+
+__all__ = ["AnyRecipe", "Base", "Precision", "Recipe", "Sgd", "Train", "cells", "names", "question", "read", "recipe"]
 
 
 def names() -> list[str]:

@@ -6,7 +6,7 @@ chance (1/4 and 1/24), and a ranking of such scores is mostly noise.
 """
 
 import spaces
-from workers.recipes._recipe import Recipe
+from workers.recipes._models import Train
 
 # space: (width, depth, epochs for cls, rot, col, jig, seg).  Depth keeps both reductions of a darts network.
 _SMALL = {
@@ -37,7 +37,7 @@ def cells() -> list[tuple[str, str, str]]:
     return [(space, dataset, task) for space in _SMALL for dataset, asked in _COVERED.items() for task in asked]
 
 
-def lookup(space: str, dataset: str, task: str) -> Recipe:
+def lookup(space: str, dataset: str, task: str) -> Train:
     """The demo recipe of a cell, whatever the dataset and the task; LookupError where there is no such space."""
     if space not in _SMALL and space not in spaces.names():
         raise LookupError(f"recipe 'demo': there is no space {space}")
@@ -46,7 +46,7 @@ def lookup(space: str, dataset: str, task: str) -> Recipe:
     width, depth, epochs = sizes[space if space in sizes else _LIKE_SPACE]
     known = task if task in steps else _LIKE_TASK
     lr, batch = steps[known]
-    return Recipe(
+    return Train(
         name="demo",
         epochs=epochs[list(steps).index(known)],
         lr=lr,

@@ -15,7 +15,7 @@ The benchmark has no rot, col and jig.  As UnNAS does, they take the learning ra
 a quarter of those of cls where an image is four samples (rot) or four tiles (jig).
 """
 
-from workers.recipes._recipe import Recipe
+from workers.recipes._models import Train
 
 # task: (learning rate, training batch, test batch)
 _STEPS = {
@@ -32,7 +32,7 @@ def cells() -> list[tuple[str, str, str]]:
     return [("nasbench201", dataset, task) for dataset in _DATASETS for task in _STEPS]
 
 
-def lookup(space: str, dataset: str, task: str) -> Recipe:
+def lookup(space: str, dataset: str, task: str) -> Train:
     """The recipe of one of the settings; LookupError for any other cell."""
     if (space, dataset, task) not in cells():
         raise LookupError(
@@ -40,7 +40,7 @@ def lookup(space: str, dataset: str, task: str) -> Recipe:
             f"nasbench201 on {' or '.join(_DATASETS)} with {', '.join(_STEPS)}"
         )
     lr, batch, test_batch = _STEPS[task]
-    return Recipe(
+    return Train(
         name="nasbench201",
         epochs=200,
         lr=lr,

@@ -8,7 +8,7 @@ Beyond the paper, other datasets are trained with the same values: those whose i
 STL-10, Fashion-MNIST, ImageNet16-120, small ones of one's own) as CIFAR-10, large ones as ImageNet-1K.
 """
 
-from workers.recipes._recipe import Recipe
+from workers.recipes._models import Train
 
 _CIFAR = {
     # task: (learning rate, training batch, test batch)
@@ -34,7 +34,7 @@ def cells() -> list[tuple[str, str, str]]:
     return [(space, dataset, task) for space, dataset in _SIZES for task in _CIFAR]
 
 
-def lookup(space: str, dataset: str, task: str) -> Recipe:
+def lookup(space: str, dataset: str, task: str) -> Train:
     """The recipe of one of the 16 settings; LookupError for any other cell."""
     if (space, dataset, task) not in cells():
         spaces = " or ".join(sorted({s for s, _ in _SIZES}))
@@ -45,7 +45,7 @@ def lookup(space: str, dataset: str, task: str) -> Recipe:
         )
     width, depth, epochs, precise_bn = _SIZES[space, dataset]
     lr, batch, test_batch = _CIFAR[task] if dataset == "cifar10" else _IMAGENET
-    return Recipe(
+    return Train(
         name="unnas",
         epochs=epochs,
         lr=lr,

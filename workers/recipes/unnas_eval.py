@@ -6,7 +6,7 @@ one device normalises all 64, and needs at least 80 GB for it.  Batch norm keeps
 supported on several GPUs.
 """
 
-from workers.recipes._recipe import Recipe
+from workers.recipes._models import Train
 
 
 def cells() -> list[tuple[str, str, str]]:
@@ -14,14 +14,14 @@ def cells() -> list[tuple[str, str, str]]:
     return [("darts", "cityscapes", "seg")]
 
 
-def lookup(space: str, dataset: str, task: str) -> Recipe:
+def lookup(space: str, dataset: str, task: str) -> Train:
     """The recipe of that setting; LookupError for any other cell."""
     if (space, dataset, task) not in cells():
         raise LookupError(
             f"recipe 'unnas_eval' has no setting for space={space}, dataset={dataset}, task={task}; it covers darts on "
             "cityscapes with seg"
         )
-    return Recipe(
+    return Train(
         name="unnas_eval",
         epochs=2700,
         lr=0.1,

@@ -7,7 +7,7 @@ without Nesterov, batch norm keeps running averages.  The search on 22K used fou
 Segmentation has an ASPP of 64 channels and one rate, 6.  Test batches are ours.
 """
 
-from workers.recipes._recipe import Recipe
+from workers.recipes._models import Train
 
 # dataset: (epochs, depth, weight decay); task: (learning rate, training batch)
 _SETTINGS: dict[str, tuple[int, int, float, dict[str, tuple[float, int]]]] = {
@@ -23,7 +23,7 @@ def cells() -> list[tuple[str, str, str]]:
     return [("darts", dataset, task) for dataset, (*_, steps) in _SETTINGS.items() for task in steps]
 
 
-def lookup(space: str, dataset: str, task: str) -> Recipe:
+def lookup(space: str, dataset: str, task: str) -> Train:
     """The recipe of one of the settings; LookupError for any other cell."""
     if (space, dataset, task) not in cells():
         covered = "; ".join(f"{name} with {', '.join(steps)}" for name, (*_, steps) in _SETTINGS.items())
@@ -33,7 +33,7 @@ def lookup(space: str, dataset: str, task: str) -> Recipe:
         )
     epochs, depth, weight_decay, steps = _SETTINGS[dataset]
     lr, batch = steps[task]
-    return Recipe(
+    return Train(
         name="unnas_search",
         epochs=epochs,
         lr=lr,
