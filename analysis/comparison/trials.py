@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison import recipes
+from analysis.comparison.options import Chance
 
-Chance = float | Mapping[str, float] | None  # a score, for all tasks or by task
 FRACTIONS = ("top1", "miou", "")  # metrics that chance is a level of; "": a table that names none
 
 CELL = ["space", "dataset_id", "task", "recipe_id"]

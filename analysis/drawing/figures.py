@@ -20,11 +20,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import names, whole_file
-from analysis.comparison.trials import Chance
+from analysis.comparison.cells import Cells, Comparison, compare
+from analysis.comparison.options import Chance, Common, Diverged, Options
 from analysis.comparison.units import scale
 from analysis.drawing.palette import Looks
 from analysis.drawing.panel import Numbers, draw
-from analysis.statistics.correlation import Cells, Common, Diverged, compared, correlate
+from analysis.statistics.correlation import correlate_of
 
 _ACROSS = 4  # panels side by side; more go to further lines
 _WIDTH, _HEIGHT = 1.75, 1.62  # inches a panel: four fill the text width of a paper
@@ -44,6 +45,14 @@ STYLE: Any = {
     "pdf.fonttype": 42,  # text stays text in the PDF, as publishers ask
     "svg.fonttype": "none",  # and in the SVG
     "svg.hashsalt": "archsweep",  # the same ids each time
+}
+
+FORMATS = ("png", "pdf", "svg")
+# Neither a date nor a version: the same figure gives the same bytes.
+_METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "svg": {"Date": None, "Creator": None},
 }
 
 
@@ -108,12 +117,16 @@ def scatter(
     compares with the same arguments; those outside the axes are drawn as triangles on the edge. The trend
     (Theil-Sen) is decoration. `correlations` and `looks` spare making them again.
     """
-    rules: dict[str, Any] = {"score": score, "diverged": diverged, "chance": chance}
-    if correlations is None:
-        correlations = correlate(df, common, **rules, **bootstrap)
-    cells = compared(df, common, **rules)
-    looks = looks or looks_of(cells)
-    spaces = [_Space(c) for c in cells]
+    comparison = compare(df, Options(common, score, diverged, chance, **bootstrap))
+    return scatter_of(comparison, correlate_of(comparison) if correlations is None else correlations, looks, trend)
+
+
+def scatter_of(
+    comparison: Comparison, correlations: pd.DataFrame, looks: Looks | None = None, trend: bool = True
+) -> "Drawings":
+    """`scatter` of a comparison and what `correlate` gives of it."""
+    looks = looks or looks_of(comparison.spaces)
+    spaces = [_Space(cells) for cells in comparison.spaces]
     numbers = _numbers(correlations)
     with mpl.rc_context(STYLE):
         return Drawings(_figure(x, ys, spaces, numbers, looks, trend) for x, ys in _plots(spaces))
@@ -127,25 +140,20 @@ def looks_of(spaces: Sequence[Cells]) -> Looks:
     )
 
 
-def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path, Path]:
-    """Writes name.png (200 dots per inch), name.pdf and name.svg into the folder; the same figure gives the same
-    bytes."""
-    png, pdf, svg = (folder / f"{name}.{suffix}" for suffix in ("png", "pdf", "svg"))
-    about: dict[Path, dict[str, None]] = {
-        png: {"Software": None},
-        pdf: {"CreationDate": None, "Creator": None, "Producer": None},
-        svg: {"Date": None, "Creator": None},
-    }
+def save(figure: Figure, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Writes name.png (200 dots per inch), name.pdf and name.svg into the folder, or those of these formats; the same
+    figure gives the same bytes."""
+    paths = [folder / f"{name}.{suffix}" for suffix in formats]
     with mpl.rc_context(STYLE):
-        # Laid out once for all three, which is half of the time.
+        # Laid out once for all files, which is half of the time.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        for file, metadata in about.items():
+        for path, suffix in zip(paths, formats, strict=True):
             content = io.BytesIO()
-            dots = 200 if file == png else figure.dpi
-            figure.savefig(content, format=file.suffix[1:], metadata=metadata, dpi=dots)
-            whole_file.write(file, content.getvalue())
-    return png, pdf, svg
+            dots = 200 if suffix == "png" else figure.dpi
+            figure.savefig(content, format=suffix, metadata=_METADATA[suffix], dpi=dots)
+            whole_file.write(path, content.getvalue())
+    return paths
 
 
 class _Space:

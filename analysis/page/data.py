@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
+from analysis.comparison.cells import Cells, Comparison
 from analysis.comparison.trials import CELL, means
 from analysis.comparison.units import scale
 from analysis.drawing.cells.drawing import operation, operations, read
 from analysis.drawing.palette import Looks
 from analysis.page.cell_code import CellBook, counts
-from analysis.statistics.correlation import Cells
 from analysis.tables.text import each
 
 MOST_POINTS = 4000  # architectures that are drawn, all spaces together; more would only lie on top of one another
@@ -28,15 +28,14 @@ _MOST_OPERATIONS = 16  # to colour by
 Graphs = Mapping[tuple[str, str], str]
 
 
-def content(
-    df: pd.DataFrame, spaces: Sequence[Cells], found: pd.DataFrame, graphs: Graphs, score: str, looks: Looks
-) -> dict[str, Any]:
-    """The page's data: `spaces` as `compared` gives them, `found` as `correlate` does, `graphs` by space and arch.
+def content(comparison: Comparison, found: pd.DataFrame, graphs: Graphs, looks: Looks) -> dict[str, Any]:
+    """The page's data: `found` is what `correlate` gives of the comparison, `graphs` are by space and arch.
 
     Where there are too many architectures, some are left out evenly along the ranking by the first panel's x.
     """
     most = MOST_POINTS
-    table = means(df, score)
+    df, spaces = comparison.rows, comparison.spaces
+    table = means(df, comparison.options.score)
     while True:
         book = CellBook()
         room = most // max(len(spaces), 1)

@@ -67,4 +67,4 @@ def document(title: str, lead: str, partial: str, parts: Mapping[str, str], data
 
 
 def _asset(name: str) -> str:
-    return (files("analysis") / "assets" / name).read_text("utf-8")
+    return (files("analysis.page") / "assets" / name).read_text("utf-8")

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.cells import Array, Cells, Common, Diverged, compared, frame, why_no_rho
-from analysis.comparison.trials import Chance
+from analysis.comparison.cells import Array, Comparison, compare, frame, why_no_rho
+from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
 from analysis.statistics import ranks
-from analysis.statistics.bootstrap import Resampling, estimate, of_pairs
+from analysis.statistics.bootstrap import estimate, of_pairs
 
 PAIR = ["space", "x_dataset", "x_task", "y_dataset", "y_task"]
 IDS = ["x_recipe", "y_recipe", "x_dataset_id", "y_dataset_id", "x_recipe_id", "y_recipe_id", "x_metric", "y_metric"]
@@ -56,9 +56,14 @@ def correlate(
     score. Where something cannot be said (fewer than 3 architectures, 5 for the interval, or all scores equal) it is
     NaN; where that is rho, `reason` says why.
     """
-    how = Resampling(resamples, confidence, seed)
+    return correlate_of(compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)))
+
+
+def correlate_of(comparison: Comparison) -> pd.DataFrame:
+    """`correlate` of a comparison."""
+    how = comparison.options.resampling()
     lines: list[dict[str, Any]] = []
-    for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
+    for cells in comparison.spaces:
         for mask, pairs in cells.groups.items():
             used = np.frombuffer(mask, bool)
             numbers = _numbers(cells.values[used], pairs, how)
@@ -89,6 +94,3 @@ def _numbers(values: Array, pairs: list[tuple[int, int]], how: Resampling) -> di
         "interval_method": drawn.method,
         "reason": [why_no_rho(x=values[:, x], y=values[:, y]) for x, y in pairs],
     }
-
-
-__all__ = ["Cells", "Common", "Diverged", "compared", "correlate"]

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.cells import NAMES, Common, Diverged, compared, frame, whole_numbers
-from analysis.comparison.trials import Chance
-from analysis.statistics.bootstrap import Resampling
+from analysis.comparison.cells import NAMES, Comparison, compare, frame, whole_numbers
+from analysis.comparison.options import Chance, Common, Diverged, Options
 from analysis.statistics.random_experiments import SIZES, among_worst
 
 _CELL = dict.fromkeys(["space", "dataset", "task"], "str") | {"n": "int64", "n_dropped": "int64"}
@@ -37,11 +36,15 @@ def distributions(
     2n) on either side, within [0, 1]), whatever its form; architectures must be a random sample of it. Of more than
     `points` scores so many are given, at equal steps of the share and the last.
     """
-    Resampling(0, confidence)
+    return distributions_of(compare(df, Options(common, score, diverged, chance, confidence=confidence)), points)
+
+
+def distributions_of(comparison: Comparison, points: int | None = 1000) -> pd.DataFrame:
+    """`distributions` of a comparison."""
     if points is not None and points < 2:
         raise ValueError(f"points must be 2 or more, or None for all; not {points}")
-    parts = []
-    for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
+    parts, confidence = [], comparison.options.confidence
+    for cells in comparison.spaces:
         for c in range(len(cells.labels)):
             used = cells.alone(c)
             values = np.sort(cells.values[used, c])
@@ -76,10 +79,14 @@ def random_search(
     sample, not of the sample. Scores are means over seeds; without a finite one an architecture is the worst of all,
     and `expected` and `std` are NaN where it could be the best.
     """
-    Resampling(0, confidence)
-    sizes = whole_numbers("sizes", sizes)
+    return random_search_of(compare(df, Options(common, score, diverged, chance, confidence=confidence)), sizes)
+
+
+def random_search_of(comparison: Comparison, sizes: Sequence[int] = SIZES) -> pd.DataFrame:
+    """`random_search` of a comparison."""
+    sizes, confidence = whole_numbers("sizes", sizes), comparison.options.confidence
     lines: list[dict[str, Any]] = []
-    for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
+    for cells in comparison.spaces:
         for c in range(len(cells.labels)):
             used = cells.alone(c)
             values = np.sort(cells.values[used, c])

@@ -10,17 +10,17 @@ from analysis.comparison.cells import (
     NAMES,
     Array,
     Cells,
-    Common,
-    Diverged,
-    compared,
+    Comparison,
+    compare,
     frame,
     mean_of_seeds,
     sides,
     whole_numbers,
     why_no_rho,
 )
-from analysis.comparison.trials import Chance, expect_frame
-from analysis.statistics.bootstrap import Resampling, estimate
+from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
+from analysis.comparison.trials import expect_frame
+from analysis.statistics.bootstrap import estimate
 
 _MOST = 24  # epochs looked at, unless asked for others
 _SIDES = ("proxy", "target")
@@ -62,15 +62,25 @@ def early(
     The target's own costs are not counted. Raises LookupError without curves and where a choice names no cell.
     """
     expect_frame(df)
-    how = Resampling(resamples, confidence, seed)
     if missing := [name for name in ("curve_test_score", "curve_seconds") if name not in df]:
         raise LookupError(f"no column {', '.join(map(repr, missing))}; load the runs with curves=True")
+    options = Options(common, score, diverged, chance, resamples, confidence, seed)
+    return early_of(compare(df, options), proxy, target, epochs)
+
+
+def early_of(
+    comparison: Comparison,
+    proxy: Mapping[str, str] | None = None,
+    target: Mapping[str, str] | None = None,
+    epochs: Sequence[int] | None = None,
+) -> pd.DataFrame:
+    """`early` of a comparison."""
+    options, how = comparison.options, comparison.options.resampling()
     at = None if epochs is None else whole_numbers("epochs", epochs)
     lines: list[dict[str, Any]] = []
-    spaces = compared(df, common, score=score, diverged=diverged, chance=chance)
-    for cells, proxies, targets in sides(spaces, proxy, target):
+    for cells, proxies, targets in sides(comparison.spaces, proxy, target):
         for p in proxies if targets else []:
-            curves = _Curves(df, cells, p, best=score != "score_final", at=at)
+            curves = _Curves(comparison.rows, cells, p, best=options.score != "score_final", at=at)
             for t in targets:
                 lines += _lines(cells, curves, p, t, how)
     return frame(lines, _TYPES)

@@ -12,19 +12,9 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
-from analysis.comparison.cells import (
-    NAMES,
-    Array,
-    Common,
-    Diverged,
-    compared,
-    frame,
-    mean_of_seeds,
-    whole_numbers,
-    why_no_rho,
-)
-from analysis.comparison.trials import Chance
-from analysis.statistics.bootstrap import Resampling, Statistic, estimate
+from analysis.comparison.cells import NAMES, Array, Comparison, compare, frame, mean_of_seeds, whole_numbers, why_no_rho
+from analysis.comparison.options import Chance, Common, Diverged, Options
+from analysis.statistics.bootstrap import Statistic, estimate
 from analysis.statistics.correlation import IDS, LAST, PAIR
 
 _CELL = dict.fromkeys(["space", "dataset", "task"], "str")
@@ -55,9 +45,14 @@ def reliability(
     for too few architectures, and where the formula is asked of seeds that do not agree (r not above 0; a resample of
     that kind counts as 0). Architectures as in `correlate`; with `common="pair"` those with every seed of the cell.
     """
-    how, ks = Resampling(resamples, confidence, seed), whole_numbers("ks", ks)
+    return reliability_of(compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)), ks)
+
+
+def reliability_of(comparison: Comparison, ks: Sequence[int] = (1, 2, 3)) -> pd.DataFrame:
+    """`reliability` of a comparison."""
+    how, ks = comparison.options.resampling(), whole_numbers("ks", ks)
     lines: list[dict[str, Any]] = []
-    for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
+    for cells in comparison.spaces:
         for c in range(len(cells.labels)):
             used = cells.alone(c)
             scores = cells.seeded(used, c)
@@ -100,9 +95,14 @@ def ceiling(
     the noise of the two cells is independent. NaN, and `reason` says why, where a cell has one seed only or seeds
     that do not agree at all.
     """
-    how = Resampling(resamples, confidence, seed)
+    return ceiling_of(compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)))
+
+
+def ceiling_of(comparison: Comparison) -> pd.DataFrame:
+    """`ceiling` of a comparison."""
+    how = comparison.options.resampling()
     lines: list[dict[str, Any]] = []
-    for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
+    for cells in comparison.spaces:
         for pair, used in cells.each_pair():
             x, y = (cells.seeded(used, c) for c in pair)
             values = np.column_stack([cells.values[used][:, pair], x, y])
@@ -136,9 +136,14 @@ def by_seeds(
     to three seeds, else the runs of k neighbours in the order of the seeds, the last followed by the first. A side with
     fewer seeds enters with all it has: `x_k` and `y_k` say with how many. No line where neither side has k.
     """
-    how, ks = Resampling(resamples, confidence, seed), whole_numbers("ks", ks)
+    return by_seeds_of(compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)), ks)
+
+
+def by_seeds_of(comparison: Comparison, ks: Sequence[int] = (1, 2, 3)) -> pd.DataFrame:
+    """`by_seeds` of a comparison."""
+    how, ks = comparison.options.resampling(), whole_numbers("ks", ks)
     lines: list[dict[str, Any]] = []
-    for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
+    for cells in comparison.spaces:
         for pair, used in cells.each_pair():
             x, y = (cells.seeded(used, c) for c in pair)
             for k in sorted(k for k in ks if k <= max(x.shape[1], y.shape[1])):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.cells import NAMES, Cells, Diverged, chosen, compared, whole_numbers
-from analysis.comparison.trials import Chance
+from analysis.comparison.cells import NAMES, Cells, Comparison, chosen, compare, whole_numbers
+from analysis.comparison.options import Chance, Diverged, Options
 
 SIZES = tuple(2**k for k in range(9))  # 1 to 256 architectures, as in the figure
 _REPEATS = 500  # the paper's architectures: it repeats 500 / m times, also where fewer have results
@@ -51,6 +51,21 @@ def random_experiment(
     NumPy's legacy generator, seeded anew for each pair, over the architectures sorted by their text.
     Raises LookupError where a choice names no cell or no column of a cell, ValueError for sizes below 1.
     """
+    return random_experiment_of(
+        compare(df, Options("pair", score, diverged, chance)), proxy, target, sizes, repeats, seed, band
+    )
+
+
+def random_experiment_of(
+    comparison: Comparison,
+    proxy: Mapping[str, str] | None = None,
+    target: Mapping[str, str] | None = None,
+    sizes: Sequence[int] = SIZES,
+    repeats: int | None = None,
+    seed: int = 2,
+    band: float = 0.8,
+) -> pd.DataFrame:
+    """`random_experiment` of a comparison."""
     sizes = whole_numbers("sizes", sizes)
     if repeats is not None and repeats < 1:
         raise ValueError(f"repeats must be at least 1; given {repeats}")
@@ -58,7 +73,7 @@ def random_experiment(
         raise ValueError(f"band is a share between 0 and 1, not {band}; 0.8, say")
     lines: list[dict[str, Any]] = []
     named = {"proxy": False, "target": False}
-    for cells in compared(df, "pair", score=score, diverged=diverged, chance=chance):
+    for cells in comparison.spaces:
         asked = {"proxy": chosen(cells, proxy or {}), "target": chosen(cells, target or {"task": "cls"})}
         named = {side: named[side] or bool(found) for side, found in asked.items()}
         for p, t in _pairs(cells, asked["proxy"], asked["target"], across=proxy is None):

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.cells import NAMES, Array, Cells, Common, Diverged, compared, frame, sides, whole_numbers
-from analysis.comparison.trials import Chance
+from analysis.comparison.cells import NAMES, Array, Cells, Comparison, compare, frame, sides, whole_numbers
+from analysis.comparison.options import Chance, Common, Diverged, Options
 from analysis.statistics.random_experiments import among_worst
 
 _NUMBERS = ("overlap", "overlap_chance", "precision", "precision_chance", "best", "chosen", "regret", "regret_chance")
@@ -45,12 +45,22 @@ def picks(
     their noise. Architectures as in `correlate`, less those without a finite target score; cells as in `early`, but no
     cell is its own proxy.
     """
+    return picks_of(compare(df, Options(common, score, diverged, chance)), k, top, proxy, target)
+
+
+def picks_of(
+    comparison: Comparison,
+    k: Sequence[int] = (1, 5, 10, 20, 50),
+    top: float = 0.1,
+    proxy: Mapping[str, str] | None = None,
+    target: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """`picks` of a comparison."""
     sizes = whole_numbers("k", k)
     if not 0 < top <= 1:
         raise ValueError(f"top is a share above 0 and at most 1, not {top}")
     lines: list[dict[str, Any]] = []
-    spaces = compared(df, common, score=score, diverged=diverged, chance=chance)
-    for cells, proxies, targets in sides(spaces, proxy, target):
+    for cells, proxies, targets in sides(comparison.spaces, proxy, target):
         for p, t in ((p, t) for t in targets for p in proxies if p != t):
             used = cells.used((min(p, t), max(p, t))) & np.isfinite(cells.values[:, t])
             about = _about(cells, p, t, used)

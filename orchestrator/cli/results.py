@@ -28,6 +28,12 @@ Chance = Annotated[
     typer.Option(metavar="[TASK=]SCORE", help="a score not above it counts as none; again for other tasks"),
 ]
 Resamples = Annotated[int | None, typer.Option(min=0, help="of the bootstrap; default 2000, 0: no intervals")]
+Figures = Annotated[
+    Literal["none", "png", "all"],
+    typer.Option(
+        help="figures for a paper: png (the page shows these), or all: also PDF and SVG, some 2 s a figure more"
+    ),
+]
 
 _MOST_REASONS = 4
 
@@ -95,13 +101,14 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console, 
         diverged: Diverged = None,
         chance: Chance = None,
         resamples: Resamples = None,
+        figures: Figures = "png",
     ) -> None:
         """Write figures, tables and an HTML page."""
         import analysis
 
         level = _chance(chance)
         options = _given(common=common, score=score, diverged=diverged, chance=level, resamples=resamples)
-        path = analysis.report([store_of(r).url for r in runs], out=to, **options)
+        path = analysis.report([store_of(r).url for r in runs], out=to, figures=figures, **options)
         out.print(f"report: {path}", soft_wrap=True)
 
     @app.command(rich_help_panel="Results")

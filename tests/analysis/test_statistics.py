@@ -70,3 +70,10 @@ def test_the_options_of_every_function_are_those_of_the_page() -> None:
     for function in (*EVERY, analysis.means, analysis.random_experiment, analysis.report):
         taken = options & set(inspect.signature(function).parameters)
         assert options - taken == lacks.get(function.__name__, set()), function.__name__
+
+
+def test_all_names_of_the_package_are_there_and_only_those() -> None:
+    """They are imported at their first use."""
+    assert all(getattr(analysis, name) is not None and name in dir(analysis) for name in analysis.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'correlations'"):
+        analysis.correlations  # noqa: B018
