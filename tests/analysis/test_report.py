@@ -183,8 +183,8 @@ def test_figures_are_written_as_png_pdf_and_svg(both: Path, tmp_path: Path) -> N
 
 def test_a_report_writes_the_figures_that_are_wanted(tmp_path: Path) -> None:
     df = pd.DataFrame(population(5, tasks=("cls", "rot")))
-    for figures, suffixes in (("none", set()), ("png", {".png"}), ("all", {".png", ".pdf", ".svg"})):
-        path = analysis.report(df, tmp_path / figures, resamples=20, figures=figures)
+    for chosen, suffixes in (("none", set()), ("png", {".png"}), ("all", {".png", ".pdf", ".svg"})):
+        path = analysis.report(df, tmp_path / chosen, resamples=20, figures=chosen)
         assert {file.suffix for file in path.parent.glob("figures/*")} == suffixes
         assert ("Figures for a paper" in Page(path).text) == bool(suffixes)
     with pytest.raises(ValueError, match='"none", "png" or "all"'):
