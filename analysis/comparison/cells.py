@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
+from analysis.comparison.keys import KEY, NAMES
 from analysis.comparison.options import Common, Options
-from analysis.comparison.trials import CELL, gather, one_metric
+from analysis.comparison.trials import gather, one_metric
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 FEWEST = 3  # two architectures always agree or disagree completely
-
-NAMES = ("dataset", "task", "recipe", "dataset_id", "recipe_id", "metric")
 
 
 @dataclass(frozen=True)
@@ -214,7 +213,7 @@ def _grouped(cells: Cells, options: Options) -> Cells:
 
 def _labels(tried: pd.DataFrame) -> tuple[pd.DataFrame, Any]:
     """The cells in their order, and each trial's place among them."""
-    key = CELL[1:]
+    key = list(KEY)
     found = tried.groupby(key, as_index=False, sort=False).agg(
         dataset=("dataset", "first"),
         recipe=("recipe", "first"),

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import names
+from analysis.comparison.keys import columns
 from analysis.comparison.units import scale
 from analysis.drawing.figures import STYLE, Drawing, Drawings, file_word
 from analysis.drawing.palette import Looks
@@ -54,7 +55,7 @@ _NOTE = (
 def _panel(ax: Axes, inside: pd.DataFrame, looks: Looks) -> None:
     metric = str(inside["target_metric"].iloc[0])
     shown = scale(inside[["mean", "expected"]].to_numpy(float), metric)
-    proxies = list(inside.groupby(["proxy_dataset_id", "proxy_task", "proxy_recipe_id"], sort=False))
+    proxies = list(inside.groupby(columns("proxy"), sort=False))
     alike = pd.DataFrame([group.iloc[0] for _, group in proxies])
     for (cell, group), label in zip(proxies, _labels(alike), strict=True):
         look, x = looks.cell(inside["space"].iloc[0], *cell), group["size"].to_numpy(float)

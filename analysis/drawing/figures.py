@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 
 from analysis import names, whole_file
 from analysis.comparison.cells import Cells, Comparison, compare
+from analysis.comparison.keys import cell_keys
 from analysis.comparison.options import Chance, Common, Diverged, Options
 from analysis.comparison.units import scale
 from analysis.drawing.palette import Looks
@@ -134,10 +135,7 @@ def scatter_of(
 
 def looks_of(spaces: Sequence[Cells]) -> Looks:
     """The colours and dashes of all cells, in their order."""
-    parts = ["dataset_id", "task", "recipe_id"]
-    return Looks(
-        (cells.space, *key) for cells in spaces for key in cells.labels[parts].itertuples(index=False, name=None)
-    )
+    return Looks((cells.space, *key) for cells in spaces for key in cell_keys(cells.labels))
 
 
 def save(figure: Figure, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
@@ -160,7 +158,7 @@ class _Space:
     """One space's cells by key."""
 
     def __init__(self, cells: Cells) -> None:
-        self.cells = cells
+        self.cells, self.keys = cells, cell_keys(cells.labels)
         counted = cells.labels.groupby(["dataset_id", "task"]).cumcount()
         self.index = {
             _Key(str(c.dataset_id), str(c.task), k): i
@@ -205,7 +203,7 @@ def _figure(
                 ax.set_axis_off()
                 continue
             pair = space.index[x], space.index[ys[k]]
-            found = numbers[frozenset((space.cells.space, *_name(space.cells, c)) for c in pair)]
+            found = numbers[frozenset((space.cells.space, *space.keys[c]) for c in pair)]
             values = space.cells.values[space.cells.used((min(pair), max(pair)))][:, pair]
             scales = [scale(values[:, i], space.cells.labels["metric"].iloc[c]) for i, c in enumerate(pair)]
             draw(ax, values, scales, found, looks.task(ys[k].task).colour, trend)
@@ -225,22 +223,10 @@ def _figure(
 
 def _numbers(correlations: pd.DataFrame) -> dict[Any, Numbers]:
     """rho and its company of each pair of cells, whichever of the two is x."""
-    sides = [[f"{side}_{part}" for part in ("dataset_id", "task", "recipe_id")] for side in "xy"]
-    keys = [
-        frozenset((space, *cell) for cell in both)
-        for space, *both in zip(
-            correlations["space"],
-            *(correlations[side].itertuples(index=False, name=None) for side in sides),
-            strict=True,
-        )
-    ]
+    cells = zip(correlations["space"], cell_keys(correlations, "x"), cell_keys(correlations, "y"), strict=True)
+    pairs = [frozenset((space, *key) for key in both) for space, *both in cells]
     lines = correlations[["rho", "rho_low", "rho_high", "n", "reason"]].itertuples(index=False, name=None)
-    return {key: Numbers(*line) for key, line in zip(keys, lines, strict=True)}
-
-
-def _name(cells: Cells, c: int) -> tuple[str, str, str]:
-    cell = cells.labels.iloc[c]
-    return cell["dataset_id"], cell["task"], cell["recipe_id"]
+    return {key: Numbers(*line) for key, line in zip(pairs, lines, strict=True)}
 
 
 def _slug(x: _Key, ys: list[_Key], spaces: list[_Space]) -> str:

@@ -12,8 +12,8 @@ import pandas as pd
 from analysis import names, whole_file
 from analysis.comparison import recipes
 from analysis.comparison.cells import Comparison, compare
+from analysis.comparison.keys import CELL
 from analysis.comparison.options import Chance, Common, Diverged, Options
-from analysis.comparison.trials import CELL
 from analysis.drawing import figures as drawing
 from analysis.drawing.experiment_curves import curves
 from analysis.page import sections, statistics_sections

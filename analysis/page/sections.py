@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis import names
 from analysis.comparison.cells import Comparison
+from analysis.comparison.keys import KEY, columns
 from analysis.comparison.options import Options
 from analysis.comparison.units import scale
 from analysis.drawing import figures
@@ -103,7 +104,7 @@ def linked(data: Mapping[str, Any]) -> str:
 def no_pairs(df: pd.DataFrame, planned: pd.DataFrame | None) -> str:
     """Why there is no pair of cells, and whether one is still to come."""
     one = "a correlation is between two cells of one space (datasets, tasks or recipes)"
-    cell = [c for c in ("dataset_id", "task", "recipe_id") if c in df]
+    cell = [c for c in KEY if c in df]
     tables = [t for t in (df, planned) if t is not None and len(t) and {"space", *cell} <= set(t.columns)]
     if not tables:
         return f"no results yet; {one}"
@@ -124,11 +125,10 @@ def experiments(table: pd.DataFrame, looks: Looks) -> str:
     panels = []
     proxies, targets, _ = text.brief_names(text.as_pairs(table)) if len(table) else ([], [], "")
     called = pd.DataFrame({"proxy": proxies, "target": targets}, index=table.index)
-    keys = ["space", "target_dataset_id", "target_task", "target_recipe_id"]
-    for (space, *_), lines in table.groupby(keys, sort=False):
+    for (space, *_), lines in table.groupby(["space", *columns("target")], sort=False):
         shown = scale(lines[["mean", "expected"]].to_numpy(float), str(lines["target_metric"].iloc[0]))
         series = []
-        for cell, one in lines.groupby(["proxy_dataset_id", "proxy_task", "proxy_recipe_id"], sort=False):
+        for cell, one in lines.groupby(columns("proxy"), sort=False):
             middle, low, high, dots = (
                 one[c].to_numpy(float) * shown.factor for c in ("expected", "low", "high", "mean")
             )

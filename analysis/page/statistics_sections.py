@@ -9,13 +9,14 @@ import math
 import pandas as pd
 
 from analysis import names
+from analysis.comparison.keys import columns
 from analysis.comparison.units import scale
 from analysis.drawing.palette import AT_RANDOM, Looks
 from analysis.page.line_charts import Chart, Series, charts
 from analysis.tables import text
 
-_TARGET = ["space", "target_dataset_id", "target_task", "target_recipe_id"]
-_PROXY = ["proxy_dataset_id", "proxy_task", "proxy_recipe_id"]
+_TARGET = ["space", *columns("target")]
+_PROXY = columns("proxy")
 
 
 def noise(ceiling: pd.DataFrame) -> str:

@@ -7,13 +7,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.cells import Array, Comparison, compare, frame, why_no_rho
+from analysis.comparison.keys import IDS, LAST, PAIR
 from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
 from analysis.statistics import ranks
 from analysis.statistics.bootstrap import estimate, of_pairs
 
-PAIR = ["space", "x_dataset", "x_task", "y_dataset", "y_task"]
-IDS = ["x_recipe", "y_recipe", "x_dataset_id", "y_dataset_id", "x_recipe_id", "y_recipe_id", "x_metric", "y_metric"]
-LAST = dict.fromkeys(["interval_method", "reason", "rule"], "str")  # `reason`: why a number is missing
 _TYPES = (
     dict.fromkeys(PAIR, "str")
     | {"n": "int64", "n_dropped": "int64"}

@@ -8,8 +8,9 @@ import pandas as pd
 from analysis import names
 from analysis.comparison import recipes
 from analysis.comparison.cells import frame
-from analysis.comparison.trials import CELL, expect_frame, gather, means
-from analysis.comparison.units import FRACTIONS, PERCENT
+from analysis.comparison.keys import CELL
+from analysis.comparison.trials import expect_frame, gather, means
+from analysis.comparison.units import scale
 
 _BUILD = {
     "project_version": "archsweep",
@@ -73,7 +74,9 @@ def spelled(table: pd.DataFrame) -> pd.DataFrame:
     """What `cells` gives, as people write it: percent for accuracies, names for cells, without ids."""
     lines = []
     for line in table.to_dict("records"):
-        shown, unit = _shown(pd.Series([line["median"], line["best"]]), line["metric"])
+        best = np.array([line["median"], line["best"]], float)
+        unit = scale(best, line["metric"])
+        percent = " %" * ("%" in unit.brief)
         lines.append(
             {
                 "space": names.space_name(line["space"]),
@@ -82,7 +85,8 @@ def spelled(table: pd.DataFrame) -> pd.DataFrame:
                 "recipe": line["recipe"],
                 **{name: line[name] for name in ("archs", "complete", "seeds", "ok", "failed", "diverged")},
                 "no score": line["no_score"],
-                **{n: f"{v:.2f}{unit}" if pd.notna(v) else "–" for n, v in zip(("median", "best"), shown, strict=True)},
+                "median": "–" if np.isnan(best[0]) else f"{best[0] * unit.factor:.2f}{percent}",
+                "best": "–" if np.isnan(best[1]) else f"{best[1] * unit.factor:.2f}{percent}",
                 "hours": f"{line['hours']:.2f}" if pd.notna(line["hours"]) else "–",
             }
         )
@@ -159,10 +163,3 @@ def builds(df: pd.DataFrame) -> pd.DataFrame:
     if known.columns.empty:
         return pd.DataFrame({"attempts": [len(df)]})
     return known.groupby(list(known.columns), sort=False).size().rename("attempts").reset_index()
-
-
-def _shown(scores: pd.Series, metric: str) -> tuple[pd.Series, str]:
-    """Fractions as percent, anything else as it is."""
-    if metric in FRACTIONS and scores.dropna().between(0, 1).all():
-        return scores * 100, " %"
-    return scores, " %" if metric.endswith(PERCENT) else ""

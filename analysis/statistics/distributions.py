@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.cells import NAMES, Comparison, compare, frame, whole_numbers
+from analysis.comparison.cells import Comparison, compare, frame, whole_numbers
+from analysis.comparison.keys import NAMES
 from analysis.comparison.options import Chance, Common, Diverged, Options
 from analysis.statistics.random_experiments import SIZES, among_worst
 

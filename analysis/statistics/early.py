@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.cells import (
-    NAMES,
     Array,
     Cells,
     Comparison,
@@ -18,6 +17,7 @@ from analysis.comparison.cells import (
     whole_numbers,
     why_no_rho,
 )
+from analysis.comparison.keys import NAMES, columns
 from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
 from analysis.comparison.trials import expect_frame
 from analysis.statistics.bootstrap import estimate
@@ -95,7 +95,7 @@ def cheapest(found: pd.DataFrame, keep: float = 0.95) -> pd.DataFrame:
     expect_frame(found)
     if not 0 < keep <= 1:
         raise ValueError(f"keep is a share above 0 and at most 1, not {keep}")
-    key = ["space", *(f"{side}_{name}" for side in _SIDES for name in ("dataset_id", "task", "recipe_id"))]
+    key = ["space", *columns("proxy"), *columns("target")]
     table = found.sort_values([*key, "epoch"], kind="stable")
     table = table[table["rho_full"] > 0]
     enough = (table["rho"] >= keep * table["rho_full"] - 1e-12).astype(int)

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
-from analysis.comparison.cells import NAMES, Array, Comparison, compare, frame, mean_of_seeds, whole_numbers, why_no_rho
+from analysis.comparison.cells import Array, Comparison, compare, frame, mean_of_seeds, whole_numbers, why_no_rho
+from analysis.comparison.keys import IDS, LAST, NAMES, PAIR
 from analysis.comparison.options import Chance, Common, Diverged, Options
 from analysis.statistics.bootstrap import Statistic, estimate
-from analysis.statistics.correlation import IDS, LAST, PAIR
 
 _CELL = dict.fromkeys(["space", "dataset", "task"], "str")
 _PAIR, _IDS = dict.fromkeys(PAIR, "str"), dict.fromkeys(IDS, "str")

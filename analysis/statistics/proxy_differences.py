@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.comparison.cells import NAMES, Array, Cells, Comparison, compare, frame, sides, why_no_rho
+from analysis.comparison.cells import Array, Cells, Comparison, compare, frame, sides, why_no_rho
+from analysis.comparison.keys import NAMES
 from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
 from analysis.statistics.bootstrap import Estimate, Statistic, estimate
 from analysis.statistics.correlation import correlate_of

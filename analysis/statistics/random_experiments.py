@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.cells import NAMES, Cells, Comparison, chosen, compare, whole_numbers
+from analysis.comparison.cells import Cells, Comparison, chosen, compare, whole_numbers
+from analysis.comparison.keys import NAMES
 from analysis.comparison.options import Chance, Diverged, Options
 
 SIZES = tuple(2**k for k in range(9))  # 1 to 256 architectures, as in the figure

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.cells import NAMES, Array, Cells, Comparison, compare, frame, why_no_rho
+from analysis.comparison.cells import Array, Cells, Comparison, compare, frame, why_no_rho
+from analysis.comparison.keys import IDS, LAST, NAMES, PAIR
 from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
 from analysis.statistics.bootstrap import Estimate, estimate, of_pairs
-from analysis.statistics.correlation import IDS, LAST, PAIR
 
 _SIZES = ("params", "macs")
 _GIVEN = ("rho", "rho_given_params", "rho_given_macs", "rho_given_both")

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.cells import NAMES, Array, Cells, Comparison, compare, frame, sides, whole_numbers
+from analysis.comparison.cells import Array, Cells, Comparison, compare, frame, sides, whole_numbers
+from analysis.comparison.keys import NAMES
 from analysis.comparison.options import Chance, Common, Diverged, Options
 from analysis.statistics.random_experiments import among_worst
 
