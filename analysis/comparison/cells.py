@@ -24,7 +24,7 @@ class Cells:
     order, S seeds."""
 
     space: str
-    labels: pd.DataFrame  # (C,) dataset, dataset_id, task, recipe, recipe_id, metric, seeds
+    labels: pd.DataFrame  # (C,) dataset, dataset_id, task, recipe, recipe_id, metric, n_seeds
     archs: list[str]
     values: Array  # (A, C) means over seeds, -inf for diverged, NaN where there is none
     seen: Any  # (A, C) tried at all
@@ -218,12 +218,12 @@ def _labels(tried: pd.DataFrame) -> tuple[pd.DataFrame, Any]:
         dataset=("dataset", "first"),
         recipe=("recipe", "first"),
         metric=("metric", "max"),  # failed attempts may lack it
-        seeds=("seed", "nunique"),
+        n_seeds=("seed", "nunique"),
     )
     found["cls"] = found["task"] == "cls"
     found["first"] = range(len(found))
     order = ["cls", "dataset", "dataset_id", "task", "recipe", "recipe_id"]
     found = found.sort_values(order, ignore_index=True)
     place = np.argsort(found["first"].to_numpy())
-    labels = found[[*key, "dataset", "recipe", "metric", "seeds"]]
+    labels = found[[*key, "dataset", "recipe", "metric", "n_seeds"]]
     return labels, place[tried.groupby(key, sort=False).ngroup().to_numpy()]

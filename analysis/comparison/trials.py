@@ -16,7 +16,7 @@ _LEVELLED = ("top1", "miou", "")  # metrics that chance is a level of; "": a tab
 _ONE = [*CELL, "arch"]
 
 
-def means(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
+def means(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
     """One line per cell and architecture: `mean` and `std` (n - 1) over its seeds, `n_seeds`, `complete`.
 
     Only successful trials count, each once even when several runs hold it (the first to end). A mean never

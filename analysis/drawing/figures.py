@@ -100,8 +100,8 @@ class _Key:
 
 def scatter(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     correlations: pd.DataFrame | None = None,
     looks: Looks | None = None,
     score: str = "score_best",

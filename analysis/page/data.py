@@ -37,7 +37,7 @@ def content(comparison: Comparison, found: pd.DataFrame, graphs: Graphs, looks: 
     """
     most = MOST_POINTS
     df, spaces = comparison.rows, comparison.spaces
-    table = means(df, comparison.options.score)
+    table = means(df, score=comparison.options.score)
     while True:
         book = CellBook()
         room = most // max(len(spaces), 1)
@@ -120,7 +120,7 @@ def _score(cells: Cells, c: int, values: Any, means: pd.DataFrame, archs: list[s
         "dataset": str(label["dataset_id"]),
         "unit": shown.unit.strip(" ,"),
         "hue": looks.task(label["task"]).hue,
-        "seeds": int(label["seeds"]),
+        "seeds": int(label["n_seeds"]),
         "digits": _digits(values * shown.factor, _SHOWN),
         "values": _rounded(values * shown.factor),
     }

@@ -25,12 +25,12 @@ from analysis.rows.runs import Run, load, plan, study
 from analysis.statistics import counts
 from analysis.statistics.correlation import correlate_of
 from analysis.statistics.distributions import distributions_of
-from analysis.statistics.early import cheapest, early_of
-from analysis.statistics.noise import ceiling_of, reliability_of
-from analysis.statistics.proxy_differences import differences_of, pooled_of
+from analysis.statistics.early import cheapest_of, early_stopping_of
+from analysis.statistics.noise import noise_ceiling_of, reliability_of
+from analysis.statistics.proxy_differences import compare_proxies_of, pool_spaces_of
 from analysis.statistics.random_experiments import random_experiment_of
 from analysis.statistics.size import size_effect_of, size_proxies_of
-from analysis.statistics.top_k import picks_of
+from analysis.statistics.top_k import top_k_of
 from analysis.tables import text
 
 Figures = Literal["none", "png", "all"]
@@ -80,7 +80,7 @@ def report(
     folder.mkdir(parents=True, exist_ok=True)
     whole_file.write(folder / "correlations.csv", as_given(found, given).to_csv(index=False))
     pretty = text.correlations(found)
-    whole_file.write(folder / "correlations.md", text.markdown(pretty))
+    whole_file.write(folder / "correlations.md", text.to_markdown(pretty))
     experiments = random_experiment_of(comparison.by("pair"))
     if len(experiments):
         whole_file.write(folder / "experiments.csv", as_given(experiments, given).to_csv(index=False))
@@ -96,7 +96,7 @@ def report(
         + statistics_sections.differences(more["differences"])
         + statistics_sections.pooled(more["pooled"]),
         "Noise ceiling": statistics_sections.noise(more["ceiling"]),
-        "Early budget": statistics_sections.budget(more["early"], cheapest(more["early"]), looks),
+        "Early budget": statistics_sections.budget(more["early"], cheapest_of(more["early"]), looks),
         "Picking by proxy": statistics_sections.picked(more["picks"], looks) + sections.experiments(experiments, looks),
         "Size": statistics_sections.size(more["size_effect"], more["size_proxies"]),
         "Distributions": statistics_sections.distributions(more["distributions"], looks),
@@ -134,13 +134,13 @@ def _evidence(comparison: Comparison, found: pd.DataFrame) -> dict[str, pd.DataF
     none = replace(comparison, spaces=[])
     return {
         "reliability": reliability_of(comparison if several else none),
-        "ceiling": ceiling_of(comparison if several else none),
-        "early": early_of(comparison if curved else none),
+        "ceiling": noise_ceiling_of(comparison if several else none),
+        "early": early_stopping_of(comparison if curved else none),
         "size_effect": size_effect_of(comparison if sized else none),
         "size_proxies": size_proxies_of(comparison if sized else none),
-        "differences": differences_of(comparison),
-        "picks": picks_of(comparison),
-        "pooled": pooled_of(found, confidence),
+        "differences": compare_proxies_of(comparison),
+        "picks": top_k_of(comparison),
+        "pooled": pool_spaces_of(found, confidence),
         "distributions": distributions_of(comparison),
     }
 

@@ -130,10 +130,10 @@ def experiments(table: pd.DataFrame, looks: Looks) -> str:
         series = []
         for cell, one in lines.groupby(columns("proxy"), sort=False):
             middle, low, high, dots = (
-                one[c].to_numpy(float) * shown.factor for c in ("expected", "low", "high", "mean")
+                one[c].to_numpy(float) * shown.factor for c in ("expected", "best_low", "best_high", "mean")
             )
             name = called["proxy"][one.index[0]]
-            series.append(Series(name, looks.cell(space, *cell), one["size"], middle, low, high, dots))
+            series.append(Series(name, looks.cell(space, *cell), one["m"], middle, low, high, dots))
         title = f"{names.space_name(str(space))}: {called['target'][lines.index[0]]}"
         panels.append(Chart(title, "architectures in the experiment", f"best by proxy{shown.brief}", series, log=2))
     note = (
@@ -157,7 +157,7 @@ def ran(df: pd.DataFrame, score: str, told: Mapping[str, tuple[str, Mapping[str,
     `recipes.differences` gives it."""
     if df.empty:
         return "<p>No attempt has ended yet.</p>"
-    table = counts.cells(df, score)
+    table = counts.cells(df, score=score)
     parts = [text.html_table(counts.spelled(table))]
     called = table.drop_duplicates("recipe_id").set_index("recipe_id")["recipe"]
     for recipe_id, (_, own) in told.items():

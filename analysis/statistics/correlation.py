@@ -17,7 +17,7 @@ _TYPES = (
     | {"n": "int64", "n_dropped": "int64"}
     | dict.fromkeys(["rho", "rho_low", "rho_high", "tau", "p", "tau_p"], "float64")
     | dict.fromkeys(IDS, "str")
-    | dict.fromkeys(["x_seeds", "y_seeds", "x_diverged", "y_diverged"], "int64")
+    | dict.fromkeys(["x_n_seeds", "y_n_seeds", "x_diverged", "y_diverged"], "int64")
     | {"r": "float64", "p_perm": "float64", "x_ties": "int64", "y_ties": "int64"}
     | LAST
 )
@@ -25,8 +25,8 @@ _TYPES = (
 
 def correlate(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     score: str = "score_best",
     resamples: int = 2000,
     confidence: float = 0.95,

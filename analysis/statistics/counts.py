@@ -25,12 +25,12 @@ _BUILD = {
 }
 
 
-def cells(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
+def cells(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
     """One line per cell: architectures tried, those with every seed, seeds, trials that succeeded and that only failed,
     of those that succeeded how many `diverged` and how many have no finite score, the median and best mean over seeds
     (as the rows have them), and hours of training over all attempts (NaN where no row says how long)."""
     trials = gather(df, score)
-    table = means(df, score)
+    table = means(df, score=score)
     spent = df["train_s"].to_numpy(float, na_value=np.nan) / 3600 if "train_s" in df else np.full(len(df), np.nan)
     stopped = df["diverged"].eq(True).fillna(False).to_numpy(bool) if "diverged" in df else np.zeros(len(df), bool)
     keys = [c if c in df else "dataset" for c in CELL]
@@ -49,7 +49,7 @@ def cells(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
             | {
                 "archs": tried["arch"].nunique(),
                 "complete": int(table["complete"][same].sum()),
-                "seeds": tried["seed"].nunique(),
+                "n_seeds": tried["seed"].nunique(),
                 "ok": len(done),
                 "failed": len(asked) - len(done.drop_duplicates(["arch", "seed"])),
                 "diverged": int((stopped[done.index] | without).sum()),
@@ -64,7 +64,7 @@ def cells(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
 
 _CELLS = (
     dict.fromkeys(["space", "dataset", "task", "recipe"], "str")
-    | dict.fromkeys(["archs", "complete", "seeds", "ok", "failed", "diverged", "no_score"], "int64")
+    | dict.fromkeys(["archs", "complete", "n_seeds", "ok", "failed", "diverged", "no_score"], "int64")
     | dict.fromkeys(["median", "best", "hours"], "float64")
     | dict.fromkeys(["dataset_id", "recipe_id", "metric"], "str")
 )
@@ -83,7 +83,10 @@ def spelled(table: pd.DataFrame) -> pd.DataFrame:
                 "dataset": names.dataset_name(line["dataset"]),
                 "task": names.task_name(line["task"]),
                 "recipe": line["recipe"],
-                **{name: line[name] for name in ("archs", "complete", "seeds", "ok", "failed", "diverged")},
+                "archs": line["archs"],
+                "complete": line["complete"],
+                "seeds": line["n_seeds"],
+                **{name: line[name] for name in ("ok", "failed", "diverged")},
                 "no score": line["no_score"],
                 "median": "–" if np.isnan(best[0]) else f"{best[0] * unit.factor:.2f}{percent}",
                 "best": "–" if np.isnan(best[1]) else f"{best[1] * unit.factor:.2f}{percent}",

@@ -29,15 +29,15 @@ _TYPES = (
     | dict.fromkeys(["n", "n_dropped", "epoch", "epochs"], "int64")
     | dict.fromkeys(["rho", "rho_low", "rho_high", "rho_full", "seconds", "share", "macs"], "float64")
     | {f"{side}_{name}": "str" for name in NAMES[2:] for side in _SIDES}
-    | {"proxy_seeds": "int64", "target_seeds": "int64"}
+    | {"proxy_n_seeds": "int64", "target_n_seeds": "int64"}
     | dict.fromkeys(["interval_method", "reason", "rule"], "str")
 )
 
 
-def early(
+def early_stopping(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     proxy: Mapping[str, str] | None = None,
     target: Mapping[str, str] | None = None,
     epochs: Sequence[int] | None = None,
@@ -61,20 +61,17 @@ def early(
     architectures; times the elements of an epoch it is the forward passes' total. What ended early costs what it took.
     The target's own costs are not counted. Raises LookupError without curves and where a choice names no cell.
     """
-    expect_frame(df)
-    if missing := [name for name in ("curve_test_score", "curve_seconds") if name not in df]:
-        raise LookupError(f"no column {', '.join(map(repr, missing))}; load the runs with curves=True")
     options = Options(common, score, diverged, chance, resamples, confidence, seed)
-    return early_of(compare(df, options), proxy, target, epochs)
+    return early_stopping_of(_curved(df, options), proxy, target, epochs)
 
 
-def early_of(
+def early_stopping_of(
     comparison: Comparison,
     proxy: Mapping[str, str] | None = None,
     target: Mapping[str, str] | None = None,
     epochs: Sequence[int] | None = None,
 ) -> pd.DataFrame:
-    """`early` of a comparison."""
+    """`early_stopping` of a comparison."""
     options, how = comparison.options, comparison.options.resampling()
     at = None if epochs is None else whole_numbers("epochs", epochs)
     lines: list[dict[str, Any]] = []
@@ -86,13 +83,33 @@ def early_of(
     return frame(lines, _TYPES)
 
 
-def cheapest(found: pd.DataFrame, keep: float = 0.95) -> pd.DataFrame:
-    """The cheapest budget that keeps a share of the full rho: one line a pair of cells of what `early` gives.
+def cheapest(
+    df: pd.DataFrame,
+    *,
+    keep: float = 0.95,
+    proxy: Mapping[str, str] | None = None,
+    target: Mapping[str, str] | None = None,
+    epochs: Sequence[int] | None = None,
+    common: Common = "all",
+    score: str = "score_best",
+    diverged: Diverged = "worst",
+    chance: Chance = None,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The cheapest budget that keeps a share of the full rho: one row per pair of cells of `early_stopping`.
 
     It is the first epoch from which on rho stays at or above `keep` times `rho_full`, so that one lucky epoch does not
-    count. `kept` is rho / rho_full there. No line for a pair whose full rho is not above 0.
+    count. `kept` is rho / rho_full there. No row for a pair whose full rho is not above 0. `df` and the other options
+    are those of `early_stopping`.
     """
-    expect_frame(found)
+    options = Options(common, score, diverged, chance, resamples, confidence, seed)
+    return cheapest_of(early_stopping_of(_curved(df, options), proxy, target, epochs), keep)
+
+
+def cheapest_of(found: pd.DataFrame, keep: float = 0.95) -> pd.DataFrame:
+    """`cheapest` of what `early_stopping` gives."""
     if not 0 < keep <= 1:
         raise ValueError(f"keep is a share above 0 and at most 1, not {keep}")
     key = ["space", *columns("proxy"), *columns("target")]
@@ -103,6 +120,14 @@ def cheapest(found: pd.DataFrame, keep: float = 0.95) -> pd.DataFrame:
     first = table[stays].drop_duplicates(key)
     first = first.assign(kept=first["rho"] / first["rho_full"])
     return first.loc[first.index.sort_values()].reset_index(drop=True)
+
+
+def _curved(df: pd.DataFrame, options: Options) -> Comparison:
+    """The comparison of rows that have curves; LookupError for rows that were loaded without."""
+    expect_frame(df)
+    if missing := [name for name in ("curve_test_score", "curve_seconds") if name not in df]:
+        raise LookupError(f"no column {', '.join(map(repr, missing))}; load the runs with curves=True")
+    return compare(df, options)
 
 
 class _Curves:

@@ -29,10 +29,10 @@ _TYPES = (
 )
 
 
-def differences(
+def compare_proxies(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     proxy: Mapping[str, str] | None = None,
     target: Mapping[str, str] | None = None,
     score: str = "score_best",
@@ -52,17 +52,17 @@ def differences(
     nothing, is the test of Meng, Rosenthal and Rubin (1992) with a variance of ranks that grows with rho (Bonett and
     Wright 2000) and Student's t: it takes normal copulas for granted, the bootstrap does not, hence the choice. NaN,
     and `reason` says why, where a rho is not defined; `p_mrr` also where one is 1 or -1, which has no Fisher's z.
-    Cells as in `early`, but no cell is its own proxy; with `common="pair"` the architectures of all three cells.
+    Cells as in `early_stopping`, but no cell is its own proxy; with `common="pair"` the architectures of all three.
     """
-    return differences_of(
+    return compare_proxies_of(
         compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)), proxy, target
     )
 
 
-def differences_of(
+def compare_proxies_of(
     comparison: Comparison, proxy: Mapping[str, str] | None = None, target: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
-    """`differences` of a comparison."""
+    """`compare_proxies` of a comparison."""
     how = comparison.options.resampling(expanded=True)
     lines: list[dict[str, Any]] = []
     for cells, proxies, targets in sides(comparison.spaces, proxy, target):
@@ -72,10 +72,10 @@ def differences_of(
     return table.assign(p_holm=holm(table["p"].to_numpy()))
 
 
-def pooled(
+def pool_spaces(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     score: str = "score_best",
     diverged: Diverged = "worst",
     chance: Chance = None,
@@ -92,11 +92,11 @@ def pooled(
     rho of 1 or -1, or none.
     """
     options = Options(common, score, diverged, chance, resamples=0, confidence=confidence)
-    return pooled_of(correlate_of(compare(df, options)), confidence)
+    return pool_spaces_of(correlate_of(compare(df, options)), confidence)
 
 
-def pooled_of(correlations: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """`pooled` of what `correlate` gives."""
+def pool_spaces_of(correlations: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """`pool_spaces` of what `correlate` gives."""
     key = [f"{side}_{name}" for side in "xy" for name in ("dataset", "dataset_id", "task", "recipe")]
     # Two recipes of one name are told apart by their order, as ids of recipes differ between spaces.
     found = correlations.assign(turn=correlations.groupby(["space", *key]).cumcount())

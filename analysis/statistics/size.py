@@ -20,8 +20,8 @@ _THIRDS = ("small", "medium", "large")
 
 def size_effect(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     score: str = "score_best",
     diverged: Diverged = "worst",
     chance: Chance = None,
@@ -66,8 +66,8 @@ def size_effect_of(comparison: Comparison) -> pd.DataFrame:
 
 def size_proxies(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     score: str = "score_best",
     diverged: Diverged = "worst",
     chance: Chance = None,

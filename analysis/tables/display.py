@@ -15,7 +15,7 @@ _COEFFICIENTS = ("rho", "tau", "r")
 _HEADS = {"n_dropped": "dropped"}
 
 
-def view(table: pd.DataFrame, shown: Sequence[str] = ()) -> pd.DataFrame:
+def for_display(table: pd.DataFrame, *, shown: Sequence[str] = ()) -> pd.DataFrame:
     """The table as text: `shown` names columns besides the cells' and their order, by default all but identifiers.
 
     Columns that name a cell (x_dataset, x_task, ... or dataset, task, ...) become one, as short as still tells all
@@ -97,7 +97,7 @@ def _spelled(column: "pd.Series[Any]", digits: int) -> list[str]:
     name = str(column.name)
     if types.is_float_dtype(column):
         if name == "p" or name.startswith("p_") or name.endswith("_p"):
-            return [text.chance(float(p)) for p in column.astype(float)]
+            return [text.p_value(float(p)) for p in column.astype(float)]
         return [names.NONE if pd.isna(v) else format(float(v), f",.{digits}f") for v in column]
     if types.is_integer_dtype(column):
         return [names.NONE if pd.isna(v) else f"{v:,}" for v in column]

@@ -13,7 +13,7 @@ from analysis.comparison.keys import CELL, cell_keys
 _LABELS = ["dataset", "dataset_id", "task", "recipe", "recipe_id"]
 
 
-def markdown(table: pd.DataFrame) -> str:
+def to_markdown(table: pd.DataFrame) -> str:
     """The table as GitHub Markdown, numbers to the right; floats with 4 digits, nothing where there is no
     value."""
     numbers = right(table)
@@ -51,7 +51,7 @@ def correlations(table: pd.DataFrame) -> pd.DataFrame:
             "ρ": [value for value, _ in both],
             "interval": [interval for _, interval in both],
             "τ": table["tau"].map(names.fixed),
-            "p": table["p"].map(chance),
+            "p": table["p"].map(p_value),
         }
     )
 
@@ -94,7 +94,7 @@ def spell(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def chance(p: float) -> str:
+def p_value(p: float) -> str:
     """A p-value."""
     return "–" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 

@@ -91,7 +91,9 @@ def test_figure_5_is_the_same_on_the_page_and_on_paper() -> None:
     for (_, one), line, band in zip(lines, ax.lines[::2], ax.collections, strict=True):
         assert line.get_ydata() == pytest.approx(one["expected"] * 100)
         heights = band.get_paths()[0].vertices[:, 1]
-        assert (heights.min(), heights.max()) == pytest.approx((100 * one["low"].min(), 100 * one["high"].max()))
+        assert (heights.min(), heights.max()) == pytest.approx(
+            (100 * one["best_low"].min(), 100 * one["best_high"].max())
+        )
         assert heights.max() <= 100 * df["score_best"].max()
     own = palette.Looks.of(table, "target", "proxy")
     shades = [own.cell(*key).colour for key in lines[["space"]].first().index.map(lambda t: _cell(table, t))]
@@ -222,7 +224,7 @@ def test_trainings_that_diverged_are_counted(tmp_path: Path) -> None:
         line["diverged"] = True
     rows[0]["score_best"] = math.nan
     run = write_run(tmp_path / "x", rows)
-    table = analysis.table("cells", analysis.load(run)).set_index("task")
+    table = analysis.compute("cells", analysis.load(run)).set_index("task")
     assert table.loc["cls", ["ok", "failed", "diverged", "no_score"]].tolist() == [8, 0, 3, 1]
     assert table.loc["rot", ["diverged", "no_score"]].tolist() == [0, 0]
     text = words(page(analysis.load(run), tmp_path))

@@ -250,7 +250,7 @@ def test_no_window_and_no_global_state() -> None:
 
 
 def test_markdown_keeps_every_cell_in_its_place() -> None:
-    text = analysis.markdown(pd.DataFrame({"a|b": ["x|y", "two\nlines"], "n": [1, 20], "v": [0.5, float("nan")]}))
+    text = analysis.to_markdown(pd.DataFrame({"a|b": ["x|y", "two\nlines"], "n": [1, 20], "v": [0.5, float("nan")]}))
     assert text.splitlines() == [
         "| a\\|b | n | v |",
         "| --- | ---: | ---: |",
