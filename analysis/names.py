@@ -5,6 +5,7 @@ import textwrap
 
 import pandas as pd
 
+NONE = "–"  # where there is no number
 _SPACES = {"darts": "DARTS", "nasbench101": "NAS-Bench-101", "nasbench201": "NAS-Bench-201", "chain": "Chain"}
 _DATASETS = {
     "cifar10": "CIFAR-10",
@@ -85,7 +86,7 @@ def many(n: int, what: str) -> str:
 
 def fixed(value: float, digits: int = 2) -> str:
     """Two digits, a real minus and no negative zero; a dash where there is no number."""
-    return "–" if math.isnan(value) else f"{value:z.{digits}f}".replace("-", "−")
+    return NONE if math.isnan(value) else f"{value:z.{digits}f}".replace("-", "−")
 
 
 def digits(low: float, high: float, least: int = 2) -> int:
@@ -100,5 +101,9 @@ def digits(low: float, high: float, least: int = 2) -> int:
 def with_interval(value: float, low: float, high: float) -> tuple[str, str]:
     """A value and its interval, "0.87" and "[0.84, 0.90]", to the digits that the interval allows; dashes for NaN."""
     many = digits(low, high) if not math.isnan(value) else 2
-    bounds = "–" if math.isnan(low) or math.isnan(high) else f"[{fixed(low, many)}, {fixed(high, many)}]"
-    return fixed(value, many), bounds
+    return fixed(value, many), bounds(fixed(low, many), fixed(high, many))
+
+
+def bounds(low: str, high: str) -> str:
+    """ "[0.84, 0.90]" of two spelled numbers; a dash where one is missing."""
+    return NONE if NONE in (low, high) else f"[{low}, {high}]"

@@ -2,23 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis import names
-from analysis.comparison.trials import CELL, Chance, gather, one_metric
-
-Common = Literal["all", "pair"]
-Diverged = Literal["worst", "drop"]
+from analysis.comparison.keys import KEY, NAMES
+from analysis.comparison.options import Common, Options
+from analysis.comparison.trials import gather, one_metric
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 FEWEST = 3  # two architectures always agree or disagree completely
-
-NAMES = ("dataset", "task", "recipe", "dataset_id", "recipe_id", "metric")
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Cells:
     order, S seeds."""
 
     space: str
-    labels: pd.DataFrame  # (C,) dataset, dataset_id, task, recipe, recipe_id, metric, seeds
+    labels: pd.DataFrame  # (C,) dataset, dataset_id, task, recipe, recipe_id, metric, n_seeds
     archs: list[str]
     values: Array  # (A, C) means over seeds, -inf for diverged, NaN where there is none
     seen: Any  # (A, C) tried at all
@@ -75,34 +72,29 @@ class Cells:
         return found
 
 
-def compared(
-    df: pd.DataFrame,
-    common: Common = "all",
-    *,
-    score: str = "score_best",
-    diverged: Diverged = "worst",
-    chance: Chance = None,
-) -> list[Cells]:
-    """What `correlate` compares, one entry a space: the values and which architectures each pair uses."""
-    if common not in ("all", "pair"):
-        raise ValueError(f'common is "all" or "pair", not {common!r}')
-    if diverged not in ("worst", "drop"):
-        raise ValueError(f'diverged is "worst" or "drop", not {diverged!r}')
-    trials = gather(df, score, chance)
+@dataclass(frozen=True)
+class Comparison:
+    """The rows, the options, and the cells of every space: made once, used by every statistic."""
+
+    rows: pd.DataFrame
+    options: Options
+    spaces: Sequence[Cells]
+
+    def by(self, common: Common) -> "Comparison":
+        """The same with the architectures of another rule."""
+        options = replace(self.options, common=common)
+        return Comparison(self.rows, options, [_grouped(cells, options) for cells in self.spaces])
+
+    def resampled(self, resamples: int) -> "Comparison":
+        """The same with another number of resamples."""
+        return replace(self, options=replace(self.options, resamples=resamples))
+
+
+def compare(df: pd.DataFrame, options: Options) -> Comparison:
+    """The comparison of the rows: the values of every space and which architectures each pair of cells uses."""
+    trials = gather(df, options.score, options.chance)
     one_metric(trials)
-    said = rule(common, score, diverged, chance)
-    return [_space(str(space), tried, common, diverged, said) for space, tried in trials.groupby("space")]
-
-
-def rule(common: Common, score: str, diverged: Diverged, chance: Chance = None) -> str:
-    """The rule by which architectures are compared, in words that stand beside every figure."""
-    where = "every cell of the space" if common == "all" else "both cells"
-    worst = "diverged ones rank last" if diverged == "worst" else "diverged ones are left out"
-    words = f"{score}; every seed succeeded in {where}; {worst}"
-    if chance is None:
-        return words
-    levels = chance if isinstance(chance, Mapping) else {"any task": chance}
-    return f"{words}; diverged if not above {', '.join(f'{level:g} ({task})' for task, level in levels.items())}"
+    return Comparison(df, options, [_space(str(space), tried, options) for space, tried in trials.groupby("space")])
 
 
 def frame(lines: list[dict[str, Any]], types: Mapping[str, str]) -> pd.DataFrame:
@@ -175,7 +167,7 @@ def sides(
     yield from found
 
 
-def _space(space: str, tried: pd.DataFrame, common: Common, diverged: Diverged, said: str) -> Cells:
+def _space(space: str, tried: pd.DataFrame, options: Options) -> Cells:
     labels, cell = _labels(tried)
     arch, archs = pd.factorize(tried["arch"], sort=True)
     seed, seeds = pd.factorize(tried["seed"], sort=True)
@@ -192,40 +184,46 @@ def _space(space: str, tried: pd.DataFrame, common: Common, diverged: Diverged, 
     rows[place[ok][::-1]] = tried.index.to_numpy()[ok][::-1]  # the first of several
     complete = ~(np.isnan(trained) & planned).any(axis=2)
     values = np.stack([mean_of_seeds(trained[:, c, planned[c]]) for c in range(len(labels))], axis=1)
-    usable = complete & (np.isfinite(values) | (diverged == "worst"))
-    groups: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
-    for pair in combinations(range(len(labels)), 2):
-        used = usable.all(axis=1) if common == "all" else usable[:, pair].all(axis=1)
-        groups[used.tobytes()].append(pair)
-    return Cells(
+    usable = complete & (np.isfinite(values) | (options.diverged == "worst"))
+    cells = Cells(
         space=space,
         labels=labels,
         archs=list(archs),
         values=values,
         seen=seen,
         usable=usable,
-        groups=dict(groups),
+        groups={},
         trained=trained,
         planned=planned,
         rows=rows.reshape(shape),
-        common=common,
-        rule=said,
+        common=options.common,
+        rule=options.rule,
     )
+    return _grouped(cells, options)
+
+
+def _grouped(cells: Cells, options: Options) -> Cells:
+    """The cells with the pairs that use the same architectures under the rule of the options."""
+    groups: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
+    for pair in combinations(range(len(cells.labels)), 2):
+        usable = cells.usable if options.common == "all" else cells.usable[:, pair]
+        groups[usable.all(axis=1).tobytes()].append(pair)
+    return replace(cells, groups=dict(groups), common=options.common, rule=options.rule)
 
 
 def _labels(tried: pd.DataFrame) -> tuple[pd.DataFrame, Any]:
     """The cells in their order, and each trial's place among them."""
-    key = CELL[1:]
+    key = list(KEY)
     found = tried.groupby(key, as_index=False, sort=False).agg(
         dataset=("dataset", "first"),
         recipe=("recipe", "first"),
         metric=("metric", "max"),  # failed attempts may lack it
-        seeds=("seed", "nunique"),
+        n_seeds=("seed", "nunique"),
     )
     found["cls"] = found["task"] == "cls"
     found["first"] = range(len(found))
     order = ["cls", "dataset", "dataset_id", "task", "recipe", "recipe_id"]
     found = found.sort_values(order, ignore_index=True)
     place = np.argsort(found["first"].to_numpy())
-    labels = found[[*key, "dataset", "recipe", "metric", "seeds"]]
+    labels = found[[*key, "dataset", "recipe", "metric", "n_seeds"]]
     return labels, place[tried.groupby(key, sort=False).ngroup().to_numpy()]

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison import recipes
+from analysis.comparison.keys import CELL
+from analysis.comparison.options import Chance
 
-Chance = float | Mapping[str, float] | None  # a score, for all tasks or by task
-FRACTIONS = ("top1", "miou", "")  # metrics that chance is a level of; "": a table that names none
+_LEVELLED = ("top1", "miou", "")  # metrics that chance is a level of; "": a table that names none
 
-CELL = ["space", "dataset_id", "task", "recipe_id"]
 _ONE = [*CELL, "arch"]
 
 
-def means(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
+def means(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
     """One line per cell and architecture: `mean` and `std` (n - 1) over its seeds, `n_seeds`, `complete`.
 
     Only successful trials count, each once even when several runs hold it (the first to end). A mean never
@@ -87,7 +87,7 @@ def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -
     if chance is not None:
         level = trials["task"].map(chance).astype(float) if isinstance(chance, Mapping) else float(chance)
         # A value of another kind, a zero-cost score say, may be of any size.
-        sound &= ~((value <= level) & trials["metric"].isin(FRACTIONS))
+        sound &= ~((value <= level) & trials["metric"].isin(_LEVELLED))
     trials["value"] = value.where(sound, -np.inf)
     return trials.drop(index=_repeated(df, trials["ok"]))
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-FRACTIONS = {"top1": "accuracy", "top5": "top-5 accuracy", "miou": "mIoU"}
-PERCENT = "_percent"  # ends the name of a metric in percent, as others' results often are
+_FRACTIONS = {"top1": "accuracy", "top5": "top-5 accuracy", "miou": "mIoU"}
+_PERCENT = "_percent"  # ends the name of a metric in percent, as others' results often are
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Scale:
 def scale(values: Any, metric: str) -> Scale:
     """Percent for accuracies and IoU, be they fractions or in percent; otherwise the metric's name and no change."""
     finite = values[np.isfinite(values)]
-    kind = FRACTIONS.get(metric)
+    kind = _FRACTIONS.get(metric)
     if kind and (len(finite) == 0 or (finite.min() >= 0 and finite.max() <= 1)):
         return Scale(100.0, f" {kind} (%)", " (%)")
-    if kind := FRACTIONS.get(metric.removesuffix(PERCENT)) if metric.endswith(PERCENT) else None:
+    if kind := _FRACTIONS.get(metric.removesuffix(_PERCENT)) if metric.endswith(_PERCENT) else None:
         return Scale(1.0, f" {kind} (%)", " (%)")
     named = f", {' '.join(metric.split())[:24]}" if metric else ""
     return Scale(1.0, named, named)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import names
+from analysis.comparison.keys import columns
 from analysis.comparison.units import scale
 from analysis.drawing.figures import STYLE, Drawing, Drawings, file_word
 from analysis.drawing.palette import Looks
@@ -54,13 +55,13 @@ _NOTE = (
 def _panel(ax: Axes, inside: pd.DataFrame, looks: Looks) -> None:
     metric = str(inside["target_metric"].iloc[0])
     shown = scale(inside[["mean", "expected"]].to_numpy(float), metric)
-    proxies = list(inside.groupby(["proxy_dataset_id", "proxy_task", "proxy_recipe_id"], sort=False))
+    proxies = list(inside.groupby(columns("proxy"), sort=False))
     alike = pd.DataFrame([group.iloc[0] for _, group in proxies])
     for (cell, group), label in zip(proxies, _labels(alike), strict=True):
-        look, x = looks.cell(inside["space"].iloc[0], *cell), group["size"].to_numpy(float)
+        look, x = looks.cell(inside["space"].iloc[0], *cell), group["m"].to_numpy(float)
         shade = look.colour
         style: Any = (0, look.dashes) if look.dashes else "-"
-        middle, low, high = (group[c].to_numpy(float) * shown.factor for c in ("expected", "low", "high"))
+        middle, low, high = (group[c].to_numpy(float) * shown.factor for c in ("expected", "best_low", "best_high"))
         ax.fill_between(x, low, high, color=shade, alpha=0.10, linewidth=0)
         ax.plot(x, middle, linestyle=style, color=shade, linewidth=1.0, label=label)
         ax.plot(x, group["mean"].to_numpy(float) * shown.factor, "o", color=shade, markersize=2.4, alpha=0.8)
@@ -70,7 +71,7 @@ def _panel(ax: Axes, inside: pd.DataFrame, looks: Looks) -> None:
     ax.set_ylabel(names.wrapped(f"{dataset} {target}{recipe}{shown.brief}", 34), parse_math=False)
     ax.set_xlabel(f"architectures in the experiment, of n = {_counts(inside)}")
     ax.set_xscale("log", base=2)
-    ticks = sorted(set(inside["size"]))
+    ticks = sorted(set(inside["m"]))
     ax.set_xticks(ticks, [str(t) for t in ticks])
     ax.minorticks_off()
     ax.spines[["top", "right"]].set_visible(False)

@@ -20,11 +20,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import names, whole_file
-from analysis.comparison.trials import Chance
+from analysis.comparison.cells import Cells, Comparison, compare
+from analysis.comparison.keys import cell_keys
+from analysis.comparison.options import Chance, Common, Diverged, Options
 from analysis.comparison.units import scale
 from analysis.drawing.palette import Looks
 from analysis.drawing.panel import Numbers, draw
-from analysis.statistics.correlation import Cells, Common, Diverged, compared, correlate
+from analysis.statistics.correlation import correlate_of
 
 _ACROSS = 4  # panels side by side; more go to further lines
 _WIDTH, _HEIGHT = 1.75, 1.62  # inches a panel: four fill the text width of a paper
@@ -44,6 +46,14 @@ STYLE: Any = {
     "pdf.fonttype": 42,  # text stays text in the PDF, as publishers ask
     "svg.fonttype": "none",  # and in the SVG
     "svg.hashsalt": "archsweep",  # the same ids each time
+}
+
+FORMATS = ("png", "pdf", "svg")
+# Neither a date nor a version: the same figure gives the same bytes.
+_METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "svg": {"Date": None, "Creator": None},
 }
 
 
@@ -90,8 +100,8 @@ class _Key:
 
 def scatter(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     correlations: pd.DataFrame | None = None,
     looks: Looks | None = None,
     score: str = "score_best",
@@ -108,12 +118,16 @@ def scatter(
     compares with the same arguments; those outside the axes are drawn as triangles on the edge. The trend
     (Theil-Sen) is decoration. `correlations` and `looks` spare making them again.
     """
-    rules: dict[str, Any] = {"score": score, "diverged": diverged, "chance": chance}
-    if correlations is None:
-        correlations = correlate(df, common, **rules, **bootstrap)
-    cells = compared(df, common, **rules)
-    looks = looks or looks_of(cells)
-    spaces = [_Space(c) for c in cells]
+    comparison = compare(df, Options(common, score, diverged, chance, **bootstrap))
+    return scatter_of(comparison, correlate_of(comparison) if correlations is None else correlations, looks, trend)
+
+
+def scatter_of(
+    comparison: Comparison, correlations: pd.DataFrame, looks: Looks | None = None, trend: bool = True
+) -> "Drawings":
+    """`scatter` of a comparison and what `correlate` gives of it."""
+    looks = looks or looks_of(comparison.spaces)
+    spaces = [_Space(cells) for cells in comparison.spaces]
     numbers = _numbers(correlations)
     with mpl.rc_context(STYLE):
         return Drawings(_figure(x, ys, spaces, numbers, looks, trend) for x, ys in _plots(spaces))
@@ -121,38 +135,30 @@ def scatter(
 
 def looks_of(spaces: Sequence[Cells]) -> Looks:
     """The colours and dashes of all cells, in their order."""
-    parts = ["dataset_id", "task", "recipe_id"]
-    return Looks(
-        (cells.space, *key) for cells in spaces for key in cells.labels[parts].itertuples(index=False, name=None)
-    )
+    return Looks((cells.space, *key) for cells in spaces for key in cell_keys(cells.labels))
 
 
-def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path, Path]:
-    """Writes name.png (200 dots per inch), name.pdf and name.svg into the folder; the same figure gives the same
-    bytes."""
-    png, pdf, svg = (folder / f"{name}.{suffix}" for suffix in ("png", "pdf", "svg"))
-    about: dict[Path, dict[str, None]] = {
-        png: {"Software": None},
-        pdf: {"CreationDate": None, "Creator": None, "Producer": None},
-        svg: {"Date": None, "Creator": None},
-    }
+def save(figure: Figure, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Writes name.png (200 dots per inch), name.pdf and name.svg into the folder, or those of these formats; the same
+    figure gives the same bytes."""
+    paths = [folder / f"{name}.{suffix}" for suffix in formats]
     with mpl.rc_context(STYLE):
-        # Laid out once for all three, which is half of the time.
+        # Laid out once for all files, which is half of the time.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        for file, metadata in about.items():
+        for path, suffix in zip(paths, formats, strict=True):
             content = io.BytesIO()
-            dots = 200 if file == png else figure.dpi
-            figure.savefig(content, format=file.suffix[1:], metadata=metadata, dpi=dots)
-            whole_file.write(file, content.getvalue())
-    return png, pdf, svg
+            dots = 200 if suffix == "png" else figure.dpi
+            figure.savefig(content, format=suffix, metadata=_METADATA[suffix], dpi=dots)
+            whole_file.write(path, content.getvalue())
+    return paths
 
 
 class _Space:
     """One space's cells by key."""
 
     def __init__(self, cells: Cells) -> None:
-        self.cells = cells
+        self.cells, self.keys = cells, cell_keys(cells.labels)
         counted = cells.labels.groupby(["dataset_id", "task"]).cumcount()
         self.index = {
             _Key(str(c.dataset_id), str(c.task), k): i
@@ -197,7 +203,7 @@ def _figure(
                 ax.set_axis_off()
                 continue
             pair = space.index[x], space.index[ys[k]]
-            found = numbers[frozenset((space.cells.space, *_name(space.cells, c)) for c in pair)]
+            found = numbers[frozenset((space.cells.space, *space.keys[c]) for c in pair)]
             values = space.cells.values[space.cells.used((min(pair), max(pair)))][:, pair]
             scales = [scale(values[:, i], space.cells.labels["metric"].iloc[c]) for i, c in enumerate(pair)]
             draw(ax, values, scales, found, looks.task(ys[k].task).colour, trend)
@@ -217,22 +223,10 @@ def _figure(
 
 def _numbers(correlations: pd.DataFrame) -> dict[Any, Numbers]:
     """rho and its company of each pair of cells, whichever of the two is x."""
-    sides = [[f"{side}_{part}" for part in ("dataset_id", "task", "recipe_id")] for side in "xy"]
-    keys = [
-        frozenset((space, *cell) for cell in both)
-        for space, *both in zip(
-            correlations["space"],
-            *(correlations[side].itertuples(index=False, name=None) for side in sides),
-            strict=True,
-        )
-    ]
+    cells = zip(correlations["space"], cell_keys(correlations, "x"), cell_keys(correlations, "y"), strict=True)
+    pairs = [frozenset((space, *key) for key in both) for space, *both in cells]
     lines = correlations[["rho", "rho_low", "rho_high", "n", "reason"]].itertuples(index=False, name=None)
-    return {key: Numbers(*line) for key, line in zip(keys, lines, strict=True)}
-
-
-def _name(cells: Cells, c: int) -> tuple[str, str, str]:
-    cell = cells.labels.iloc[c]
-    return cell["dataset_id"], cell["task"], cell["recipe_id"]
+    return {key: Numbers(*line) for key, line in zip(pairs, lines, strict=True)}
 
 
 def _slug(x: _Key, ys: list[_Key], spaces: list[_Space]) -> str:

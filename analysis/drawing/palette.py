@@ -13,12 +13,13 @@ from itertools import cycle
 
 import pandas as pd
 
+from analysis.comparison.keys import columns
+
 _TASKS = ("cls", "rot", "col", "jig", "seg", "rand")
 _LIGHT = ("#0B66A8", "#C8500A", "#00805F", "#B0578D", "#9A6B00", "#5A636B", "#1F8A9E", "#7A4FB0", "#6B7F2A", "#8C5A2B")
 _DARK = ("#62B5EC", "#F08A4B", "#3DC79B", "#E394C0", "#E8B84A", "#AAB4BC", "#5FCBDD", "#B99AE8", "#B4C96A", "#D6A274")
 _GREY = _TASKS.index("rand")
 _DASHES = ((), (5, 3), (1.5, 2), (8, 2, 1.5, 2), (3, 1.5), (8, 2, 1.5, 2, 1.5, 2), (10, 4))
-_SIDE = ("dataset_id", "task", "recipe_id")
 
 Key = tuple[str, str, str, str]  # space, dataset_id, task, recipe_id
 
@@ -85,7 +86,7 @@ class Looks:
     @classmethod
     def of(cls, table: pd.DataFrame, *sides: str) -> "Looks":
         """Those of the cells that a table names, of pairs on these sides ("x", "y"), in the order of its lines."""
-        lines = [table[["space", *(f"{side}_{part}" for part in _SIDE)]] for side in sides]
+        lines = [table[["space", *columns(side)]] for side in sides]
         each = zip(*(line.itertuples(index=False, name=None) for line in lines), strict=True)
         return cls(key for both in each for key in both)
 

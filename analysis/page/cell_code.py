@@ -9,7 +9,8 @@ half points in every layer that it passes (two each).
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from analysis.drawing.cells.drawing import HEIGHT, LAYER, Cell, draw, ink, read
+from analysis.drawing.cells.drawing import HEIGHT, LAYER, Cell, draw, ink
+from analysis.rows.graph import read
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
 _BASE = len(DIGITS)

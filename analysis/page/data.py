@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
-from analysis.comparison.trials import CELL, means
+from analysis.comparison.cells import Cells, Comparison
+from analysis.comparison.keys import KEY, cell_keys
+from analysis.comparison.trials import means
 from analysis.comparison.units import scale
-from analysis.drawing.cells.drawing import operation, operations, read
+from analysis.drawing.cells.drawing import operation
 from analysis.drawing.palette import Looks
 from analysis.page.cell_code import CellBook, counts
-from analysis.statistics.correlation import Cells
+from analysis.rows.graph import operations, read
 from analysis.tables.text import each
 
 MOST_POINTS = 4000  # architectures that are drawn, all spaces together; more would only lie on top of one another
@@ -28,15 +30,14 @@ _MOST_OPERATIONS = 16  # to colour by
 Graphs = Mapping[tuple[str, str], str]
 
 
-def content(
-    df: pd.DataFrame, spaces: Sequence[Cells], found: pd.DataFrame, graphs: Graphs, score: str, looks: Looks
-) -> dict[str, Any]:
-    """The page's data: `spaces` as `compared` gives them, `found` as `correlate` does, `graphs` by space and arch.
+def content(comparison: Comparison, found: pd.DataFrame, graphs: Graphs, looks: Looks) -> dict[str, Any]:
+    """The page's data: `found` is what `correlate` gives of the comparison, `graphs` are by space and arch.
 
     Where there are too many architectures, some are left out evenly along the ranking by the first panel's x.
     """
     most = MOST_POINTS
-    table = means(df, score)
+    df, spaces = comparison.rows, comparison.spaces
+    table = means(df, score=comparison.options.score)
     while True:
         book = CellBook()
         room = most // max(len(spaces), 1)
@@ -111,7 +112,7 @@ def _score(cells: Cells, c: int, values: Any, means: pd.DataFrame, archs: list[s
     """A cell as an axis: its names, and a score an architecture; null where there is none, false where it diverged."""
     label = cells.labels.iloc[c]
     shown = scale(values, label["metric"])
-    of_cell = np.all([(means[part] == label[part]).to_numpy() for part in CELL[1:]], axis=0)
+    of_cell = np.all([(means[part] == label[part]).to_numpy() for part in KEY], axis=0)
     spread = means[of_cell].set_index("arch")["std"].reindex(archs).to_numpy(float) * shown.factor
     axis = {
         "name": _names(cells)[c],
@@ -119,7 +120,7 @@ def _score(cells: Cells, c: int, values: Any, means: pd.DataFrame, archs: list[s
         "dataset": str(label["dataset_id"]),
         "unit": shown.unit.strip(" ,"),
         "hue": looks.task(label["task"]).hue,
-        "seeds": int(label["seeds"]),
+        "seeds": int(label["n_seeds"]),
         "digits": _digits(values * shown.factor, _SHOWN),
         "values": _rounded(values * shown.factor),
     }
@@ -145,7 +146,7 @@ def _one_dataset(cells: Cells) -> str:
 
 def _sizes(df: pd.DataFrame, archs: list[str], cell: pd.Series) -> list[dict[str, Any]]:
     """Parameters and multiply-adds as axes, of the networks of one cell, where they are known."""
-    of_cell = np.all([(df[c] == cell[c]).to_numpy() for c in CELL[1:] if c in df], axis=0)
+    of_cell = np.all([(df[c] == cell[c]).to_numpy() for c in KEY if c in df], axis=0)
     done = (df["status"] == "ok").to_numpy(bool) if "status" in df else np.ones(len(df), bool)
     one = df[of_cell & done].drop_duplicates("arch")
     found = []
@@ -161,13 +162,11 @@ def _rhos(cells: Cells, found: pd.DataFrame, columns: list[int]) -> list[list[An
     """[axis, axis, rho and its interval or why there is none, n] of the pairs that are drawn: as text, so that a number
     is rounded once, and to the same digits as in the tables."""
     inside = found[found["space"] == cells.space]
-    parts = ["dataset_id", "task", "recipe_id"]
     called = [_names(cells)[c] for c in columns]
-    place = {key: k for k, key in enumerate(cells.labels.iloc[columns][parts].itertuples(index=False, name=None))}
-    sides = [inside[[f"{side}_{p}" for p in parts]].itertuples(index=False, name=None) for side in "xy"]
+    place = {key: k for k, key in enumerate(cell_keys(cells.labels.iloc[columns]))}
     return [
         [place[x], place[y], _told(line, called[place[x]], called[place[y]]), int(line.n)]
-        for x, y, line in zip(*sides, each(inside), strict=True)
+        for x, y, line in zip(cell_keys(inside, "x"), cell_keys(inside, "y"), each(inside), strict=True)
         if x in place and y in place
     ]
 

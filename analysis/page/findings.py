@@ -10,13 +10,13 @@ import pandas as pd
 
 from analysis import names
 from analysis.comparison.cells import FEWEST
+from analysis.comparison.keys import columns
 from analysis.drawing.palette import Looks
 from analysis.statistics.bootstrap import DEGENERATE
 from analysis.tables import text
 
 _FEW = 20  # architectures, below which an interval is too wide to act on
 _MOST = 12  # pairs that are drawn below a sentence
-_SIDE = ("dataset_id", "task", "recipe_id")
 
 Pair = tuple[Any, ...]
 Ceilings = Mapping[Pair, float]
@@ -24,7 +24,7 @@ Ceilings = Mapping[Pair, float]
 
 def pair_key(line: Any) -> Pair:
     """A pair of cells, whichever of the two is x."""
-    sides = [tuple(getattr(line, f"{side}_{part}") for part in _SIDE) for side in "xy"]
+    sides = [tuple(getattr(line, name) for name in columns(side)) for side in "xy"]
     return (line.space, *sorted(sides))
 
 

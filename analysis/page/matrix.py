@@ -7,9 +7,8 @@ from typing import Any
 import pandas as pd
 
 from analysis import names
+from analysis.comparison.keys import cell_keys
 from analysis.tables import text
-
-_SIDE = ["dataset_id", "task", "recipe_id"]
 
 
 def matrices(found: pd.DataFrame, reliability: pd.DataFrame) -> str:
@@ -17,8 +16,8 @@ def matrices(found: pd.DataFrame, reliability: pd.DataFrame) -> str:
     own: dict[Any, float] = {}
     if len(reliability):
         single = reliability[reliability["k"] == 1]
-        cells = single[["space", *_SIDE]].itertuples(index=False, name=None)
-        own = dict(zip(cells, single["reliability"], strict=True))
+        cells = zip(single["space"], cell_keys(single), single["reliability"], strict=True)
+        own = {(space, *key): value for space, key, value in cells}
     parts = []
     for space, lines in found.groupby("space", sort=True):
         n = sorted({*lines["n"]})
@@ -35,9 +34,9 @@ def matrices(found: pd.DataFrame, reliability: pd.DataFrame) -> str:
 def _matrix(space: str, lines: pd.DataFrame, own: dict[Any, float]) -> str:
     called: dict[Any, str] = {}
     values: dict[Any, Any] = {}
-    sides = [list(lines[[f"{side}_{part}" for part in _SIDE]].itertuples(index=False, name=None)) for side in "xy"]
-    for keys, brief in zip(sides, text.brief_names(lines), strict=False):
-        called |= dict(zip(keys, brief, strict=True))
+    sides = [cell_keys(lines, side) for side in "xy"]
+    for cells, brief in zip(sides, text.brief_names(lines), strict=False):
+        called |= dict(zip(cells, brief, strict=True))
     for line, *pair in zip(text.each(lines), *sides, strict=True):
         values[frozenset(pair)] = line
     # x comes before y in the order of a space's cells.
@@ -46,10 +45,10 @@ def _matrix(space: str, lines: pd.DataFrame, own: dict[Any, float]) -> str:
     head = "".join(f"<th>{html.escape(called[key])}</th>" for key in (order if diagonal else order[:-1]))
     rows = []
     for k, row in enumerate(order):
-        cells = [_cell(values.get(frozenset((row, column)))) for column in order[:k]]
-        cells += [_own(own.get((space, *row), math.nan))] * diagonal
-        if cells:
-            rows.append(f"<tr><th>{html.escape(called[row])}</th>{''.join(cells)}</tr>")
+        shown = [_cell(values.get(frozenset((row, column)))) for column in order[:k]]
+        shown += [_own(own.get((space, *row), math.nan))] * diagonal
+        if shown:
+            rows.append(f"<tr><th>{html.escape(called[row])}</th>{''.join(shown)}</tr>")
     return f'<div class="table"><table class="matrix">\n<thead><tr><th></th>{head}</tr></thead>\n<tbody>' + (
         "\n".join(rows) + "</tbody></table></div>"
     )

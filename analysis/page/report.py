@@ -1,36 +1,40 @@
 """The report of a study: one HTML file to send or to read offline, with figures and tables beside it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike, fspath
 from os.path import expanduser
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from analysis import names, whole_file
 from analysis.comparison import recipes
-from analysis.comparison.trials import CELL, Chance
-from analysis.drawing import figures
+from analysis.comparison.cells import Comparison, compare
+from analysis.comparison.keys import CELL
+from analysis.comparison.options import Chance, Common, Diverged, Options
+from analysis.drawing import figures as drawing
 from analysis.drawing.experiment_curves import curves
 from analysis.page import sections, statistics_sections
 from analysis.page.data import content
 from analysis.page.document import document
 from analysis.page.findings import ceilings, findings
 from analysis.page.matrix import matrices
-from analysis.page.sections import Rules
 from analysis.rows.runs import Run, load, plan, study
 from analysis.statistics import counts
-from analysis.statistics.correlation import Common, Diverged, compared, correlate
-from analysis.statistics.distributions import distributions
-from analysis.statistics.early import cheapest, early
-from analysis.statistics.noise import ceiling, reliability
-from analysis.statistics.proxy_differences import differences, pooled
-from analysis.statistics.random_experiments import random_experiment
-from analysis.statistics.size import size_effect, size_proxies
-from analysis.statistics.top_k import picks
+from analysis.statistics.correlation import correlate_of
+from analysis.statistics.distributions import distributions_of
+from analysis.statistics.early import cheapest_of, early_stopping_of
+from analysis.statistics.noise import noise_ceiling_of, reliability_of
+from analysis.statistics.proxy_differences import compare_proxies_of, pool_spaces_of
+from analysis.statistics.random_experiments import random_experiment_of
+from analysis.statistics.size import size_effect_of, size_proxies_of
+from analysis.statistics.top_k import top_k_of
 from analysis.tables import text
 
+Figures = Literal["none", "png", "all"]
+_FORMATS: dict[str, tuple[str, ...]] = {"none": (), "png": ("png",), "all": drawing.FORMATS}
 _EMBEDDED = 600_000  # bytes of static figures that go into the page; further ones are named
 
 
@@ -45,10 +49,12 @@ def report(
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
+    figures: Figures = "png",
 ) -> Path:
     """Writes what the runs say into a folder and returns the path of its report.html.
 
-    Beside it: figures/*.png, *.pdf and *.svg, correlations.csv (all that `correlate` gives), correlations.md, and
+    Beside it: figures/*.png (with `figures="all"` also *.pdf and *.svg, whose fonts take most of the time; with "none"
+    no figure), correlations.csv (all that `correlate` gives), correlations.md, and
     where there are several datasets experiments.csv (all that `random_experiment` gives). The HTML holds
     everything that it shows and names no address; it stays below three megabytes. `out` is the folder: by default
     `report/` in the first run, or under the current folder for a run elsewhere than on this machine and for a frame.
@@ -57,6 +63,8 @@ def report(
     sources = [runs] if isinstance(runs, str | PathLike) else runs
     if not isinstance(sources, pd.DataFrame) and not sources:
         raise ValueError("no run was given: name at least one, or pass a DataFrame")
+    if figures not in _FORMATS:
+        raise ValueError(f'figures is "none", "png" or "all", not {figures!r}')
     folder = _folder(sources, out)
     if isinstance(sources, pd.DataFrame):
         df, planned, name, lead, partial = sources, None, "Report", f"{names.many(len(sources), 'row')}.", ""
@@ -64,22 +72,22 @@ def report(
         df, planned = load(*sources, curves=True), plan(*sources).to_pandas()
         name = " + ".join(dict.fromkeys(str(study(run).get("name", Path(fspath(run)).name)) for run in sources))
         lead, partial = sections.lead(df, planned, _unplanned(df, sources)), sections.partial(df, planned)
-    rules = Rules(common, score, diverged, resamples, confidence, seed, chance)
-    compare: dict[str, Any] = {"common": common, "score": score, "diverged": diverged, "chance": chance}
+    options = Options(common, score, diverged, chance, resamples, confidence, seed)
     given, df = df, recipes.named(df, recipes.told_apart(df))
-    found = correlate(df, resamples=resamples, confidence=confidence, seed=seed, **compare)
-    spaces = compared(df, **compare)
-    looks = figures.looks_of(spaces)
+    comparison = compare(df, options)
+    found = correlate_of(comparison)
+    looks = drawing.looks_of(comparison.spaces)
     folder.mkdir(parents=True, exist_ok=True)
     whole_file.write(folder / "correlations.csv", as_given(found, given).to_csv(index=False))
     pretty = text.correlations(found)
-    whole_file.write(folder / "correlations.md", text.markdown(pretty))
-    drawn = figures.scatter(df, correlations=found, looks=looks, **compare)
-    experiments = random_experiment(df, score=score, diverged=diverged, chance=chance)
+    whole_file.write(folder / "correlations.md", text.to_markdown(pretty))
+    experiments = random_experiment_of(comparison.by("pair"))
     if len(experiments):
         whole_file.write(folder / "experiments.csv", as_given(experiments, given).to_csv(index=False))
-    more = _evidence(df, compare, rules)
-    data = content(df, spaces, found, sections.graphs(df, planned), score, looks)
+    more = _evidence(comparison.resampled(sections.fewer(comparison)), found)
+    data = content(comparison, found, sections.graphs(df, planned), looks)
+    formats = _FORMATS[figures]
+    drawn = [*drawing.scatter_of(comparison, found, looks), *curves(experiments, looks)] if formats else []
     parts = {
         "Findings": findings(found, ceilings(more["ceiling"]), looks),
         "Architectures": sections.linked(data),
@@ -88,16 +96,16 @@ def report(
         + statistics_sections.differences(more["differences"])
         + statistics_sections.pooled(more["pooled"]),
         "Noise ceiling": statistics_sections.noise(more["ceiling"]),
-        "Early budget": statistics_sections.budget(more["early"], cheapest(more["early"]), looks),
+        "Early budget": statistics_sections.budget(more["early"], cheapest_of(more["early"]), looks),
         "Picking by proxy": statistics_sections.picked(more["picks"], looks) + sections.experiments(experiments, looks),
         "Size": statistics_sections.size(more["size_effect"], more["size_proxies"]),
         "Distributions": statistics_sections.distributions(more["distributions"], looks),
         "What ran": sections.ran(df, score, recipes.differences(given)),
         "Cost": text.html_table(spent) if len(spent := counts.cost(df)) else "",
         "Failures": sections.failures(df),
-        "How the numbers came": sections.rules(df, found, rules),
+        "How the numbers came": sections.rules(comparison, found),
         "Provenance": sections.provenance(df, planned),
-        "Figures for a paper": sections.paper([*drawn, *curves(experiments, looks)], folder, _EMBEDDED),
+        "Figures for a paper": sections.paper(drawn, folder, _EMBEDDED, formats),
     }
     page = folder / "report.html"
     whole_file.write(page, document(name, lead, partial, parts, data))
@@ -115,37 +123,26 @@ def as_given(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _evidence(df: pd.DataFrame, compare: dict[str, Any], rules: Rules) -> dict[str, pd.DataFrame]:
-    """The tables of `evidence`, empty where the rows cannot have lines in them: some take minutes to say so."""
-    drawn = compare | {"seed": rules.seed, "confidence": rules.confidence, "resamples": rules.fewer(df)}
+def _evidence(comparison: Comparison, found: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The tables of the sections, `found` being what `correlate` gives; those that take curves, sizes or several seeds
+    are empty where the rows have none, as some take minutes to find nothing."""
+    df, confidence = comparison.rows, comparison.options.confidence
     several = df.groupby([c for c in CELL if c in df])["seed"].nunique().gt(1).any() if "seed" in df else False
     sized = "params" in df and bool(df["params"].notna().any())
-    curves = df["curve_test_score"] if "curve_test_score" in df and "curve_seconds" in df else ()
-    curved = any(curve is not None and len(curve) > 1 for curve in curves)
-    asked = {
-        "reliability": several,
-        "ceiling": several,
-        "early": curved,
-        "size_effect": sized,
-        "size_proxies": sized,
-        "differences": True,
+    lists = df["curve_test_score"] if "curve_test_score" in df and "curve_seconds" in df else ()
+    curved = any(one is not None and len(one) > 1 for one in lists)
+    none = replace(comparison, spaces=[])
+    return {
+        "reliability": reliability_of(comparison if several else none),
+        "ceiling": noise_ceiling_of(comparison if several else none),
+        "early": early_stopping_of(comparison if curved else none),
+        "size_effect": size_effect_of(comparison if sized else none),
+        "size_proxies": size_proxies_of(comparison if sized else none),
+        "differences": compare_proxies_of(comparison),
+        "picks": top_k_of(comparison),
+        "pooled": pool_spaces_of(found, confidence),
+        "distributions": distributions_of(comparison),
     }
-    none = df.iloc[:0].assign(curve_test_score=None, curve_seconds=None)
-    found = {name: _TABLES[name](df if there else none, **drawn) for name, there in asked.items()}
-    found["picks"] = picks(df, **compare)
-    found["pooled"] = pooled(df, **compare, confidence=rules.confidence)
-    found["distributions"] = distributions(df, **compare, confidence=rules.confidence)
-    return found
-
-
-_TABLES: dict[str, Callable[..., pd.DataFrame]] = {
-    "reliability": reliability,
-    "ceiling": ceiling,
-    "early": early,
-    "size_effect": size_effect,
-    "size_proxies": size_proxies,
-    "differences": differences,
-}
 
 
 def _folder(sources: Any, out: str | PathLike[str] | None) -> Path:

@@ -4,14 +4,15 @@ import base64
 import html
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analysis import names
-from analysis.comparison.trials import Chance
+from analysis.comparison.cells import Comparison
+from analysis.comparison.keys import KEY, columns
+from analysis.comparison.options import Options
 from analysis.comparison.units import scale
 from analysis.drawing import figures
 from analysis.drawing.palette import Looks
@@ -33,22 +34,11 @@ _RULES = {
 _MANY = 2000  # architectures
 
 
-@dataclass(frozen=True)
-class Rules:
-    """What the numbers were computed with."""
-
-    common: str
-    score: str
-    diverged: str
-    resamples: int
-    confidence: float
-    seed: int
-    chance: Chance = None
-
-    def fewer(self, df: pd.DataFrame) -> int:
-        """Resamples for what is computed besides rho: fewer for thousands of architectures, which would take minutes
-        and whose intervals are narrow."""
-        return self.resamples if df["arch"].nunique() <= _MANY else min(self.resamples, 500)
+def fewer(comparison: Comparison) -> int:
+    """Resamples for what is computed besides rho: fewer for thousands of architectures, which would take minutes and
+    whose intervals are narrow."""
+    resamples = comparison.options.resamples
+    return resamples if comparison.rows["arch"].nunique() <= _MANY else min(resamples, 500)
 
 
 def lead(df: pd.DataFrame, planned: pd.DataFrame, unplanned: int) -> str:
@@ -114,7 +104,7 @@ def linked(data: Mapping[str, Any]) -> str:
 def no_pairs(df: pd.DataFrame, planned: pd.DataFrame | None) -> str:
     """Why there is no pair of cells, and whether one is still to come."""
     one = "a correlation is between two cells of one space (datasets, tasks or recipes)"
-    cell = [c for c in ("dataset_id", "task", "recipe_id") if c in df]
+    cell = [c for c in KEY if c in df]
     tables = [t for t in (df, planned) if t is not None and len(t) and {"space", *cell} <= set(t.columns)]
     if not tables:
         return f"no results yet; {one}"
@@ -135,16 +125,15 @@ def experiments(table: pd.DataFrame, looks: Looks) -> str:
     panels = []
     proxies, targets, _ = text.brief_names(text.as_pairs(table)) if len(table) else ([], [], "")
     called = pd.DataFrame({"proxy": proxies, "target": targets}, index=table.index)
-    keys = ["space", "target_dataset_id", "target_task", "target_recipe_id"]
-    for (space, *_), lines in table.groupby(keys, sort=False):
+    for (space, *_), lines in table.groupby(["space", *columns("target")], sort=False):
         shown = scale(lines[["mean", "expected"]].to_numpy(float), str(lines["target_metric"].iloc[0]))
         series = []
-        for cell, one in lines.groupby(["proxy_dataset_id", "proxy_task", "proxy_recipe_id"], sort=False):
+        for cell, one in lines.groupby(columns("proxy"), sort=False):
             middle, low, high, dots = (
-                one[c].to_numpy(float) * shown.factor for c in ("expected", "low", "high", "mean")
+                one[c].to_numpy(float) * shown.factor for c in ("expected", "best_low", "best_high", "mean")
             )
             name = called["proxy"][one.index[0]]
-            series.append(Series(name, looks.cell(space, *cell), one["size"], middle, low, high, dots))
+            series.append(Series(name, looks.cell(space, *cell), one["m"], middle, low, high, dots))
         title = f"{names.space_name(str(space))}: {called['target'][lines.index[0]]}"
         panels.append(Chart(title, "architectures in the experiment", f"best by proxy{shown.brief}", series, log=2))
     note = (
@@ -168,7 +157,7 @@ def ran(df: pd.DataFrame, score: str, told: Mapping[str, tuple[str, Mapping[str,
     `recipes.differences` gives it."""
     if df.empty:
         return "<p>No attempt has ended yet.</p>"
-    table = counts.cells(df, score)
+    table = counts.cells(df, score=score)
     parts = [text.html_table(counts.spelled(table))]
     called = table.drop_duplicates("recipe_id").set_index("recipe_id")["recipe"]
     for recipe_id, (_, own) in told.items():
@@ -199,19 +188,19 @@ def scored(df: pd.DataFrame, score: str) -> list[str]:
     return lines
 
 
-def rules(df: pd.DataFrame, found: pd.DataFrame, used: Rules) -> str:
+def rules(comparison: Comparison, found: pd.DataFrame) -> str:
     """How the numbers came, as a list."""
-    fewer = used.fewer(df)
+    used, few = comparison.options, fewer(comparison)
     lines = [
-        *scored(df, used.score),
+        *scored(comparison.rows, used.score),
         "Scores are averaged over seeds before ranking; different recipes and datasets are never averaged.",
         _RULES[used.common],
         "Ties get the average of their ranks; tau-b corrects for ties.",
         _RULES[used.diverged],
-        *_at_chance(used.chance),
+        *_at_chance(used),
         f"Intervals: {_kinds(found)} bootstrap over architectures, {used.resamples} resamples, seed {used.seed}, "
         f"{used.confidence * 100:g} % each, not corrected for the number of pairs.",
-        *([f"Intervals of other numbers than ρ: {fewer} resamples."] if fewer < used.resamples else []),
+        *([f"Intervals of other numbers than ρ: {few} resamples."] if few < used.resamples else []),
         "ρ: Spearman; τ: Kendall's tau-b; p: two-sided, of ρ.",
     ]
     for space, pairs in found.groupby("space"):
@@ -222,12 +211,9 @@ def rules(df: pd.DataFrame, found: pd.DataFrame, used: Rules) -> str:
     return "<ul>\n" + "\n".join(f"<li>{html.escape(line)}</li>" for line in lines) + "\n</ul>"
 
 
-def _at_chance(chance: Chance) -> list[str]:
-    if chance is None:
-        return []
-    levels = chance if isinstance(chance, Mapping) else {"any task": chance}
-    told = ", ".join(f"{level:g} ({task})" for task, level in levels.items())
-    return [f"A score that is not above chance, {told}, counts as none."]
+def _at_chance(used: Options) -> list[str]:
+    told = ", ".join(f"{level:g} ({task})" for task, level in used.levels.items())
+    return [f"A score that is not above chance, {told}, counts as none."] if told else []
 
 
 def _kinds(found: pd.DataFrame) -> str:
@@ -248,14 +234,14 @@ def provenance(df: pd.DataFrame, planned: pd.DataFrame | None) -> str:
     return "\n".join(parts)
 
 
-def paper(drawn: Sequence[figures.Drawing], folder: Path, room: int) -> str:
+def paper(drawn: Sequence[figures.Drawing], folder: Path, room: int, formats: Sequence[str]) -> str:
     """Writes each figure's files; shows the pictures as far as there is room in the page."""
-    shown, named = [], []
-    for one in drawn:
-        png, pdf, svg = figures.save(one.figure, folder / "figures", one.name)
-        where = html.escape(f"{png.parent.name}/{png.name}, {pdf.name}, {svg.name}")
+    shown = []
+    for one in drawn if formats else ():
+        paths = figures.save(one.figure, folder / "figures", one.name, formats)
+        where = html.escape(", ".join([f"figures/{paths[0].name}", *(path.name for path in paths[1:])]))
         caption = html.escape(f"{one.caption}. {one.note}")
-        picture = png.read_bytes()
+        picture = paths[0].read_bytes()
         image = ""
         if len(picture) <= room:
             room -= len(picture)
@@ -263,12 +249,9 @@ def paper(drawn: Sequence[figures.Drawing], folder: Path, room: int) -> str:
             data = base64.b64encode(picture).decode()
             image = f'<img width="{width}" alt="{html.escape(one.caption)}" src="data:image/png;base64,{data}">\n'
         shown.append(f"<figure>{image}<figcaption>{caption} <code>{where}</code></figcaption></figure>\n")
-        named.append(one.name)
     if not shown:
         return ""
-    many = (
-        f"{len(shown)} figures as PNG, PDF and SVG beside this page"
-        if len(shown) > 1
-        else "One figure as PNG, PDF and SVG"
-    )
+    named = [name.upper() for name in formats]
+    kinds = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else named[0]
+    many = f"{len(shown)} figures as {kinds} beside this page" if len(shown) > 1 else f"One figure as {kinds}"
     return f'<details class="paper"><summary>{many}</summary>\n{"".join(shown)}</details>'

@@ -9,13 +9,14 @@ import math
 import pandas as pd
 
 from analysis import names
+from analysis.comparison.keys import columns
 from analysis.comparison.units import scale
 from analysis.drawing.palette import AT_RANDOM, Looks
 from analysis.page.line_charts import Chart, Series, charts
 from analysis.tables import text
 
-_TARGET = ["space", "target_dataset_id", "target_task", "target_recipe_id"]
-_PROXY = ["proxy_dataset_id", "proxy_task", "proxy_recipe_id"]
+_TARGET = ["space", *columns("target")]
+_PROXY = columns("proxy")
 
 
 def noise(ceiling: pd.DataFrame) -> str:
@@ -26,7 +27,7 @@ def noise(ceiling: pd.DataFrame) -> str:
     table = _pairs(known)
     table["ρ"] = _intervals(known, "rho", "rho_low", "rho_high")
     for side in "xy":
-        seeds = known[f"{side}_seeds"].astype(int)
+        seeds = known[f"{side}_n_seeds"].astype(int)
         values = known[f"{side}_reliability"].map(names.fixed)
         table[f"reliability of {side}"] = [f"{v} ({s} seeds)" for v, s in zip(values, seeds, strict=True)]
     table["highest expected ρ"] = known["ceiling"].map(names.fixed)
@@ -112,7 +113,7 @@ def picked(picks: pd.DataFrame, looks: Looks) -> str:
             name = called["x"][one.index[0]]
             series.append(Series(name, looks.cell(space, *cell), one["k"], one["regret"] * shown.factor))
         one = lines.drop_duplicates("k").sort_values("k")
-        chance = one["regret_chance"] * shown.factor
+        chance = one["regret_random"] * shown.factor
         series.append(Series("drawn at random", AT_RANDOM, one["k"], chance))
         title = f"{names.space_name(str(space))}: {called['y'][lines.index[0]]}"
         percent = shown.brief.replace("%", "points")
@@ -159,7 +160,7 @@ def differences(table: pd.DataFrame) -> str:
             "ρ": known["a_rho"].map(names.fixed),
             "ρ of the other": known["b_rho"].map(names.fixed),
             "difference": _intervals(known, "difference", "difference_low", "difference_high"),
-            "p (Holm)": known["p_holm"].map(text.chance),
+            "p (Holm)": known["p_holm"].map(text.p_value),
         }
     )
     return (
@@ -185,7 +186,7 @@ def pooled(table: pd.DataFrame) -> str:
     shown = pd.DataFrame({"x": sides[0], "y": sides[1], "spaces": known["spaces"], "n": known["n"]})
     shown["one common ρ"] = _intervals(known, "rho_fixed", "fixed_low", "fixed_high").to_numpy()
     shown["ρ of such spaces"] = _intervals(known, "rho", "rho_low", "rho_high").to_numpy()
-    shown["do the spaces agree? p"] = known["q_p"].map(text.chance).to_numpy()
+    shown["do the spaces agree? p"] = known["q_p"].map(text.p_value).to_numpy()
     shown["scatter beyond chance"] = known["i2"].map(lambda v: f"{100 * v:.0f} %").to_numpy()
     return (
         "<details><summary>All spaces together</summary>\n"

@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.drawing.cells.drawing import operations, read
 from analysis.rows import runs as _runs
+from analysis.rows.graph import operations, read
 from analysis.rows.runs import Run
 from analysis.rows.schema import CURVES, nullable
 

@@ -5,13 +5,14 @@ partial one, a difference. So all of them share one set of resamples and need no
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from analysis.comparison.cells import FEWEST, Array
+from analysis.comparison.options import Resampling
 from analysis.statistics.ranks import DIGITS, Pairs, Ranked, counted
 
 Statistic = Callable[[Array], Array]
@@ -21,26 +22,6 @@ _FINITE = 0.95  # share of the resamples that must give a number
 _JACKKNIFED = 5000  # architectures left out one by one at most; beyond, in groups
 _GROUPS = 500
 DEGENERATE = "degenerate"  # all resamples give the same number: they do not say how far it could be off
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """How intervals are drawn: how many resamples, how much they are to cover, from which seed.
-
-    `expanded` widens the percentiles as Student's t widens a normal interval (Hesterberg 2015), since bootstrap
-    intervals of few architectures are too short.
-    """
-
-    resamples: int = 2000
-    confidence: float = 0.95
-    seed: int = 0
-    expanded: bool = False
-
-    def __post_init__(self) -> None:
-        if self.resamples < 0:
-            raise ValueError(f"resamples must be 0 (no intervals) or more, not {self.resamples}")
-        if not 0 < self.confidence < 1:
-            raise ValueError(f"confidence must lie between 0 and 1, not {self.confidence}; 0.95, say")
 
 
 @dataclass(frozen=True)
@@ -54,6 +35,10 @@ class Estimate:
     drawn: Array  # (K, R) the resamples' own values
     bias: Array  # (K,) what "bca" corrects by; 0 elsewhere
     skew: Array  # (K,)
+
+    def part(self, some: slice) -> "Estimate":
+        """Some of the statistics."""
+        return Estimate(*(getattr(self, one.name)[some] for one in fields(self)))
 
 
 def estimate(values: Array, statistic: Statistic, how: Resampling) -> Estimate:

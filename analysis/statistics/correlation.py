@@ -6,20 +6,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.cells import Array, Cells, Common, Diverged, compared, frame, why_no_rho
-from analysis.comparison.trials import Chance
+from analysis.comparison.cells import Array, Comparison, compare, frame, why_no_rho
+from analysis.comparison.keys import IDS, LAST, PAIR
+from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
 from analysis.statistics import ranks
-from analysis.statistics.bootstrap import Resampling, estimate, of_pairs
+from analysis.statistics.bootstrap import estimate, of_pairs
 
-PAIR = ["space", "x_dataset", "x_task", "y_dataset", "y_task"]
-IDS = ["x_recipe", "y_recipe", "x_dataset_id", "y_dataset_id", "x_recipe_id", "y_recipe_id", "x_metric", "y_metric"]
-LAST = dict.fromkeys(["interval_method", "reason", "rule"], "str")  # `reason`: why a number is missing
 _TYPES = (
     dict.fromkeys(PAIR, "str")
     | {"n": "int64", "n_dropped": "int64"}
     | dict.fromkeys(["rho", "rho_low", "rho_high", "tau", "p", "tau_p"], "float64")
     | dict.fromkeys(IDS, "str")
-    | dict.fromkeys(["x_seeds", "y_seeds", "x_diverged", "y_diverged"], "int64")
+    | dict.fromkeys(["x_n_seeds", "y_n_seeds", "x_diverged", "y_diverged"], "int64")
     | {"r": "float64", "p_perm": "float64", "x_ties": "int64", "y_ties": "int64"}
     | LAST
 )
@@ -27,8 +25,8 @@ _TYPES = (
 
 def correlate(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     score: str = "score_best",
     resamples: int = 2000,
     confidence: float = 0.95,
@@ -56,9 +54,14 @@ def correlate(
     score. Where something cannot be said (fewer than 3 architectures, 5 for the interval, or all scores equal) it is
     NaN; where that is rho, `reason` says why.
     """
-    how = Resampling(resamples, confidence, seed)
+    return correlate_of(compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)))
+
+
+def correlate_of(comparison: Comparison) -> pd.DataFrame:
+    """`correlate` of a comparison."""
+    how = comparison.options.resampling()
     lines: list[dict[str, Any]] = []
-    for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
+    for cells in comparison.spaces:
         for mask, pairs in cells.groups.items():
             used = np.frombuffer(mask, bool)
             numbers = _numbers(cells.values[used], pairs, how)
@@ -89,6 +92,3 @@ def _numbers(values: Array, pairs: list[tuple[int, int]], how: Resampling) -> di
         "interval_method": drawn.method,
         "reason": [why_no_rho(x=values[:, x], y=values[:, y]) for x, y in pairs],
     }
-
-
-__all__ = ["Cells", "Common", "Diverged", "compared", "correlate"]

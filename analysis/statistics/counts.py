@@ -8,8 +8,9 @@ import pandas as pd
 from analysis import names
 from analysis.comparison import recipes
 from analysis.comparison.cells import frame
-from analysis.comparison.trials import CELL, expect_frame, gather, means
-from analysis.comparison.units import FRACTIONS, PERCENT
+from analysis.comparison.keys import CELL
+from analysis.comparison.trials import expect_frame, gather, means
+from analysis.comparison.units import scale
 
 _BUILD = {
     "project_version": "archsweep",
@@ -24,12 +25,12 @@ _BUILD = {
 }
 
 
-def cells(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
+def cells(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
     """One line per cell: architectures tried, those with every seed, seeds, trials that succeeded and that only failed,
     of those that succeeded how many `diverged` and how many have no finite score, the median and best mean over seeds
     (as the rows have them), and hours of training over all attempts (NaN where no row says how long)."""
     trials = gather(df, score)
-    table = means(df, score)
+    table = means(df, score=score)
     spent = df["train_s"].to_numpy(float, na_value=np.nan) / 3600 if "train_s" in df else np.full(len(df), np.nan)
     stopped = df["diverged"].eq(True).fillna(False).to_numpy(bool) if "diverged" in df else np.zeros(len(df), bool)
     keys = [c if c in df else "dataset" for c in CELL]
@@ -48,7 +49,7 @@ def cells(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
             | {
                 "archs": tried["arch"].nunique(),
                 "complete": int(table["complete"][same].sum()),
-                "seeds": tried["seed"].nunique(),
+                "n_seeds": tried["seed"].nunique(),
                 "ok": len(done),
                 "failed": len(asked) - len(done.drop_duplicates(["arch", "seed"])),
                 "diverged": int((stopped[done.index] | without).sum()),
@@ -63,7 +64,7 @@ def cells(df: pd.DataFrame, score: str = "score_best") -> pd.DataFrame:
 
 _CELLS = (
     dict.fromkeys(["space", "dataset", "task", "recipe"], "str")
-    | dict.fromkeys(["archs", "complete", "seeds", "ok", "failed", "diverged", "no_score"], "int64")
+    | dict.fromkeys(["archs", "complete", "n_seeds", "ok", "failed", "diverged", "no_score"], "int64")
     | dict.fromkeys(["median", "best", "hours"], "float64")
     | dict.fromkeys(["dataset_id", "recipe_id", "metric"], "str")
 )
@@ -73,16 +74,22 @@ def spelled(table: pd.DataFrame) -> pd.DataFrame:
     """What `cells` gives, as people write it: percent for accuracies, names for cells, without ids."""
     lines = []
     for line in table.to_dict("records"):
-        shown, unit = _shown(pd.Series([line["median"], line["best"]]), line["metric"])
+        best = np.array([line["median"], line["best"]], float)
+        unit = scale(best, line["metric"])
+        percent = " %" * ("%" in unit.brief)
         lines.append(
             {
                 "space": names.space_name(line["space"]),
                 "dataset": names.dataset_name(line["dataset"]),
                 "task": names.task_name(line["task"]),
                 "recipe": line["recipe"],
-                **{name: line[name] for name in ("archs", "complete", "seeds", "ok", "failed", "diverged")},
+                "archs": line["archs"],
+                "complete": line["complete"],
+                "seeds": line["n_seeds"],
+                **{name: line[name] for name in ("ok", "failed", "diverged")},
                 "no score": line["no_score"],
-                **{n: f"{v:.2f}{unit}" if pd.notna(v) else "–" for n, v in zip(("median", "best"), shown, strict=True)},
+                "median": "–" if np.isnan(best[0]) else f"{best[0] * unit.factor:.2f}{percent}",
+                "best": "–" if np.isnan(best[1]) else f"{best[1] * unit.factor:.2f}{percent}",
                 "hours": f"{line['hours']:.2f}" if pd.notna(line["hours"]) else "–",
             }
         )
@@ -159,10 +166,3 @@ def builds(df: pd.DataFrame) -> pd.DataFrame:
     if known.columns.empty:
         return pd.DataFrame({"attempts": [len(df)]})
     return known.groupby(list(known.columns), sort=False).size().rename("attempts").reset_index()
-
-
-def _shown(scores: pd.Series, metric: str) -> tuple[pd.Series, str]:
-    """Fractions as percent, anything else as it is."""
-    if metric in FRACTIONS and scores.dropna().between(0, 1).all():
-        return scores * 100, " %"
-    return scores, " %" if metric.endswith(PERCENT) else ""

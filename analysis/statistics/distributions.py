@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.cells import NAMES, Common, Diverged, compared, frame, whole_numbers
-from analysis.comparison.trials import Chance
-from analysis.statistics.bootstrap import Resampling
+from analysis.comparison.cells import Comparison, compare, frame, whole_numbers
+from analysis.comparison.keys import NAMES
+from analysis.comparison.options import Chance, Common, Diverged, Options
 from analysis.statistics.random_experiments import SIZES, among_worst
 
 _CELL = dict.fromkeys(["space", "dataset", "task"], "str") | {"n": "int64", "n_dropped": "int64"}
+_BEST = ("best_low", "best_median", "best_high")
 _LAST = dict.fromkeys([*NAMES[2:], "rule"], "str")
 
 
 def distributions(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     points: int | None = 1000,
     score: str = "score_best",
     diverged: Diverged = "worst",
@@ -37,11 +38,15 @@ def distributions(
     2n) on either side, within [0, 1]), whatever its form; architectures must be a random sample of it. Of more than
     `points` scores so many are given, at equal steps of the share and the last.
     """
-    Resampling(0, confidence)
+    return distributions_of(compare(df, Options(common, score, diverged, chance, confidence=confidence)), points)
+
+
+def distributions_of(comparison: Comparison, points: int | None = 1000) -> pd.DataFrame:
+    """`distributions` of a comparison."""
     if points is not None and points < 2:
         raise ValueError(f"points must be 2 or more, or None for all; not {points}")
-    parts = []
-    for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
+    parts, confidence = [], comparison.options.confidence
+    for cells in comparison.spaces:
         for c in range(len(cells.labels)):
             used = cells.alone(c)
             values = np.sort(cells.values[used, c])
@@ -60,8 +65,8 @@ def distributions(
 
 def random_search(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     sizes: Sequence[int] = SIZES,
     score: str = "score_best",
     diverged: Diverged = "worst",
@@ -70,22 +75,26 @@ def random_search(
 ) -> pd.DataFrame:
     """The best of m architectures drawn at random without replacement: one line a cell and m up to n.
 
-    Over all draws of m from the cell's n: `expected` and `std`, the median `middle`, and the band from `low` to `high`
-    that holds the best with the confidence asked for, (1 - confidence) / 2 out on either side. Exact and without
-    drawing: of all draws C(k, m) / C(n, m) lie among the k worst. The band is that of the luck of the draw in this
-    sample, not of the sample. Scores are means over seeds; without a finite one an architecture is the worst of all,
-    and `expected` and `std` are NaN where it could be the best.
+    Over all draws of m from the cell's n: `expected` and `std`, the median `best_median`, and the band from `best_low`
+    to `best_high`, which holds the best with probability `confidence`, the rest in equal parts on either side. Exact,
+    no random draws: of all draws, C(k, m) / C(n, m) lie among the k worst. The band describes the draw from these n
+    architectures, not the choice of the n. Scores are means over seeds. An architecture without a finite one is the
+    worst of all, and `expected` and `std` are NaN where it could be the best.
     """
-    Resampling(0, confidence)
-    sizes = whole_numbers("sizes", sizes)
+    return random_search_of(compare(df, Options(common, score, diverged, chance, confidence=confidence)), sizes)
+
+
+def random_search_of(comparison: Comparison, sizes: Sequence[int] = SIZES) -> pd.DataFrame:
+    """`random_search` of a comparison."""
+    sizes, confidence = whole_numbers("sizes", sizes), comparison.options.confidence
     lines: list[dict[str, Any]] = []
-    for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
+    for cells in comparison.spaces:
         for c in range(len(cells.labels)):
             used = cells.alone(c)
             values = np.sort(cells.values[used, c])
             about = cells.cell(c, used)
-            lines += [about | {"size": m} | _best(values, m, confidence) for m in sizes if m <= len(values)]
-    kinds = _CELL | {"size": "int64"} | dict.fromkeys(["expected", "std", "low", "middle", "high"], "float64")
+            lines += [about | {"m": m} | _best(values, m, confidence) for m in sizes if m <= len(values)]
+    kinds = _CELL | {"m": "int64"} | dict.fromkeys(["expected", "std", *_BEST], "float64")
     return frame(lines, kinds | _LAST)
 
 
@@ -98,4 +107,4 @@ def _best(values: Any, m: int, confidence: float) -> dict[str, float]:
     possible = chance > 0
     expected = float(chance[possible] @ values[possible]) if np.isfinite(values[possible]).all() else np.nan
     spread = float(np.sqrt(chance[possible] @ (values[possible] - expected) ** 2)) if np.isfinite(expected) else np.nan
-    return {"expected": expected, "std": spread, "low": float(low), "middle": float(middle), "high": float(high)}
+    return {"expected": expected, "std": spread} | dict(zip(_BEST, map(float, (low, middle, high)), strict=True))

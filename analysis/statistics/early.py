@@ -7,20 +7,20 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.cells import (
-    NAMES,
     Array,
     Cells,
-    Common,
-    Diverged,
-    compared,
+    Comparison,
+    compare,
     frame,
     mean_of_seeds,
     sides,
     whole_numbers,
     why_no_rho,
 )
-from analysis.comparison.trials import Chance, expect_frame
-from analysis.statistics.bootstrap import Resampling, estimate
+from analysis.comparison.keys import NAMES, columns
+from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
+from analysis.comparison.trials import expect_frame
+from analysis.statistics.bootstrap import estimate
 
 _MOST = 24  # epochs looked at, unless asked for others
 _SIDES = ("proxy", "target")
@@ -29,15 +29,15 @@ _TYPES = (
     | dict.fromkeys(["n", "n_dropped", "epoch", "epochs"], "int64")
     | dict.fromkeys(["rho", "rho_low", "rho_high", "rho_full", "seconds", "share", "macs"], "float64")
     | {f"{side}_{name}": "str" for name in NAMES[2:] for side in _SIDES}
-    | {"proxy_seeds": "int64", "target_seeds": "int64"}
+    | {"proxy_n_seeds": "int64", "target_n_seeds": "int64"}
     | dict.fromkeys(["interval_method", "reason", "rule"], "str")
 )
 
 
-def early(
+def early_stopping(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     proxy: Mapping[str, str] | None = None,
     target: Mapping[str, str] | None = None,
     epochs: Sequence[int] | None = None,
@@ -61,31 +61,58 @@ def early(
     architectures; times the elements of an epoch it is the forward passes' total. What ended early costs what it took.
     The target's own costs are not counted. Raises LookupError without curves and where a choice names no cell.
     """
-    expect_frame(df)
-    how = Resampling(resamples, confidence, seed)
-    if missing := [name for name in ("curve_test_score", "curve_seconds") if name not in df]:
-        raise LookupError(f"no column {', '.join(map(repr, missing))}; load the runs with curves=True")
+    options = Options(common, score, diverged, chance, resamples, confidence, seed)
+    return early_stopping_of(_curved(df, options), proxy, target, epochs)
+
+
+def early_stopping_of(
+    comparison: Comparison,
+    proxy: Mapping[str, str] | None = None,
+    target: Mapping[str, str] | None = None,
+    epochs: Sequence[int] | None = None,
+) -> pd.DataFrame:
+    """`early_stopping` of a comparison."""
+    options, how = comparison.options, comparison.options.resampling()
     at = None if epochs is None else whole_numbers("epochs", epochs)
     lines: list[dict[str, Any]] = []
-    spaces = compared(df, common, score=score, diverged=diverged, chance=chance)
-    for cells, proxies, targets in sides(spaces, proxy, target):
+    for cells, proxies, targets in sides(comparison.spaces, proxy, target):
         for p in proxies if targets else []:
-            curves = _Curves(df, cells, p, best=score != "score_final", at=at)
+            curves = _Curves(comparison.rows, cells, p, best=options.score != "score_final", at=at)
             for t in targets:
                 lines += _lines(cells, curves, p, t, how)
     return frame(lines, _TYPES)
 
 
-def cheapest(found: pd.DataFrame, keep: float = 0.95) -> pd.DataFrame:
-    """The cheapest budget that keeps a share of the full rho: one line a pair of cells of what `early` gives.
+def cheapest(
+    df: pd.DataFrame,
+    *,
+    keep: float = 0.95,
+    proxy: Mapping[str, str] | None = None,
+    target: Mapping[str, str] | None = None,
+    epochs: Sequence[int] | None = None,
+    common: Common = "all",
+    score: str = "score_best",
+    diverged: Diverged = "worst",
+    chance: Chance = None,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The cheapest budget that keeps a share of the full rho: one row per pair of cells of `early_stopping`.
 
     It is the first epoch from which on rho stays at or above `keep` times `rho_full`, so that one lucky epoch does not
-    count. `kept` is rho / rho_full there. No line for a pair whose full rho is not above 0.
+    count. `kept` is rho / rho_full there. No row for a pair whose full rho is not above 0. `df` and the other options
+    are those of `early_stopping`.
     """
-    expect_frame(found)
+    options = Options(common, score, diverged, chance, resamples, confidence, seed)
+    return cheapest_of(early_stopping_of(_curved(df, options), proxy, target, epochs), keep)
+
+
+def cheapest_of(found: pd.DataFrame, keep: float = 0.95) -> pd.DataFrame:
+    """`cheapest` of what `early_stopping` gives."""
     if not 0 < keep <= 1:
         raise ValueError(f"keep is a share above 0 and at most 1, not {keep}")
-    key = ["space", *(f"{side}_{name}" for side in _SIDES for name in ("dataset_id", "task", "recipe_id"))]
+    key = ["space", *columns("proxy"), *columns("target")]
     table = found.sort_values([*key, "epoch"], kind="stable")
     table = table[table["rho_full"] > 0]
     enough = (table["rho"] >= keep * table["rho_full"] - 1e-12).astype(int)
@@ -93,6 +120,14 @@ def cheapest(found: pd.DataFrame, keep: float = 0.95) -> pd.DataFrame:
     first = table[stays].drop_duplicates(key)
     first = first.assign(kept=first["rho"] / first["rho_full"])
     return first.loc[first.index.sort_values()].reset_index(drop=True)
+
+
+def _curved(df: pd.DataFrame, options: Options) -> Comparison:
+    """The comparison of rows that have curves; LookupError for rows that were loaded without."""
+    expect_frame(df)
+    if missing := [name for name in ("curve_test_score", "curve_seconds") if name not in df]:
+        raise LookupError(f"no column {', '.join(map(repr, missing))}; load the runs with curves=True")
+    return compare(df, options)
 
 
 class _Curves:

@@ -12,20 +12,10 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
-from analysis.comparison.cells import (
-    NAMES,
-    Array,
-    Common,
-    Diverged,
-    compared,
-    frame,
-    mean_of_seeds,
-    whole_numbers,
-    why_no_rho,
-)
-from analysis.comparison.trials import Chance
-from analysis.statistics.bootstrap import Resampling, Statistic, estimate
-from analysis.statistics.correlation import IDS, LAST, PAIR
+from analysis.comparison.cells import Array, Comparison, compare, frame, mean_of_seeds, whole_numbers, why_no_rho
+from analysis.comparison.keys import IDS, LAST, NAMES, PAIR
+from analysis.comparison.options import Chance, Common, Diverged, Options
+from analysis.statistics.bootstrap import Statistic, estimate
 
 _CELL = dict.fromkeys(["space", "dataset", "task"], "str")
 _PAIR, _IDS = dict.fromkeys(PAIR, "str"), dict.fromkeys(IDS, "str")
@@ -36,8 +26,8 @@ _FORMULA = "spearman-brown"
 
 def reliability(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     ks: Sequence[int] = (1, 2, 3),
     score: str = "score_best",
     diverged: Diverged = "worst",
@@ -50,14 +40,19 @@ def reliability(
 
     `reliability` at k = 1 is Spearman's rho between two seeds, averaged over all pairs of them. At k > 1 it is that
     between the means over k seeds and over k others ("measured"), which takes 2k seeds; with fewer it is what
-    Spearman and Brown's formula (1910) makes of k = 1, k r / (1 + (k - 1) r) ("spearman-brown"): `how` says which. The
-    interval resamples architectures, each with the noise of its own seeds. NaN, and `reason` says why, for one seed,
-    for too few architectures, and where the formula is asked of seeds that do not agree (r not above 0; a resample of
-    that kind counts as 0). Architectures as in `correlate`; with `common="pair"` those with every seed of the cell.
+    Spearman and Brown's formula (1910) makes of k = 1, k r / (1 + (k - 1) r) ("spearman-brown"): `method` says which.
+    The interval resamples architectures, each with the noise of its own seeds. NaN, and `reason` says why, for one
+    seed, for too few architectures, and where the formula is applied to seeds that do not agree (r not above 0; such a
+    resample counts as 0). Architectures as in `correlate`; with `common="pair"` those with every seed of the cell.
     """
-    how, ks = Resampling(resamples, confidence, seed), whole_numbers("ks", ks)
+    return reliability_of(compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)), ks)
+
+
+def reliability_of(comparison: Comparison, ks: Sequence[int] = (1, 2, 3)) -> pd.DataFrame:
+    """`reliability` of a comparison."""
+    how, ks = comparison.options.resampling(), whole_numbers("ks", ks)
     lines: list[dict[str, Any]] = []
-    for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
+    for cells in comparison.spaces:
         for c in range(len(cells.labels)):
             used = cells.alone(c)
             scores = cells.seeded(used, c)
@@ -72,18 +67,18 @@ def reliability(
                 method = found.method[j]
                 if kinds[j] == _FORMULA and not found.value[j] > 0:
                     numbers, method = [np.nan] * 3, ""
-                line = cells.cell(c, used) | {"k": k, "how": kinds[j], "interval_method": method}
+                line = cells.cell(c, used) | {"k": k, "method": kinds[j], "interval_method": method}
                 line |= dict(zip(_RELIABILITY, numbers, strict=True))
                 lines.append(line | {"reason": _why(scores, numbers[0])})
-    kinds_of = _CELL | _COUNTS | {"seeds": "int64", "k": "int64", "how": "str"}
+    kinds_of = _CELL | _COUNTS | {"n_seeds": "int64", "k": "int64", "method": "str"}
     kinds_of |= dict.fromkeys(_RELIABILITY, "float64")
     return frame(lines, kinds_of | dict.fromkeys(NAMES[2:], "str") | LAST)
 
 
-def ceiling(
+def noise_ceiling(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     score: str = "score_best",
     diverged: Diverged = "worst",
     chance: Chance = None,
@@ -93,16 +88,21 @@ def ceiling(
 ) -> pd.DataFrame:
     """What rho would be without the noise of seeds: one line a pair of cells.
 
-    `x_reliability` and `y_reliability` are those of the means that `rho` compares (over `x_seeds` and `y_seeds`, by
+    `x_reliability` and `y_reliability` are those of the means that `rho` compares (over `x_n_seeds` and `y_n_seeds`, by
     Spearman and Brown), `ceiling` the root of their product: what rho tends to where both cells rank the true
     qualities alike. `rho_corrected` = rho / ceiling (correction for attenuation, Spearman 1904), with an interval over
     architectures as all others. It may exceed 1 by chance and is left so. It takes for granted that
     the noise of the two cells is independent. NaN, and `reason` says why, where a cell has one seed only or seeds
     that do not agree at all.
     """
-    how = Resampling(resamples, confidence, seed)
+    return noise_ceiling_of(compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)))
+
+
+def noise_ceiling_of(comparison: Comparison) -> pd.DataFrame:
+    """`noise_ceiling` of a comparison."""
+    how = comparison.options.resampling()
     lines: list[dict[str, Any]] = []
-    for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
+    for cells in comparison.spaces:
         for pair, used in cells.each_pair():
             x, y = (cells.seeded(used, c) for c in pair)
             values = np.column_stack([cells.values[used][:, pair], x, y])
@@ -114,14 +114,14 @@ def ceiling(
             lines.append(line | {"reason": "; ".join(f"{side}: {why}" for side, why in whys if why)})
     numbers = [*_CEILING, "corrected_low", "corrected_high"]
     numbers[1:1] = ["rho_low", "rho_high"]
-    kinds = _PAIR | _COUNTS | {"x_seeds": "int64", "y_seeds": "int64"} | dict.fromkeys(numbers, "float64")
+    kinds = _PAIR | _COUNTS | {"x_n_seeds": "int64", "y_n_seeds": "int64"} | dict.fromkeys(numbers, "float64")
     return frame(lines, kinds | _IDS | LAST)
 
 
-def by_seeds(
+def rho_by_seeds(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     ks: Sequence[int] = (1, 2, 3),
     score: str = "score_best",
     diverged: Diverged = "worst",
@@ -136,9 +136,14 @@ def by_seeds(
     to three seeds, else the runs of k neighbours in the order of the seeds, the last followed by the first. A side with
     fewer seeds enters with all it has: `x_k` and `y_k` say with how many. No line where neither side has k.
     """
-    how, ks = Resampling(resamples, confidence, seed), whole_numbers("ks", ks)
+    return rho_by_seeds_of(compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)), ks)
+
+
+def rho_by_seeds_of(comparison: Comparison, ks: Sequence[int] = (1, 2, 3)) -> pd.DataFrame:
+    """`rho_by_seeds` of a comparison."""
+    how, ks = comparison.options.resampling(), whole_numbers("ks", ks)
     lines: list[dict[str, Any]] = []
-    for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
+    for cells in comparison.spaces:
         for pair, used in cells.each_pair():
             x, y = (cells.seeded(used, c) for c in pair)
             for k in sorted(k for k in ks if k <= max(x.shape[1], y.shape[1])):
@@ -150,7 +155,7 @@ def by_seeds(
                 why = why_no_rho(x=cells.values[used, pair[0]], y=cells.values[used, pair[1]])
                 why = why or ("the scores of a seed are all equal" if np.isnan(found.value[0]) else "")
                 lines.append(line | {"interval_method": found.method[0], "reason": why})
-    kinds = _PAIR | _COUNTS | dict.fromkeys(["x_seeds", "y_seeds", "k", "x_k", "y_k"], "int64")
+    kinds = _PAIR | _COUNTS | dict.fromkeys(["x_n_seeds", "y_n_seeds", "k", "x_k", "y_k"], "int64")
     kinds |= dict.fromkeys(["rho", "rho_low", "rho_high"], "float64")
     return frame(lines, kinds | _IDS | LAST)
 

@@ -1,6 +1,7 @@
 """Do pairs differ?  Tests between two proxies of one target, and one rho for all spaces with what they disagree by."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -8,12 +9,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.comparison.cells import NAMES, Array, Cells, Common, Diverged, compared, frame, sides, why_no_rho
-from analysis.comparison.trials import Chance
-from analysis.statistics.bootstrap import Estimate, Resampling, estimate
-from analysis.statistics.correlation import correlate
+from analysis.comparison.cells import Array, Cells, Comparison, compare, frame, sides, why_no_rho
+from analysis.comparison.keys import NAMES
+from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
+from analysis.statistics.bootstrap import Estimate, Statistic, estimate
+from analysis.statistics.correlation import correlate_of
 
 _RESOLVED = 0.005  # share of the resamples on the other side of 0, down to which they say p by themselves
+Three = tuple[int, int, int]
+
 _THREE = ("a", "b", "target")
 _TYPES = (
     dict.fromkeys(["space", "a_dataset", "a_task", "b_dataset", "b_task", "target_dataset", "target_task"], "str")
@@ -25,10 +29,10 @@ _TYPES = (
 )
 
 
-def differences(
+def compare_proxies(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     proxy: Mapping[str, str] | None = None,
     target: Mapping[str, str] | None = None,
     score: str = "score_best",
@@ -48,23 +52,30 @@ def differences(
     nothing, is the test of Meng, Rosenthal and Rubin (1992) with a variance of ranks that grows with rho (Bonett and
     Wright 2000) and Student's t: it takes normal copulas for granted, the bootstrap does not, hence the choice. NaN,
     and `reason` says why, where a rho is not defined; `p_mrr` also where one is 1 or -1, which has no Fisher's z.
-    Cells as in `early`, but no cell is its own proxy; with `common="pair"` the architectures of all three cells.
+    Cells as in `early_stopping`, but no cell is its own proxy; with `common="pair"` the architectures of all three.
     """
-    how = Resampling(resamples, confidence, seed, expanded=True)
+    return compare_proxies_of(
+        compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)), proxy, target
+    )
+
+
+def compare_proxies_of(
+    comparison: Comparison, proxy: Mapping[str, str] | None = None, target: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """`compare_proxies` of a comparison."""
+    how = comparison.options.resampling(expanded=True)
     lines: list[dict[str, Any]] = []
-    spaces = compared(df, common, score=score, diverged=diverged, chance=chance)
-    for cells, proxies, targets in sides(spaces, proxy, target):
-        for t in targets:
-            for a, b in combinations([p for p in proxies if p != t], 2):
-                lines.append(_difference(cells, (a, b, t), how))
+    for cells, proxies, targets in sides(comparison.spaces, proxy, target):
+        threes = [(a, b, t) for t in targets for a, b in combinations([p for p in proxies if p != t], 2)]
+        lines += _differences(cells, threes, how)
     table = frame(lines, _TYPES | {"p_holm": "float64"})
     return table.assign(p_holm=holm(table["p"].to_numpy()))
 
 
-def pooled(
+def pool_spaces(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     score: str = "score_best",
     diverged: Diverged = "worst",
     chance: Chance = None,
@@ -80,12 +91,15 @@ def pooled(
     `rho_fixed` is about these spaces alone. NaN, and `reason` says why, where a space has fewer than 4 architectures, a
     rho of 1 or -1, or none.
     """
-    Resampling(0, confidence)
-    rules: dict[str, Any] = {"score": score, "diverged": diverged, "chance": chance}
-    found = correlate(df, common, resamples=0, **rules)
+    options = Options(common, score, diverged, chance, resamples=0, confidence=confidence)
+    return pool_spaces_of(correlate_of(compare(df, options)), confidence)
+
+
+def pool_spaces_of(correlations: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """`pool_spaces` of what `correlate` gives."""
     key = [f"{side}_{name}" for side in "xy" for name in ("dataset", "dataset_id", "task", "recipe")]
     # Two recipes of one name are told apart by their order, as ids of recipes differ between spaces.
-    found["turn"] = found.groupby(["space", *key]).cumcount()
+    found = correlations.assign(turn=correlations.groupby(["space", *key]).cumcount())
     lines = []
     for names, of_pair in found.groupby([*key, "turn"], sort=False):
         if len(of_pair) > 1:
@@ -113,14 +127,31 @@ def holm(p: Array) -> Array:
     return out
 
 
-def _difference(cells: Cells, three: tuple[int, int, int], how: Resampling) -> dict[str, Any]:
-    usable = cells.usable if cells.common == "all" else cells.usable[:, three]
-    used = usable.all(axis=1)
-    values = cells.values[used][:, three]
-    found = estimate(values, overlapping, how)
+def _differences(cells: Cells, threes: Sequence[Three], how: Resampling) -> list[dict[str, Any]]:
+    """The lines of the proxies a, b and the target of each three, in their order.
+
+    The threes that use the same architectures are one statistic of one estimate: they share their resamples.
+    """
+    lines: list[dict[str, Any]] = [{} for _ in threes]
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for k, three in enumerate(threes):
+        usable = cells.usable if cells.common == "all" else cells.usable[:, three]
+        groups[usable.all(axis=1).tobytes()].append(k)
+    for mask, places in groups.items():
+        used = np.frombuffer(mask, bool)
+        columns = sorted({c for k in places for c in threes[k]})
+        each = [tuple(columns.index(c) for c in threes[k]) for k in places]
+        found = estimate(cells.values[used][:, columns], all_overlapping(each), how)
+        for k, place in enumerate(places):
+            lines[place] = _difference(cells, threes[place], used, found.part(slice(4 * k, 4 * k + 4)))
+    return lines
+
+
+def _difference(cells: Cells, three: Three, used: Any, found: Estimate) -> dict[str, Any]:
+    """One line; `found` is what `overlapping` estimates of the three."""
     line: dict[str, Any] = {"space": cells.space, "n": int(used.sum())}
     line["rule"] = cells.rule.replace("both cells", "the three cells")
-    line["reason"] = why_no_rho(**dict(zip(_THREE, values.T, strict=True)))
+    line["reason"] = why_no_rho(**dict(zip(_THREE, cells.values[used][:, three].T, strict=True)))
     line["n_dropped"] = int((cells.seen[:, three].any(axis=1) & ~used).sum())
     for side, c in zip(_THREE, three, strict=True):
         line |= {f"{side}_{name}": cells.labels[name].iloc[c] for name in NAMES}
@@ -134,6 +165,11 @@ def overlapping(rho: Array) -> Array:
     """Of columns (a, b, target): rho of a, of b, between them, and the difference."""
     a, b, ab = rho[:, 0, 2], rho[:, 1, 2], rho[:, 0, 1]
     return np.stack([a, b, ab, a - b], axis=1)
+
+
+def all_overlapping(threes: Sequence[tuple[int, ...]]) -> Statistic:
+    """What `overlapping` gives of each three columns, one after another."""
+    return lambda rho: np.concatenate([overlapping(rho[:, [[c] for c in three], three]) for three in threes], axis=1)
 
 
 def p_of_none(found: Estimate, n: int) -> float:

@@ -8,27 +8,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.cells import NAMES, Cells, Diverged, chosen, compared, whole_numbers
-from analysis.comparison.trials import Chance
+from analysis.comparison.cells import Cells, Comparison, chosen, compare, whole_numbers
+from analysis.comparison.keys import NAMES
+from analysis.comparison.options import Chance, Common, Diverged, Options
 
 SIZES = tuple(2**k for k in range(9))  # 1 to 256 architectures, as in the figure
 _REPEATS = 500  # the paper's architectures: it repeats 500 / m times, also where fewer have results
 _TYPES = (
     dict.fromkeys(["space", "proxy_dataset", "proxy_task", "target_dataset", "target_task"], "str")
-    | dict.fromkeys(["n", "n_dropped", "size", "repeats"], "int64")
-    | dict.fromkeys(["mean", "std", "expected", "expected_std", "low", "middle", "high"], "float64")
+    | dict.fromkeys(["n", "n_dropped", "m", "repeats"], "int64")
+    | dict.fromkeys(["mean", "std", "expected", "expected_std", "best_low", "best_median", "best_high"], "float64")
     | {f"{side}_{name}": "str" for side in ("proxy", "target") for name in NAMES[2:]}
 )
 
 
 def random_experiment(
     df: pd.DataFrame,
+    *,
     proxy: Mapping[str, str] | None = None,
     target: Mapping[str, str] | None = None,
-    *,
     sizes: Sequence[int] = SIZES,
     repeats: int | None = None,
     seed: int = 2,
+    common: Common = "pair",
     score: str = "score_best",
     diverged: Diverged = "worst",
     chance: Chance = None,
@@ -41,16 +43,32 @@ def random_experiment(
     `repeats` times (by default ceil(500 / m), beyond 500 architectures ceil(n / m) up to 500): m are drawn
     without replacement, and the one with the highest proxy score counts, the first drawn of equal ones. `mean`
     and `std` (population) are those of its target score. `expected` and `expected_std` are what they tend to with
-    more and more repeats, computed without drawing. `middle` is the median of that score over all draws, and from
-    `low` to `high` it lies in the share `band` of them, half of the others on either side: by default from the tenth
-    to the ninetieth percentile. These are scores that occur, where `expected` and deviations beside it may lie
-    beyond the best.
+    more and more repeats, computed without drawing. `best_median` is the median of that score over all draws, and from
+    `best_low` to `best_high` it lies in the share `band` of them, half of the others on either side: by default from
+    the tenth to the ninetieth percentile. These are scores that occur, where `expected` and deviations beside it may
+    lie beyond the best.
 
-    Scores are means over seeds. Used, as in UnNAS, are the `n` architectures with all seeds in both cells;
+    Scores are means over seeds. Used are the `n` architectures with all seeds in both cells, as in UnNAS, or with
+    `common="all"` in every cell;
     `n_dropped` counts those tried in either and not used, also for want of a finite target score. Draws are those of
     NumPy's legacy generator, seeded anew for each pair, over the architectures sorted by their text.
     Raises LookupError where a choice names no cell or no column of a cell, ValueError for sizes below 1.
     """
+    return random_experiment_of(
+        compare(df, Options(common, score, diverged, chance)), proxy, target, sizes, repeats, seed, band
+    )
+
+
+def random_experiment_of(
+    comparison: Comparison,
+    proxy: Mapping[str, str] | None = None,
+    target: Mapping[str, str] | None = None,
+    sizes: Sequence[int] = SIZES,
+    repeats: int | None = None,
+    seed: int = 2,
+    band: float = 0.8,
+) -> pd.DataFrame:
+    """`random_experiment` of a comparison."""
     sizes = whole_numbers("sizes", sizes)
     if repeats is not None and repeats < 1:
         raise ValueError(f"repeats must be at least 1; given {repeats}")
@@ -58,7 +76,7 @@ def random_experiment(
         raise ValueError(f"band is a share between 0 and 1, not {band}; 0.8, say")
     lines: list[dict[str, Any]] = []
     named = {"proxy": False, "target": False}
-    for cells in compared(df, "pair", score=score, diverged=diverged, chance=chance):
+    for cells in comparison.spaces:
         asked = {"proxy": chosen(cells, proxy or {}), "target": chosen(cells, target or {"task": "cls"})}
         named = {side: named[side] or bool(found) for side, found in asked.items()}
         for p, t in _pairs(cells, asked["proxy"], asked["target"], across=proxy is None):
@@ -69,7 +87,7 @@ def random_experiment(
                 about |= {f"{side}_{name}": cells.labels[name].iloc[c] for name in NAMES}
             proxies, targets = cells.values[used, p], cells.values[used, t]
             drawn = _drawn(proxies, targets, sizes, repeats, seed)
-            lines += [about | line | _limit(proxies, targets, line["size"], band) for line in drawn]
+            lines += [about | line | _limit(proxies, targets, line["m"], band) for line in drawn]
     for side, choice in (("proxy", proxy), ("target", target)):
         if choice is not None and not named[side]:
             raise LookupError(f"no cell is {dict(choice)}, which was asked for as the {side}")
@@ -89,7 +107,7 @@ def _drawn(proxy: Any, target: Any, sizes: Sequence[int], repeats: int | None, s
     for m, picks in _picks(len(proxy), tuple(sizes), repeats, seed):
         best = np.take_along_axis(picks, proxy[picks].argmax(axis=1)[:, None], axis=1)[:, 0]
         found = target[best]
-        yield {"size": m, "repeats": len(picks), "mean": float(found.mean()), "std": float(found.std())}
+        yield {"m": m, "repeats": len(picks), "mean": float(found.mean()), "std": float(found.std())}
 
 
 @lru_cache(maxsize=4)
@@ -135,7 +153,7 @@ def _quantiles(scores: Any, chance: Any, band: float) -> dict[str, float]:
     reached = chance[rising].cumsum() / chance.sum()
     tails = np.array([(1 - band) / 2, 0.5, (1 + band) / 2])
     found = scores[rising][np.searchsorted(reached, tails - 1e-12).clip(max=len(scores) - 1)]
-    return dict(zip(("low", "middle", "high"), map(float, found), strict=True))
+    return dict(zip(("best_low", "best_median", "best_high"), map(float, found), strict=True))
 
 
 def among_worst(n: int, m: int) -> Any:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.cells import NAMES, Array, Cells, Common, Diverged, compared, frame, why_no_rho
-from analysis.comparison.trials import Chance
-from analysis.statistics.bootstrap import Estimate, Resampling, estimate, of_pairs
-from analysis.statistics.correlation import IDS, LAST, PAIR
+from analysis.comparison.cells import Array, Cells, Comparison, compare, frame, why_no_rho
+from analysis.comparison.keys import IDS, LAST, NAMES, PAIR
+from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
+from analysis.statistics.bootstrap import Estimate, estimate, of_pairs
 
 _SIZES = ("params", "macs")
 _GIVEN = ("rho", "rho_given_params", "rho_given_macs", "rho_given_both")
@@ -20,8 +20,8 @@ _THIRDS = ("small", "medium", "large")
 
 def size_effect(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     score: str = "score_best",
     diverged: Diverged = "worst",
     chance: Chance = None,
@@ -38,10 +38,15 @@ def size_effect(
     used; `n` counts those that are. A partial rho is NaN, and `reason` says why, where scores are all equal, sizes are
     unknown or all equal, or params and MACs rank alike, so that one cannot be told from the other.
     """
-    how = Resampling(resamples, confidence, seed)
+    return size_effect_of(compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)))
+
+
+def size_effect_of(comparison: Comparison) -> pd.DataFrame:
+    """`size_effect` of a comparison."""
+    how = comparison.options.resampling()
     lines: list[dict[str, Any]] = []
-    for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
-        sizes = _sizes(df, cells)
+    for cells in comparison.spaces:
+        sizes = _sizes(comparison.rows, cells)
         for pair, compared_by_it in cells.each_pair():
             of_pair = np.where(np.isnan(sizes[:, pair[1]]), sizes[:, pair[0]], sizes[:, pair[1]])
             known = ~np.isnan(of_pair).any(axis=1) & compared_by_it
@@ -61,8 +66,8 @@ def size_effect(
 
 def size_proxies(
     df: pd.DataFrame,
-    common: Common = "all",
     *,
+    common: Common = "all",
     score: str = "score_best",
     diverged: Diverged = "worst",
     chance: Chance = None,
@@ -72,10 +77,15 @@ def size_proxies(
 ) -> pd.DataFrame:
     """How well size alone ranks the architectures, without any training: one line a cell, `rho_params` and `rho_macs`
     with their intervals. Architectures as in `correlate`; NaN where sizes are unknown or all equal."""
-    how = Resampling(resamples, confidence, seed)
+    return size_proxies_of(compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)))
+
+
+def size_proxies_of(comparison: Comparison) -> pd.DataFrame:
+    """`size_proxies` of a comparison."""
+    how = comparison.options.resampling()
     lines: list[dict[str, Any]] = []
-    for cells in compared(df, common, score=score, diverged=diverged, chance=chance):
-        sizes = _sizes(df, cells)
+    for cells in comparison.spaces:
+        sizes = _sizes(comparison.rows, cells)
         for c in range(len(cells.labels)):
             used, known = cells.alone(c), ~np.isnan(sizes[:, c]).any(axis=1)
             if (known & used).any():

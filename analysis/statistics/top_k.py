@@ -6,25 +6,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.cells import NAMES, Array, Cells, Common, Diverged, compared, frame, sides, whole_numbers
-from analysis.comparison.trials import Chance
+from analysis.comparison.cells import Array, Cells, Comparison, compare, frame, sides, whole_numbers
+from analysis.comparison.keys import NAMES
+from analysis.comparison.options import Chance, Common, Diverged, Options
 from analysis.statistics.random_experiments import among_worst
 
-_NUMBERS = ("overlap", "overlap_chance", "precision", "precision_chance", "best", "chosen", "regret", "regret_chance")
+_NUMBERS = ("overlap", "overlap_random", "precision", "precision_random", "best", "chosen", "regret", "regret_random")
 _TYPES = (
     dict.fromkeys(["space", "proxy_dataset", "proxy_task", "target_dataset", "target_task"], "str")
     | dict.fromkeys(["n", "n_dropped", "k"], "int64")
-    | dict.fromkeys([*_NUMBERS, "percentile", "percentile_chance"], "float64")
+    | dict.fromkeys([*_NUMBERS, "percentile", "percentile_random"], "float64")
     | {f"{side}_{name}": "str" for name in NAMES[2:] for side in ("proxy", "target")}
     | {"rule": "str"}
 )
 
 
-def picks(
+def top_k(
     df: pd.DataFrame,
+    *,
     k: Sequence[int] = (1, 5, 10, 20, 50),
     common: Common = "all",
-    *,
     top: float = 0.1,
     proxy: Mapping[str, str] | None = None,
     target: Mapping[str, str] | None = None,
@@ -38,19 +39,29 @@ def picks(
     are among the target's best `top` (a tenth), ceil(top n) architectures. `chosen`: the target's score of the best of
     the k by the target, that is of the one architecture the proxy would choose at k = 1; `regret` is how much less
     that is than the `best` of all n, `percentile` the share of the other architectures below it (100: none above; equal
-    ones count half). Columns `_chance` are what k architectures drawn at random would give, the mean over all draws.
+    ones count half). Columns `_random` are what k architectures drawn at random would give, the mean over all draws.
 
     Ties are broken at random and the mean over all ways of that is given, exactly. No intervals: the bootstrap is not
     valid for the best of a sample (Bickel and Freedman 1981). The best is best by noisy scores, so regret includes
-    their noise. Architectures as in `correlate`, less those without a finite target score; cells as in `early`, but no
-    cell is its own proxy.
+    their noise. Architectures as in `correlate`, without those that lack a finite target score; cells as in
+    `early_stopping`, but no cell is its own proxy.
     """
+    return top_k_of(compare(df, Options(common, score, diverged, chance)), k, top, proxy, target)
+
+
+def top_k_of(
+    comparison: Comparison,
+    k: Sequence[int] = (1, 5, 10, 20, 50),
+    top: float = 0.1,
+    proxy: Mapping[str, str] | None = None,
+    target: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """`top_k` of a comparison."""
     sizes = whole_numbers("k", k)
     if not 0 < top <= 1:
         raise ValueError(f"top is a share above 0 and at most 1, not {top}")
     lines: list[dict[str, Any]] = []
-    spaces = compared(df, common, score=score, diverged=diverged, chance=chance)
-    for cells, proxies, targets in sides(spaces, proxy, target):
+    for cells, proxies, targets in sides(comparison.spaces, proxy, target):
         for p, t in ((p, t) for t in targets for p in proxies if p != t):
             used = cells.used((min(p, t), max(p, t))) & np.isfinite(cells.values[:, t])
             about = _about(cells, p, t, used)
@@ -74,15 +85,15 @@ def _picked(proxy: Array, target: Array, k: int, top: float) -> dict[str, float]
     place = _percentiles(target)
     return {
         "overlap": float(chances @ _chances(target, k)) / k,
-        "overlap_chance": k / n,
+        "overlap_random": k / n,
         "precision": float(chances @ _chances(target, good)) / k,
-        "precision_chance": good / n,
+        "precision_random": good / n,
         "best": target.max(),
         "chosen": (found := float(chosen @ np.sort(target))),
         "regret": float(target.max() - found),
-        "regret_chance": float(target.max() - (alone := _best(target, np.full(n, k / n), k)) @ np.sort(target)),
+        "regret_random": float(target.max() - (alone := _best(target, np.full(n, k / n), k)) @ np.sort(target)),
         "percentile": float(chosen @ np.sort(place)),
-        "percentile_chance": float(alone @ np.sort(place)),
+        "percentile_random": float(alone @ np.sort(place)),
     }
 
 

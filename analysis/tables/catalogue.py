@@ -11,17 +11,17 @@ from analysis.comparison.trials import expect_frame, means
 from analysis.statistics.correlation import correlate
 from analysis.statistics.counts import cells, failures
 from analysis.statistics.distributions import distributions, random_search
-from analysis.statistics.early import cheapest, early
-from analysis.statistics.noise import by_seeds, ceiling, reliability
-from analysis.statistics.proxy_differences import differences, pooled
+from analysis.statistics.early import cheapest, early_stopping
+from analysis.statistics.noise import noise_ceiling, reliability, rho_by_seeds
+from analysis.statistics.proxy_differences import compare_proxies, pool_spaces
 from analysis.statistics.random_experiments import random_experiment
 from analysis.statistics.size import size_effect, size_proxies
-from analysis.statistics.top_k import picks
+from analysis.statistics.top_k import top_k
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A function from rows to a table, and what of it tables for readers show besides the cells: all where not said."""
+class Table:
+    """A named table: its function and the columns shown to people besides the cells (empty: all)."""
 
     function: Callable[..., pd.DataFrame]
     shown: tuple[str, ...] = ()
@@ -39,59 +39,57 @@ class Asked:
         return text.split(". ")[0].split(": ")[0].rstrip(".")
 
 
-def _cheapest(df: pd.DataFrame, **options: Any) -> pd.DataFrame:
-    return cheapest(early(df, **options))
-
-
-_cheapest.__doc__, _cheapest.__signature__ = cheapest.__doc__, inspect.signature(early)  # type: ignore[attr-defined]
-
 TABLES = {
-    "correlate": Asked(correlate, ("n", "n_dropped", "rho", "rho_low", "rho_high", "tau", "r", "p", "p_perm")),
-    "reliability": Asked(
-        reliability, ("n", "seeds", "k", "reliability", "reliability_low", "reliability_high", "reason")
+    "correlate": Table(correlate, ("n", "n_dropped", "rho", "rho_low", "rho_high", "tau", "r", "p", "p_perm")),
+    "reliability": Table(
+        reliability, ("n", "n_seeds", "k", "reliability", "reliability_low", "reliability_high", "reason")
     ),
-    "ceiling": Asked(ceiling, ("n", "rho", "x_reliability", "y_reliability", "ceiling", "rho_corrected", "reason")),
-    "by_seeds": Asked(by_seeds, ("n", "k", "rho", "rho_low", "rho_high")),
-    "size_effect": Asked(
+    "noise_ceiling": Table(
+        noise_ceiling, ("n", "rho", "x_reliability", "y_reliability", "ceiling", "rho_corrected", "reason")
+    ),
+    "rho_by_seeds": Table(rho_by_seeds, ("n", "k", "rho", "rho_low", "rho_high")),
+    "size_effect": Table(
         size_effect,
         ("n", "rho", "rho_given_params", "rho_given_macs", "rho_given_both", "rho_small", "rho_medium", "rho_large"),
     ),
-    "size_proxies": Asked(
+    "size_proxies": Table(
         size_proxies,
         ("n", "rho_params", "rho_params_low", "rho_params_high", "rho_macs", "rho_macs_low", "rho_macs_high"),
     ),
-    "early": Asked(early, ("n", "epoch", "epochs", "rho", "rho_low", "rho_high", "rho_full", "share"), curves=True),
-    "cheapest": Asked(_cheapest, ("n", "epoch", "epochs", "rho", "rho_full", "kept", "share", "seconds"), curves=True),
-    "picks": Asked(
-        picks, ("n", "k", "overlap", "overlap_chance", "precision", "regret", "regret_chance", "percentile")
+    "early_stopping": Table(
+        early_stopping, ("n", "epoch", "epochs", "rho", "rho_low", "rho_high", "rho_full", "share"), curves=True
     ),
-    "differences": Asked(
-        differences, ("n", "a_rho", "b_rho", "difference", "difference_low", "difference_high", "p_holm")
+    "cheapest": Table(cheapest, ("n", "epoch", "epochs", "rho", "rho_full", "kept", "share", "seconds"), curves=True),
+    "top_k": Table(
+        top_k, ("n", "k", "overlap", "overlap_random", "precision", "regret", "regret_random", "percentile")
     ),
-    "pooled": Asked(pooled, ("spaces", "n", "rho", "rho_low", "rho_high", "q_p", "i2", "reason")),
-    "distributions": Asked(distributions, ("n", "score", "edf", "edf_low", "edf_high")),
-    "random_search": Asked(random_search, ("n", "size", "expected", "std", "low", "middle", "high")),
-    "random_experiment": Asked(random_experiment, ("n", "size", "mean", "std", "expected", "low", "high")),
-    "cells": Asked(
+    "compare_proxies": Table(
+        compare_proxies, ("n", "a_rho", "b_rho", "difference", "difference_low", "difference_high", "p_holm")
+    ),
+    "pool_spaces": Table(pool_spaces, ("spaces", "n", "rho", "rho_low", "rho_high", "q_p", "i2", "reason")),
+    "distributions": Table(distributions, ("n", "score", "edf", "edf_low", "edf_high")),
+    "random_search": Table(random_search, ("n", "m", "expected", "std", "best_low", "best_median", "best_high")),
+    "random_experiment": Table(random_experiment, ("n", "m", "mean", "std", "expected", "best_low", "best_high")),
+    "cells": Table(
         cells,
-        ("recipe", "archs", "complete", "seeds", "ok", "failed", "diverged", "no_score", "median", "best", "hours"),
+        ("recipe", "archs", "complete", "n_seeds", "ok", "failed", "diverged", "no_score", "median", "best", "hours"),
     ),
-    "means": Asked(means, ("arch", "mean", "std", "n_seeds", "complete")),
-    "failures": Asked(failures, ("error", "text", "attempts", "trials")),
+    "means": Table(means, ("arch", "mean", "std", "n_seeds", "complete")),
+    "failures": Table(failures, ("error", "text", "attempts", "trials")),
 }
 
 
-def named(name: str) -> Asked:
+def named(name: str) -> Table:
     """The table of that name; LookupError names all."""
     if name not in TABLES:
         raise LookupError(f"no table {name!r}; there are {', '.join(TABLES)}")
     return TABLES[name]
 
 
-def table(name: str, df: pd.DataFrame, **options: Any) -> pd.DataFrame:
+def compute(name: str, df: pd.DataFrame, **options: Any) -> pd.DataFrame:
     """The named table of the rows; ValueError for an option that it does not have."""
     expect_frame(df)
-    asked = named(name)
-    if strange := [option for option in options if option not in asked.options]:
+    table = named(name)
+    if strange := [option for option in options if option not in table.options]:
         raise ValueError(f"the table {name} has no option {', '.join(strange)}")
-    return asked.function(df, **options)
+    return table.function(df, **options)

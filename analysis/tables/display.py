@@ -7,16 +7,15 @@ import pandas as pd
 from pandas.api import types
 
 from analysis import names
+from analysis.comparison.keys import NAMES
 from analysis.comparison.trials import expect_frame
 from analysis.tables import text
 
-_PARTS = ("dataset", "dataset_id", "task", "recipe", "recipe_id", "metric")
 _COEFFICIENTS = ("rho", "tau", "r")
 _HEADS = {"n_dropped": "dropped"}
-_NONE = "–"
 
 
-def view(table: pd.DataFrame, shown: Sequence[str] = ()) -> pd.DataFrame:
+def for_display(table: pd.DataFrame, *, shown: Sequence[str] = ()) -> pd.DataFrame:
     """The table as text: `shown` names columns besides the cells' and their order, by default all but identifiers.
 
     Columns that name a cell (x_dataset, x_task, ... or dataset, task, ...) become one, as short as still tells all
@@ -24,7 +23,7 @@ def view(table: pd.DataFrame, shown: Sequence[str] = ()) -> pd.DataFrame:
     """
     expect_frame(table)
     sides = [c.removesuffix("dataset") for c in table.columns if c.endswith("dataset") and f"{c[:-7]}task" in table]
-    own = {side + part for side in sides for part in _PARTS}
+    own = {side + part for side in sides for part in NAMES}
     wanted = [c for c in shown if c in table] or [c for c in table.columns if c not in own and not _is_id(c)]
     found: dict[str, Any] = {"space": table["space"].astype(str)} if "space" in table else {}
     found |= {side.rstrip("_") or "cell": cell for side, cell in zip(sides, _cells(table, sides), strict=True)}
@@ -42,7 +41,7 @@ def view(table: pd.DataFrame, shown: Sequence[str] = ()) -> pd.DataFrame:
         if name in ends:
             low, high = (_spelled(one, fine) for one in bounds)
             called = "interval" if len(ends) == 1 and "interval" not in wanted else f"{name} interval"
-            found[called] = [_NONE if _NONE in both else f"[{', '.join(both)}]" for both in zip(low, high, strict=True)]
+            found[called] = [names.bounds(*both) for both in zip(low, high, strict=True)]
     return pd.DataFrame(found)
 
 
@@ -98,11 +97,11 @@ def _spelled(column: "pd.Series[Any]", digits: int) -> list[str]:
     name = str(column.name)
     if types.is_float_dtype(column):
         if name == "p" or name.startswith("p_") or name.endswith("_p"):
-            return [text.chance(float(p)) for p in column.astype(float)]
-        return [_NONE if pd.isna(v) else format(float(v), f",.{digits}f") for v in column]
+            return [text.p_value(float(p)) for p in column.astype(float)]
+        return [names.NONE if pd.isna(v) else format(float(v), f",.{digits}f") for v in column]
     if types.is_integer_dtype(column):
-        return [_NONE if pd.isna(v) else f"{v:,}" for v in column]
-    return [_NONE if _missing(v) else text.spell(v) for v in column]
+        return [names.NONE if pd.isna(v) else f"{v:,}" for v in column]
+    return [names.NONE if _missing(v) else text.spell(v) for v in column]
 
 
 def _missing(value: Any) -> bool:

@@ -26,7 +26,7 @@ _ESCAPED = {
 _SYMBOLS = {"rho": r"$\rho$", "tau": r"$\tau$", "n": "$n$", "m": "$m$", "p": "$p$", "r": "$r$"}
 
 
-def json_text(table: pd.DataFrame) -> str:
+def to_json(table: pd.DataFrame) -> str:
     """A list of one object a line of the table; null where there is no finite number."""
     lines = [json.dumps(_plain(record), allow_nan=False) for record in table.to_dict("records")]
     return "[" + ",\n ".join(lines) + "]\n"
@@ -37,13 +37,13 @@ def json_lines(table: pd.DataFrame) -> str:
     return "".join(json.dumps(_plain(record), allow_nan=False) + "\n" for record in table.to_dict("records"))
 
 
-def csv_text(table: pd.DataFrame) -> str:
+def to_csv(table: pd.DataFrame) -> str:
     """Columns by name, floats to the last digit, lists as JSON; empty where there is no value."""
     columns = {name: _flat(table.iloc[:, k]) for k, name in enumerate(table.columns)}
     return pd.DataFrame(columns, index=table.index).to_csv(index=False)
 
 
-def latex(table: pd.DataFrame) -> str:
+def to_latex(table: pd.DataFrame) -> str:
     """A tabular with the rules of booktabs, numbers to the right; text as it stands, nothing of it a command."""
     right = text.right(table)
     head = [_SYMBOLS.get(str(c)) or _escaped(str(c)) for c in table.columns]

@@ -8,11 +8,12 @@ from typing import Any
 import pandas as pd
 
 from analysis import names
+from analysis.comparison.keys import CELL, cell_keys
 
-_CELL = ["dataset", "dataset_id", "task", "recipe", "recipe_id"]
+_LABELS = ["dataset", "dataset_id", "task", "recipe", "recipe_id"]
 
 
-def markdown(table: pd.DataFrame) -> str:
+def to_markdown(table: pd.DataFrame) -> str:
     """The table as GitHub Markdown, numbers to the right; floats with 4 digits, nothing where there is no
     value."""
     numbers = right(table)
@@ -50,21 +51,19 @@ def correlations(table: pd.DataFrame) -> pd.DataFrame:
             "ρ": [value for value, _ in both],
             "interval": [interval for _, interval in both],
             "τ": table["tau"].map(names.fixed),
-            "p": table["p"].map(chance),
+            "p": table["p"].map(p_value),
         }
     )
 
 
 def cell_names(table: pd.DataFrame, side: str) -> list[str]:
     """Names of the cells on one side of a table of pairs, told apart from all cells of either side of the space."""
-    both = [table[[f"{s}_{p}" for p in _CELL]].set_axis(_CELL, axis=1).assign(space=table["space"]) for s in "xy"]
-    cells = pd.concat(both).drop_duplicates(["space", "dataset_id", "task", "recipe_id"])
+    both = [table[[f"{s}_{p}" for p in _LABELS]].set_axis(_LABELS, axis=1).assign(space=table["space"]) for s in "xy"]
+    cells = pd.concat(both).drop_duplicates(CELL)
     called: dict[Any, str] = {}
     for space, inside in cells.groupby("space"):
-        keys = inside[["dataset_id", "task", "recipe_id"]].itertuples(index=False, name=None)
-        called |= {(space, *key): name for key, name in zip(keys, names.labels(inside), strict=True)}
-    wanted = table[["space", f"{side}_dataset_id", f"{side}_task", f"{side}_recipe_id"]]
-    return [called[key] for key in wanted.itertuples(index=False, name=None)]
+        called |= {(space, *key): name for key, name in zip(cell_keys(inside), names.labels(inside), strict=True)}
+    return [called[space, *key] for space, key in zip(table["space"], cell_keys(table, side), strict=True)]
 
 
 def each(table: pd.DataFrame) -> Iterator[Any]:
@@ -74,7 +73,7 @@ def each(table: pd.DataFrame) -> Iterator[Any]:
 
 def as_pairs(table: pd.DataFrame, x: str = "proxy", y: str = "target") -> pd.DataFrame:
     """A table whose sides have other names, as one of pairs x and y."""
-    return table.rename(columns={f"{a}_{p}": f"{b}_{p}" for a, b in ((x, "x"), (y, "y")) for p in _CELL})
+    return table.rename(columns={f"{a}_{p}": f"{b}_{p}" for a, b in ((x, "x"), (y, "y")) for p in _LABELS})
 
 
 def brief_names(table: pd.DataFrame) -> tuple[list[str], list[str], str]:
@@ -95,7 +94,7 @@ def spell(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def chance(p: float) -> str:
+def p_value(p: float) -> str:
     """A p-value."""
     return "–" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 

@@ -40,14 +40,14 @@ def put(table: Any, form: str, out: Console, shown: tuple[str, ...] = (), empty:
     import analysis
 
     if form == "json":
-        write(analysis.json_text(table), out)
+        write(analysis.to_json(table), out)
     elif form == "csv":
-        write(analysis.csv_text(table), out)
+        write(analysis.to_csv(table), out)
     elif form:
-        spell = {"latex": analysis.latex, "markdown": analysis.markdown}[form]
-        write(spell(analysis.view(table, shown)), out)
+        spell = {"latex": analysis.to_latex, "markdown": analysis.to_markdown}[form]
+        write(spell(analysis.for_display(table, shown=shown)), out)
     elif len(table):
-        _show(analysis.view(table, shown), out)
+        _show(analysis.for_display(table, shown=shown), out)
     else:
         out.print(empty)
 

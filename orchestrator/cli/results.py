@@ -28,6 +28,12 @@ Chance = Annotated[
     typer.Option(metavar="[TASK=]SCORE", help="a score not above it counts as none; again for other tasks"),
 ]
 Resamples = Annotated[int | None, typer.Option(min=0, help="of the bootstrap; default 2000, 0: no intervals")]
+Figures = Annotated[
+    Literal["none", "png", "all"],
+    typer.Option(
+        help="figures for a paper: png (the page shows these), or all: also PDF and SVG, some 2 s a figure more"
+    ),
+]
 
 _MOST_REASONS = 4
 
@@ -66,7 +72,7 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
         places = [store.url for store in stores]
         rows = analysis.load(*places, curves=asked.curves)
         tell_left_out(stores, note)
-        table = analysis.table(name, rows, **options)
+        table = analysis.compute(name, rows, **options)
         if across:
             if "x_dataset_id" not in table:
                 raise ValueError(f"--across: the table {name} has no pairs of cells")
@@ -95,13 +101,14 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
         diverged: Diverged = None,
         chance: Chance = None,
         resamples: Resamples = None,
+        figures: Figures = "png",
     ) -> None:
         """Write figures, tables and an HTML page."""
         import analysis
 
         level = _chance(chance)
         options = _given(common=common, score=score, diverged=diverged, chance=level, resamples=resamples)
-        path = analysis.report([store_of(r).url for r in runs], out=to, **options)
+        path = analysis.report([store_of(r).url for r in runs], out=to, figures=figures, **options)
         out.print(f"report: {path}", soft_wrap=True)
 
     @app.command(rich_help_panel="Results")
@@ -157,7 +164,7 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
         if file.suffix == ".parquet":
             whole_file.write(file, rows.to_parquet(None, index=False))
         elif file.suffix == ".csv":
-            whole_file.write(file, analysis.csv_text(rows))
+            whole_file.write(file, analysis.to_csv(rows))
         else:
             whole_file.write(file, json_lines(rows))
         out.print(f"{len(rows):,} rows: {file}", soft_wrap=True)
@@ -209,11 +216,11 @@ def _empty(name: str, rows: Any, places: list[str]) -> str:
 
 def _show_reasons(table: Any, out: Console) -> None:
     """Why numbers of the table are missing, each reason once, by the names of the cells."""
-    from analysis import names, view
+    from analysis import for_display, names
 
     if "reason" not in table or table.empty:
         return
-    why, called = table["reason"].tolist(), view(table)
+    why, called = table["reason"].tolist(), for_display(table)
     many: dict[str, int] = {}
     for k, reason in enumerate(why):
         for part in filter(None, reason.split("; ")):
@@ -243,8 +250,8 @@ def _show_experiments(table: Any, out: Console) -> None:
         return
     out.print("\nexpected target score of the best of m architectures by the proxy")
     cells = [c for c in table.columns if c.startswith(("proxy_", "target_"))]
-    wide = table[table["size"].isin([1, 4, 16, 64, 256])].pivot(
-        index=["space", *cells, "n"], columns="size", values="expected"
+    wide = table[table["m"].isin([1, 4, 16, 64, 256])].pivot(
+        index=["space", *cells, "n"], columns="m", values="expected"
     )
     sizes = [f"m = {m}" for m in wide.columns]
     put(wide.set_axis(sizes, axis=1).reset_index(), "", out, ("n", *sizes))

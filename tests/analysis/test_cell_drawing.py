@@ -9,7 +9,8 @@ import pytest
 
 import spaces
 from analysis.drawing.cells import drawing, files, terminal
-from analysis.drawing.cells.drawing import HEIGHT, draw, operation, read
+from analysis.drawing.cells.drawing import HEIGHT, draw, operation
+from analysis.rows.graph import operations, read
 
 
 def cells(name: str) -> list[dict[str, Any]]:
@@ -40,7 +41,7 @@ def test_a_drawing_has_every_operation_and_connection_of_its_graph(name: str) ->
         labels = [box.label for box in drawn.boxes]
         assert sorted(labels[len(cell["nodes"]) :]) == sorted(on_edges)
         assert len(drawn.edges) == len(real) + len(on_edges)
-        assert sorted(operation(op).label for op in drawing.operations([cell])) == sorted(
+        assert sorted(operation(op).label for op in operations([cell])) == sorted(
             on_edges or [box.label for box in drawn.boxes if box.colour != drawing.PLAIN]
         )
 

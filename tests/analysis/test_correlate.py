@@ -28,8 +28,8 @@ def frame(scores: dict[str, list[float]], **known: object) -> pd.DataFrame:
     )
 
 
-def one(df: pd.DataFrame, *args: object, **known: object) -> pd.Series:
-    found = analysis.correlate(df, *args, **known)  # type: ignore[arg-type]
+def one(df: pd.DataFrame, **known: object) -> pd.Series:
+    found = analysis.correlate(df, **known)  # type: ignore[arg-type]
     assert len(found) == 1
     return found.iloc[0]
 
@@ -83,7 +83,7 @@ def test_an_architecture_must_be_in_every_cell_or_only_in_the_pair() -> None:
     every = analysis.correlate(df).set_index(["x_task", "y_task"])
     assert set(every["n"]) == {4}
     assert every.loc[("rot", "cls"), "n_dropped"] == 2
-    pair = analysis.correlate(df, "pair").set_index(["x_task", "y_task"])
+    pair = analysis.correlate(df, common="pair").set_index(["x_task", "y_task"])
     assert pair["n"].to_dict() == {("jig", "rot"): 4, ("jig", "cls"): 4, ("rot", "cls"): 6}
     assert pair.loc[("rot", "cls"), "rho"] == pytest.approx(1 - 6 * 2 / (6 * 35))
     assert pair.loc[("jig", "cls"), "n_dropped"] == 2
@@ -98,7 +98,7 @@ def test_an_architecture_without_one_of_the_seeds_is_not_compared() -> None:
     )
     for df in (missing, broken):
         got = one(df)
-        assert (got["n"], got["n_dropped"], got["x_seeds"]) == (5, 1, 3)
+        assert (got["n"], got["n_dropped"], got["x_n_seeds"]) == (5, 1, 3)
         table = analysis.means(df).set_index(["task", "arch"])
         assert table.loc[("rot", rows[late]["arch"]), ["n_seeds", "complete"]].tolist() == [2, False]
     retried = one(pd.concat([broken, pd.DataFrame([rows[late]])]))
@@ -187,7 +187,7 @@ def test_scores_that_are_all_equal_give_no_number() -> None:
 def test_wrong_arguments_are_named() -> None:
     df = frame({"cls": [1, 2, 3], "rot": [1, 2, 3]})
     with pytest.raises(ValueError, match="common"):
-        analysis.correlate(df, "some")  # type: ignore[arg-type]
+        analysis.correlate(df, common="some")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="diverged"):
         analysis.correlate(df, diverged="best")  # type: ignore[arg-type]
     with pytest.raises(LookupError, match="top1"):

@@ -27,13 +27,13 @@ def test_each_figure_by_counting(scores: list[float]) -> None:
     counted = stats.ecdf(scores).cdf
     assert found["score"].tolist() == counted.quantiles.tolist()
     assert found["edf"].tolist() == pytest.approx(counted.probabilities.tolist())
-    random = analysis.random_search(cell(scores), sizes=range(1, len(scores) + 1), confidence=0.8).set_index("size")
+    random = analysis.random_search(cell(scores), sizes=range(1, len(scores) + 1), confidence=0.8).set_index("m")
     for m in range(1, len(scores) + 1):
         bests = np.sort([max(draw) for draw in itertools.combinations(scores, m)])
         assert random.loc[m, "expected"] == pytest.approx(bests.mean())
         assert random.loc[m, "std"] == pytest.approx(bests.std(), abs=1e-7)
         wanted = np.quantile(bests, [0.1, 0.5, 0.9], method="inverted_cdf")
-        assert random.loc[m, ["low", "middle", "high"]].tolist() == wanted.tolist()
+        assert random.loc[m, ["best_low", "best_median", "best_high"]].tolist() == wanted.tolist()
 
 
 def test_the_band_holds_the_whole_distribution_about_as_often_as_it_says() -> None:
@@ -55,7 +55,7 @@ def test_the_truth_of_a_known_study_is_found() -> None:
     truth = stats.norm(scale=spread).cdf(found["score"])
     assert (found["edf_low"] < truth).all()
     assert (truth < found["edf_high"]).all()
-    best = analysis.random_search(df, sizes=[1, 4]).groupby("size")["expected"].mean()
+    best = analysis.random_search(df, sizes=[1, 4]).groupby("m")["expected"].mean()
     assert best.tolist() == pytest.approx([0, 1.02938 * spread], abs=0.05)  # the largest of four normal numbers
 
 
@@ -73,9 +73,9 @@ def test_what_diverged_lies_below_every_score() -> None:
     found = analysis.distributions(df)
     assert found[["score", "edf"]].values.tolist() == [[0.2, 0.75], [0.4, 1]]
     assert analysis.distributions(df, diverged="drop")["edf"].tolist() == [0.5, 1]
-    random = analysis.random_search(df, sizes=[1, 3]).set_index("size")
+    random = analysis.random_search(df, sizes=[1, 3]).set_index("m")
     assert np.isnan(random.loc[1, "expected"])
-    assert random.loc[1, "low"] == -np.inf
+    assert random.loc[1, "best_low"] == -np.inf
     assert random.loc[3, "expected"] == pytest.approx(0.4 * 3 / 4 + 0.2 / 4)
     empty = pd.DataFrame(population(0), columns=list(row()))
     for function in (analysis.distributions, analysis.random_search):

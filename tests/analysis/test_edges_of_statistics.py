@@ -43,7 +43,7 @@ def test_a_reliability_is_a_correlation_or_is_missing_for_a_reason(seeds: int) -
     numbers = found[["reliability", "reliability_low", "reliability_high"]]
     assert ((numbers >= -1) & (numbers <= 1) | numbers.isna()).all(axis=None)
     assert (found["reliability"].isna() == (found["reason"] != "")).all()
-    formula = found[found["how"] == "spearman-brown"]
+    formula = found[found["method"] == "spearman-brown"]
     assert {"its seeds do not agree"} <= set(formula["reason"])
     assert (formula["reliability"].dropna() > 0).all()
 
@@ -84,12 +84,12 @@ def test_differences_of_perfect_proxies_have_a_p_above_zero_and_no_warning() -> 
     df = single(rot=[1, 2, 3, 4, 5, 6], jig=[2, 1, 4, 3, 6, 5], cls=[1, 2, 3, 4, 5, 6])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        (line,) = analysis.differences(df).itertuples()
+        (line,) = analysis.compare_proxies(df).itertuples()
     assert {line.a_rho, line.b_rho} == {1.0, 0.828571428571}
     assert np.isnan(line.p_mrr), "Fisher's z of 1 is infinite"
     assert 0.01 < line.p < 1
     against = single(rot=range(8), jig=[7, 6, 5, 4, 3, 2, 1, 0], cls=range(8))
-    assert analysis.differences(against)["p_mrr"].isna().all()
+    assert analysis.compare_proxies(against)["p_mrr"].isna().all()
 
 
 def test_the_p_of_a_difference_says_what_its_interval_says() -> None:
@@ -100,7 +100,7 @@ def test_the_p_of_a_difference_says_what_its_interval_says() -> None:
         for _ in range(8):
             target = rng.normal(size=20)
             proxies = {"rot": target + own * rng.normal(size=20), "jig": target + 0.9 * rng.normal(size=20)}
-            (line,) = analysis.differences(single(cls=target, **proxies), resamples=500).itertuples()
+            (line,) = analysis.compare_proxies(single(cls=target, **proxies), resamples=500).itertuples()
             excluded = line.difference_low > 0 or line.difference_high < 0
             assert excluded == (line.p < 0.05)
             clear += excluded
@@ -114,7 +114,7 @@ def test_equal_scores_are_named_as_the_reason_everywhere() -> None:
     df["curve_seconds"] = [[1.0, 1.0]] * len(df)
     df["params"] = range(len(df))
     for name in ("correlate", "by_seeds", "size_effect", "size_proxies", "early", "differences"):
-        table = analysis.table(name, df, resamples=20)
+        table = analysis.compute(name, df, resamples=20)
         sides = [c for c in ("task", "x_task", "y_task", "proxy_task", "target_task", "a_task", "b_task") if c in table]
         constant = (table[sides] == "rot").any(axis=1)
         assert constant.any(), name
@@ -133,7 +133,7 @@ def test_pooled_says_what_is_wrong_with_its_spaces() -> None:
     df.loc[(df["space"] == "a") & (df["task"] == "rot"), "score_best"] = 0.5
     scores = df.loc[(df["space"] == "b") & (df["task"] == "cls"), "score_best"].to_numpy()
     df.loc[(df["space"] == "b") & (df["task"] == "rot"), "score_best"] = scores
-    (line,) = analysis.pooled(df).itertuples()
+    (line,) = analysis.pool_spaces(df).itertuples()
     assert line.reason == "1 of 3 spaces: a rho of 1 or -1; 1 of 3 spaces: equal scores, so no rho"
 
 
@@ -144,8 +144,8 @@ def test_the_band_of_small_experiments_holds_scores_that_occur(m: int) -> None:
     rows = single(cls=target).assign(dataset="b", dataset_id="b")
     df = pd.concat([rows, single(rot=target + rng.normal(size=40)).assign(dataset="a", dataset_id="a")])
     (line,) = analysis.random_experiment(df, sizes=[m], repeats=4000).itertuples()
-    assert {line.low, line.middle, line.high} <= set(target)
-    assert line.low <= line.middle <= line.high
+    assert {line.best_low, line.best_median, line.best_high} <= set(target)
+    assert line.best_low <= line.best_median <= line.best_high
     assert line.expected <= target.max()
     proxy = df[df["task"] == "rot"]["score_best"].to_numpy()
     draws = np.array([rng.choice(40, m, replace=False) for _ in range(4000)])
@@ -153,7 +153,7 @@ def test_the_band_of_small_experiments_holds_scores_that_occur(m: int) -> None:
     assert (best < line.low).mean() < 0.115
     assert (best > line.high).mean() < 0.115
     whole = analysis.random_experiment(df, sizes=m, band=0.999999).iloc[0]
-    assert whole["high"] <= 94.5
+    assert whole["best_high"] <= 94.5
 
 
 @pytest.mark.parametrize("wide", [0.4, 0.05, 0.011, 0.0027, 1e-5])
@@ -166,7 +166,7 @@ def test_a_printed_interval_holds_the_printed_value(wide: float) -> None:
         assert first <= float(said.replace("−", "-")) <= last
         assert first < last
         table = pd.DataFrame({"rho": [value], "rho_low": [low], "rho_high": [high]})
-        (shown,) = analysis.view(table).itertuples(index=False)
+        (shown,) = analysis.for_display(table).itertuples(index=False)
         first, last = map(float, shown.interval.strip("[]").split(", "))
         assert first <= float(shown.rho) <= last
         assert first < last
@@ -177,25 +177,31 @@ def test_a_path_or_a_text_in_the_place_of_rows_or_numbers_is_said() -> None:
     for name in analysis.TABLES:
         for given in ("runs/x", ["runs/x"], None):
             with pytest.raises(TypeError, match=r"expected a DataFrame of rows, as `analysis.load\(run\)`"):
-                analysis.table(name, given)  # type: ignore[arg-type]
-    functions: Any = [analysis.correlate, analysis.early, analysis.cheapest, analysis.means, analysis.random_experiment]
-    for function in [*functions, analysis.picks, analysis.view, analysis.figures.scatter]:
+                analysis.compute(name, given)  # type: ignore[arg-type]
+    functions: Any = [
+        analysis.correlate,
+        analysis.early_stopping,
+        analysis.cheapest,
+        analysis.means,
+        analysis.random_experiment,
+    ]
+    for function in [*functions, analysis.top_k, analysis.for_display, analysis.figures.scatter]:
         with pytest.raises(TypeError, match="expected a DataFrame"):
             function("runs/x")
     wrong: Any
     for function, option, wrong in (
         (analysis.reliability, "ks", "12"),
-        (analysis.by_seeds, "ks", ["1"]),
-        (analysis.picks, "k", "5"),
+        (analysis.rho_by_seeds, "ks", ["1"]),
+        (analysis.top_k, "k", "5"),
         (analysis.random_search, "sizes", "8"),
         (analysis.random_experiment, "sizes", 1.5),
-        (analysis.early, "epochs", "3"),
+        (analysis.early_stopping, "epochs", "3"),
     ):
         with pytest.raises(TypeError, match=f"{option}: expected whole numbers"):
             function(df, **{option: wrong})
     with pytest.raises(TypeError, match=r"\{\"task\": \"rot\"\}, not 'rot'"):
-        analysis.picks(df, proxy="rot")  # type: ignore[arg-type]
-    assert len(analysis.picks(df, k=3)) == len(analysis.picks(df, k=[3]))
+        analysis.top_k(df, proxy="rot")  # type: ignore[arg-type]
+    assert len(analysis.top_k(df, k=3)) == len(analysis.top_k(df, k=[3]))
     for nothing in (lambda: analysis.query([], "select 1"), lambda: analysis.report([])):
         with pytest.raises(ValueError, match="no run was given"):
             nothing()

@@ -33,7 +33,7 @@ def test_the_limit_is_the_mean_over_all_orders_of_drawing(pairs: list[tuple[floa
     proxy, target = map(list, zip(*pairs, strict=True))
     n = len(pairs)
     rows = two_cells(proxy, target).sample(frac=1, random_state=shuffle.randint(0, 99))
-    found = analysis.random_experiment(rows, sizes=range(1, n + 1)).set_index("size")
+    found = analysis.random_experiment(rows, sizes=range(1, n + 1)).set_index("m")
     for m in range(1, n + 1):
         bests = [
             target[max(order, key=lambda k: proxy[k])]  # max keeps the first drawn of equal ones
@@ -60,7 +60,7 @@ def test_draws_are_those_of_the_paper(n: int, seed: int, repeats: int | None) ->
             best = max(drawn, key=lambda name: proxy[names.index(name)])
             bests.append(target[names.index(best)])
         wanted.append((m, len(bests), np.mean(bests), np.std(bests)))
-    assert found["size"].tolist() == [w[0] for w in wanted]
+    assert found["m"].tolist() == [w[0] for w in wanted]
     assert found["repeats"].tolist() == [w[1] for w in wanted]
     assert found[["mean", "std"]].to_numpy() == pytest.approx(np.array([w[2:] for w in wanted]))
 
@@ -89,7 +89,9 @@ def test_by_default_every_task_of_another_dataset_is_a_proxy_for_classification(
     assert set(to_imagenet["proxy_dataset"]) == {"cifar10"}
     assert set(found.loc[found["target_dataset"] == "cifar10", "proxy_dataset"]) == {"imagenet"}
     assert (found["target_task"] == "cls").all()
-    chosen = analysis.random_experiment(pd.DataFrame(rows), {"task": "rot"}, {"dataset": "cifar10", "task": "cls"})
+    chosen = analysis.random_experiment(
+        pd.DataFrame(rows), proxy={"task": "rot"}, target={"dataset": "cifar10", "task": "cls"}
+    )
     assert set(chosen["proxy_dataset"]) == {"cifar10"}, "a proxy asked for may lie on the target's dataset"
     with pytest.raises(LookupError, match=r"no cell is .*'svhn'"):
         analysis.random_experiment(pd.DataFrame(rows), target={"dataset": "svhn"})

@@ -10,7 +10,8 @@ import pytest
 from made_up import population, write_run
 
 import analysis
-from analysis.drawing.cells.drawing import draw, read
+from analysis.drawing.cells.drawing import draw
+from analysis.rows.graph import read
 from tests.conftest import blank_figures
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")

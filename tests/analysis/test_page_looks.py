@@ -25,10 +25,8 @@ SWATCH = re.compile(r'<path style="(stroke:[^"]*)" d="M0 4H30"/></svg>([^<]*)</s
 def page(rows: Any, folder: Path, **options: Any) -> str:
     """The report's page, without the static figures, which take most of its time."""
     source = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("analysis.page.figures.scatter", lambda *_, **__: [])
-        patch.setattr("analysis.page.curves", lambda *_: [])
-        return analysis.report(source, folder, **{"resamples": 40} | options).read_text(encoding="utf-8")
+    options = {"resamples": 40, "figures": "none"} | options
+    return analysis.report(source, folder, **options).read_text(encoding="utf-8")
 
 
 def words(text: str) -> str:
@@ -93,7 +91,9 @@ def test_figure_5_is_the_same_on_the_page_and_on_paper() -> None:
     for (_, one), line, band in zip(lines, ax.lines[::2], ax.collections, strict=True):
         assert line.get_ydata() == pytest.approx(one["expected"] * 100)
         heights = band.get_paths()[0].vertices[:, 1]
-        assert (heights.min(), heights.max()) == pytest.approx((100 * one["low"].min(), 100 * one["high"].max()))
+        assert (heights.min(), heights.max()) == pytest.approx(
+            (100 * one["best_low"].min(), 100 * one["best_high"].max())
+        )
         assert heights.max() <= 100 * df["score_best"].max()
     own = palette.Looks.of(table, "target", "proxy")
     shades = [own.cell(*key).colour for key in lines[["space"]].first().index.map(lambda t: _cell(table, t))]
@@ -171,11 +171,13 @@ def test_a_number_is_rounded_once() -> None:
     rows = population(9, tasks=("cls", "rot", "jig", "col"), agreement=0.3)
     df = pd.DataFrame(rows)
     found = analysis.correlate(df, resamples=100)
-    from analysis.comparison.cells import compared
+    from analysis.comparison.cells import compare
+    from analysis.comparison.options import Options
     from analysis.page.data import _rounded, content
 
-    spaces = compared(df)
-    told = {t[2] for t in content(df, spaces, found, {}, "score_best", figures.looks_of(spaces))["spaces"][0]["rhos"]}
+    comparison = compare(df, Options())
+    data = content(comparison, found, {}, figures.looks_of(comparison.spaces))
+    told = {t[2] for t in data["spaces"][0]["rhos"]}
     for line in found.itertuples():
         numbers = [f"{v:z.2f}".replace("-", "−") for v in (line.rho, line.rho_low, line.rho_high)]
         assert f"ρ = {numbers[0]} [{numbers[1]}, {numbers[2]}]" in told
@@ -222,7 +224,7 @@ def test_trainings_that_diverged_are_counted(tmp_path: Path) -> None:
         line["diverged"] = True
     rows[0]["score_best"] = math.nan
     run = write_run(tmp_path / "x", rows)
-    table = analysis.table("cells", analysis.load(run)).set_index("task")
+    table = analysis.compute("cells", analysis.load(run)).set_index("task")
     assert table.loc["cls", ["ok", "failed", "diverged", "no_score"]].tolist() == [8, 0, 3, 1]
     assert table.loc["rot", ["diverged", "no_score"]].tolist() == [0, 0]
     text = words(page(analysis.load(run), tmp_path))

@@ -112,9 +112,10 @@ def test_a_name_that_no_text_can_hold_breaks_no_query(tmp_path: Path) -> None:
 def test_sql_the_page_and_files_count_the_same_operations(
     cell: dict[str, Any], expected: dict[str, int], tmp_path: Path
 ) -> None:
-    from analysis.drawing.cells.drawing import PLAIN, draw, operation, operations, read
+    from analysis.drawing.cells.drawing import PLAIN, draw, operation
     from analysis.drawing.cells.files import dot
     from analysis.page.data import _counts
+    from analysis.rows.graph import operations, read
 
     graph = json.dumps({"cells": [cell]})
     run = write_run(tmp_path / "x", [row(graph=graph)])

@@ -15,14 +15,15 @@ pytestmark = pytest.mark.filterwarnings("error")
 EVERY = (
     analysis.correlate,
     analysis.reliability,
-    analysis.ceiling,
-    analysis.by_seeds,
+    analysis.noise_ceiling,
+    analysis.rho_by_seeds,
     analysis.size_effect,
     analysis.size_proxies,
-    analysis.early,
-    analysis.picks,
-    analysis.differences,
-    analysis.pooled,
+    analysis.early_stopping,
+    analysis.cheapest,
+    analysis.top_k,
+    analysis.compare_proxies,
+    analysis.pool_spaces,
     analysis.distributions,
     analysis.random_search,
 )
@@ -43,7 +44,7 @@ def test_columns_and_their_types_are_always_the_same(function: Callable[..., pd.
         pd.testing.assert_series_equal(function(df).dtypes, types, obj=name)
 
 
-@pytest.mark.parametrize("function", EVERY)
+@pytest.mark.parametrize("function", [one for one in EVERY if one is not analysis.cheapest])
 def test_the_rule_stands_beside_every_figure(function: Callable[..., pd.DataFrame]) -> None:
     df = pd.DataFrame(population(6, spaces=("a", "b"), seeds=(1, 2)))
     found = function(df, common="pair", diverged="drop", chance=0.1)
@@ -60,13 +61,23 @@ def test_the_options_of_every_function_are_those_of_the_page() -> None:
     options = {"common", "score", "diverged", "chance", "resamples", "confidence", "seed"}
     lacks = {
         "means": options - {"score"},
-        "random_experiment": {"common", "resamples", "confidence"},
-        "picks": {"resamples", "confidence", "seed"},
+        "random_experiment": {"resamples", "confidence"},
+        "top_k": {"resamples", "confidence", "seed"},
         "random_search": {"resamples", "seed"},
         "distributions": {"resamples", "seed"},
-        "pooled": {"resamples", "seed"},
+        "pool_spaces": {"resamples", "seed"},
     }
     assert all(f"`{name}`" in text.split("| function | does not take |")[1] for name in lacks)
     for function in (*EVERY, analysis.means, analysis.random_experiment, analysis.report):
-        taken = options & set(inspect.signature(function).parameters)
+        first, *others = inspect.signature(function).parameters.values()
+        keywords = [one for one in others if (function, one.name) != (analysis.report, "out")]
+        assert all(one.kind is one.KEYWORD_ONLY for one in keywords), f"{function.__name__}: all but {first.name}"
+        taken = options & {one.name for one in others}
         assert options - taken == lacks.get(function.__name__, set()), function.__name__
+
+
+def test_all_names_of_the_package_are_there_and_only_those() -> None:
+    """They are imported at their first use."""
+    assert all(getattr(analysis, name) is not None and name in dir(analysis) for name in analysis.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'correlations'"):
+        analysis.correlations  # noqa: B018

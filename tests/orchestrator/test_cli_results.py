@@ -167,7 +167,7 @@ def test_why_numbers_are_missing_stands_below_the_table(say: Say, tmp_path: Path
     for line in rows:
         line["score_best"] = 1.0 if line["task"] == "rot" else line["score_best"]
     run = write_run(tmp_path / "x", rows)
-    for table in ("correlate", "by_seeds", "differences"):
+    for table in ("correlate", "rho_by_seeds", "compare_proxies"):
         out = " ".join(say("correlate", run, "--of", table)[1].split())
         assert "rot: all 8 have the same score" in out, table
     assert "all 8" not in say("correlate", run, "--of", "correlate", "--markdown")[1]

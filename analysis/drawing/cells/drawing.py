@@ -3,7 +3,6 @@
 One layout serves the report's page, which gets its numbers, and `archsweep show --out`, which gets an SVG, PNG or DOT.
 """
 
-import json
 import re
 import zlib
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from analysis import names
 from analysis.drawing.cells.layers import place
+from analysis.rows.graph import NOTHING, operating
 
 HEIGHT, LAYER = 20.0, 40.0  # of a box, and from one layer to the next, in points
 _OPERATION, _CIRCLE = 60.0, 20.0  # widths: a box that an operation's name fits in, and a sum
@@ -22,7 +22,7 @@ MOST_BOXES, MOST_LINES = 80, 200  # beyond, a picture shows nothing
 # Operations: what their names contain, how they are written, and a colour of the palette by Okabe and Ito (2008),
 # whose hues colour-blind readers tell apart. The text is always there as well.
 _KINDS = (
-    (r"^(none|zero(ize|s)?)$", "none", "#FFFFFF"),
+    (NOTHING, "none", "#FFFFFF"),
     (r"skip|ident|^id$", "skip", "#BBBBBB"),
     (r"avg", "avg", "#F0E442"),
     (r"max|pool", "max", "#E69F00"),
@@ -97,55 +97,6 @@ def ink(colour: str) -> str:
     """What is legible on a colour: near black or white."""
     red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
     return "#1B1F23" if 0.299 * red + 0.587 * green + 0.114 * blue > 125 else "#FFFFFF"
-
-
-def read(graph: Any) -> list[dict[str, Any]]:
-    """The cells of a `graph` as JSON text or as what it says; none where it is missing or is no such graph.
-
-    Rows may hold anything: what is not a name, labels and edges between them is no cell.
-    """
-    if isinstance(graph, str):
-        try:
-            graph = json.loads(graph)
-        except (ValueError, RecursionError):
-            return []
-    cells = graph.get("cells") if isinstance(graph, dict) else None
-    return cells if isinstance(cells, list) and all(map(_is_cell, cells)) else []
-
-
-def _is_cell(cell: Any) -> bool:
-    if not isinstance(cell, dict) or not isinstance(cell.get("nodes"), list) or not isinstance(cell.get("edges"), list):
-        return False
-    nodes, edges = cell["nodes"], cell["edges"]
-    return (
-        isinstance(cell.get("name", ""), str)
-        and len(nodes) > 0
-        and all(isinstance(node, str) for node in nodes)
-        and all(isinstance(e, list) and len(e) == 3 and isinstance(e[2], str | None) for e in edges)
-        and all(type(end) is int and 0 <= end < len(nodes) for e in edges for end in e[:2])
-    )
-
-
-def operations(cells: Sequence[dict[str, Any]]) -> list[str]:
-    """The names of all operations in the cells that `read` gives, as often as they occur.
-
-    They are on edges, or in inner vertices where a cell's edges carry none. An edge of `none` carries nothing and is no
-    operation. This is what SQL's `ops`, the page and the files count and colour.
-    """
-    found = []
-    for cell in cells:
-        found += [op for *_, op in cell["edges"] if op]
-        found += [cell["nodes"][v] for v in operating(cell)]
-    return [op for op in found if operation(op).label != "none"]
-
-
-def operating(cell: dict[str, Any]) -> list[int]:
-    """The vertices that are operations: those inside a cell whose edges have none."""
-    if any(op for *_, op in cell["edges"]):
-        return []
-    fed, read = {e[1] for e in cell["edges"]}, {e[0] for e in cell["edges"]}
-    inside = fed & read if cell["edges"] else set()
-    return sorted(v for v in inside if not re.fullmatch(r"input|output|\d+", cell["nodes"][v]))
 
 
 def draw(cells: Sequence[dict[str, Any]]) -> list[Cell]:

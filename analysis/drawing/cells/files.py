@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis import whole_file
-from analysis.drawing.cells.drawing import HEIGHT, PLAIN, Cell, draw, ink, operating, operation, read
+from analysis.drawing.cells.drawing import HEIGHT, PLAIN, Cell, draw, ink, operation
+from analysis.rows.graph import operating, read
 
 _MARGIN, _BETWEEN, _TITLE = 8.0, 28.0, 18.0  # points around, between two cells, and for a cell's name
 _LINE = "#59636B"
