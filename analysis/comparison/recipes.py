@@ -21,17 +21,14 @@ def one_id(df: pd.DataFrame) -> "pd.Series[Any]":
     if "recipe_json" not in df:
         return ids
     known = pd.DataFrame({"id": ids, "text": df["recipe_json"].astype(object)}).dropna().drop_duplicates()
-    parts = {text: _parts(text) for text in known["text"].unique()}
-    known = known[[bool(parts[text].keys() & set(SPEED)) for text in known["text"]]]
-    known = known.assign(
-        question=[
-            json.dumps({k: v for k, v in parts[text].items() if k not in SPEED}, sort_keys=True, default=str)
-            for text in known["text"]
-        ]
-    )
-    smallest = known.groupby("question")["id"].transform("min")
-    several = dict(zip(known["id"], smallest, strict=True))
-    return ids.map(lambda recipe_id: several.get(recipe_id, recipe_id))
+    several: dict[str, set[str]] = {}  # ids by what else the recipe consists of
+    for recipe_id, text in zip(known["id"], known["text"], strict=True):
+        parts = _parts(text)
+        if parts.keys() & set(SPEED):
+            rest = {name: value for name, value in parts.items() if name not in SPEED}
+            several.setdefault(json.dumps(rest, sort_keys=True, default=str), set()).add(recipe_id)
+    smallest = {recipe_id: min(found) for found in several.values() if len(found) > 1 for recipe_id in found}
+    return ids.map(lambda recipe_id: smallest.get(recipe_id, recipe_id)) if smallest else ids
 
 
 def told_apart(df: pd.DataFrame) -> dict[str, str]:

@@ -142,7 +142,7 @@ def done_by_question(store: RunStore, planned: Collection[str]) -> dict[str, dic
     """
     rows = store.attempts(["trial_id", "status", "recipe_id"])
     rows = rows.filter(pc.equal(rows["status"], "ok"))
-    if not set(pc.unique(rows["recipe_id"]).to_pylist()) - set(planned):
+    if not set(pc.unique(rows["recipe_id"]).to_pylist()) - {None, *planned}:
         return {}
     rows = store.attempts(["trial_id", "status", "recipe_json"])
     rows = rows.filter(pc.and_(pc.equal(rows["status"], "ok"), pc.is_valid(rows["recipe_json"])))

@@ -150,8 +150,8 @@ def test_the_band_of_small_experiments_holds_scores_that_occur(m: int) -> None:
     proxy = df[df["task"] == "rot"]["score_best"].to_numpy()
     draws = np.array([rng.choice(40, m, replace=False) for _ in range(4000)])
     best = target[np.take_along_axis(draws, proxy[draws].argmax(axis=1)[:, None], 1)[:, 0]]
-    assert (best < line.low).mean() < 0.115
-    assert (best > line.high).mean() < 0.115
+    assert (best < line.best_low).mean() < 0.115
+    assert (best > line.best_high).mean() < 0.115
     whole = analysis.random_experiment(df, sizes=m, band=0.999999).iloc[0]
     assert whole["best_high"] <= 94.5
 
