@@ -4,10 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from orchestrator import runner
+from orchestrator.study.schema import load
 
 TINY = """
 name = "tiny"
@@ -58,6 +62,88 @@ def study(tmp_path: Path, pictures: Path) -> Write:
         return file
 
     return write
+
+
+# Loaded by every Python process that has its folder on PYTHONPATH: spoils what a worker calls for a training.
+SITE = """
+import importlib.util, sys
+
+class Spoiler:
+    def find_spec(self, name, path, target=None):
+        if name != "workers.attempt":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+        def exec_module(module):
+            load(module)
+            train = module.run
+            def run(trial, *args, **options):
+                import ctypes, os, pathlib, signal, time, torch
+                mark = pathlib.Path({marks!r}) / trial.id
+                tries = len(list(mark.parent.glob(mark.name + "*")))
+                mark.with_name(f"{{trial.id}}-{{tries + 1}}").touch()
+                befall(trial, tries + 1, options)
+                return train(trial, *args, **options)
+            module.run = run
+        spec.loader.exec_module = exec_module
+        return spec
+
+def befall(trial, attempt, options):
+    import ctypes, os, pathlib, signal, time, torch
+    marks = pathlib.Path({marks!r})
+{faults}
+
+sys.meta_path.insert(0, Spoiler())
+"""
+
+Spoil = Callable[[str], dict[str, str]]
+
+
+@pytest.fixture
+def spoil(tmp_path: Path) -> Spoil:
+    """Makes trainings fail or wait; gives the environment under which they do.
+
+    The code knows `trial`, `attempt`, the `options` of the training, and a folder `marks`.
+    """
+
+    def write(faults: str) -> dict[str, str]:
+        (tmp_path / "site").mkdir()
+        (tmp_path / "marks").mkdir()
+        indented = "\n".join("    " + line for line in faults.strip().splitlines())
+        text = SITE.format(marks=str(tmp_path / "marks"), faults=indented)
+        (tmp_path / "site" / "sitecustomize.py").write_text(text)
+        return {"PYTHONPATH": str(tmp_path / "site")}
+
+    return write
+
+
+# Epochs that last, without any work: how long a training takes is then the same on every machine.
+SLOW = """
+heard = options.get("told")
+def told(values):
+    time.sleep({seconds})
+    if heard is not None: heard(values)
+if {condition}: options["told"] = told
+"""
+
+
+def slow(seconds: float, condition: str = "True") -> str:
+    """For `spoil`: every epoch lasts so long, in trainings for which the condition holds."""
+    return SLOW.format(seconds=seconds, condition=condition)
+
+
+def wait_for(true: Callable[[], object], timeout: float = 240) -> None:
+    """Until it is true; an error after so many seconds, for machines that have other things to do."""
+    end = time.monotonic() + timeout
+    while not true():
+        assert time.monotonic() < end, f"not in {timeout} s: {true}"
+        time.sleep(0.05)
+
+
+def inline(file: Path) -> None:
+    """Run a study in this process, all trials well."""
+    assert runner.run(load(str(file))).exit_code == 0
 
 
 _STARTED: list[subprocess.Popen[str]] = []

@@ -90,7 +90,8 @@ def test_plan_says_how_long_this_machine_takes(study: Write, monkeypatch: pytest
 def test_ray_gets_the_cores_of_this_process_and_doctor_names_them() -> None:
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from orchestrator import doctor, tune\n"
+        "from orchestrator.cli import doctor\n"
+        "from orchestrator.ray_tune import engine as tune\n"
         "from orchestrator.study.schema import Execution\n"
         "import ray\n"
         "print(next(c.text for c in doctor.checks() if c.what == 'cpu'))\n"

@@ -15,6 +15,8 @@ import pytest
 from orchestrator.store import lease
 from orchestrator.store.run_folder import RunStore
 
+from .conftest import Ended, Write, cli, start, wait_for
+
 
 @pytest.fixture(params=["disk", "object store"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> RunStore:
@@ -114,7 +116,10 @@ def test_a_process_that_cannot_be_seen_from_here_is_not_taken_for_dead(store: Ru
 def test_a_living_driver_is_seen_from_another_pid_namespace(tmp_path: Path) -> None:
     store = RunStore(str(tmp_path / "run"))
     lease.acquire(store, "mine")
-    code = "import sys; from orchestrator import lease, store; lease.acquire(store.RunStore(sys.argv[1]), 'second')"
+    code = (
+        "import sys; from orchestrator.store import lease; from orchestrator.store.run_folder import RunStore\n"
+        "lease.acquire(RunStore(sys.argv[1]), 'second')"
+    )
     unshare = ["unshare", "--pid", "--fork", "--mount-proc"]
     if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True).returncode:
         pytest.skip("no new PID namespace can be made here")
@@ -136,3 +141,13 @@ def test_renewing_says_when_the_run_was_taken_over(store: RunStore) -> None:
     assert lease.renew(store, "mine")
     store.write(lease._bytes(lease.Lease.mine("theirs")), lease.NAME)
     assert not lease.renew(store, "mine")
+
+
+def test_stop_from_another_terminal(study: Write, tmp_path: Path) -> None:
+    file = study(archs=1, tasks=("jig",), epochs=100_000, execution="checkpoint_s = 0")
+    driver = start("run", file)
+    wait_for(lambda: list(tmp_path.glob("run/trials/*/checkpoint.pt")))
+    assert "asked process" in cli("stop", file).out
+    ended = Ended(driver)
+    assert ended.code == 3, ended.err
+    assert "no driver is at work" in cli("stop", file).out

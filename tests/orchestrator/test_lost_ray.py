@@ -10,7 +10,7 @@ import pytest
 
 from tests.soak import processes
 
-from .conftest import Ended, Write, cli, start
+from .conftest import Ended, Spoil, Write, cli, slow, start
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
 
@@ -43,10 +43,10 @@ def gone(pids: list[int]) -> bool:
 
 @pytest.mark.parametrize("victim", ["raylet", pytest.param("gcs_server", marks=pytest.mark.soak)])
 def test_a_run_whose_own_ray_dies_says_so_and_goes_on_when_called_again(
-    victim: str, study: Write, tmp_path: Path
+    victim: str, study: Write, spoil: Spoil, tmp_path: Path
 ) -> None:
     file, run = study(archs=5, tasks=("jig",), epochs=2, engine="tune"), tmp_path / "run"
-    driver = start("run", file)
+    driver = start("run", file, **spoil(slow(1.0)))
     wait_for_rows(run, 1)
     descendants = processes.below(driver.pid)
     os.kill(own(driver.pid, victim), signal.SIGKILL)
@@ -70,7 +70,7 @@ def test_a_cluster_that_is_lost_ends_the_run(study: Write, tmp_path: Path) -> No
     head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
-        file = study(archs=2, tasks=("jig",), epochs=2000, engine="tune", execution="checkpoint_s = 0")
+        file = study(archs=2, tasks=("jig",), epochs=100_000, engine="tune", execution="checkpoint_s = 0")
         driver = start("run", file, RAY_ADDRESS=cluster.address)
         end = time.monotonic() + 200
         while not list(tmp_path.glob("run/trials/*/checkpoint.pt")) and time.monotonic() < end:

@@ -22,7 +22,7 @@ tasks = ["cls"]
 recipe = "demo"
 override = { epochs = 1, width = 4, precise_bn = 64, batch = 5000 }
 """
-LONG = {"archs": 1, "tasks": ("jig",), "epochs": 400}
+LONG = {"archs": 1, "tasks": ("jig",), "epochs": 100_000}
 
 
 def rows(tmp_path: Path) -> pd.DataFrame:
@@ -64,7 +64,7 @@ def test_ctrl_c_drains_and_a_second_one_ends_at_once_with_the_cursor_back(study:
 
 
 def test_the_second_ctrl_c_gives_the_cursor_back(study: Write) -> None:
-    file = study(**LONG)
+    file = study(**LONG, dataset="photos")
     file.write_text(file.read_text().replace("width = 4", "width = 64"))  # epochs of some seconds
     screen = Screen("run", file)
     screen.wait_for("0 of 1 trials done, 1 running")
@@ -88,7 +88,7 @@ def test_a_terminal_that_is_resized_is_followed(study: Write) -> None:
 
 
 def test_a_terminal_of_few_rows_shows_how_far_the_run_is(study: Write) -> None:
-    file = study(archs=1, tasks=("cls", "rot", "col", "jig"), epochs=100)
+    file = study(archs=1, tasks=("cls", "rot", "col", "jig"), epochs=100_000)
     screen = Screen("run", file, rows=4)
     screen.wait_for("0 of 4 trials done, 1 running")
     screen.interrupt()
@@ -97,7 +97,7 @@ def test_a_terminal_of_few_rows_shows_how_far_the_run_is(study: Write) -> None:
 
 def test_a_run_whose_terminal_is_closed_trains_on_where_the_hang_up_is_ignored(study: Write, tmp_path: Path) -> None:
     """`nohup`, `disown`: the terminal is gone, each write to it fails."""
-    screen = Screen("run", study(archs=2, tasks=("cls",), epochs=3), ignored=(signal.SIGHUP,))
+    screen = Screen("run", study(archs=2, tasks=("cls",), epochs=40), ignored=(signal.SIGHUP,))
     screen.wait_for("0 of 2 trials done, 1 running")
     screen.hang_up()
     assert screen.code() == 0
@@ -109,7 +109,7 @@ def test_a_run_on_a_terminal_that_cannot_show_every_character(study: Write) -> N
     assert screen.code() == 0
     assert screen.text.isascii()
     assert "\\u" not in screen.text
-    assert re.search(r"chain +photos +cls +1 +1 +#{16}", screen.text)
+    assert re.search(r"chain +pictures +cls +1 +1 +#{16}", screen.text)
 
 
 @pytest.fixture

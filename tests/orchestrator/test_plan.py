@@ -134,7 +134,7 @@ def test_a_guess_has_the_order_of_magnitude_of_small_trials_too(key: tuple[str, 
 
 
 def test_what_finished_trials_took_beside_their_training_counts_for_those_left(study: Write, tmp_path: Path) -> None:
-    file = study(archs=4, tasks=("cls",))
+    file = study(archs=4, tasks=("cls",), dataset="photos")
     row = plan(studies.load(str(file))).table.to_pylist()[0]
     known = {k: row[k] for k in ("trial_id", "space", "arch", "dataset", "dataset_id", "task", "macs", "recipe_json")}
     about = {"launch": "l", "attempt": 1, "status": "ok", "diverged": False, "train_s": 0.5, "wall_s": 3.0}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from .conftest import Ended, Write, start
+from .conftest import Ended, Spoil, Write, slow, start
 
 # Tries to publish follow each other quickly here.
 _MAIN = "from workers import files; files.WAITS_S = (0.1, 0.2); from orchestrator.cli.main import main; main()"
@@ -64,9 +64,9 @@ def writable(disk: Path) -> None:
     ids=["full", "read-only"],
 )
 def test_a_disk_that_fails_in_the_middle_of_a_run(
-    study: Write, disk: Path, harm: Callable[[Path], None], mend: Callable[[Path], None], says: str
+    study: Write, spoil: Spoil, disk: Path, harm: Callable[[Path], None], mend: Callable[[Path], None], says: str
 ) -> None:
-    file = study(archs=2, tasks=("cls",), epochs=12, execution="checkpoint_s = 0")
+    file = study(archs=2, tasks=("cls",), epochs=6, execution="checkpoint_s = 0")
     run = disk / "run"
     file.write_text(file.read_text().replace(str(file.parent / "run"), str(run)))
     process = subprocess.Popen(
@@ -74,7 +74,7 @@ def test_a_disk_that_fails_in_the_middle_of_a_run(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "COLUMNS": "200"},
+        env={**os.environ, "COLUMNS": "200", **spoil(slow(0.5))},
     )
     try:
         while not list(run.glob("trials/*/checkpoint.pt")):

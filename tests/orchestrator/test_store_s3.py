@@ -109,9 +109,10 @@ def test_every_verb_works_on_a_run_on_s3(study: Write, bucket: str, main: Main, 
 
 
 @pytest.mark.ray
+@pytest.mark.xdist_group("ray")
 def test_workers_of_tune_publish_to_s3_and_a_stop_reaches_them(study: Write, bucket: str) -> None:
     url = f"{bucket}/tiny"
-    file = on(url, study(archs=1, epochs=3000, tasks=("cls",), engine="tune", execution="checkpoint_s = 0"))
+    file = on(url, study(archs=1, epochs=100_000, tasks=("cls",), engine="tune", execution="checkpoint_s = 0"))
     process = start("run", file)
     try:
         checkpoint_of = lambda: fsspec.filesystem("s3", use_listings_cache=False).glob(f"{url}/trials/*/*.pt")  # noqa: E731
