@@ -96,7 +96,6 @@ def test_a_study_from_plan_to_export(study: Write, say, tmp_path: Path) -> None:
     assert "(0 trained now)" in again.out
     assert json.loads(say("status", run, "--json").out)["done"] == 8
     assert len(pd.read_parquet(run / "rows")) == 8
-    assert "3 architectures" not in say("correlate", run).out
     asked = say("query", run, "select task, count(*) as n from rows group by task order by task")
     assert "cls 4 jig 4" in asked.out
     for ending in ("csv", "parquet", "json"):
