@@ -113,7 +113,7 @@ def test_equal_scores_are_named_as_the_reason_everywhere() -> None:
     df["curve_test_score"] = [[s, s] for s in df["score_best"]]
     df["curve_seconds"] = [[1.0, 1.0]] * len(df)
     df["params"] = range(len(df))
-    for name in ("correlate", "by_seeds", "size_effect", "size_proxies", "early", "differences"):
+    for name in ("correlate", "rho_by_seeds", "size_effect", "size_proxies", "early_stopping", "compare_proxies"):
         table = analysis.compute(name, df, resamples=20)
         sides = [c for c in ("task", "x_task", "y_task", "proxy_task", "target_task", "a_task", "b_task") if c in table]
         constant = (table[sides] == "rot").any(axis=1)
@@ -150,8 +150,8 @@ def test_the_band_of_small_experiments_holds_scores_that_occur(m: int) -> None:
     proxy = df[df["task"] == "rot"]["score_best"].to_numpy()
     draws = np.array([rng.choice(40, m, replace=False) for _ in range(4000)])
     best = target[np.take_along_axis(draws, proxy[draws].argmax(axis=1)[:, None], 1)[:, 0]]
-    assert (best < line.low).mean() < 0.115
-    assert (best > line.high).mean() < 0.115
+    assert (best < line.best_low).mean() < 0.115
+    assert (best > line.best_high).mean() < 0.115
     whole = analysis.random_experiment(df, sizes=m, band=0.999999).iloc[0]
     assert whole["best_high"] <= 94.5
 
