@@ -116,7 +116,7 @@ def mean_of_seeds(scores: Array) -> Array:
 
 
 def why_no_rho(**scores: Array) -> str:
-    """Why rho between these columns of scores (n,) is not defined, by their names; nothing where it is."""
+    """Why rho between these columns of scores (n,) is undefined, by their names; empty where it is defined."""
     n = min(map(len, scores.values()))
     if n < FEWEST:
         return f"{names.many(n, 'architecture')} to compare ({FEWEST} are needed)"
@@ -127,8 +127,10 @@ def why_no_rho(**scores: Array) -> str:
 
 
 def whole_numbers(name: str, given: int | Sequence[int]) -> list[int]:
-    """The numbers given for an option, one or several; TypeError for text and for what is no whole number, ValueError
-    for numbers below 1."""
+    """The numbers given for an option, one or several.
+
+    Raises TypeError for text and for what is not a whole number, ValueError for numbers below 1.
+    """
     found = [given] if isinstance(given, int | np.integer) else given
     if isinstance(found, str | bytes) or not isinstance(found, Iterable):
         raise TypeError(f"{name}: expected whole numbers such as (1, 2, 4), not {given!r}")
@@ -163,7 +165,7 @@ def sides(
         found.append((cells, chosen(cells, proxy or {}), chosen(cells, default if target is None else target)))
     for k, side, choice in ((1, "proxy", proxy), (2, "target", target)):
         if choice is not None and not any(one[k] for one in found):
-            raise LookupError(f"no cell is {dict(choice)}, which was asked for as the {side}")
+            raise LookupError(f"no cell is {dict(choice)}, given as the {side}")
     yield from found
 
 

@@ -17,7 +17,7 @@ _ONE = [*CELL, "arch"]
 
 
 def means(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
-    """One line per cell and architecture: `mean` and `std` (n - 1) over its seeds, `n_seeds`, `complete`.
+    """One row per cell and architecture: `mean` and `std` (n - 1) over its seeds, `n_seeds`, `complete`.
 
     Only successful trials count, each once even when several runs hold it (the first to end). A mean never
     mixes two recipes or datasets. `complete` says whether the architecture has every seed that any
@@ -53,14 +53,14 @@ def one_metric(trials: pd.DataFrame) -> None:
 
 
 def expect_frame(df: Any) -> None:
-    """TypeError for what is no frame: a run's path, say, which `load` makes one of."""
+    """TypeError for what is not a DataFrame, such as the path of a run."""
     if not isinstance(df, pd.DataFrame):
         given = f"the text {df!r}" if isinstance(df, str) else f"a {type(df).__name__}"
         raise TypeError(f"expected a DataFrame of rows, as `analysis.load(run)` gives it; this is {given}")
 
 
 def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -> pd.DataFrame:
-    """One line per trial that counts: the cell's and architecture's names, seed, `ok`, and `value` (-inf
+    """One row per trial that counts: the cell's and architecture's names, seed, `ok`, and `value` (-inf
     where the score is not finite, or not above `chance`; that is a level of the metrics top1 and miou alone).
     Failed attempts stay, as they say which architectures and seeds were tried. The index is the position in `df`.
 

@@ -16,7 +16,7 @@ from analysis.drawing.palette import Looks
 
 
 def curves(experiments: pd.DataFrame, looks: Looks | None = None) -> Drawings:
-    """One figure for each two datasets (proxy's, target's), a panel a space and target, a line a proxy.
+    """One figure for each two datasets (proxy's, target's), one panel per (space, target), one line per proxy.
 
     `experiments` is what `random_experiment` gives. Points are the means over the repeats drawn, the line what they
     tend to with more of them, the band holds most single draws (the paper's, two deviations on either side, may reach

@@ -1,4 +1,4 @@
-"""Scatter figures of one score against another, an architecture a point, in the manner of UnNAS, figures 2 to
+"""Scatter figures of one score against another, one point per architecture, in the manner of UnNAS, figures 2 to
 4.
 
 Drawn with matplotlib's Figure alone: no pyplot, no global state, no display.
@@ -29,7 +29,7 @@ from analysis.drawing.panel import Numbers, draw
 from analysis.statistics.correlation import correlate_of
 
 _ACROSS = 4  # panels side by side; more go to further lines
-_WIDTH, _HEIGHT = 1.75, 1.62  # inches a panel: four fill the text width of a paper
+_WIDTH, _HEIGHT = 1.75, 1.62  # inches per panel: four fill the text width of a paper
 _NOTE = (
     "Each point is an architecture, its score the mean over seeds; triangles lie beyond the axes. The line is a robust "
     "trend (Theil-Sen), for the eye only."

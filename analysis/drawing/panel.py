@@ -1,4 +1,4 @@
-"""One panel of a scatter figure: points, limits, trend, and what is said about them."""
+"""One panel of a scatter figure: points, limits, trend, and the text in it."""
 
 import math
 import textwrap

@@ -22,7 +22,7 @@ from analysis.tables.text import each
 
 MOST_POINTS = 4000  # architectures that are drawn, all spaces together; more would only lie on top of one another
 _MOST_BYTES = 2_000_000  # of the JSON; figures and tables share the rest of three megabytes
-_MOST_CELLS = 12  # panels a space
+_MOST_CELLS = 12  # panels per space
 _SHOWN = 300  # steps that a column's spread is divided into where a value is written
 _STEPS = 3000  # that a column's spread is divided into: finer than a panel has pixels
 _MOST_OPERATIONS = 16  # to colour by
@@ -109,7 +109,7 @@ def _compared(cells: Cells) -> Any:
 
 
 def _score(cells: Cells, c: int, values: Any, means: pd.DataFrame, archs: list[str], looks: Looks) -> dict[str, Any]:
-    """A cell as an axis: its names, and a score an architecture; null where there is none, false where it diverged."""
+    """A cell as an axis: its names, and one score per architecture; null for none, false for a diverged one."""
     label = cells.labels.iloc[c]
     shown = scale(values, label["metric"])
     of_cell = np.all([(means[part] == label[part]).to_numpy() for part in KEY], axis=0)

@@ -1,4 +1,4 @@
-"""What a study found, first: a sentence a space, and how far each ranking agrees with the one that matters."""
+"""What a study found, first: one sentence per space, and how far each ranking agrees with the one that matters."""
 
 import html
 import math
@@ -34,7 +34,7 @@ def ceilings(table: pd.DataFrame) -> dict[Pair, float]:
 
 
 def findings(found: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:
-    """A card a space of what `correlate` gives; `ceilings` are the rho that the noise of seeds allows, by pair."""
+    """One card per space of what `correlate` gives; `ceilings` are the rho that the noise of seeds allows, by pair."""
     cards = [_card(str(space), lines, ceilings, looks) for space, lines in found.groupby("space", sort=True)]
     return f'<div class="findings">{"".join(cards)}</div>' if cards else ""
 
@@ -82,7 +82,7 @@ def _sentence(told: pd.DataFrame) -> str:
     says = f"{x} {_verb(line)} {y}{where}{best}: "
     if many > 1 and one_target and line.rho_low <= 0:
         says = f"None of {many} proxies agrees clearly with {y}{where}. The closest is {x[:1].lower()}{x[1:]}: "
-    few = "" if line.n >= _FEW else " So few architectures say little."
+    few = "" if line.n >= _FEW else " Preliminary: few architectures."
     return f"{html.escape(says)}<b>{html.escape(numbers)}</b>, n\u00a0=\u00a0{line.n:,}.{few}"
 
 
@@ -143,6 +143,9 @@ def _forest(lines: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:
         )
     head = html.escape(f"ρ with {ys[0]}") if one_target else "ρ"
     scale = "".join(f'<span style="left:{at(tick)}">{names.fixed(tick)}</span>' for tick in ticks)
-    note = '<p class="note">Upright mark: the highest ρ that the noise of seeds allows to expect.</p>' * limited
+    note = (
+        '<p class="note">Vertical mark: noise ceiling, the highest ρ to expect with this noise of the seeds.</p>'
+        * limited
+    )
     rows.append(f'<span class="name soft">{head}</span><span class="scale">{scale}</span><span></span>')
     return f'<div class="forest">{"".join(rows)}</div>{note}'

@@ -12,7 +12,7 @@ from analysis.tables import text
 
 
 def matrices(found: pd.DataFrame, reliability: pd.DataFrame) -> str:
-    """A table a space of what `correlate` gives; `reliability` may be empty."""
+    """One table per space of what `correlate` gives; `reliability` may be empty."""
     own: dict[Any, float] = {}
     if len(reliability):
         single = reliability[reliability["k"] == 1]

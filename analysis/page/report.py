@@ -103,7 +103,7 @@ def report(
         "What ran": sections.ran(df, score, recipes.differences(given)),
         "Cost": text.html_table(spent) if len(spent := counts.cost(df)) else "",
         "Failures": sections.failures(df),
-        "How the numbers came": sections.rules(comparison, found),
+        "Methods": sections.rules(comparison, found),
         "Provenance": sections.provenance(df, planned),
         "Figures for a paper": sections.paper(drawn, folder, _EMBEDDED, formats),
     }

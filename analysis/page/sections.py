@@ -113,14 +113,14 @@ def no_pairs(df: pd.DataFrame, planned: pd.DataFrame | None) -> str:
 
 
 def folded(title: str, table: pd.DataFrame, empty: str) -> str:
-    """A table behind a line to click at, or what is said of an empty one."""
+    """A table behind a line to click at, or the text for an empty one."""
     if table.empty:
         return f"<p>{html.escape(empty[:1].upper() + empty[1:])}.</p>"
     return f"<details><summary>{html.escape(title)}</summary>\n{text.html_table(table)}</details>"
 
 
 def experiments(table: pd.DataFrame, looks: Looks) -> str:
-    """UnNAS, figure 5, of what `random_experiment` gives: a chart a space and target, as `curves` draws it for a
+    """UnNAS, figure 5, of what `random_experiment` gives: one chart per (space, target), as `curves` draws it for a
     paper."""
     panels = []
     proxies, targets, _ = text.brief_names(text.as_pairs(table)) if len(table) else ([], [], "")
@@ -168,7 +168,7 @@ def ran(df: pd.DataFrame, score: str, told: Mapping[str, tuple[str, Mapping[str,
 
 
 def _own(df: pd.DataFrame) -> "pd.Series[bool]":
-    """Which rows are of trainings of our own: these know their epochs, if they did not fail."""
+    """Which rows are of trainings of this project: these know their epochs, if they did not fail."""
     known = df["epochs"].notna() if "epochs" in df else pd.Series(False, index=df.index)
     return known | (df["status"] == "failed") if "status" in df else known
 
@@ -189,7 +189,7 @@ def scored(df: pd.DataFrame, score: str) -> list[str]:
 
 
 def rules(comparison: Comparison, found: pd.DataFrame) -> str:
-    """How the numbers came, as a list."""
+    """Methods, as a list."""
     used, few = comparison.options, fewer(comparison)
     lines = [
         *scored(comparison.rows, used.score),

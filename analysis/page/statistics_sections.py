@@ -42,7 +42,7 @@ def noise(ceiling: pd.DataFrame) -> str:
 
 
 def budget(early: pd.DataFrame, cheapest: pd.DataFrame, looks: Looks) -> str:
-    """How soon a proxy ranks as it will, of `early`: rho against what the proxy's training has cost so far."""
+    """How early a proxy's ranking is final, of `early`: rho against what the proxy's training has cost so far."""
     panels, called = [], _sides(early)
     for (space, *_), lines in early.groupby(_TARGET, sort=False):
         timed = lines["seconds"].notna().all() and (lines["seconds"] > 0).all()
@@ -123,7 +123,7 @@ def picked(picks: pd.DataFrame, looks: Looks) -> str:
 
 
 def distributions(table: pd.DataFrame, looks: Looks) -> str:
-    """What the spaces hold, of `distributions`: the share of architectures up to each score, a line a space."""
+    """What the spaces hold, of `distributions`: the share of architectures up to each score, one line per space."""
     panels = []
     for (_, task), lines in table.groupby(["dataset_id", "task"], sort=False):
         shown = scale(lines["score"].to_numpy(float), str(lines["metric"].iloc[0]))
@@ -145,7 +145,7 @@ def distributions(table: pd.DataFrame, looks: Looks) -> str:
 
 
 def differences(table: pd.DataFrame) -> str:
-    """Which of two proxies is better, of `differences`, closest contests last."""
+    """Which of two proxies is better, of `differences`."""
     known = table[table["difference"].notna()]
     if known.empty:
         return ""
@@ -184,15 +184,15 @@ def pooled(table: pd.DataFrame) -> str:
         for s in "xy"
     ]
     shown = pd.DataFrame({"x": sides[0], "y": sides[1], "spaces": known["spaces"], "n": known["n"]})
-    shown["one common ρ"] = _intervals(known, "rho_fixed", "fixed_low", "fixed_high").to_numpy()
-    shown["ρ of such spaces"] = _intervals(known, "rho", "rho_low", "rho_high").to_numpy()
-    shown["do the spaces agree? p"] = known["q_p"].map(text.p_value).to_numpy()
-    shown["scatter beyond chance"] = known["i2"].map(lambda v: f"{100 * v:.0f} %").to_numpy()
+    shown["fixed-effect ρ"] = _intervals(known, "rho_fixed", "fixed_low", "fixed_high").to_numpy()
+    shown["random-effects ρ"] = _intervals(known, "rho", "rho_low", "rho_high").to_numpy()
+    shown["p (Cochran's Q)"] = known["q_p"].map(text.p_value).to_numpy()
+    shown["I²"] = known["i2"].map(lambda v: f"{100 * v:.0f} %").to_numpy()
     return (
         "<details><summary>All spaces together</summary>\n"
         + _note(
-            "One common ρ is about these spaces alone; ρ of such spaces is the mean of a random-effects model and says "
-            "as little about others as so few spaces can. p: Cochran's Q."
+            "The fixed-effect ρ describes these spaces alone. The random-effects ρ describes spaces in general, of "
+            "which few spaces say little, so its interval is wide. I²: the share of the scatter beyond chance."
         )
         + text.html_table(shown)
         + "</details>"

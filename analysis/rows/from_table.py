@@ -41,7 +41,7 @@ def from_table(
     Without `metric` it is the name of the value's column. `recipe` tells trainings of one task apart, 12
     epochs from 200, say: they are cells of their own and never averaged.
     Raises LookupError without a value column and ValueError for values that are no finite numbers, seeds that
-    are no whole numbers of 64 bits, and names that are empty, lists or bytes that are no UTF-8; a line is named as
+    are not whole numbers of 64 bits, and names that are empty, lists or bytes that are not UTF-8; a line is named as
     the table's index names it. True, False and dates are no numbers.
     """
     if not np.isfinite(scale) or scale == 0:

@@ -37,12 +37,12 @@ Wanted = Callable[[str], bool]
 
 
 def load(*runs: Run, columns: Sequence[str] | None = None, curves: bool = False, planned: bool = True) -> pd.DataFrame:
-    """One line per attempt of one or several runs, in the order in which they ended.
+    """One row per attempt of one or several runs, in the order in which they ended.
 
     A run is its folder, local or at any fsspec URL; column `run` is the folder's name. `columns` names those
     wanted (all but the curves by default; `curves=True` adds the per-epoch lists). Rows of trials that
     `plan.parquet` no longer holds are left out unless `planned=False`. Of several successful attempts at one
-    trial in a run, only the first to end is there. Raises FileNotFoundError for a folder that is no run and
+    trial in a run, only the first to end is there. Raises FileNotFoundError for a folder that is not a run and
     LookupError for a column that no run has.
     """
     return frame(table(*runs, columns=columns, curves=curves, planned=planned))

@@ -57,7 +57,7 @@ SCHEMA = pa.schema(
         ("device_mem_bytes", pa.int64()),
         ("step_mode", pa.string()),
         ("peak_reserved_bytes", pa.int64()),  # of a GPU, held by torch; null on a CPU
-        # Of results that others measured, null for trainings of our own.
+        # Of results that others measured, null for trainings of this project.
         ("source", pa.string()),  # format:file#digest it was imported from
         ("repeats", pa.int64()),  # measurements that the score is the mean of
         ("graph", pa.string()),  # the cell as the plan has it, where the architecture is one of a known space

@@ -22,13 +22,13 @@ _OPS = pa.map_(pa.string(), pa.int64())
 def query(source: pd.DataFrame | Run | Sequence[Run], sql: str) -> pd.DataFrame:
     """The answer to one SQL statement over these tables, of one or several runs at any moment, or of a frame:
 
-    `rows`, a line an attempt, as `load` gives them with the curves; `curves`, the same in long form, a line an epoch
-    (`epoch` from 1, `train_loss`, `test_score`, `seconds`); `plan`, every planned trial; `architectures`, a line an
-    architecture of rows or plan, with `params` and `macs` of its smallest network (heads differ by task), `graph`, and
-    `ops`, how often each operation stands in its cells (`none` is not counted; null where the graph cannot be read). A
-    frame has `rows`, and `curves` where it holds them.
+    `rows`, one row per attempt, as `load` gives them with the curves; `curves`, the same in long form, one row per
+    epoch (`epoch` from 1, `train_loss`, `test_score`, `seconds`); `plan`, every planned trial; `architectures`, one row
+    per architecture of rows or plan, with `params` and `macs` of its smallest network (heads differ by task), `graph`,
+    and `ops`, how often each operation stands in its cells (`none` is not counted; null where the graph cannot be
+    read). A frame has `rows`, and `curves` where it holds them.
 
-    The statement reaches nothing else, no files and no addresses. Raises ValueError with DuckDB's own words
+    The statement reaches nothing else, no files and no addresses. Raises ValueError with DuckDB's message
     for a statement that does not work.
     """
     views: dict[str, pa.Table | pd.DataFrame]
@@ -60,7 +60,7 @@ def query(source: pd.DataFrame | Run | Sequence[Run], sql: str) -> pd.DataFrame:
 
 
 def _long(about: Sequence[str]) -> str:
-    """Curves side by side, an epoch a line."""
+    """Curves side by side, one row per epoch."""
     values = ", ".join(f"unnest({name}) as {name.removeprefix('curve_')}" for name in CURVES)
     epoch = f"generate_subscripts({CURVES[0]}, 1) as epoch"
     return f"create view curves as select {', '.join([*about, epoch, values])} from rows"

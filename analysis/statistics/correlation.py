@@ -34,7 +34,7 @@ def correlate(
     diverged: Diverged = "worst",
     chance: Chance = None,
 ) -> pd.DataFrame:
-    """Every pair of cells within each space, one line a pair: Spearman's rho with its bootstrap interval,
+    """Every pair of cells within each space, one row per pair: Spearman's rho with its bootstrap interval,
     Kendall's tau-b, Pearson's r, p-values.
 
     Scores are averaged over seeds first and ranked then, ties by average rank. Architectures are matched by

@@ -26,7 +26,7 @@ _BUILD = {
 
 
 def cells(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
-    """One line per cell: architectures tried, those with every seed, seeds, trials that succeeded and that only failed,
+    """One row per cell: architectures tried, those with every seed, seeds, trials that succeeded and that only failed,
     of those that succeeded how many `diverged` and how many have no finite score, the median and best mean over seeds
     (as the rows have them), and hours of training over all attempts (NaN where no row says how long)."""
     trials = gather(df, score)
@@ -97,7 +97,7 @@ def spelled(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def cost(df: pd.DataFrame) -> pd.DataFrame:
-    """One line per cell: attempts that were trained here, hours of training and of GPU in total and those that failed
+    """One row per cell: attempts that were trained here, hours of training and of GPU in total and those that failed
     attempts took, the median training in seconds, and the largest memory of a process and of a device."""
     own = df[df["train_s"].notna()] if "train_s" in df else df.iloc[:0]
     own = own.assign(**{c: own["dataset"] for c in CELL if c not in own})

@@ -30,7 +30,7 @@ def distributions(
     chance: Chance = None,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """The empirical distribution function of each cell's scores: one line a cell and distinct score.
+    """The empirical distribution function of each cell's scores: one row per (cell, distinct score).
 
     `edf` is the share of the n architectures whose mean over seeds is at most `score`; what diverged lies below every
     score. `edf_low` and `edf_high` hold the distribution function of the space at all scores at once with the
@@ -73,7 +73,7 @@ def random_search(
     chance: Chance = None,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """The best of m architectures drawn at random without replacement: one line a cell and m up to n.
+    """The best of m architectures drawn at random without replacement: one row per (cell, m up to n).
 
     Over all draws of m from the cell's n: `expected` and `std`, the median `best_median`, and the band from `best_low`
     to `best_high`, which holds the best with probability `confidence`, the rest in equal parts on either side. Exact,

@@ -48,7 +48,7 @@ def early_stopping(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """rho of each proxy after e epochs with the target's final score: one line a pair of cells and epoch.
+    """rho of each proxy after e epochs with the target's final score: one row per (pair of cells, epoch).
 
     `df` is `load(..., curves=True)`. `proxy` and `target` choose cells by name, `{"task": "rot"}`; by default the
     targets are the `cls` cells (all cells of a space that has none), the proxies all cells, the target itself among

@@ -34,13 +34,13 @@ def fidelity(
     same two or more seeds; column `mode` tells the modes apart. Used are the architectures that succeeded in every
     mode with every seed: `n`, and `n_dropped` others. What never had a finite score ranks below all.
 
-    `agreement`: a line per comparison with `rho`, Spearman's, averaged over `pairs` of rankings, and `low`, `high`
+    `agreement`: one row per comparison with `rho`, Spearman's, averaged over `pairs` of rankings, and `low`, `high`
     from resampled architectures. Comparisons are `seeds` (two seeds of one mode), `other_seeds` (two modes, never
     with one seed), `same_seed` (two modes; initial weights and batches are shared, so it flatters the mode) and
     `seed_means` (two modes, scores averaged over seeds first). `other_seeds` is what compares with `seeds`: `gap` is
     its rho less that of the first mode's seeds, with `gap_low` and `gap_high` from the same resamples.
 
-    `scores`: a line per mode with `mean` and `sd` over architectures of the scores averaged over seeds, `diverged`
+    `scores`: one row per mode with `mean` and `sd` over architectures of the scores averaged over seeds, `diverged`
     trials, and `less` and `less_sd`, mean and deviation of the difference to the first mode, and `seed_sd`, the
     deviation of one training's score about the mean of its seeds. Architectures with a diverged trial are left out
     of these alone. What cannot be said is None. Raises ValueError for fewer than two seeds or modes.

@@ -36,7 +36,9 @@ def reliability(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """How well the ranking of a cell repeats with other seeds: one line a cell and k, the seeds that are averaged.
+    """How well the ranking of a cell repeats with other seeds: one row per (cell, k).
+
+    k is the number of seeds averaged.
 
     `reliability` at k = 1 is Spearman's rho between two seeds, averaged over all pairs of them. At k > 1 it is that
     between the means over k seeds and over k others ("measured"), which takes 2k seeds; with fewer it is what
@@ -86,12 +88,12 @@ def noise_ceiling(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """What rho would be without the noise of seeds: one line a pair of cells.
+    """What rho would be without the noise of seeds: one row per pair of cells.
 
     `x_reliability` and `y_reliability` are those of the means that `rho` compares (over `x_n_seeds` and `y_n_seeds`, by
     Spearman and Brown), `ceiling` the root of their product: what rho tends to where both cells rank the true
     qualities alike. `rho_corrected` = rho / ceiling (correction for attenuation, Spearman 1904), with an interval over
-    architectures as all others. It may exceed 1 by chance and is left so. It takes for granted that
+    architectures as all others. It may exceed 1 by chance and is left so. It assumes that
     the noise of the two cells is independent. NaN, and `reason` says why, where a cell has one seed only or seeds
     that do not agree at all.
     """
@@ -130,11 +132,11 @@ def rho_by_seeds(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """How rho grows with the seeds that are averaged: one line a pair of cells and k.
+    """How rho grows with the seeds that are averaged: one row per (pair of cells, k).
 
     `rho` is Spearman's between means over k seeds, averaged over choices of k seeds on either side: all of them for up
     to three seeds, else the runs of k neighbours in the order of the seeds, the last followed by the first. A side with
-    fewer seeds enters with all it has: `x_k` and `y_k` say with how many. No line where neither side has k.
+    fewer seeds enters with all it has: `x_k` and `y_k` say with how many. No row where neither side has k.
     """
     return rho_by_seeds_of(compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)), ks)
 
@@ -181,7 +183,7 @@ class Block:
 
 
 def side_by_side(blocks: Sequence[Block]) -> Array:
-    """The columns of all blocks, each of which is told where its own begin."""
+    """The columns of all blocks, and sets where the columns of each block begin."""
     start = 0
     for block in blocks:
         block.start = start
@@ -233,7 +235,7 @@ def _brown(r: Array, k: int) -> Array:
 
 
 def _why(scores: Array, value: float) -> str:
-    """Why there is no number, or nothing."""
+    """Why there is no number; empty where there is one."""
     if np.isfinite(value):
         return ""
     if scores.shape[1] < 2:

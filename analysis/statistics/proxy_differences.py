@@ -42,7 +42,7 @@ def compare_proxies(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Which of two proxies agrees better with a target: one line a target and pair of proxies, a and b.
+    """Which of two proxies agrees better with a target: one row per (target, pair of proxies a and b).
 
     `difference` = `a_rho` - `b_rho` over the same architectures, its interval by a paired bootstrap (BCa, percentiles
     expanded as Student's t expands normal ones): the two share the target and often much else, so their intervals side
@@ -50,7 +50,7 @@ def compare_proxies(
     to hold 0, so a 95 % interval leaves 0 out where p < 0.05 (what is beyond the last resamples is extrapolated in
     Fisher's z). `p_holm` is corrected by Holm (1979) for all lines of the table. `p_mrr`, as a check that draws
     nothing, is the test of Meng, Rosenthal and Rubin (1992) with a variance of ranks that grows with rho (Bonett and
-    Wright 2000) and Student's t: it takes normal copulas for granted, the bootstrap does not, hence the choice. NaN,
+    Wright 2000) and Student's t: it assumes normal copulas, the bootstrap does not, hence the choice. NaN,
     and `reason` says why, where a rho is not defined; `p_mrr` also where one is 1 or -1, which has no Fisher's z.
     Cells as in `early_stopping`, but no cell is its own proxy; with `common="pair"` the architectures of all three.
     """
@@ -81,7 +81,7 @@ def pool_spaces(
     chance: Chance = None,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """One rho for all spaces: one line for each pair of cells that several spaces have, by their names.
+    """One rho for all spaces: one row for each pair of cells that several spaces have, by their names.
 
     Fisher's z of each space's rho, its variance (1 + rho^2 / 2) / (n - 3) (Bonett and Wright 2000). `rho` is the mean
     of a random-effects model (DerSimonian and Laird 1986; interval of Hartung and Knapp 2001, never narrower than with

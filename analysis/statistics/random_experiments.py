@@ -36,7 +36,7 @@ def random_experiment(
     chance: Chance = None,
     band: float = 0.8,
 ) -> pd.DataFrame:
-    """How good is the best of m architectures by a proxy, in the eyes of the target?  One line a pair of cells and m.
+    """How good is the best of m architectures by a proxy, on the target?  One row per (pair of cells, m).
 
     `proxy` and `target` choose cells by name, `{"dataset": "imagenet", "task": "cls"}`; by default the target
     is every `cls` cell, the proxies all cells of other datasets of its space. For each size m up to n,
@@ -50,7 +50,7 @@ def random_experiment(
 
     Scores are means over seeds. Used are the `n` architectures with all seeds in both cells, as in UnNAS, or with
     `common="all"` in every cell;
-    `n_dropped` counts those tried in either and not used, also for want of a finite target score. Draws are those of
+    `n_dropped` counts those tried in either and not used, also those without a finite target score. Draws are those of
     NumPy's legacy generator, seeded anew for each pair, over the architectures sorted by their text.
     Raises LookupError where a choice names no cell or no column of a cell, ValueError for sizes below 1.
     """
@@ -90,7 +90,7 @@ def random_experiment_of(
             lines += [about | line | _limit(proxies, targets, line["m"], band) for line in drawn]
     for side, choice in (("proxy", proxy), ("target", target)):
         if choice is not None and not named[side]:
-            raise LookupError(f"no cell is {dict(choice)}, which was asked for as the {side}")
+            raise LookupError(f"no cell is {dict(choice)}, given as the {side}")
     return pd.DataFrame({name: pd.Series([ln[name] for ln in lines], dtype=kind) for name, kind in _TYPES.items()})
 
 

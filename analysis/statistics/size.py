@@ -29,7 +29,7 @@ def size_effect(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """rho with the size of the networks held constant: one line a pair of cells.
+    """rho with the size of the networks held constant: one row per pair of cells.
 
     `rho_given_params`, `rho_given_macs`, `rho_given_both`: partial Spearman correlation, the partial correlation of the
     ranks, each with `_low` and `_high`. `rho_small`, `rho_medium`, `rho_large`: rho within the thirds of the
@@ -75,7 +75,7 @@ def size_proxies(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """How well size alone ranks the architectures, without any training: one line a cell, `rho_params` and `rho_macs`
+    """How well size alone ranks the architectures, without any training: one row per cell, `rho_params` and `rho_macs`
     with their intervals. Architectures as in `correlate`; NaN where sizes are unknown or all equal."""
     return size_proxies_of(compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)))
 

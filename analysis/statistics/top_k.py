@@ -1,4 +1,4 @@
-"""Does a proxy pick well?  What becomes of its best k architectures in the eyes of the target."""
+"""Does a proxy pick well?  How good the proxy's top k architectures are on the target."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,7 +33,7 @@ def top_k(
     diverged: Diverged = "worst",
     chance: Chance = None,
 ) -> pd.DataFrame:
-    """What the proxy's best k architectures are worth to the target: one line a pair of cells and k up to n.
+    """How good the proxy's top k architectures are on the target: one row per (pair of cells, k up to n).
 
     `overlap`: the share of the proxy's k best that are among the target's k best. `precision`: the share of them that
     are among the target's best `top` (a tenth), ceil(top n) architectures. `chosen`: the target's score of the best of

@@ -27,13 +27,13 @@ _SYMBOLS = {"rho": r"$\rho$", "tau": r"$\tau$", "n": "$n$", "m": "$m$", "p": "$p
 
 
 def to_json(table: pd.DataFrame) -> str:
-    """A list of one object a line of the table; null where there is no finite number."""
+    """A list with one object per row of the table; null where there is no finite number."""
     lines = [json.dumps(_plain(record), allow_nan=False) for record in table.to_dict("records")]
     return "[" + ",\n ".join(lines) + "]\n"
 
 
 def json_lines(table: pd.DataFrame) -> str:
-    """One object a line of the table, each on a line of its own; null where there is no finite number."""
+    """One object per row of the table, each on a line; null where there is no finite number."""
     return "".join(json.dumps(_plain(record), allow_nan=False) + "\n" for record in table.to_dict("records"))
 
 

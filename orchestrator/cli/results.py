@@ -1,4 +1,4 @@
-"""Verbs that read rows: correlate, report, query, export.  They hand over to `analysis`."""
+"""Verbs that read rows: correlate, report, query, export.  They call `analysis`."""
 
 import os
 from collections.abc import Callable
@@ -39,7 +39,7 @@ _MOST_REASONS = 4
 
 
 def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console, note: Console) -> None:
-    """Add the verbs to the command line; `store_of` finds the run that an argument names, `note` prints on the side."""
+    """Add the verbs to the command line; `store_of` finds the run that an argument names, `note` prints to stderr."""
 
     @app.command(rich_help_panel="Results")
     def correlate(
@@ -122,7 +122,7 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
         as_latex: AsLatex = False,
         as_markdown: AsMarkdown = False,
     ) -> None:
-        """Ask the rows in SQL (DuckDB)."""
+        """Query the rows in SQL (DuckDB)."""
         import analysis
 
         form = chosen(json=as_json, csv=as_csv, latex=as_latex, markdown=as_markdown)
@@ -171,7 +171,7 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
 
 
 def tell_left_out(stores: "list[RunStore]", note: Console) -> None:
-    """Say on the side which finished trials of the runs are in no number."""
+    """Print to stderr which finished trials of the runs are in no table."""
     from orchestrator.store.left_out import left_out
 
     for store in stores:
@@ -205,7 +205,7 @@ def _chance(given: list[str] | None) -> float | dict[str, float] | None:
 
 
 def _empty(name: str, rows: Any, places: list[str]) -> str:
-    """What is said where a table has no line."""
+    """The message for a table without rows."""
     if name != "correlate":
         return "nothing to say yet" if len(rows) == 0 else "nothing to say: no cell or pair of cells has what it needs"
     from analysis.page.sections import no_pairs

@@ -113,7 +113,7 @@ def test_equal_scores_are_named_as_the_reason_everywhere() -> None:
     df["curve_test_score"] = [[s, s] for s in df["score_best"]]
     df["curve_seconds"] = [[1.0, 1.0]] * len(df)
     df["params"] = range(len(df))
-    for name in ("correlate", "by_seeds", "size_effect", "size_proxies", "early", "differences"):
+    for name in ("correlate", "rho_by_seeds", "size_effect", "size_proxies", "early_stopping", "compare_proxies"):
         table = analysis.compute(name, df, resamples=20)
         sides = [c for c in ("task", "x_task", "y_task", "proxy_task", "target_task", "a_task", "b_task") if c in table]
         constant = (table[sides] == "rot").any(axis=1)

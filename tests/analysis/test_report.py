@@ -123,7 +123,7 @@ def test_the_findings_come_first_in_words_no_stronger_than_the_interval(tmp_path
         sentence = f"Rotation {says} classification on CIFAR-10: {numbers}, n\u00a0=\u00a0{line['n']}."
         assert sentence in text
         assert text.index(sentence) < text.index("Drag over points"), "before anything else"
-    assert "So few architectures say little." in text
+    assert "Preliminary: few architectures." in text
     assert "Noise ceiling" in text, "two seeds say how much noise there is"
 
 

@@ -127,7 +127,7 @@ def test_the_second_table_of_across_obeys_the_options_of_the_first(say: Say, tmp
         given = {k: v for k, v in options.items() if k != "chance"}
         words = [word for k, v in given.items() for word in (f"--{k}", v)]
         words += [word for k, v in options.get("chance", {}).items() for word in ("--chance", f"{k}={v}")]
-        table = analysis.random_experiment(analysis.load(run), **options).query("size == 4")  # type: ignore[arg-type]
+        table = analysis.random_experiment(analysis.load(run), **options).query("m == 4")  # type: ignore[arg-type]
         _, out, err = say("correlate", run, "--across", "--resamples", 0, *words)
         second = out.split("expected target score")[1].splitlines()
         for line in table.itertuples():
