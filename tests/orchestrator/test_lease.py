@@ -114,7 +114,10 @@ def test_a_process_that_cannot_be_seen_from_here_is_not_taken_for_dead(store: Ru
 def test_a_living_driver_is_seen_from_another_pid_namespace(tmp_path: Path) -> None:
     store = RunStore(str(tmp_path / "run"))
     lease.acquire(store, "mine")
-    code = "import sys; from orchestrator import lease, store; lease.acquire(store.RunStore(sys.argv[1]), 'second')"
+    code = (
+        "import sys; from orchestrator.store import lease, run_folder; "
+        "lease.acquire(run_folder.RunStore(sys.argv[1]), 'second')"
+    )
     unshare = ["unshare", "--pid", "--fork", "--mount-proc"]
     if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True).returncode:
         pytest.skip("no new PID namespace can be made here")
