@@ -91,11 +91,11 @@ def test_ray_gets_the_cores_of_this_process_and_doctor_names_them() -> None:
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "from orchestrator.cli import doctor\n"
-        "from orchestrator.ray_tune import engine as tune\n"
+        "from orchestrator.ray_tune import cluster\n"
         "from orchestrator.study.schema import Execution\n"
         "import ray\n"
         "print(next(c.text for c in doctor.checks() if c.what == 'cpu'))\n"
-        "with tune.cluster(Execution()): print(ray.cluster_resources()['CPU'])\n"
+        "with cluster.connected(Execution()): print(ray.cluster_resources()['CPU'])\n"
     )
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=240)

@@ -117,8 +117,8 @@ def test_a_living_driver_is_seen_from_another_pid_namespace(tmp_path: Path) -> N
     store = RunStore(str(tmp_path / "run"))
     lease.acquire(store, "mine")
     code = (
-        "import sys; from orchestrator.store import lease; from orchestrator.store.run_folder import RunStore\n"
-        "lease.acquire(RunStore(sys.argv[1]), 'second')"
+        "import sys; from orchestrator.store import lease, run_folder; "
+        "lease.acquire(run_folder.RunStore(sys.argv[1]), 'second')"
     )
     unshare = ["unshare", "--pid", "--fork", "--mount-proc"]
     if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True).returncode:

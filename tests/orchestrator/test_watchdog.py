@@ -12,7 +12,7 @@ from orchestrator.store.run_folder import RunStore
 WORKER = """
 import ctypes, os, signal, sys, time
 from datetime import UTC, datetime
-from orchestrator import watchdog
+from orchestrator.execution import watchdog
 
 def trained():
     {how}
