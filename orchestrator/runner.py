@@ -27,7 +27,7 @@ from orchestrator.store.trial_states import Ledger
 from orchestrator.study.plan import Plan, architectures, order_of_work, plan, too_large_batches
 from orchestrator.study.schema import Study, parse, tables
 from workers import datasets, files
-from workers.data.agreement import agree
+from workers.data.agreement import check_left_out_images
 
 log = logging.getLogger(__name__)
 Select = Callable[[dict[str, Any]], bool]
@@ -190,7 +190,7 @@ def _prepare_data(
     for dataset, dataset_id in wanted:
         named = planned.own.get(dataset_id, dataset)
         found = datasets.prepare(named, roots[dataset_id], study.execution.cache_dir, expect=dataset_id, note=note)
-        agree(store.url, found)
+        check_left_out_images(store.url, found)
 
 
 def _check_engine(study: Study, store: RunStore, planned: Plan, select: Select, forgive: Collection[str]) -> None:

@@ -112,7 +112,7 @@ def _named(url: str) -> Iterator[None]:
         raise OSError(f"{url}: {type(error).__name__}: {error}") from error
 
 
-def patiently(action: Callable[[], T], what: str, errors: tuple[type[Exception], ...] = (OSError,)) -> T:
+def with_retries(action: Callable[[], T], what: str, errors: tuple[type[Exception], ...] = (OSError,)) -> T:
     """The action's value; one that the storage refuses is tried again for a while, then its OSError is raised.
 
     `errors` are those after which it is tried again.

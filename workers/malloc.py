@@ -7,7 +7,7 @@ import sys
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 
 
-def keep() -> None:
+def reuse_freed_memory() -> None:
     """Let what tensors give back be taken again without asking the kernel; nothing where the C library is not glibc.
 
     glibc hands blocks of 32 MB and more back at once, and the kernel clears every page of the next one: for col on

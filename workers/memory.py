@@ -30,7 +30,7 @@ def training_bytes(trial: Trial) -> int:
         inputs = torch.empty(recipe.batch * task.views, *task.element(dataset))
     weights = sum(p.numel() * p.element_size() for p in net.parameters())
     # Of images of many sizes only the batches are on the device.
-    resident = dataset.train_images + dataset.test_images if dataset.varied is None else 0
+    resident = dataset.train_images + dataset.test_images if dataset.large is None else 0
     images = resident * dataset.size**2 * 3
     sliced = 0
     if isinstance(net, Dense):
@@ -68,8 +68,8 @@ def make_first_optimizer() -> None:
     torch.optim.SGD([nn.Parameter(torch.zeros(1))], fused=True)
 
 
-def settle() -> None:
-    """Make `give_back` cheap in a process that trains one trial after the other: what is loaded by now stays for good.
+def freeze_collector() -> None:
+    """Make `release` cheap in a process that trains one trial after the other: what is loaded by now stays for good.
 
     Collections pass it over from now on; with all libraries loaded each one would take half a second.
     """
@@ -77,7 +77,7 @@ def settle() -> None:
     gc.freeze()
 
 
-def give_back() -> None:
+def release() -> None:
     """Let go of what is no longer used, on the CPU and on GPUs.
 
     A network may be in a circle of references (of a plug-in's making, say): what is not collected cannot be given back.

@@ -17,7 +17,7 @@ from torch import nn
 import spaces
 from workers import checkpoint, datasets, files, malloc, memory, provenance, tasks
 from workers.cuda_graphs import Graphs, Recorder, on
-from workers.data.agreement import agree
+from workers.data.agreement import check_left_out_images
 from workers.data.loader import Resident, Source, Streamed
 from workers.methods.train import Training, evaluate, precise_bn, train_epoch
 from workers.network import build_network, cost
@@ -84,7 +84,7 @@ def _prepare(
     """Network, optimiser and images of a trial, as they are before the first epoch."""
     arrays = datasets.prepare(trial.own or trial.dataset, data_root, cache_dir, expect=trial.dataset_id, recent=True)
     if run_url is not None:
-        agree(run_url, arrays)
+        check_left_out_images(run_url, arrays)
     recipe = trial.recipe
     if recipe.batch > len(arrays.train):
         raise ValueError(
@@ -99,7 +99,7 @@ def _prepare(
 
 
 def source_of(
-    split: datasets.Split | datasets.Photographs,
+    split: datasets.Split | datasets.LargeSplit,
     trial: Trial,
     device: torch.device,
     train: bool,
@@ -114,7 +114,7 @@ def source_of(
     side = task.side(dataset)
     frame = (side, side) if train else task.frame(torch.from_numpy(split.sizes(np.arange(len(split)))), dataset)
     return Streamed(
-        split, lambda sizes, draws: task.cuts(sizes, draws, dataset), frame, dtype, device, task.dense, cpus
+        split, lambda sizes, draws: task.crops(sizes, draws, dataset), frame, dtype, device, task.dense, cpus
     )
 
 
@@ -278,7 +278,7 @@ def run(
     threads = torch.get_num_threads()
     if where.type == "cpu":
         torch.set_num_threads(trial.recipe.threads)
-        malloc.keep()
+        malloc.reuse_freed_memory()
     memory.make_first_optimizer()
     t = None
     try:
@@ -297,7 +297,7 @@ def run(
             t.close()
         t = None  # a frame may outlive its call, in a traceback for instance
     if where.type == "cuda":
-        memory.give_back()
+        memory.release()
     return {
         **columns(trial),
         **progress.columns(),

@@ -92,17 +92,17 @@ def add_to(app: typer.Typer, out: Console) -> None:
         if download:
             _download(dataset, data_root)
         mode = mode or ("exact" if short_side is None else "array")
-        side = datasets.Choice.short_side if short_side is None else short_side
-        choice = datasets.Choice(cast(Any, mode), fraction, side, skip_broken)
+        side = datasets.Form.short_side if short_side is None else short_side
+        choice = datasets.Form(cast(Any, mode), fraction, side, skip_broken)
 
         def note(text: str) -> None:
             out.print(text, style="dim", markup=False, soft_wrap=True)
 
-        if datasets.get(dataset).varied is not None:
+        if datasets.get(dataset).large is not None:
             unused = datasets.look(dataset, data_root, cache_dir, choice).unused
             if unused:
                 out.print(f"{dataset}: {unused}", markup=False, soft_wrap=True)
-        arrays = datasets.prepare(dataset, data_root, cache_dir, choice=choice, check=True, note=note)
+        arrays = datasets.prepare(dataset, data_root, cache_dir, form=choice, check=True, note=note)
         out.print(f"{arrays.dataset_id}: {len(arrays.train):,} training and {len(arrays.test):,} test images")
 
     @app.command(rich_help_panel="Catalogue")
@@ -148,7 +148,7 @@ def _prepare_study(file: str, cache_dir: Path | None, out: Console) -> None:
             own or sweep.dataset.name,
             root,
             study.execution.cache_dir,
-            choice=sweep.dataset.choice,
+            form=sweep.dataset.choice,
             check=True,
             note=lambda text: out.print(text, style="dim", markup=False, soft_wrap=True),
         )
@@ -209,8 +209,8 @@ def _datasets() -> Table:
         view.add_row(
             name,
             f"{d.classes:,}"
-            if d.classes or d.varied is None or d.varied.maps is None
-            else f"{d.varied.maps.classes} maps",
+            if d.classes or d.large is None or d.large.maps is None
+            else f"{d.large.maps.classes} maps",
             f"{d.train_images:,}",
             f"{d.test_images:,}",
             f"{d.size}",

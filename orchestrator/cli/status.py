@@ -98,7 +98,7 @@ def _watch(stores: list[RunStore], every: float, out: Console) -> int:
 
 def _patiently(ask: Callable[[RunStore], T], store: RunStore) -> T:
     """The answer of a store that may be away, or replace a file just now, in a moment of a long watch."""
-    return files.patiently(lambda: ask(store), f"{store.url} cannot be read", (OSError, ValueError))
+    return files.with_retries(lambda: ask(store), f"{store.url} cannot be read", (OSError, ValueError))
 
 
 class _Driver:

@@ -10,7 +10,7 @@ def run(work: Work) -> None:
     """Every job of `work`, here.  A trial's exception is its failed row, as under every engine."""
     from workers import memory  # imports torch
 
-    memory.settle()
+    memory.freeze_collector()
     while not work.exhausted:
         job = work.take()
         if job is None:

@@ -77,7 +77,7 @@ class SweepTrial(tune.Trainable):
             # Ray keeps the books, nothing more: a trial that outgrows its share fails alone, not its neighbours.
             torch.cuda.set_per_process_memory_fraction(share)
         if not self._refusal:
-            memory.settle()
+            memory.freeze_collector()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._job, self._epochs = Job.from_json(new_config["job"]), None

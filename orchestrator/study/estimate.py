@@ -64,7 +64,7 @@ def _images(row: Mapping[str, Any]) -> tuple[int, int]:
     if row.get("train_images") and row.get("test_images"):
         return row["train_images"], row["test_images"]
     dataset = _dataset(row)
-    return round(dataset.train_images * datasets.Choice.of(row["dataset_id"]).fraction), dataset.test_images
+    return round(dataset.train_images * datasets.Form.of(row["dataset_id"]).fraction), dataset.test_images
 
 
 def _guess(row: Mapping[str, Any], recipe: Recipe, device: str) -> float:

@@ -92,7 +92,7 @@ class Sweep(Part):
     def _object(self, task: str) -> None:
         """LookupError with the task's own reason.  Loads it, and torch with it: not where a recipe is made for it."""
         known = None if self.dataset.source else datasets.get(self.dataset.name)
-        if known and (objection := tasks.get(task).objection(known)):
+        if known and (objection := tasks.get(task).unsupported_reason(known)):
             raise LookupError(objection) from None
 
     def resolved(self, task: str) -> Recipe:

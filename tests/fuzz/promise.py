@@ -54,7 +54,7 @@ def left_out(said: list[str]) -> int:
     return sum(int((first or second).replace(",", "")) for first, second in numbers)
 
 
-def found(stored: datasets.Arrays | datasets.Stored, classes: list[str]) -> Found:
+def found(stored: datasets.Arrays | datasets.LargeDataset, classes: list[str]) -> Found:
     seen: Found = []
     for name, split in (("train", stored.train), ("val", stored.test)):
         for at, label in enumerate(split.labels.tolist()):

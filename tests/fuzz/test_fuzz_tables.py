@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from workers import datasets
-from workers.datasets import Choice, Source
+from workers.datasets import Form, Source
 
 from .pictures import SIDE, Content, contents, exif
 from .promise import Reader, World, check, found, left_out
@@ -118,20 +118,20 @@ def tables(draw: st.DrawFn, base: Path, registered: bool, kinds: Sequence[str]) 
     return world
 
 
-def _own(size: int, choice: Choice | None) -> Reader:
+def _own(size: int, form: Form | None) -> Reader:
     def read(world: World, note: Callable[[str], None]) -> Any:
         cache = world.root.parent / "cache"
         source = Source(kind="parquet", size=size)
-        own, planned = datasets.describe("fuzz", source, world.root, cache, choice)
-        stored = datasets.prepare(own, world.root, cache, expect=planned, choice=choice, note=note)
+        own, planned = datasets.describe("fuzz", source, world.root, cache, form)
+        stored = datasets.prepare(own, world.root, cache, expect=planned, form=form, note=note)
         return found(stored, list(own.class_names))
 
     return read
 
 
-def _imagenet(choice: Choice) -> Reader:
+def _imagenet(form: Form) -> Reader:
     def read(world: World, note: Callable[[str], None]) -> Any:
-        stored = datasets.prepare("imagenet", world.root, world.root.parent / "cache", choice=choice, note=note)
+        stored = datasets.prepare("imagenet", world.root, world.root.parent / "cache", form=form, note=note)
         return found(stored, [str(n) for n in range(1000)])
 
     return read
@@ -139,10 +139,10 @@ def _imagenet(choice: Choice) -> Reader:
 
 READERS = {
     "own, small": _own(16, None),
-    "own, exact": _own(72, Choice()),
-    "own, skipping": _own(72, Choice("array", short_side=64, skip_broken=True)),
-    "imagenet, exact": _imagenet(Choice()),
-    "imagenet, skipping": _imagenet(Choice("array", short_side=64, skip_broken=True)),
+    "own, exact": _own(72, Form()),
+    "own, skipping": _own(72, Form("array", short_side=64, skip_broken=True)),
+    "imagenet, exact": _imagenet(Form()),
+    "imagenet, skipping": _imagenet(Form("array", short_side=64, skip_broken=True)),
 }
 
 
@@ -210,7 +210,7 @@ def test_label_maps_are_those_of_their_images_or_refused_by_name(
     shutil.rmtree(base, ignore_errors=True)
     root, log, odd_names = base / name, list[str](), set[str]()
     scenes: dict[str, Scene] = {}
-    maps = datasets.get(name).varied.maps  # type: ignore[union-attr]
+    maps = datasets.get(name).large.maps  # type: ignore[union-attr]
     values = np.array(maps.values[-1][1])  # value and class
     for split in ("train", "val"):
         for number in range(3):
@@ -251,13 +251,13 @@ def test_label_maps_are_those_of_their_images_or_refused_by_name(
     context = "\n".join(log)
     said: list[str] = []
     try:
-        stored = datasets.prepare(name, root, base / "cache", choice=Choice(skip_broken=skip), note=said.append)
+        stored = datasets.prepare(name, root, base / "cache", form=Form(skip_broken=skip), note=said.append)
     except (ValueError, OSError) as error:
         assert any(odd in str(error) for odd in odd_names), f"{error!r} names nothing odd of\n{context}"
         return
     used = 0
     for part in (stored.train, stored.test):
-        assert isinstance(part, datasets.Photographs)
+        assert isinstance(part, datasets.LargeSplit)
         for number, image_name in enumerate(part.table.column("name").to_pylist()):
             scene = scenes[image_name]
             used += 1

@@ -14,7 +14,7 @@ _TOLERANCE = 0.02  # of mean and deviation, on the 0..1 scale
 def dataset_checks(dataset: Dataset, data_root: str | Path | None = None) -> list[Check]:
     """The checks of a dataset; those of its images only where they lie below `data_root` or need no files."""
     checks = [Check("its facts agree with each other", lambda: _facts(dataset))]
-    if dataset.varied is None and _at_hand(dataset, data_root):
+    if dataset.large is None and _at_hand(dataset, data_root):
         root = None if data_root is None else Path(data_root).expanduser()
         promises: list[tuple[str, Callable[[Dataset, Path | None], None]]] = [
             ("images and labels are what the facts say", _images),
@@ -36,7 +36,7 @@ def _at_hand(dataset: Dataset, data_root: str | Path | None) -> bool:
 
 
 def _facts(d: Dataset) -> None:
-    maps = d.varied is not None and d.varied.maps is not None
+    maps = d.large is not None and d.large.maps is not None
     expect(d.classes > 0 or maps, f"{d.name} has {d.classes} classes; expected at least 1")
     expect(
         d.class_names == () or len(set(d.class_names)) == d.classes,

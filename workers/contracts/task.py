@@ -21,13 +21,13 @@ Promise = Callable[[Task, Dataset], None]
 def task_checks(task: Task) -> list[Check]:
     """The checks of a task on one dataset of each kind (size, one or many image sizes, labels of images or pixels)."""
     kinds = {
-        (d.size, d.varied is None, bool(d.varied and d.varied.maps), d.classes > 0): d
+        (d.size, d.large is None, bool(d.large and d.large.maps), d.classes > 0): d
         for d in map(datasets.get, reversed(datasets.registry().own()))
     }
     return [
         Check(f"{promise} ({dataset.name})", lambda verify=verify, d=dataset: verify(task, d))  # type: ignore[misc]
         for dataset in sorted(kinds.values(), key=lambda d: d.name)
-        if task.objection(dataset) is None
+        if task.unsupported_reason(dataset) is None
         for promise, verify in _promises(task, dataset)
     ]
 
@@ -41,7 +41,7 @@ def _promises(task: Task, dataset: Dataset) -> list[tuple[str, Promise]]:
         ("the cost is that of the network", _cost),
         ("images of another size are refused", _size),
     ]
-    if dataset.varied is not None:
+    if dataset.large is not None:
         every.append(("crops lie within their images", _crops))
     if dataset.size <= (200 if task.dense else 64):
         every.append(("loss and counts of the loop are those of the outputs", _loss))
@@ -180,7 +180,7 @@ def _crops(task: Task, dataset: Dataset) -> None:
     sizes = torch.randint(1, 700, (200, 2), generator=_generator(5))
     for train in (True, False):
         draws = task.draw(200, dataset, _generator(), train)
-        crops = task.cuts(sizes, draws, dataset)
+        crops = task.crops(sizes, draws, dataset)
         corner, box, resized, square = crops[:, :2], crops[:, 2:4], crops[:, 4:6], crops[:, 6:]
         expect(crops.dtype == torch.int64, f"crops are {crops.dtype}; expected torch.int64")
         inside = bool(
@@ -193,7 +193,7 @@ def _crops(task: Task, dataset: Dataset) -> None:
         else:
             expect(bool((square + task.side(dataset) <= resized).all()), "the square lies outside the resized box")
         for which in (slice(0, 1), slice(1, 200)):
-            same = torch.equal(task.cuts(sizes[which], _part(draws, which), dataset), crops[which])
+            same = torch.equal(task.crops(sizes[which], _part(draws, which), dataset), crops[which])
             expect(same, "the crop of an image depends on its neighbours")
 
 

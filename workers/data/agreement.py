@@ -4,18 +4,18 @@ from typing import TYPE_CHECKING
 
 from workers import files
 from workers.data.arrays import Arrays
-from workers.data.form import Choice
+from workers.data.form import Form
 
 if TYPE_CHECKING:
-    from workers.data.large import Stored
+    from workers.data.large import LargeDataset
 
 
-def agree(url: str, found: "Arrays | Stored") -> None:
+def check_left_out_images(url: str, found: "Arrays | LargeDataset") -> None:
     """Note below `url` which images `found` leaves out (`skip_broken`), or compare with what was noted first.
 
     ValueError where these are others: the same trial would be trained on other images.
     """
-    if isinstance(found, Arrays) or not Choice.of(found.dataset_id).skip_broken:
+    if isinstance(found, Arrays) or not Form.of(found.dataset_id).skip_broken:
         return
     place = f"{url}/left_out-{found.dataset_id}.txt"
     mine = found.skipped or "0"

@@ -24,7 +24,7 @@ from typing import BinaryIO
 import numpy as np
 
 from workers.data import reader_code
-from workers.data.dataset import Dataset, IncompleteError, Seen, content_id
+from workers.data.dataset import Dataset, DatasetInfo, IncompleteError, content_id
 from workers.data.form import UNREAD
 from workers.data.image_types import DECODED, SPLITS, Images, Labels, SplitName
 from workers.data.registry import registry
@@ -59,7 +59,7 @@ class Arrays:
     test: Split
 
 
-def look(dataset: Dataset, data_root: Where = None, cache_dir: Where = None) -> Seen:
+def look(dataset: Dataset, data_root: Where = None, cache_dir: Where = None) -> DatasetInfo:
     """What lies below `data_root`, or what is known of the complete published set where there is nothing.
 
     Writes nothing. Files that `prepare` has seen before are not decoded again; others are (CIFAR-10: about
@@ -72,13 +72,13 @@ def look(dataset: Dataset, data_root: Where = None, cache_dir: Where = None) -> 
     except IncompleteError:
         raise
     except FileNotFoundError:
-        return Seen(dataset.published_id or f"{dataset.name}-{UNREAD}", *published)
+        return DatasetInfo(dataset.published_id or f"{dataset.name}-{UNREAD}", *published)
     cache = cache_folder(cache_dir)
     if known := _known(cache, _fingerprint(dataset, files)):
-        return Seen(known, *(_counted(cache, known) or published))
+        return DatasetInfo(known, *(_counted(cache, known) or published))
     content = _decode(dataset, root)
     train, test = (len(labels) for _, _, labels in content)
-    return Seen(content_id(_prefix(dataset), content), train, test)
+    return DatasetInfo(content_id(_prefix(dataset), content), train, test)
 
 
 def _counted(cache: Path, dataset_id: str) -> tuple[int, int] | None:

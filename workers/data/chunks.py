@@ -1,4 +1,4 @@
-"""Images of a varied dataset, decoded once, some hundred to a file; the name of a file tells what it was made of.
+"""Images of a large dataset, decoded once, some hundred to a file; the name of a file tells what it was made of.
 
     <cache_dir>/chunks/<key>.bin     what is kept of the images, one after the other
     <cache_dir>/chunks/<key>.json    their sizes, their lengths in the file, what could not be decoded, a checksum

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from workers.data.arrays import publish
 from workers.data.chunks import file_bytes
 from workers.data.custom_source import Rgb, Source
-from workers.data.dataset import Jigsaw, Varied
+from workers.data.dataset import Jigsaw, LargeImages
 from workers.data.decode import BrokenImageError, decoded
 from workers.data.image_files import Entry, Listing
 from workers.data.image_types import DECODED, SPLITS, Images, Labels, SplitName
@@ -39,7 +39,7 @@ _THREE_TILES = 128  # px; the nine tiles of smaller images would not survive the
 _AHEAD = 256  # images in memory as files
 
 
-class Own(BaseModel):
+class CustomDataset(BaseModel):
     """Implements `Dataset`; files are read below the folder that a study names as its path."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -66,17 +66,17 @@ class Own(BaseModel):
         return "cifar" if self.size <= LARGEST_CIFAR else "imagenet"
 
     @property
-    def varied(self) -> Varied | None:
+    def large(self) -> LargeImages | None:
         """ImageNet's constants in proportion to the size; the axes of its colours stay ImageNet's."""
-        return None if self.size <= LARGEST_CIFAR else Varied(_scaled(self.size))
+        return None if self.size <= LARGEST_CIFAR else LargeImages(_scaled(self.size))
 
     @property
     def jigsaw(self) -> Jigsaw:
         """Four tiles, of images of 128 px and more nine."""
-        if self.varied is None:
+        if self.large is None:
             return Jigsaw(self.size, 2)
         grid = 3 if self.size >= _THREE_TILES else 2
-        return Jigsaw(self.varied.scaled // grid * grid, grid)
+        return Jigsaw(self.large.scaled // grid * grid, grid)
 
     @property
     def published_id(self) -> None:
@@ -84,7 +84,7 @@ class Own(BaseModel):
         return
 
     @cached_property
-    def form(self) -> str:
+    def facts_digest(self) -> str:
         """8 hex digits over what changes numbers besides the decoded pixels and labels."""
         facts = {"size": self.size, "mean": self.mean, "std": self.std, "rule": RULE}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
@@ -92,12 +92,12 @@ class Own(BaseModel):
     @property
     def prefix(self) -> str:
         """What `dataset_id` begins with where all images are in memory."""
-        return f"{self.name}-{self.form}"
+        return f"{self.name}-{self.facts_digest}"
 
     def listing(self, root: Path | None) -> Listing:
         """The images below `root`, and in its digest how they are seen."""
         found, _ = self.source.listing(self.name, root)
-        return replace(found, about=f"{found.about}{self.form}")
+        return replace(found, about=f"{found.about}{self.facts_digest}")
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """Every image or shard."""
@@ -132,7 +132,7 @@ class Own(BaseModel):
             train_images=len(listing.train),
             test_images=len(listing.test),
             class_names=class_names,
-            unused=listing.left,
+            unused=listing.unused,
         )
         if min(found.std) <= 0:
             raise ValueError(
@@ -141,19 +141,19 @@ class Own(BaseModel):
         return found, content
 
 
-def recall(name: str, source: Source, listing: Listing, cache: Path) -> tuple[Own, str] | None:
+def recall(name: str, source: Source, listing: Listing, cache: Path) -> tuple[CustomDataset, str] | None:
     """Facts and `dataset_id` of files that were prepared before; None where they never were."""
     try:
         known = json.loads(_note(name, source, listing, cache).read_bytes())
-        own = Own.model_validate_json(json.dumps(known["own"])).model_copy(
-            update={"class_names": tuple(known["class_names"]), "unused": listing.left}
+        own = CustomDataset.model_validate_json(json.dumps(known["own"])).model_copy(
+            update={"class_names": tuple(known["class_names"]), "unused": listing.unused}
         )
         return own, str(known["dataset_id"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def remember(own: Own, root: Path | None, cache: Path, dataset_id: str) -> None:
+def remember(own: CustomDataset, root: Path | None, cache: Path, dataset_id: str) -> None:
     """Spare the next plan on this machine the reading of these files."""
     listing, class_names = own.source.listing(own.name, root)
     known = {"own": own.model_dump(mode="json"), "class_names": class_names, "dataset_id": dataset_id}

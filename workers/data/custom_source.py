@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from workers.data import walk
 from workers.data.image_files import Entry, Listing
 from workers.data.parquet import IMAGE_COLUMNS, columns, line, named, opened, parquet_files, shards, values
-from workers.data.walk import FIXED, JPEG, Left
+from workers.data.walk import FIXED, JPEG, Unused
 
 SIZES = (16, 512)  # px; four tiles of a smaller image would not survive the poolings of a network
 SUFFIXES = (*JPEG, ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -73,9 +73,9 @@ class Source(BaseModel):
         if not root.is_dir():
             raise FileNotFoundError(f"dataset {name}: there is no folder {root}")
         files: dict[str, str] = {}
-        left = Left()
+        unused = Unused()
         read = _folders if self.kind == "folder" else _shards
-        train, test = read(self, root, files, left, split=self.test_fraction is None)
+        train, test = read(self, root, files, unused, split=self.test_fraction is None)
         classes = sorted({value for _, value in train})
         if len(classes) < 2:
             seen = ", ".join(map(str, classes)) or "none"
@@ -95,7 +95,7 @@ class Source(BaseModel):
         if self.test_fraction is not None:
             first, second = _divided(first, self.test_fraction, self.split_seed or 0, classes)
         about = f"{self.test_fraction} {self.split_seed or 0} {self.label_column or 'label'} {first[0].column}\n"
-        return Listing(root, files, first, second, about, left.text), tuple(map(walk.shown, classes))
+        return Listing(root, files, first, second, about, unused.text), tuple(map(walk.shown, classes))
 
 
 Labelled = list[tuple[Entry, Any]]
@@ -148,10 +148,10 @@ def _one(found: Sequence[str], wanted: Sequence[str], root: Path, hint: str = ""
 
 
 def _folders(
-    source: Source, root: Path, files: dict[str, str], left: Left, *, split: bool
+    source: Source, root: Path, files: dict[str, str], unused: Unused, *, split: bool
 ) -> tuple[Labelled, Labelled]:
     if not split:
-        return _classes(root, "", files, left), []
+        return _classes(root, "", files, unused), []
     walk.refuse_dead(*(root / name for name in ("train", *((source.test,) if source.test else TESTS))))
     hint = walk.alike(root, ("train", *TESTS))
     test = source.test or _one([name for name in TESTS if (root / name).is_dir()], TESTS, root, hint)
@@ -162,18 +162,18 @@ def _folders(
             )
     if os.path.samefile(root / "train", root / test):
         raise ValueError(f"test = {test!r} is the folder of the training split; nothing would be tested")
-    walk.beside(root, {"train", test}, left)
-    return _classes(root, "train", files, left), _classes(root, test, files, left)
+    walk.beside(root, {"train", test}, unused)
+    return _classes(root, "train", files, unused), _classes(root, test, files, unused)
 
 
-def _classes(root: Path, split: str, files: dict[str, str], left: Left) -> Labelled:
+def _classes(root: Path, split: str, files: dict[str, str], unused: Unused) -> Labelled:
     """The images of all class folders, by class and name."""
     found: Labelled = []
     place, where = (f"{split}/", split) if split else ("", "the set")
-    names, flat = walk.classes(root / split, where, left)
+    names, flat = walk.classes(root / split, where, unused)
     for name in names:
         before = len(found)
-        for image, about in walk.images(root / split / name, SUFFIXES, where, left):
+        for image, about in walk.images(root / split / name, SUFFIXES, where, unused):
             path = f"{place}{name}/{image}"
             files[path] = str(about.st_size)
             if image.lower().endswith(FIXED):
@@ -190,7 +190,9 @@ def _classes(root: Path, split: str, files: dict[str, str], left: Left) -> Label
     return found
 
 
-def _shards(source: Source, root: Path, files: dict[str, str], left: Left, *, split: bool) -> tuple[Labelled, Labelled]:
+def _shards(
+    source: Source, root: Path, files: dict[str, str], unused: Unused, *, split: bool
+) -> tuple[Labelled, Labelled]:
     places = [p for p in (root, root / "data") if parquet_files(p)]
     if not places:
         raise FileNotFoundError(f"neither {root} nor {root / 'data'} holds a *.parquet file")
@@ -208,7 +210,7 @@ def _shards(source: Source, root: Path, files: dict[str, str], left: Left, *, sp
     used = {file for found in parts.values() for file in found}
     if len(used) < sum(map(len, parts.values())):
         raise ValueError(f"test = {source.test!r} names files of the training split too; nothing would be tested")
-    left.others = [f.relative_to(root).as_posix() for p in places for f in parquet_files(p) if f not in used]
+    unused.others = [f.relative_to(root).as_posix() for p in places for f in parquet_files(p) if f not in used]
     read = [_read(source, root, found, name, files) for name, found in parts.items()]
     if len({type(value) for rows in read for _, value in rows}) > 1:
         raise ValueError(f"{place}: labels are text in one split and numbers in the other")

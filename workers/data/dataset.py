@@ -65,7 +65,7 @@ class Maps:
 
 
 @dataclass(frozen=True)
-class Varied:
+class LargeImages:
     """Images of many sizes, of which networks see cuts: the constants of UnNAS's pipelines for them."""
 
     scaled: int  # what the shorter side becomes before tests and the jigsaw cut the image
@@ -119,10 +119,10 @@ class Dataset(Protocol):
         """How images are cut for the jigsaw task."""
 
     @property
-    def varied(self) -> Varied | None:
+    def large(self) -> LargeImages | None:
         """How images of many sizes become batches; None where all are `size` square and fit into memory.
 
-        The files of a varied dataset are not read by `read` but listed, see `workers.data.image_files`.
+        The files of a large dataset are not read by `read` but listed, see `workers.data.image_files`.
         """
 
     @property
@@ -152,7 +152,7 @@ class IncompleteError(FileNotFoundError):
 
 
 @dataclass(frozen=True)
-class Seen:
+class DatasetInfo:
     """What is known of a dataset before anything is prepared: its id, and how many images its splits have."""
 
     dataset_id: str

@@ -1,4 +1,4 @@
-"""Which form of a varied dataset a study trains on; part of every trial's identity, spelled out in `dataset_id`.
+"""Which form of a large dataset a study trains on; part of every trial's identity, spelled out in `dataset_id`.
 
 imagenet-exact-<16 hex>                the original files
 imagenet-array256-f0_1-<16 hex>        a tenth of the training images, scaled to a shorter side of 256 px
@@ -19,7 +19,7 @@ UNREAD = "unread"  # in the place of the digest: planned without the data
 
 
 @dataclass(frozen=True)
-class Choice:
+class Form:
     """`exact`: original files, decoded whenever they are seen.  `array`: decoded once, the shorter side scaled to
     `short_side` (smaller images stay), and cut from there: a deviation from the papers, and many times faster.
 
@@ -39,12 +39,12 @@ class Choice:
             raise ValueError(f"fraction = {self.fraction}; right is above 0 and at most 1, with up to six decimals")
         if not SIDES[0] <= self.short_side <= SIDES[1]:
             raise ValueError(f"short_side = {self.short_side} px; right is {SIDES[0]} to {SIDES[1]}")
-        if self.mode == "exact" and self.short_side != Choice.short_side:
+        if self.mode == "exact" and self.short_side != Form.short_side:
             raise ValueError("short_side belongs to mode 'array'; in mode 'exact' images keep their size")
 
     @property
     def text(self) -> str:
-        """The choice as part of a `dataset_id`."""
+        """The form as part of a `dataset_id`."""
         part = f"{self.fraction:.6f}".rstrip("0").replace(".", "_")
         return (
             ("exact" if self.mode == "exact" else f"array{self.short_side}")
@@ -54,7 +54,7 @@ class Choice:
 
     @classmethod
     def of(cls, dataset_id: str | None) -> Self:
-        """The choice that an id spells; that of the defaults where it spells none."""
+        """The form that an id spells; that of the defaults where it spells none."""
         found = _ID.fullmatch(dataset_id or "")
         if found is None:
             return cls()

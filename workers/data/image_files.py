@@ -1,4 +1,4 @@
-"""What lies in the folder of a varied dataset, before any image is opened.  In one like ImageNet's:
+"""What lies in the folder of a large dataset, before any image is opened.  In one like ImageNet's:
 
 train/<wnid>/*.JPEG   val/<wnid>/*.JPEG          the usual layout
 train/<wnid>/*.JPEG   val/ILSVRC2012_val_*.JPEG  as unpacked, with the devkit's ground truth beside it
@@ -16,7 +16,7 @@ import numpy as np
 
 from workers.data import walk
 from workers.data.image_types import SPLITS, Labels, SplitName
-from workers.data.walk import JPEG, Left
+from workers.data.walk import JPEG, Unused
 
 SUFFIXES = (*JPEG, ".png")
 DEVKIT = ("ILSVRC2012_devkit_t12/data", "devkit/data", "data", ".")
@@ -54,7 +54,7 @@ class Listing:
     train: Sequence[Entry]
     test: Sequence[Entry]
     about: str = ""  # what else the digest is to tell apart
-    left: str = ""  # what lies there and is not used, in a line; "" for nothing
+    unused: str = ""  # what lies there and is not used, in a line; "" for nothing
 
     @property
     def digest(self) -> str:
@@ -123,9 +123,9 @@ def find(root: Path | None, name: str, classes: int) -> Listing:
 
 
 def _folders(root: Path, name: str, classes: int) -> Listing:
-    left = Left()
-    wnids, flat = walk.classes(root / "train", "train", left)
-    tested, flat_tests = walk.classes(root / "val", "val", left)
+    unused = Unused()
+    wnids, flat = walk.classes(root / "train", "train", unused)
+    tested, flat_tests = walk.classes(root / "val", "val", unused)
     odd = [wnid for wnid in wnids if not _WNID.fullmatch(wnid)]
     if 0 < len(odd) < len(wnids):
         raise ValueError(
@@ -141,8 +141,8 @@ def _folders(root: Path, name: str, classes: int) -> Listing:
     walk.refuse_flat(root / "train", flat)
     files: dict[str, str] = {}
     rank = {wnid: label for label, wnid in enumerate(wnids)}
-    train = [_images(root, f"train/{wnid}", "train", rank[wnid], files, left) for wnid in wnids]
-    test = [_images(root, f"val/{wnid}", "val", rank[wnid], files, left) for wnid in tested]
+    train = [_images(root, f"train/{wnid}", "train", rank[wnid], files, unused) for wnid in wnids]
+    test = [_images(root, f"val/{wnid}", "val", rank[wnid], files, unused) for wnid in tested]
     for split, names, found in (("train", wnids, train), ("val", tested, test)):
         for wnid, entries in zip(names, found, strict=True):
             # A val that was never sorted may have the folders already; one that was sorted in part may not.
@@ -152,22 +152,22 @@ def _folders(root: Path, name: str, classes: int) -> Listing:
         walk.refuse_flat(root / "val", flat_tests)
         tests = [entry for entries in test for entry in entries]
     else:
-        flat_left = Left()  # the files beside the images are counted already
-        tests = _flat(root, _images(root, "val", "val", 0, files, flat_left), rank, files)
+        flat_unused = Unused()  # the files beside the images are counted already
+        tests = _flat(root, _images(root, "val", "val", 0, files, flat_unused), rank, files)
         if unread := len(flat_tests) - len(tests):
             raise ValueError(
                 f"{root / 'val'} holds {unread:,} images of formats that are not read; right: {', '.join(SUFFIXES)}"
             )
     if not tests:
         raise FileNotFoundError(f"{root / 'val'} holds no image ({', '.join(SUFFIXES)})")
-    walk.beside(root, {"train", "val", *(Path(place).parts[0] for place in DEVKIT if place != ".")}, left)
-    return Listing(root, files, [e for entries in train for e in entries], tests, left=left.text)
+    walk.beside(root, {"train", "val", *(Path(place).parts[0] for place in DEVKIT if place != ".")}, unused)
+    return Listing(root, files, [e for entries in train for e in entries], tests, unused=unused.text)
 
 
-def _images(root: Path, folder: str, split: str, label: int, files: dict[str, str], left: Left) -> list[Entry]:
+def _images(root: Path, folder: str, split: str, label: int, files: dict[str, str], unused: Unused) -> list[Entry]:
     """The images of one folder by name."""
     found = []
-    for name, about in walk.images(root / folder, SUFFIXES, split, left):
+    for name, about in walk.images(root / folder, SUFFIXES, split, unused):
         path = f"{folder}/{name}"
         files[path] = str(about.st_size)
         found.append(Entry(path, None, label, f"{about.st_size} {about.st_mtime_ns}"))
@@ -236,6 +236,6 @@ def _shards(root: Path, name: str, classes: int) -> Listing | None:
             of_shard: Labels = labels(shard, split, classes)
             files[shard.name] = line(shard, about.st_size, of_shard.tolist())
             entries[split] += [Entry(shard.name, row, int(label), stamp) for row, label in enumerate(of_shard)]
-    left = Left()
-    left.others = [file.name for file in parquet_files(root) if file.name not in files]
-    return Listing(root, files, entries["train"], entries["test"], left=left.text)
+    unused = Unused()
+    unused.others = [file.name for file in parquet_files(root) if file.name not in files]
+    return Listing(root, files, entries["train"], entries["test"], unused=unused.text)

@@ -31,16 +31,16 @@ from workers.data import chunks as _chunks
 from workers.data import index as _index
 from workers.data.arrays import lock, publish, writing
 from workers.data.chunks import Chunk, Keep, Plan
-from workers.data.custom import Own
-from workers.data.dataset import Dataset, Maps, Seen
+from workers.data.custom import CustomDataset
+from workers.data.dataset import Dataset, DatasetInfo, Maps
 from workers.data.decode import BrokenImageError, decoded, decoded_map
-from workers.data.form import UNREAD, Choice
+from workers.data.form import UNREAD, Form
 from workers.data.image_files import Listing
 from workers.data.image_types import LabelMap, Labels, Pixels
 from workers.data.listed import begun, listing_of
 from workers.data.notes import delivered
 from workers.data.parquet import Rows
-from workers.data.preparation import Pace, rehearse
+from workers.data.preparation import ProgressNotes, estimate_preparation
 from workers.data.walk import shown
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Photographs:
+class LargeSplit:
     """One split: N images of many sizes, each made when it is asked for."""
 
     table: pa.Table
@@ -142,16 +142,16 @@ class Photographs:
 
 
 @dataclass(frozen=True)
-class Stored:
+class LargeDataset:
     """A dataset of images of many sizes, prepared on this machine."""
 
     dataset_id: str
-    train: Photographs
-    test: Photographs
+    train: LargeSplit
+    test: LargeSplit
     skipped: str = ""  # how many broken images are left out, and 16 hex digits over their names: `2-0f...`; "": none
 
 
-def look(dataset: Dataset, root: Path | None, choice: Choice) -> Seen:
+def look(dataset: Dataset, root: Path | None, form: Form) -> DatasetInfo:
     """What lies below `root`: the id of the files by their sorted paths and sizes, and how many images are trained on,
     broken ones among them; a name for plans where there is nothing."""
     try:
@@ -159,17 +159,17 @@ def look(dataset: Dataset, root: Path | None, choice: Choice) -> Seen:
     except FileNotFoundError:
         if begun(dataset, root) or dataset.published_id is None:
             raise
-        name = dataset.published_id if choice == Choice() else f"{dataset.name}-{choice.text}-{UNREAD}"
-        return Seen(name, round(dataset.train_images * choice.fraction), dataset.test_images)
-    return Seen(_id(dataset, listing, choice), listing.count(choice.fraction), len(listing.test), listing.left)
+        name = dataset.published_id if form == Form() else f"{dataset.name}-{form.text}-{UNREAD}"
+        return DatasetInfo(name, round(dataset.train_images * form.fraction), dataset.test_images)
+    return DatasetInfo(_id(dataset, listing, form), listing.count(form.fraction), len(listing.test), listing.unused)
 
 
 def _listing(dataset: Dataset, root: Path | None) -> Listing:
-    return dataset.listing(root) if isinstance(dataset, Own) else listing_of(dataset, root)
+    return dataset.listing(root) if isinstance(dataset, CustomDataset) else listing_of(dataset, root)
 
 
-def _id(dataset: Dataset, listing: Listing, choice: Choice) -> str:
-    return f"{dataset.name}-{choice.text}-{listing.digest}"
+def _id(dataset: Dataset, listing: Listing, form: Form) -> str:
+    return f"{dataset.name}-{form.text}-{listing.digest}"
 
 
 def prepare(
@@ -177,11 +177,11 @@ def prepare(
     root: Path | None,
     cache: Path,
     expect: str | None,
-    choice: Choice,
+    form: Form,
     check: bool = False,
     note: Note = log.info,
     recent: bool = False,
-) -> Stored:
+) -> LargeDataset:
     """The dataset, decoded (mode array) or decoded once to see that it can be (mode exact).
 
     Goes on where an earlier call was killed.  What lies in the cache serves only for the files it was made of; without
@@ -196,15 +196,15 @@ def prepare(
             with suppress(OSError):  # nothing was prepared here, or the cache may only be read
                 stack.enter_context(lock(cache / "photographs", expect))
             if _index.checked_lately(cache, expect, root):
-                below = root if isinstance(dataset, Own) else _below(root, dataset)
+                below = root if isinstance(dataset, CustomDataset) else _below(root, dataset)
                 if stored := _open(dataset, cache, expect, below):
                     return stored
-        return _prepared(dataset, root, cache, expect, choice, check, note)
+        return _prepared(dataset, root, cache, expect, form, check, note)
 
 
 def _prepared(
-    dataset: Dataset, root: Path | None, cache: Path, expect: str | None, choice: Choice, check: bool, note: Note
-) -> Stored:
+    dataset: Dataset, root: Path | None, cache: Path, expect: str | None, form: Form, check: bool, note: Note
+) -> LargeDataset:
     """The dataset after a look at all its files."""
     began = time.monotonic()
     try:
@@ -214,7 +214,7 @@ def _prepared(
         if stored is None or stored.train.keep == "nothing":
             raise
         return stored
-    dataset_id = _id(dataset, listing, choice)
+    dataset_id = _id(dataset, listing, form)
     if expect is not None and (expect == dataset.published_id or expect.endswith(UNREAD)):
         raise ValueError(
             f"the study was planned on a machine that saw no files of {dataset.name}, so its trials have no names yet; "
@@ -225,7 +225,7 @@ def _prepared(
             f"{dataset.name} at {root} is {dataset_id}, but {expect} was planned; "
             "give the data the plan was made with, or plan again with this data"
         )
-    plans = _plans(dataset, listing, choice)
+    plans = _plans(dataset, listing, form)
     keys = [plan.key for plan in plans]
     listed = time.monotonic() - began
     stored = None if check else _open(dataset, cache, dataset_id, listing.root, keys)
@@ -235,7 +235,7 @@ def _prepared(
             there = _open(dataset, cache, dataset_id, listing.root, keys)
             stored = None if check else there
             if stored is None:
-                _make(plans, cache, dataset_id, choice, check, there is not None, note)
+                _make(plans, cache, dataset_id, form, check, there is not None, note)
                 stored = _open(dataset, cache, dataset_id, listing.root, keys)
     if stored is None:
         raise OSError(f"the index just written to {cache / 'photographs'} does not read back; check the disk")
@@ -245,24 +245,22 @@ def _prepared(
 
 def _something(dataset: Dataset, root: Path | None) -> bool:
     """Whether anything lies where the files should be: then the dataset is not away but damaged."""
-    if isinstance(dataset, Own):
+    if isinstance(dataset, CustomDataset):
         return root is not None and root.is_dir() and any(root.iterdir())
     return begun(dataset, root)
 
 
-def _plans(dataset: Dataset, listing: Listing, choice: Choice) -> list[Plan]:
-    part = listing.part(choice.fraction)
-    if choice.mode == "array":
+def _plans(dataset: Dataset, listing: Listing, form: Form) -> list[Plan]:
+    part = listing.part(form.fraction)
+    if form.mode == "array":
         keep: Keep = "pixels"
     else:
         keep = "nothing" if part.train[0].row is None else "bytes"
-    maps = dataset.varied.maps if dataset.varied else None
-    return list(_chunks.plans(part.root, (("train", part.train), ("test", part.test)), keep, choice.short_side, maps))
+    maps = dataset.large.maps if dataset.large else None
+    return list(_chunks.plans(part.root, (("train", part.train), ("test", part.test)), keep, form.short_side, maps))
 
 
-def _make(
-    plans: list[Plan], cache: Path, dataset_id: str, choice: Choice, check: bool, there: bool, note: Note
-) -> None:
+def _make(plans: list[Plan], cache: Path, dataset_id: str, form: Form, check: bool, there: bool, note: Note) -> None:
     """All chunks, then the index, unless it is there and still holds."""
     folder, index = cache / "chunks", cache / "photographs" / f"{dataset_id}.arrow"
     former = _index.about(index)
@@ -275,7 +273,7 @@ def _make(
     chunks = _all(plans, folder, check, note)
     broken = {name: why for chunk in chunks for name, why in chunk.broken.items()}
     if broken:
-        _tell(plans[0].root, cache, dataset_id, broken, choice.skip_broken, note)
+        _tell(plans[0].root, cache, dataset_id, broken, form.skip_broken, note)
     if not there or former.get("crcs") != [chunk.crc for chunk in chunks]:
         publish(index, lambda file: _index.write(file, plans, chunks, plans[0].keep, _index.skipped(broken)))
 
@@ -297,11 +295,11 @@ def _all(plans: list[Plan], folder: Path, check: bool, note: Note) -> list[Chunk
         rows = Rows() if missing[0].entries[0].row is not None else None
         if rows is not None:
             missing[0] = replace(missing[0], data=_chunks.of_rows(missing[0], rows))
-        note(rehearse(missing, folder, threads).text(sum(len(plan.entries) for plan in plans)))
-        pace = Pace(todo, note)
+        note(estimate_preparation(missing, folder, threads).text(sum(len(plan.entries) for plan in plans)))
+        progress = ProgressNotes(todo, note)
         for plan, chunk in zip(missing, _each_made(missing, folder, threads, rows), strict=True):
             found[plan.key] = chunk
-            pace.add(len(plan.entries))
+            progress.add(len(plan.entries))
     return [found[plan.key] for plan in plans]
 
 
@@ -341,13 +339,13 @@ def _tell(root: Path, cache: Path, dataset_id: str, broken: dict[str, str], skip
 
 def _open(
     dataset: Dataset, cache: Path, dataset_id: str, below: Path | None, keys: Sequence[str] | None = None
-) -> Stored | None:
+) -> LargeDataset | None:
     """What was prepared under that id; None where it is not there, or not as long as it was, or of other chunks than
     `keys`."""
     path = cache / "photographs" / f"{dataset_id}.arrow"
     if Path(dataset_id).name != dataset_id or not os.path.isfile(path):
         return None
-    maps = dataset.varied.maps if dataset.varied else None
+    maps = dataset.large.maps if dataset.large else None
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         about = json.loads(table.schema.metadata[b"archsweep"])
@@ -363,13 +361,13 @@ def _open(
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
         log.warning("what was prepared in %s is damaged (%s)", path, error)
         return None
-    first, second = (Photographs(part, chunks, keep, below, cache, maps) for part in (train, test))
-    return Stored(dataset_id, first, second, skipped)
+    first, second = (LargeSplit(part, chunks, keep, below, cache, maps) for part in (train, test))
+    return LargeDataset(dataset_id, first, second, skipped)
 
 
 def _below(root: Path | None, dataset: Dataset) -> Path | None:
     """The folder that names are relative to, without a look at its contents."""
     if root is None:
         return None
-    mark = dataset.varied.mark if dataset.varied else "train"
+    mark = dataset.large.mark if dataset.large else "train"
     return next((folder for folder in (root / dataset.name, root) if next(folder.glob(mark), None)), root)

@@ -11,9 +11,9 @@ from workers.data.image_types import Images, Labels, SplitName
 
 
 def listing_of(dataset: Dataset, root: Path | None) -> Listing:
-    """The images of a varied dataset below `root/<name>` or `root`; FileNotFoundError where there are none, ValueError
+    """The images of a large dataset below `root/<name>` or `root`; FileNotFoundError where there are none, ValueError
     where they are not laid out as they should be."""
-    if dataset.varied is None or dataset.varied.listing is None:
+    if dataset.large is None or dataset.large.listing is None:
         return find(root, dataset.name, dataset.classes)
     if root is None:
         raise FileNotFoundError(
@@ -21,12 +21,12 @@ def listing_of(dataset: Dataset, root: Path | None) -> Listing:
         )
     walk.refuse_dead(root / dataset.name)
     for folder in (root / dataset.name, root):
-        if next(folder.glob(dataset.varied.mark), None):
-            return dataset.varied.listing(folder)
-    raise FileNotFoundError(f"no {dataset.name} at {root} or {root / dataset.name}: no {dataset.varied.mark} there")
+        if next(folder.glob(dataset.large.mark), None):
+            return dataset.large.listing(folder)
+    raise FileNotFoundError(f"no {dataset.name} at {root} or {root / dataset.name}: no {dataset.large.mark} there")
 
 
-class Listed:
+class FileListDataset:
     """What such datasets have in common: their files are listed, and read image by image."""
 
     def files(self: Dataset, root: Path | None) -> tuple[Path, ...]:
@@ -40,9 +40,9 @@ class Listed:
 
 
 def begun(dataset: Dataset, root: Path | None) -> bool:
-    """Whether something of a varied dataset lies below a root, be it half of it: then it is no absent dataset."""
+    """Whether something of a large dataset lies below a root, be it half of it: then it is no absent dataset."""
     if root is None:
         return False
-    mark = f"{dataset.varied.mark if dataset.varied else 'train'}*"
+    mark = f"{dataset.large.mark if dataset.large else 'train'}*"
     folders = (root, root / "data", root / dataset.name, root / dataset.name / "data")
     return any(next(folder.glob(mark), None) for folder in folders)

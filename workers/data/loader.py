@@ -18,16 +18,16 @@ from torch import Tensor
 from workers.cuda_graphs import Part
 from workers.data.arrays import Split
 from workers.data.image_types import OUTSIDE
-from workers.data.resize import cut, cut_map
+from workers.data.resize import crop, crop_map
 
 if TYPE_CHECKING:
-    from workers.data.large import Photographs
+    from workers.data.large import LargeSplit
 
 AHEAD = 2  # batches that wait for the device, for each thread that makes them
 AHEAD_BYTES = 4 * 2**30  # fewer where they would be larger than so much together
 MOST_THREADS = 8
 SENT_AHEAD = 2  # parts on a GPU that it has not begun to work on
-Cuts = Callable[[Tensor, Part], Tensor]  # sizes (B, 2) and draws -> cuts (B, 8)
+CropBoxes = Callable[[Tensor, Part], Tensor]  # sizes (B, 2) and draws -> crops (B, 8)
 PLACES = ("image", "pixels", "label")  # of a part; what else it holds are draws
 
 
@@ -82,8 +82,8 @@ class Streamed:
     ahead.  Which part holds what does not depend on it.
     """
 
-    images: "Photographs"
-    cuts: Cuts
+    images: "LargeSplit"
+    crops: CropBoxes
     frame: tuple[int, int]  # rows and columns of what is cut out
     dtype: torch.dtype  # of the pixels: bytes, or float32 where nothing is to be rounded
     device: torch.device
@@ -96,32 +96,32 @@ class Streamed:
     def parts(self, drawn: Part, size: int) -> Iterator[Part]:
         """Parts with `pixels` (B, rows, columns, 3) and `label` (B,), of dense tasks (B, rows, columns)."""
         if self.device.type == "cpu":
-            return map(self.made, slices(drawn, size))
-        return self._ahead(slices(drawn, size))
+            return map(self.collate, slices(drawn, size))
+        return self._prefetch(slices(drawn, size))
 
     def look_up(self, part: Part) -> tuple[Tensor, Tensor]:
         """They came with the part."""
         return part["pixels"], part["label"]
 
-    def made(self, part: Part) -> Part:
+    def collate(self, part: Part) -> Part:
         """A part with its pixels in place of their positions, on the CPU."""
         numbers = part["image"].numpy()
         draws = {name: values for name, values in part.items() if name != "image"}
-        how = self.cuts(torch.from_numpy(self.images.sizes(numbers)), draws).tolist()
+        how = self.crops(torch.from_numpy(self.images.sizes(numbers)), draws).tolist()
         pixels = torch.zeros(len(numbers), *self.frame, 3, dtype=self.dtype)
         labels = torch.from_numpy(self.images.labels[numbers])
         if self.dense:
             labels = torch.full((len(numbers), *self.frame), OUTSIDE, dtype=torch.uint8)
         for place, number in enumerate(numbers):
-            seen = cut(self.images.pixels(int(number)), how[place], self.frame, self.dtype)
+            seen = crop(self.images.pixels(int(number)), how[place], self.frame, self.dtype)
             rows, columns = seen.shape[:2]
             pixels[place, :rows, :columns] = seen
             if self.dense:
-                found = cut_map(self.images.label_map(int(number)), how[place], self.frame)
+                found = crop_map(self.images.label_map(int(number)), how[place], self.frame)
                 labels[place, :rows, :columns] = found
         return {"pixels": pixels, "label": labels, **draws}
 
-    def _ahead(self, parts: Iterator[Part]) -> Iterator[Part]:
+    def _prefetch(self, parts: Iterator[Part]) -> Iterator[Part]:
         """Parts on the device, in order, made by threads while the device works."""
         threads = min(MOST_THREADS, bound(), self.cpus or cores())
         waiting: deque[Future[Part]] = deque()
@@ -131,7 +131,7 @@ class Streamed:
         pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
         try:
             for part in parts:
-                waiting.append(pool.submit(self._pinned, part))
+                waiting.append(pool.submit(self._pin, part))
                 room = AHEAD_BYTES // (len(part["image"]) * self._bytes)
                 if len(waiting) > min(AHEAD * threads, max(1, room)):
                     yield send(waiting.popleft().result())
@@ -146,8 +146,8 @@ class Streamed:
         """Of one image as it is cut out, with its label map."""
         return self.frame[0] * self.frame[1] * (3 * self.dtype.itemsize + self.dense)
 
-    def _pinned(self, part: Part) -> Part:
-        made = self.made(part)
+    def _pin(self, part: Part) -> Part:
+        made = self.collate(part)
         # Only from pinned memory a copy can run beside the device's work.
         return {k: v.pin_memory() for k, v in made.items()} if self.device.type == "cuda" else made
 

@@ -17,7 +17,7 @@ RESERVE = 1.05  # of the disk: the tried images are not all images
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class PreparationEstimate:
     """The estimate for the images that are still to be decoded."""
 
     images: int
@@ -38,7 +38,7 @@ class Rehearsal:
         )
 
 
-def rehearse(plans: Sequence[Plan], folder: Path, threads: int) -> Rehearsal:
+def estimate_preparation(plans: Sequence[Plan], folder: Path, threads: int) -> PreparationEstimate:
     """Decode a few images from all over the set; OSError where the disk has no room for all of them.
 
     Of shards only those of the first chunk, whose rows are read already.
@@ -60,7 +60,7 @@ def rehearse(plans: Sequence[Plan], folder: Path, threads: int) -> Rehearsal:
     need = RESERVE * images * total / tried
     if need > free:
         raise OSError(f"{folder} has {size(free)} free, and about {size(need)} are needed; name another cache_dir")
-    return Rehearsal(images, tried, need, images * seconds / tried / threads, threads, free, folder)
+    return PreparationEstimate(images, tried, need, images * seconds / tried / threads, threads, free, folder)
 
 
 def _try(plan: Plan, place: int) -> int:
@@ -72,7 +72,7 @@ def _try(plan: Plan, place: int) -> int:
     return {"pixels": pixels.size + (0 if found is None else found.size), "bytes": len(data), "nothing": 0}[plan.keep]
 
 
-class Pace:
+class ProgressNotes:
     """Tells now and then how many images are done and how long the rest will take."""
 
     def __init__(self, images: int, note: Callable[[str], None]) -> None:

@@ -12,7 +12,7 @@ from workers.data.parquet import shards
 
 
 @dataclass(frozen=True)
-class Originals:
+class PublishedFiles:
     """What to look for in `data_root/<name>` or `data_root`."""
 
     name: str  # of the dataset, and of its folder

@@ -1,7 +1,7 @@
 """Cutting a square out of one image: a box of it is resized, and of that a square is taken.
 
 A *cut* is eight whole numbers: top, left, height and width of the box; rows and columns it is resized to; top and left
-of the square in the resized box.  Which cuts are made is a task's matter (`Task.cuts`).
+of the square in the resized box.  Which crops are made is a task's matter (`Task.crops`).
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def resized(pixels: Tensor, rows: int, columns: int) -> Tensor:
     return wide[0].permute(1, 2, 0)
 
 
-def cut(pixels: Pixels, how: Sequence[int], frame: tuple[int, int], dtype: torch.dtype) -> Tensor:
+def crop(pixels: Pixels, how: Sequence[int], frame: tuple[int, int], dtype: torch.dtype) -> Tensor:
     """What a frame (rows, columns) shows of an image uint8 (H, W, 3), as bytes or as float32 in 0..255.
 
     Smaller than the frame where the image ends before it.
@@ -42,7 +42,7 @@ def cut(pixels: Pixels, how: Sequence[int], frame: tuple[int, int], dtype: torch
     return resized(box.to(dtype), rows, columns)[down : down + frame[0], right : right + frame[1]]
 
 
-def cut_map(label_map: LabelMap, how: Sequence[int], frame: tuple[int, int]) -> Tensor:
+def crop_map(label_map: LabelMap, how: Sequence[int], frame: tuple[int, int]) -> Tensor:
     """The same of a label map uint8 (H, W): the class of the pixel nearest to where the image is looked at."""
     top, left, height, width, rows, columns, down, right = how
     y = top + _nearest(height, rows, down, frame[0])

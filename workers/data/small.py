@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from workers.data.dataset import Jigsaw, Varied
+from workers.data.dataset import Jigsaw, LargeImages
 
 LARGEST_CIFAR = 64  # px; larger images go through the stem that reduces them eightfold
 
@@ -26,7 +26,7 @@ class Small:
     class_names: tuple[str, ...] = ()
     grey: bool = False  # whether all images are, whatever they are stored as: then there is nothing to colour
     published_id: str | None = None
-    varied: Varied | None = None
+    large: LargeImages | None = None
 
     @property
     def stem(self) -> Literal["cifar", "imagenet"]:

@@ -24,7 +24,7 @@ _BLOCK = 4096  # bytes
 Kind = Literal["file", "folder", "other"]
 
 
-class Left:
+class Unused:
     """What is not used, by kind."""
 
     def __init__(self) -> None:
@@ -105,17 +105,17 @@ def refuse_dead(*paths: Path) -> None:
             raise ValueError(_dead(path))
 
 
-def visible(folder: Path, left: Left) -> Iterator[tuple[os.DirEntry[str], Kind]]:
+def visible(folder: Path, unused: Unused) -> Iterator[tuple[os.DirEntry[str], Kind]]:
     """What lies in a folder, hidden entries aside; ValueError naming a link without a target."""
     with os.scandir(folder) as items:
         for item in items:
             if is_hidden(item.name):
-                left.hide(item)
+                unused.hide(item)
             else:
                 yield item, kind_of(item)
 
 
-def images(folder: Path, suffixes: tuple[str, ...], where: str, left: Left) -> list[tuple[str, os.stat_result]]:
+def images(folder: Path, suffixes: tuple[str, ...], where: str, unused: Unused) -> list[tuple[str, os.stat_result]]:
     """The image files of a folder, sorted by name, with what the system says of them; all else is counted."""
     found = []
     with os.scandir(folder) as items:
@@ -125,24 +125,24 @@ def images(folder: Path, suffixes: tuple[str, ...], where: str, left: Left) -> l
             if fits and name[0] != "." and item.is_file():  # asked first: there may be a million of them
                 found.append((name, item.stat()))
             elif is_hidden(name):
-                left.hide(item)
+                unused.hide(item)
             elif kind_of(item) == "folder":
-                left.folder(item.path)
+                unused.folder(item.path)
             else:
-                left.file(where, name)
+                unused.file(where, name)
     return sorted(found, key=lambda image: image[0])
 
 
-def classes(folder: Path, where: str, left: Left) -> tuple[list[str], list[str]]:
+def classes(folder: Path, where: str, unused: Unused) -> tuple[list[str], list[str]]:
     """The sorted names of the class folders, and of images that lie beside them."""
     folders, flat = [], []
-    for item, kind in visible(folder, left):
+    for item, kind in visible(folder, unused):
         if kind == "folder":
             folders.append(item.name)
         elif item.name.lower().endswith(PICTURES):
             flat.append(item.name)
         else:
-            left.file(where, item.name)
+            unused.file(where, item.name)
     return sorted(folders), sorted(flat)
 
 
@@ -157,27 +157,27 @@ def refuse_flat(folder: Path, flat: Sequence[str]) -> None:
 
 def empty(folder: Path, suffixes: Sequence[str]) -> ValueError:
     """The refusal of a class folder without images, with what it holds instead."""
-    left = Left()
-    images(folder, (), "it", left)
-    seen = f"; {left.text.removeprefix('left out: ')}" if left.text else ""
+    unused = Unused()
+    images(folder, (), "it", unused)
+    seen = f"; {unused.text.removeprefix('left out: ')}" if unused.text else ""
     return ValueError(
         f"{shown(folder)} holds no image ({', '.join(suffixes)}){seen}; every folder there is a class, so fill it, or "
         "move it elsewhere"
     )
 
 
-def beside(root: Path, used: Collection[str], left: Left) -> None:
+def beside(root: Path, used: Collection[str], unused: Unused) -> None:
     """Note the folders, images and Parquet files of a dataset's root that no layout uses."""
     with os.scandir(root) as items:
         for item in items:
             if item.name in used or is_hidden(item.name):
                 continue
             if item.is_dir():
-                left.others.append(f"{item.name}/")
+                unused.others.append(f"{item.name}/")
             elif item.is_symlink() and not item.is_file():
-                left.others.append(f"{item.name} (a link to nothing)")
+                unused.others.append(f"{item.name} (a link to nothing)")
             elif item.name.lower().endswith((*PICTURES, ".parquet")):
-                left.others.append(item.name)
+                unused.others.append(item.name)
 
 
 def alike(folder: Path, wanted: Collection[str]) -> str:

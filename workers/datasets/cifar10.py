@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from workers.data.dataset import Dataset, Jigsaw, Varied
+from workers.data.dataset import Dataset, Jigsaw, LargeImages
 from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
-from workers.data.published_files import Originals, complete, fetching
+from workers.data.published_files import PublishedFiles, complete, fetching
 
 _JIGSAW = Jigsaw(side=32, grid=2)
-_ORIGINALS = Originals(
+_PUBLISHED = PublishedFiles(
     name="cifar10",
     folder="cifar-10-batches-py",
     files={"train": [f"data_batch_{k}" for k in range(1, 6)], "test": ["test_batch"]},
@@ -37,18 +37,18 @@ class Cifar10:
     std: tuple[float, float, float] = (63.0 / 255, 62.1 / 255, 66.7 / 255)
     stem: Literal["cifar", "imagenet"] = "cifar"
     jigsaw: Jigsaw = _JIGSAW
-    varied: Varied | None = None
+    large: LargeImages | None = None
     published_id: str | None = "cifar10-5eb90c224ed3d7da"
     train_images: int = 50_000
     test_images: int = 10_000
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """Pickles where both are there: the original before a copy."""
-        return _ORIGINALS.every(root)
+        return _PUBLISHED.every(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """Pixels and labels in the original order."""
-        original, files = _ORIGINALS.locate(root)
+        original, files = _PUBLISHED.locate(root)
         if original:
             from torchvision.datasets import CIFAR10
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from workers.data.dataset import Dataset
 from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
-from workers.data.published_files import Originals, fetching
+from workers.data.published_files import PublishedFiles, fetching
 from workers.data.small import Small
 from workers.datasets.cifar10 import read_pickles
 
-_ORIGINALS = Originals(
+_PUBLISHED = PublishedFiles(
     name="cifar100",
     folder="cifar-100-python",
     files={"train": ["train"], "test": ["test"]},
@@ -33,11 +33,11 @@ class Cifar100(Small):
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """Pickles where both are there."""
-        return _ORIGINALS.every(root)
+        return _PUBLISHED.every(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """Pixels and fine labels in the original order."""
-        original, files = _ORIGINALS.locate(root)
+        original, files = _PUBLISHED.locate(root)
         if original:
             from torchvision.datasets import CIFAR100
 

@@ -8,10 +8,10 @@ import numpy as np
 from workers.data.dataset import Dataset
 from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
-from workers.data.published_files import Originals, complete, fetching
+from workers.data.published_files import PublishedFiles, complete, fetching
 from workers.data.small import Small
 
-_ORIGINALS = Originals(
+_PUBLISHED = PublishedFiles(
     name="fashion_mnist",
     folder="FashionMNIST/raw",
     files={
@@ -42,11 +42,11 @@ class FashionMnist(Small):
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """IDX files where both are there."""
-        return _ORIGINALS.every(root)
+        return _PUBLISHED.every(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """Images in the original order."""
-        original, files = _ORIGINALS.locate(root)
+        original, files = _PUBLISHED.locate(root)
         if not original:
             return read_images(files[split], split, self.size, self.classes, grey=True)
         from torchvision.datasets import FashionMNIST
@@ -67,7 +67,7 @@ class FashionMnist(Small):
         from torchvision.datasets import FashionMNIST
 
         folder = root.expanduser() / "fashion_mnist"
-        with fetching("fashion_mnist", folder / _ORIGINALS.folder, FashionMNIST.mirrors, dict(FashionMNIST.resources)):
+        with fetching("fashion_mnist", folder / _PUBLISHED.folder, FashionMNIST.mirrors, dict(FashionMNIST.resources)):
             FashionMNIST(str(folder), download=True)
 
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from workers.data.dataset import Dataset, Jigsaw, Varied
+from workers.data.dataset import Dataset, Jigsaw, LargeImages
 from workers.data.image_files import find
 from workers.data.image_types import Images, Labels, SplitName
 
 _JIGSAW = Jigsaw(side=255, grid=3)
-_VARIED = Varied(scaled=256)
+_VARIED = LargeImages(scaled=256)
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ImageNet:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     stem: Literal["cifar", "imagenet"] = "imagenet"
     jigsaw: Jigsaw = _JIGSAW
-    varied: Varied | None = _VARIED
+    large: LargeImages | None = _VARIED
     # No digest: a name for plans that are made without the files, whose identity is that of their sorted list.
     published_id: str | None = "imagenet-1k-2012"
     train_images: int = 1_281_167

@@ -14,10 +14,10 @@ import numpy as np
 from workers.data.dataset import Dataset
 from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
-from workers.data.published_files import Originals, complete
+from workers.data.published_files import PublishedFiles, complete
 from workers.data.small import Small
 
-_ORIGINALS = Originals(
+_PUBLISHED = PublishedFiles(
     name="imagenet16_120",
     folder="ImageNet16",
     files={"train": [f"train_data_batch_{k}" for k in range(1, 11)], "test": ["val_data"]},
@@ -49,11 +49,11 @@ class ImageNet16x120(Small):
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """Pickles where both are there."""
-        return _ORIGINALS.every(root)
+        return _PUBLISHED.every(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """The images of the first 120 classes, batch after batch in their order."""
-        original, files = _ORIGINALS.locate(root)
+        original, files = _PUBLISHED.locate(root)
         if not original:
             return read_images(files[split], split, self.size, self.classes)
         complete(files[split], split, {})

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from workers.data import walk
-from workers.data.dataset import Dataset, Jigsaw, Varied
+from workers.data.dataset import Dataset, Jigsaw, LargeImages
 from workers.data.image_files import SUFFIXES, Entry, Listing, entry
-from workers.data.listed import Listed
-from workers.data.walk import Left
+from workers.data.listed import FileListDataset
+from workers.data.walk import Unused
 
 HELD_OUT = 200  # one image in so many is a test image
 _NAME = re.compile(r"(?:(n\d{8})/)?(n\d{8})_[^/\\\s]+")
@@ -40,14 +40,14 @@ def _listing(folder: Path) -> Listing:
         except FileNotFoundError:
             raise ValueError(f"the list in {folder} names {name}, and there is no {folder / path}") from None
         (test if held_out(name) else train).append(found)
-    left = Left()
+    unused = Unused()
     listed = {Path(path).name for path in files}
     for wnid in wnids:
-        left.unlisted += sum(name not in listed for name, _ in walk.images(folder / wnid, SUFFIXES, wnid, left))
-    walk.beside(folder, rank, left)
+        unused.unlisted += sum(name not in listed for name, _ in walk.images(folder / wnid, SUFFIXES, wnid, unused))
+    walk.beside(folder, rank, unused)
     if not train or not test:
         raise ValueError(f"the list in {folder} names {len(names):,} images: too few, one in {HELD_OUT} is for tests")
-    return Listing(folder, files, train, test, left=left.text)
+    return Listing(folder, files, train, test, unused=unused.text)
 
 
 def held_out(name: str) -> bool:
@@ -79,7 +79,7 @@ def _is_list(file: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class ImageNet22K(Listed):
+class ImageNet22K(FileListDataset):
     """Seen as ImageNet-1K.  `<wnid>/*` and a text file with one image name a line; a class is its name's first part.
 
     A list with fewer classes is a smaller set of the same kind.
@@ -93,7 +93,7 @@ class ImageNet22K(Listed):
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     stem: Literal["cifar", "imagenet"] = "imagenet"
     jigsaw: Jigsaw = Jigsaw(side=255, grid=3)  # noqa: RUF009  (immutable)
-    varied: Varied | None = Varied(  # noqa: RUF009
+    large: LargeImages | None = LargeImages(  # noqa: RUF009
         scaled=256,
         mark="n" + 8 * "[0-9]",
         listing=_listing,

@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from workers.data.dataset import Dataset, Jigsaw, Varied
+from workers.data.dataset import Dataset, Jigsaw, LargeImages
 from workers.data.image_types import Images, Labels, SplitName
 
 PHOTOGRAPHS = (
@@ -65,7 +65,7 @@ class Photos:
     std: tuple[float, float, float] = (0.1732, 0.1829, 0.1912)
     stem: Literal["cifar", "imagenet"] = "cifar"
     jigsaw: Jigsaw = _JIGSAW
-    varied: Varied | None = None
+    large: LargeImages | None = None
     published_id: str | None = "photos-48e2065f960dbfbd"
     train_images: int = 768
     test_images: int = 384

@@ -8,10 +8,10 @@ import numpy as np
 from workers.data.dataset import Dataset
 from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
-from workers.data.published_files import Originals, complete, fetching
+from workers.data.published_files import PublishedFiles, complete, fetching
 from workers.data.small import Small
 
-_ORIGINALS = Originals(
+_PUBLISHED = PublishedFiles(
     name="stl10",
     folder="stl10_binary",
     files={"train": ["train_X.bin", "train_y.bin"], "test": ["test_X.bin", "test_y.bin"]},
@@ -38,11 +38,11 @@ class Stl10(Small):
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """Binary files where both are there."""
-        return _ORIGINALS.every(root)
+        return _PUBLISHED.every(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """Images in the original order."""
-        original, files = _ORIGINALS.locate(root)
+        original, files = _PUBLISHED.locate(root)
         if not original:
             return read_images(files[split], split, self.size, self.classes)
         # Read here: torchvision asks for the 2.8 GB of unlabelled images, too.

@@ -12,10 +12,10 @@ import numpy as np
 from workers.data.dataset import Dataset
 from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
-from workers.data.published_files import Originals, complete, fetching
+from workers.data.published_files import PublishedFiles, complete, fetching
 from workers.data.small import Small
 
-_ORIGINALS = Originals(
+_PUBLISHED = PublishedFiles(
     name="svhn",
     folder=".",
     files={"train": ["train_32x32.mat"], "test": ["test_32x32.mat"]},
@@ -39,11 +39,11 @@ class Svhn(Small):
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """MATLAB files where both are there."""
-        return _ORIGINALS.every(root)
+        return _PUBLISHED.every(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """Digits in the original order; the label is the digit."""
-        original, files = _ORIGINALS.locate(root)
+        original, files = _PUBLISHED.locate(root)
         if not original:
             return read_images(files[split], split, self.size, self.classes)
         from torchvision.datasets import SVHN

@@ -19,14 +19,14 @@ def draw_light(n: int, generator: Generator) -> Tensor:
 
 def shift(light: Tensor, dataset: Dataset) -> Tensor:
     """(B, 3) along the axes -> (B, 3) of R, G, B on the 0..1 scale."""
-    if dataset.varied is None:
+    if dataset.large is None:
         raise ValueError(f"{dataset.name} has no axes of colours")
-    along = constant(dataset.varied.light, light.device) * light
-    r, g, b = (sum(along[:, k] * axis[channel] for k, axis in enumerate(dataset.varied.axes)) for channel in range(3))
+    along = constant(dataset.large.light, light.device) * light
+    r, g, b = (sum(along[:, k] * axis[channel] for k, axis in enumerate(dataset.large.axes)) for channel in range(3))
     return torch.stack([r, g, b], dim=1)  # type: ignore[list-item]
 
 
-def developed(pixels: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
+def augment_large(pixels: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
     """(B, S, S, 3) -> float32 (B, 3, S, S): mirrored, light changed, less the mean, over the deviation.
 
     Without draws only normalised.

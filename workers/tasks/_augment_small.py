@@ -54,7 +54,7 @@ def draw_crop(n: int, generator: Generator) -> Tensor:
 
 def check(images: Tensor, side: int, task: str, dataset: Dataset) -> None:
     """ValueError unless the batch is uint8 (B, side, side, 3), or float32 where images are resized."""
-    right = (torch.uint8,) if dataset.varied is None else (torch.uint8, torch.float32)
+    right = (torch.uint8,) if dataset.large is None else (torch.uint8, torch.float32)
     if images.dtype not in right or images.shape[1:] != (side, side, 3):
         raise ValueError(
             f"{task} on {dataset.name}: images are {tuple(images.shape)} {images.dtype}; "
@@ -67,7 +67,7 @@ def mirrored(columns: Tensor, flip: Tensor, side: int) -> Tensor:
     return torch.where(flip[:, None], side - 1 - columns, columns)
 
 
-def augmented(images: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
+def augment_small(images: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
     """uint8 (B, S, S, 3) -> float32 (B, 3, S, S): normalised, mirrored, padded with zeros and cropped.
 
     Without draws only normalised. Zeros are put around normalised images, so the border is the mean colour.

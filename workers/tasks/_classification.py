@@ -16,7 +16,7 @@ class Top1:
     views: int = 1
     dense: bool = False
 
-    def objection(self, dataset: Dataset) -> str | None:
+    def unsupported_reason(self, dataset: Dataset) -> str | None:
         """None: it can be asked of any images."""
         return None
 

@@ -38,7 +38,7 @@ class Task(Protocol):
     def dense(self) -> bool:
         """Whether the task is about label maps: `batch` gets those as labels, and the trunk keeps a finer map."""
 
-    def objection(self, dataset: Dataset) -> str | None:
+    def unsupported_reason(self, dataset: Dataset) -> str | None:
         """Why the task cannot be asked of a dataset; None where it can."""
 
     def configured(self, recipe: Recipe) -> Task:
@@ -51,7 +51,7 @@ class Task(Protocol):
         """Side of the square images that `batch` takes, in pixels; of label maps, in training."""
 
     def frame(self, sizes: Tensor, dataset: Dataset) -> tuple[int, int]:
-        """Rows and columns of the images that `batch` takes of a varied test split, whose images have these sizes
+        """Rows and columns of the images that `batch` takes of a large test split, whose images have these sizes
         (N, 2)."""
 
     def test_work(self, dataset: Dataset) -> float:
@@ -67,7 +67,7 @@ class Task(Protocol):
         equal draws. Empty where nothing is left to chance.
         """
 
-    def cuts(self, sizes: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
+    def crops(self, sizes: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
         """Which square of each image `batch` takes: height and width int64 (B, 2) -> cuts int64 (B, 8), on the CPU.
 
         Only of a dataset whose images vary in size; see `workers.data.resize` for what the numbers mean.
@@ -78,7 +78,7 @@ class Task(Protocol):
     ) -> tuple[Tensor, Tensor]:
         """uint8 (B, H, W, 3) and labels (B,) on any device -> float32 inputs and int64 targets there.
 
-        Images of a varied dataset come as cut, also as float32 in 0..255; of a dense task labels are uint8 (B, H, W).
+        Images of a large dataset come as cut, also as float32 in 0..255; of a dense task labels are uint8 (B, H, W).
         What an image becomes depends on it and its draws alone, never on its neighbours in the batch.
         """
 

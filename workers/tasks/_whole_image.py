@@ -3,15 +3,15 @@
 from torch import Generator, Tensor
 
 from workers.datasets import Dataset
-from workers.tasks._augment_large import developed, draw_light
-from workers.tasks._augment_small import augmented, draw_crop, draw_flip
-from workers.tasks._classification_sizes import Sized
+from workers.tasks._augment_large import augment_large, draw_light
+from workers.tasks._augment_small import augment_small, draw_crop, draw_flip
+from workers.tasks._classification_sizes import CroppedTask
 
 
-class Upright(Sized):
+class WholeImageTask(CroppedTask):
     """Whole images at the dataset's native side, mirrored and cropped in training (UnNAS's pipelines).
 
-    Small images are padded and cropped; varied ones are cut and resized, and their light is changed.
+    Small images are padded and cropped; large ones are cut and resized, and their light is changed.
     """
 
     in_channels: int = 3
@@ -25,11 +25,11 @@ class Upright(Sized):
         if not train:
             return {}
         flip = {"flip": draw_flip(n, generator)}
-        if dataset.varied is None:
+        if dataset.large is None:
             return {**flip, "crop": draw_crop(n, generator)}
-        return {**flip, **self.draw_cut(n, dataset, generator), "light": draw_light(n, generator)}
+        return {**flip, **self.draw_crop_box(n, dataset, generator), "light": draw_light(n, generator)}
 
-    def upright(self, images: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
+    def augment(self, images: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
         """(B, S, S, 3) -> float32 (B, 3, S, S), augmented."""
-        made = augmented if dataset.varied is None else developed
-        return made(images, draws, dataset)
+        augment = augment_small if dataset.large is None else augment_large
+        return augment(images, draws, dataset)

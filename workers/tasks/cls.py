@@ -9,16 +9,16 @@ from workers.datasets import Dataset
 from workers.tasks._augment_small import check
 from workers.tasks._heads import Pooled
 from workers.tasks._task import Task
-from workers.tasks._whole_image import Upright
+from workers.tasks._whole_image import WholeImageTask
 
 
 @dataclass(frozen=True)
-class Classification(Upright):
+class Classification(WholeImageTask):
     """The supervised task. UnNAS's pipelines: on CIFAR-10 mirror, pad by 4, crop; nothing at test time."""
 
     name: str = "cls"
 
-    def objection(self, dataset: Dataset) -> str | None:
+    def unsupported_reason(self, dataset: Dataset) -> str | None:
         """Images must have classes."""
         return None if dataset.classes else f"task cls needs images with classes, and those of {dataset.name} have none"
 
@@ -31,7 +31,7 @@ class Classification(Upright):
     ) -> tuple[Tensor, Tensor]:
         """Images (B, 3, S, S) and their labels (B,)."""
         check(images, self.side(dataset), self.name, dataset)
-        return self.upright(images, draws, dataset), labels
+        return self.augment(images, draws, dataset), labels
 
     def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
         """Global average pool and a linear layer."""

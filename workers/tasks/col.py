@@ -9,14 +9,14 @@ from spaces import Cost
 from workers.datasets import Dataset
 from workers.tasks._augment_small import check, draw_flip, mirrored
 from workers.tasks._cielab import CLASSES, of_colours, packed
-from workers.tasks._classification_sizes import Sized
+from workers.tasks._classification_sizes import CroppedTask
 from workers.tasks._heads import Dense, channels_of, dense
 from workers.tasks._sliced_loss import correct, cross_entropy
 from workers.tasks._task import Task
 
 
 @dataclass(frozen=True)
-class Colorization(Sized):
+class Colorization(CroppedTask):
     """Lightness in, the colour class nearest in the ab plane out: hard labels, no re-balancing (UnNAS).
 
     Accuracy is over all pixels at full resolution. Scores come from a coarser map, so accuracies differ in
@@ -34,17 +34,17 @@ class Colorization(Sized):
         """One lightness map."""
         return (1, dataset.size, dataset.size)
 
-    def objection(self, dataset: Dataset) -> str | None:
+    def unsupported_reason(self, dataset: Dataset) -> str | None:
         """Grey images have no colours to find."""
         grey = getattr(dataset, "grey", False)
         return f"task col needs images with colours, and those of {dataset.name} are grey" if grey else None
 
     def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
-        """`flip` (n,), and where images are varied those of a cut; nothing at test time."""
+        """`flip` (n,), and where images are large those of a cut; nothing at test time."""
         if not train:
             return {}
         flip = {"flip": draw_flip(n, generator)}
-        return flip if dataset.varied is None else {**flip, **self.draw_cut(n, dataset, generator)}
+        return flip if dataset.large is None else {**flip, **self.draw_crop_box(n, dataset, generator)}
 
     def batch(
         self, images: Tensor, labels: Tensor, draws: dict[str, Tensor], dataset: Dataset

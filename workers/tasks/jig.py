@@ -50,7 +50,7 @@ class Jigsaw(Top1):
     def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
         """`permutation` (n,) and `offset` (n, T, 2) of the tile in each patch of the grid, row-major.
 
-        In training also `flip` (n,) and `grey` (n,), and where images are varied `place` (n, 2) and `light` (n, 3);
+        In training also `flip` (n,) and `grey` (n,), and where images are large `place` (n, 2) and `light` (n, 3);
         zoomed ones also have their `zoom` (n,).
         """
         cut = dataset.jigsaw
@@ -66,8 +66,8 @@ class Jigsaw(Top1):
         if train:
             draws["flip"] = draw_flip(n, generator)
             draws["grey"] = torch.rand(n, generator=generator) < GREY
-            if dataset.varied is not None:
-                where = draw_zoomed if dataset.varied.zoomed else draw_place
+            if dataset.large is not None:
+                where = draw_zoomed if dataset.large.zoomed else draw_place
                 draws |= {**where(n, generator), "light": draw_light(n, generator)}
         return draws
 
@@ -86,7 +86,7 @@ class Jigsaw(Top1):
             grey = (red * LUMINANCE[0]).add_(green, alpha=LUMINANCE[1]).add_(blue, alpha=LUMINANCE[2])
             # Exactly one of the two: a weight of 0 or 1 leaves no rounding, and is faster than a choice.
             tiles = tiles.lerp(grey[:, :, None], draws["grey"].to(torch.float32)[:, None, None, None])
-        if dataset.varied is None:
+        if dataset.large is None:
             tiles = normalise(tiles, dataset).flatten(2)
         else:
             scale, start = scales(draws.get("light"), len(images), images.device, dataset)
@@ -96,18 +96,18 @@ class Jigsaw(Top1):
         tiles /= deviation.clamp_min_(FLAT)
         return tiles.view(len(images), -1, 3, dataset.jigsaw.tile, dataset.jigsaw.tile), target
 
-    def cuts(self, sizes: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
+    def crops(self, sizes: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
         """A square of the scaled image (B, 2) -> (B, 8): anywhere in training, in the middle at test time (UnNAS).
 
         In training the scale is random where images are zoomed.
         """
-        if dataset.varied is None:
+        if dataset.large is None:
             raise ValueError(f"images of {dataset.name} are seen whole")
         if "zoom" in draws:
-            return zoomed(sizes, draws, dataset.varied.scaled, self.side(dataset))
+            return zoomed(sizes, draws, dataset.large.scaled, self.side(dataset))
         if "place" in draws:
-            return placed(sizes, draws, dataset.varied.scaled, self.side(dataset))
-        return centred(sizes, dataset.varied.scaled, self.side(dataset))
+            return placed(sizes, draws, dataset.large.scaled, self.side(dataset))
+        return centred(sizes, dataset.large.scaled, self.side(dataset))
 
     def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
         """Tiles through one trunk, their features in slot order into a linear layer."""

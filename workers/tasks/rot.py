@@ -10,13 +10,13 @@ from workers.datasets import Dataset
 from workers.tasks._augment_small import check
 from workers.tasks._heads import Pooled
 from workers.tasks._task import Task
-from workers.tasks._whole_image import Upright
+from workers.tasks._whole_image import WholeImageTask
 
 TURNS = 4
 
 
 @dataclass(frozen=True)
-class Rotation(Upright):
+class Rotation(WholeImageTask):
     """Every image is augmented once and seen in all four turns, in training and at test time (UnNAS)."""
 
     name: str = "rot"
@@ -31,7 +31,7 @@ class Rotation(Upright):
     ) -> tuple[Tensor, Tensor]:
         """(4B, 3, S, S): each image's four turns counter-clockwise, one after the other; turns (4B,)."""
         check(images, self.side(dataset), self.name, dataset)
-        upright = self.upright(images, draws, dataset)
+        upright = self.augment(images, draws, dataset)
         # One copy against the order of memory: a quarter turn is a mirrored transpose.
         quarter = upright.transpose(2, 3).contiguous()
         turned = upright.new_empty(len(images), TURNS, *upright.shape[1:])

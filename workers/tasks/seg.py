@@ -10,7 +10,7 @@ from spaces import Cost
 from workers.datasets import IGNORED, OUTSIDE, Dataset, Maps
 from workers.recipes import Recipe
 from workers.tasks._aspp import Aspp, cost
-from workers.tasks._augment_large import developed, draw_light
+from workers.tasks._augment_large import augment_large, draw_light
 from workers.tasks._augment_small import draw_flip
 from workers.tasks._crops import draw_zoomed, zoomed
 from workers.tasks._heads import Dense, channels_of, dense
@@ -40,9 +40,9 @@ class Segmentation:
     crop: int | None = None  # side of the squares of training; None: the dataset's
     scaled: int | None = None  # training scales the shorter side to half to twice so many px; None: the dataset's
 
-    def objection(self, dataset: Dataset) -> str | None:
+    def unsupported_reason(self, dataset: Dataset) -> str | None:
         """Pixels must have classes."""
-        if dataset.varied is not None and dataset.varied.maps is not None:
+        if dataset.large is not None and dataset.large.maps is not None:
             return None
         return f"task seg needs a label map for every image, and {dataset.name} has none"
 
@@ -82,12 +82,12 @@ class Segmentation:
         flip = {"flip": draw_flip(n, generator)}
         return {**flip, **draw_zoomed(n, generator), "light": draw_light(n, generator)}
 
-    def cuts(self, sizes: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
+    def crops(self, sizes: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
         """The cuts of images of these sizes (B, 2) -> (B, 8); at test time whole images."""
-        if dataset.varied is None:
+        if dataset.large is None:
             raise ValueError(f"images of {dataset.name} are seen whole")
         if "zoom" in draws:
-            return zoomed(sizes, draws, self.scaled or dataset.varied.scaled, self.side(dataset))
+            return zoomed(sizes, draws, self.scaled or dataset.large.scaled, self.side(dataset))
         corner = torch.zeros_like(sizes)
         return torch.cat([corner, sizes, sizes, corner], dim=1)
 
@@ -99,7 +99,7 @@ class Segmentation:
         Around images smaller than the frame are zeros, put there after normalisation, so they are the mean colour.
         """
         self._check(images, labels, draws, dataset)
-        inputs, target = developed(images, draws, dataset), labels.to(torch.int64)
+        inputs, target = augment_large(images, draws, dataset), labels.to(torch.int64)
         if "flip" in draws:
             return inputs, torch.where(draws["flip"][:, None, None], target.flip(2), target)
         outside = target == OUTSIDE
@@ -155,9 +155,9 @@ class Segmentation:
 
 
 def _maps(dataset: Dataset) -> Maps:
-    if dataset.varied is None or dataset.varied.maps is None:
+    if dataset.large is None or dataset.large.maps is None:
         raise ValueError(f"{dataset.name} has no label maps")
-    return dataset.varied.maps
+    return dataset.large.maps
 
 
 def _framed(side: int) -> int:
