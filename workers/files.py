@@ -10,11 +10,13 @@ import contextlib
 import logging
 import os
 import re
+import secrets
 import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
 
 import fsspec
 
@@ -141,6 +143,24 @@ def publish(url: str, data: bytes) -> None:
         raise
 
 
+def publish_local(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a whole file on a local disk by calling `write`; a reader sees all of it or nothing, also after a crash."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        _write_synced(draft, write)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _write_synced(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
+    """Create a file and wait until its content is on the disk."""
+    with open(path, "wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _beside(path: str, data: bytes) -> str:
     """Write the data to a new file beside a local path, safely on the disk; gives its name."""
     folder = os.path.dirname(path)
@@ -148,10 +168,7 @@ def _beside(path: str, data: bytes) -> str:
     # The leading underscore hides it from every reader of a folder of rows.
     temporary = os.path.join(folder, f"_{uuid.uuid4().hex}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_synced(temporary, lambda file: file.write(data))
     except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)

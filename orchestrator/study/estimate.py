@@ -130,13 +130,3 @@ def estimate(rows: Iterable[Mapping[str, Any]], rates: Mapping[tuple[str, str], 
             f"multiply-adds at up to {GUESS[device] / 1e9:,.0f} G/s a {device}"
         )
     return Estimate(total, basis)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: 42 s, 12 min, 3.4 h, 1,200 h."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 6000:
-        return f"{seconds / 60:.0f} min"
-    hours = seconds / 3600
-    return f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"

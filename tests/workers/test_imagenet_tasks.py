@@ -11,7 +11,7 @@ from skimage.color import rgb2lab
 
 from tests.workers.photographs import picture
 from workers import datasets, tasks
-from workers.data.resize import cut, scaled, shrunk
+from workers.data.resize import crop, scaled, shrunk
 from workers.tasks._cielab import centres
 from workers.tasks._crops import TRIES
 from workers.tasks._permutations import orders
@@ -130,7 +130,7 @@ def squares(task: str, images: list[np.ndarray], draws: dict, dtype: torch.dtype
     sizes = torch.tensor([image.shape[:2] for image in images])
     how = tasks.get(task).crops(sizes, draws, DATASET)
     side = tasks.get(task).side(DATASET)
-    return torch.stack([cut(image, h, (side, side), dtype) for image, h in zip(images, how.tolist(), strict=True)])
+    return torch.stack([crop(image, h, (side, side), dtype) for image, h in zip(images, how.tolist(), strict=True)])
 
 
 @pytest.mark.parametrize("train", [True, False], ids=["train", "test"])

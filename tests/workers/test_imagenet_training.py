@@ -16,7 +16,7 @@ from workers import datasets, tasks
 from workers.cuda_graphs import Graphs
 from workers.data import chunks, loader
 from workers.data.loader import slices
-from workers.data.resize import cut
+from workers.data.resize import crop
 from workers.datasets import Form
 from workers.methods.train import evaluate, train_epoch
 from workers.run import _prepare
@@ -139,7 +139,7 @@ def test_a_part_holds_the_squares_of_its_images(mode: str, root: Path, cache: Pa
         (how,) = task.crops(
             torch.tensor([image.shape[:2]]), {name: v[place : place + 1] for name, v in draws.items()}, dataset
         ).tolist()
-        assert torch.equal(part["pixels"][place], cut(image, how, (224, 224), part["pixels"].dtype))
+        assert torch.equal(part["pixels"][place], crop(image, how, (224, 224), part["pixels"].dtype))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.workers.photographs import picture
 from tests.workers.replayed import tape
 from tests.workers.test_imagenet_tasks import bilinear, centre, flipped, normalised, one, scale
 from workers import datasets, tasks
-from workers.data.resize import crop_map, cut
+from workers.data.resize import crop, crop_map
 from workers.datasets import IGNORED, OUTSIDE, Form
 from workers.methods.train import evaluate, train_epoch
 from workers.run import _prepare
@@ -51,7 +51,7 @@ def fed(task: str, images: list[np.ndarray], maps: list[np.ndarray], draws: dict
     t = tasks.get(task)
     how = t.crops(torch.tensor([image.shape[:2] for image in images]), draws, CITY).tolist()
     frame = (t.side(CITY), t.side(CITY))
-    pixels = torch.stack([cut(image, h, frame, torch.float32) for image, h in zip(images, how, strict=True)])
+    pixels = torch.stack([crop(image, h, frame, torch.float32) for image, h in zip(images, how, strict=True)])
     return pixels, torch.stack([crop_map(m, h, frame) for m, h in zip(maps, how, strict=True)])
 
 

@@ -14,8 +14,7 @@ import logging
 import os
 import pwd
 import re
-import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from workers.data.dataset import Dataset, DatasetInfo, IncompleteError, content_
 from workers.data.form import UNREAD
 from workers.data.image_types import DECODED, SPLITS, Images, Labels, SplitName
 from workers.data.registry import registry
+from workers.files import publish_local
 
 log = logging.getLogger(__name__)
 Where = str | os.PathLike[str] | None
@@ -284,28 +284,15 @@ def _store(
     folder = cache / "arrays" / dataset_id
     folder.mkdir(parents=True, exist_ok=True)
     for split, images, labels in content:
-        publish(folder / f"{split}-images.npy", lambda file, a=images: np.save(file, a))  # type: ignore[misc]
-        publish(folder / f"{split}-labels.npy", lambda file, a=labels: np.save(file, a))  # type: ignore[misc]
+        publish_local(folder / f"{split}-images.npy", lambda file, a=images: np.save(file, a))  # type: ignore[misc]
+        publish_local(folder / f"{split}-labels.npy", lambda file, a=labels: np.save(file, a))  # type: ignore[misc]
     note = json.dumps({"dataset_id": dataset_id, "files": [str(file) for file in files]}, indent=1)
     if fingerprint is not None:
-        publish(cache / "sources" / f"{fingerprint}.json", lambda file: file.write(note.encode()))
+        publish_local(cache / "sources" / f"{fingerprint}.json", lambda file: file.write(note.encode()))
     arrays = _open(cache, dataset_id)
     if arrays is None:
         raise OSError(f"the arrays just written to {folder} do not read back; check the disk or its free space")
     return arrays
-
-
-def publish(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """A file that is there whole or not at all, whoever reads it and whenever the machine stops."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        with draft.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 @contextmanager

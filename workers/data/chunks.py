@@ -21,16 +21,17 @@ from typing import BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from workers.data.arrays import publish
 from workers.data.dataset import Maps
 from workers.data.decode import BrokenImageError, decoded, decoded_map
 from workers.data.image_files import Entry
 from workers.data.image_types import DECODED, LabelMap, Pixels, SplitName
 from workers.data.parquet import NoImageError, Rows
+from workers.files import publish_local
 
 log = logging.getLogger(__name__)
 
 COUNT = 512  # images of a chunk: 130 MB at a shorter side of 256 px, seconds of work
+NO_IMAGE = "there is no image in this row"
 Keep = Literal["pixels", "bytes", "nothing"]  # bytes: encoded, as they were in a shard
 
 
@@ -85,13 +86,17 @@ def plans(
 
 def of_rows(plan: Plan, rows: Rows) -> Sequence[bytes | None]:
     """The encoded images of a chunk of rows, None for a row without one."""
-    found: list[bytes | None] = []
-    for entry in plan.entries:
-        try:
-            found.append(rows.bytes_of(plan.root / entry.file, entry.row or 0, plan.split, entry.column))
-        except NoImageError:
-            found.append(None)
-    return found
+    return [encoded_image(plan.root, entry, plan.split, rows) for entry in plan.entries]
+
+
+def encoded_image(root: Path, entry: Entry, split: SplitName, rows: Rows) -> bytes | None:
+    """The bytes of an encoded image, None for a row without one; OSError where its file cannot be read."""
+    if entry.row is None:
+        return file_bytes(root / entry.file)
+    try:
+        return rows.bytes_of(root / entry.file, entry.row, split, entry.column)
+    except NoImageError:
+        return None
 
 
 def encoded(plan: Plan, place: int) -> bytes:
@@ -104,7 +109,7 @@ def encoded(plan: Plan, place: int) -> bytes:
         return file_bytes(plan.root / plan.entries[place].file)
     data = plan.data[place]
     if data is None:
-        raise BrokenImageError("there is no image in this row")
+        raise BrokenImageError(NO_IMAGE)
     return data
 
 
@@ -163,10 +168,10 @@ def make(plan: Plan, folder: Path) -> Chunk:
             crc = zlib.crc32(content, crc)
             file.write(content)
 
-    publish(folder / f"{plan.key}.bin", write)
+    publish_local(folder / f"{plan.key}.bin", write)
     whole = Chunk(found.key, found.heights, found.widths, found.lengths, found.broken, crc)
     text = json.dumps(asdict(whole), separators=(",", ":"))
-    publish(folder / f"{plan.key}.json", lambda file: file.write(text.encode()))
+    publish_local(folder / f"{plan.key}.json", lambda file: file.write(text.encode()))
     return whole
 
 

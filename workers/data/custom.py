@@ -21,20 +21,19 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from workers.data.arrays import publish
-from workers.data.chunks import file_bytes
+from workers.data.chunks import NO_IMAGE, encoded_image
 from workers.data.custom_source import Rgb, Source
 from workers.data.dataset import Jigsaw, LargeImages
 from workers.data.decode import BrokenImageError, decoded
 from workers.data.image_files import Entry, Listing
 from workers.data.image_types import DECODED, SPLITS, Images, Labels, SplitName
-from workers.data.parquet import NoImageError, Rows
+from workers.data.parquet import Rows
 from workers.data.small import LARGEST_CIFAR
-from workers.data.walk import shown
+from workers.data.walk import listed, shown
+from workers.files import publish_local
 
 RULE = 1  # raise it when the same files would be seen otherwise than before
 MEASURED = 1000  # training images whose pixels give the mean and deviation of a large dataset
-SHOWN = 20  # broken images that a message names
 _THREE_TILES = 128  # px; the nine tiles of smaller images would not survive the poolings of a network
 _AHEAD = 256  # images in memory as files
 
@@ -158,7 +157,7 @@ def remember(own: CustomDataset, root: Path | None, cache: Path, dataset_id: str
     listing, class_names = own.source.listing(own.name, root)
     known = {"own": own.model_dump(mode="json"), "class_names": class_names, "dataset_id": dataset_id}
     (cache / "sources").mkdir(parents=True, exist_ok=True)
-    publish(_note(own.name, own.source, listing, cache), lambda file: file.write(json.dumps(known).encode()))
+    publish_local(_note(own.name, own.source, listing, cache), lambda file: file.write(json.dumps(known).encode()))
 
 
 def _note(name: str, source: Source, listing: Listing, cache: Path) -> Path:
@@ -188,13 +187,8 @@ def _encoded(listing: Listing, entries: Sequence[Entry], split: SplitName) -> It
     """The bytes of each image, or what is wrong with its row; OSError where a file cannot be read."""
     rows = Rows()
     for entry in entries:
-        try:
-            if entry.row is None:
-                yield file_bytes(listing.root / entry.file)
-            else:
-                yield rows.bytes_of(listing.root / entry.file, entry.row, split, entry.column)
-        except NoImageError:
-            yield "there is no image in this row"
+        data = encoded_image(listing.root, entry, split, rows)
+        yield NO_IMAGE if data is None else data
 
 
 def _squares(listing: Listing, entries: Sequence[Entry], split: SplitName, size: int) -> Iterator[Images | str]:
@@ -218,14 +212,12 @@ def _read(listing: Listing, split: SplitName, size: int) -> tuple[Images, Labels
     broken = []
     for at, square in enumerate(_squares(listing, entries, split, size)):
         if isinstance(square, str):
-            broken.append(f"  {shown(listing.root / entries[at].name)}: {square}")
+            broken.append(f"{shown(listing.root / entries[at].name)}: {square}")
         else:
             images[at] = square
     if broken:
-        more = [f"  and {len(broken) - SHOWN:,} more"] if len(broken) > SHOWN else []
         raise ValueError(
-            "\n".join([f"{len(broken):,} images of {split} cannot be decoded:", *broken[:SHOWN], *more])
-            + "\nreplace or remove them"
+            f"{len(broken):,} images of {split} cannot be decoded:\n{listed(broken)}\nreplace or remove them"
         )
     return images, np.array([entry.label for entry in entries], np.int64)
 

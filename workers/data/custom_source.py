@@ -19,10 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from workers.data import walk
 from workers.data.image_files import Entry, Listing
 from workers.data.parquet import IMAGE_COLUMNS, columns, line, named, opened, parquet_files, shards, values
-from workers.data.walk import FIXED, JPEG, Unused
+from workers.data.walk import CUSTOM_SUFFIXES, FIXED, Unused
 
 SIZES = (16, 512)  # px; four tiles of a smaller image would not survive the poolings of a network
-SUFFIXES = (*JPEG, ".png", ".webp", ".bmp", ".tif", ".tiff")
 TESTS = ("val", "validation", "valid", "test")  # folders of a test split
 PREFIXES = ("val", "test")  # of the Parquet files of a test split
 Part = Annotated[float, Field(ge=0, le=1)]
@@ -173,17 +172,17 @@ def _classes(root: Path, split: str, files: dict[str, str], unused: Unused) -> L
     names, flat = walk.classes(root / split, where, unused)
     for name in names:
         before = len(found)
-        for image, about in walk.images(root / split / name, SUFFIXES, where, unused):
+        for image, about in walk.images(root / split / name, CUSTOM_SUFFIXES, where, unused):
             path = f"{place}{name}/{image}"
             files[path] = str(about.st_size)
             if image.lower().endswith(FIXED):
                 files[path] += f" {walk.sample(root / path, about.st_size, 1)}"
             found.append((Entry(path, None, 0, f"{about.st_size} {about.st_mtime_ns}"), name))
         if len(found) == before:
-            raise walk.empty(root / split / name, SUFFIXES)
+            raise walk.empty(root / split / name, CUSTOM_SUFFIXES)
     if not found:
         raise FileNotFoundError(
-            f"{root / split} holds no class folder with images ({', '.join(SUFFIXES)})"
+            f"{root / split} holds no class folder with images ({', '.join(CUSTOM_SUFFIXES)})"
             + (f"; {len(flat):,} images lie there without a class" if flat else "")
         )
     walk.refuse_flat(root / split, flat)

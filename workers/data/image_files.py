@@ -16,9 +16,8 @@ import numpy as np
 
 from workers.data import walk
 from workers.data.image_types import SPLITS, Labels, SplitName
-from workers.data.walk import JPEG, Unused
+from workers.data.walk import PUBLISHED_SUFFIXES, Unused
 
-SUFFIXES = (*JPEG, ".png")
 DEVKIT = ("ILSVRC2012_devkit_t12/data", "devkit/data", "data", ".")
 TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _NUMBER = re.compile(r"_(\d{8})\.[A-Za-z]+$")
@@ -147,7 +146,7 @@ def _folders(root: Path, name: str, classes: int) -> Listing:
         for wnid, entries in zip(names, found, strict=True):
             # A val that was never sorted may have the folders already; one that was sorted in part may not.
             if not entries and (split == "train" or any(test) or not flat_tests):
-                raise walk.empty(root / split / wnid, SUFFIXES)
+                raise walk.empty(root / split / wnid, PUBLISHED_SUFFIXES)
     if any(test):
         walk.refuse_flat(root / "val", flat_tests)
         tests = [entry for entries in test for entry in entries]
@@ -156,10 +155,11 @@ def _folders(root: Path, name: str, classes: int) -> Listing:
         tests = _flat(root, _images(root, "val", "val", 0, files, flat_unused), rank, files)
         if unread := len(flat_tests) - len(tests):
             raise ValueError(
-                f"{root / 'val'} holds {unread:,} images of formats that are not read; right: {', '.join(SUFFIXES)}"
+                f"{root / 'val'} holds {unread:,} images of formats that are not read; expected: "
+                f"{', '.join(PUBLISHED_SUFFIXES)}"
             )
     if not tests:
-        raise FileNotFoundError(f"{root / 'val'} holds no image ({', '.join(SUFFIXES)})")
+        raise FileNotFoundError(f"{root / 'val'} holds no image ({', '.join(PUBLISHED_SUFFIXES)})")
     walk.beside(root, {"train", "val", *(Path(place).parts[0] for place in DEVKIT if place != ".")}, unused)
     return Listing(root, files, [e for entries in train for e in entries], tests, unused=unused.text)
 
@@ -167,7 +167,7 @@ def _folders(root: Path, name: str, classes: int) -> Listing:
 def _images(root: Path, folder: str, split: str, label: int, files: dict[str, str], unused: Unused) -> list[Entry]:
     """The images of one folder by name."""
     found = []
-    for name, about in walk.images(root / folder, SUFFIXES, split, unused):
+    for name, about in walk.images(root / folder, PUBLISHED_SUFFIXES, split, unused):
         path = f"{folder}/{name}"
         files[path] = str(about.st_size)
         found.append(Entry(path, None, label, f"{about.st_size} {about.st_mtime_ns}"))

@@ -15,11 +15,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from workers.data.arrays import publish
 from workers.data.chunks import Chunk, Keep, Plan
 from workers.data.dataset import Maps
 from workers.data.image_types import DECODED, SPLITS
 from workers.data.walk import shown
+from workers.files import publish_local
 
 FORM = 2  # of the index; one of another form is made anew
 SLOW_S, SHARE = 2.0, 20  # where listing takes longer, it is done again after so many times as long at the earliest
@@ -120,7 +120,7 @@ def remember_check(cache: Path, dataset_id: str, root: Path | None, seconds: flo
         return
     text = json.dumps({"root": str(root), "seconds": seconds, "until": time.time() + SHARE * seconds})
     with suppress(OSError):  # of a cache that may only be read
-        publish(_checked(cache, dataset_id), lambda file: file.write(text.encode()))
+        publish_local(_checked(cache, dataset_id), lambda file: file.write(text.encode()))
 
 
 def checked_lately(cache: Path, dataset_id: str, root: Path | None) -> bool:

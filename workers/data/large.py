@@ -29,7 +29,7 @@ import pyarrow as pa
 
 from workers.data import chunks as _chunks
 from workers.data import index as _index
-from workers.data.arrays import lock, publish, writing
+from workers.data.arrays import lock, writing
 from workers.data.chunks import Chunk, Keep, Plan
 from workers.data.custom import CustomDataset
 from workers.data.dataset import Dataset, DatasetInfo, Maps
@@ -41,12 +41,12 @@ from workers.data.listed import begun, listing_of
 from workers.data.notes import delivered
 from workers.data.parquet import Rows
 from workers.data.preparation import ProgressNotes, estimate_preparation
-from workers.data.walk import shown
+from workers.data.walk import listed, shown
+from workers.files import publish_local
 
 log = logging.getLogger(__name__)
 
 FOLDERS = ("photographs", "chunks")
-SHOWN = 20  # broken images that a message names
 Note = Callable[[str], None]
 
 
@@ -275,7 +275,7 @@ def _make(plans: list[Plan], cache: Path, dataset_id: str, form: Form, check: bo
     if broken:
         _tell(plans[0].root, cache, dataset_id, broken, form.skip_broken, note)
     if not there or former.get("crcs") != [chunk.crc for chunk in chunks]:
-        publish(index, lambda file: _index.write(file, plans, chunks, plans[0].keep, _index.skipped(broken)))
+        publish_local(index, lambda file: _index.write(file, plans, chunks, plans[0].keep, _index.skipped(broken)))
 
 
 def _all(plans: list[Plan], folder: Path, check: bool, note: Note) -> list[Chunk]:
@@ -325,15 +325,13 @@ def _tell(root: Path, cache: Path, dataset_id: str, broken: dict[str, str], skip
     """List the broken images in a file; ValueError unless they are to be skipped."""
     file = cache / "photographs" / f"{dataset_id}.broken.txt"
     lines = [shown(f"{root / name}: {why}") for name, why in sorted(broken.items())]
-    publish(file, lambda out: out.write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace")))
+    publish_local(file, lambda out: out.write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace")))
     if skip:
         note(f"{len(broken):,} broken images are left out (list {_index.skipped(broken)}); they are named in {file}")
         return
-    more = [f"and {len(lines) - SHOWN:,} more"] if len(lines) > SHOWN else []
     raise ValueError(
-        f"{len(broken):,} images cannot be decoded (all are listed in {file}):\n"
-        + "\n".join(f"  {line}" for line in [*lines[:SHOWN], *more])
-        + "\nreplace them, or leave them out: skip_broken = true in the study's dataset, --skip-broken of prepare"
+        f"{len(broken):,} images cannot be decoded (all are listed in {file}):\n{listed(lines)}\n"
+        "replace them, or leave them out: skip_broken = true in the study's dataset, --skip-broken of prepare"
     )
 
 

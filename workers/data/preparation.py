@@ -10,6 +10,7 @@ import numpy as np
 
 from workers.data.chunks import Plan, kept
 from workers.data.decode import BrokenImageError
+from workers.quantities import duration, size
 
 TRIED = 24  # images
 EVERY_S = 5.0
@@ -33,7 +34,7 @@ class PreparationEstimate:
         done = f"{of - self.images:,} of {of:,} images are done; " if of > self.images else ""
         disk = f"about {size(self.bytes)} in {self.folder} ({size(self.free)} free)" if self.bytes else "no disk"
         return (
-            f"{done}{self.images:,} images to decode: {disk}, about {span(self.seconds)} "
+            f"{done}{self.images:,} images to decode: {disk}, about {duration(self.seconds)} "
             f"({self.threads} threads; measured on {self.tried} of them)"
         )
 
@@ -88,17 +89,5 @@ class ProgressNotes:
         self._told, rate = now, self._done / max(now - self._began, 1e-9)
         self._note(
             f"{self._done:,} of {self._images:,} images, {rate:,.0f} a second, "
-            f"{span((self._images - self._done) / rate)} left"
+            f"{duration((self._images - self._done) / rate)} left"
         )
-
-
-def size(count: float) -> str:
-    """Bytes as people say them: 12 MB, 348 GB."""
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
-
-
-def span(seconds: float) -> str:
-    """Seconds as people say them: 42 s, 12 min, 3.4 h."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -14,12 +14,15 @@ from typing import Literal
 JPEG = (".jpeg", ".jpg", ".jpe", ".jfif")
 # Image files that are not read (by every layout): beside class folders they are images that somebody meant to use.
 PICTURES = (*JPEG, ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jp2", ".ppm", ".pgm")
+PUBLISHED_SUFFIXES = (*JPEG, ".png")  # image files that published layouts read
+CUSTOM_SUFFIXES = (*JPEG, ".png", ".webp", ".bmp", ".tif", ".tiff")  # image files that custom datasets read
 FIXED = (".bmp", ".tif", ".tiff")  # formats whose files often all have one size, whatever they show
 _OF_SYSTEMS = frozenset(
     {"@eadir", "#recycle", "__macosx", "lost+found", "$recycle.bin", "system volume information", "thumbs.db"}
 )
 _SHOWN = 5  # kinds or names that a line tells
 _BLOCK = 4096  # bytes
+_LINES = 20  # lines of a list in a message
 
 Kind = Literal["file", "folder", "other"]
 
@@ -74,6 +77,12 @@ class Unused:
 def shown(name: object) -> str:
     """A name that can be printed, whatever bytes it is made of."""
     return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def listed(lines: Sequence[str]) -> str:
+    """The first lines of a list, indented for a message, and how many more there are."""
+    more = [f"and {len(lines) - _LINES:,} more"] if len(lines) > _LINES else []
+    return "\n".join(f"  {line}" for line in [*lines[:_LINES], *more])
 
 
 def suffix(name: str) -> str:

@@ -8,9 +8,9 @@ from typing import Literal
 
 from workers.data import walk
 from workers.data.dataset import Dataset, Jigsaw, LargeImages
-from workers.data.image_files import SUFFIXES, Entry, Listing, entry
+from workers.data.image_files import Entry, Listing, entry
 from workers.data.listed import FileListDataset
-from workers.data.walk import Unused
+from workers.data.walk import PUBLISHED_SUFFIXES, Unused
 
 HELD_OUT = 200  # one image in so many is a test image
 _NAME = re.compile(r"(?:(n\d{8})/)?(n\d{8})_[^/\\\s]+")
@@ -34,7 +34,7 @@ def _listing(folder: Path) -> Listing:
     test: list[Entry] = []
     for name in names:
         wnid = name.partition("_")[0]
-        path = f"{wnid}/{name}" + ("" if name.lower().endswith(SUFFIXES) else ".JPEG")
+        path = f"{wnid}/{name}" + ("" if name.lower().endswith(PUBLISHED_SUFFIXES) else ".JPEG")
         try:
             found = entry(folder, path, rank[wnid], files)
         except FileNotFoundError:
@@ -43,7 +43,9 @@ def _listing(folder: Path) -> Listing:
     unused = Unused()
     listed = {Path(path).name for path in files}
     for wnid in wnids:
-        unused.unlisted += sum(name not in listed for name, _ in walk.images(folder / wnid, SUFFIXES, wnid, unused))
+        unused.unlisted += sum(
+            name not in listed for name, _ in walk.images(folder / wnid, PUBLISHED_SUFFIXES, wnid, unused)
+        )
     walk.beside(folder, rank, unused)
     if not train or not test:
         raise ValueError(f"the list in {folder} names {len(names):,} images: too few, one in {HELD_OUT} is for tests")
@@ -52,7 +54,7 @@ def _listing(folder: Path) -> Listing:
 
 def held_out(name: str) -> bool:
     """Whether the image of that name (`n00004475_6590`, suffix or not) is a test image."""
-    stem = name.rpartition(".")[0] if name.lower().endswith(SUFFIXES) else name
+    stem = name.rpartition(".")[0] if name.lower().endswith(PUBLISHED_SUFFIXES) else name
     return int.from_bytes(hashlib.sha256(f"test|{stem}".encode()).digest()[:8], "little") % HELD_OUT == 0
 
 
