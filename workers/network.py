@@ -1,4 +1,4 @@
-"""From a trial to its network: the space's trunk with the task's head."""
+"""Builds the network of a trial: the space's trunk with the task's head."""
 
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def build_network(trial: Trial) -> "nn.Module":
-    """Trunk and head of a trial, with the framework's default initialisation.  Opens no data.
+    """The network of a trial, trunk and head, with PyTorch's default initialisation.  Opens no data.
 
-    Inputs as the task makes them: cls and rot (B, 3, H, W) -> (B, classes); col (B, 1, H, W) -> (B, 313, H, W);
+    Shapes: cls and rot (B, 3, H, W) -> (B, classes); col (B, 1, H, W) -> (B, 313, H, W);
     jig (B, T, 3, h, w) -> (B, classes); seg (B, 3, H, W) -> (B, classes, H, W).  Works under `torch.device("meta")`.
     """
     return trial.asked.network(_trunk(trial), trial.data)
@@ -31,10 +31,10 @@ def _trunk(trial: Trial) -> "nn.Module":
 
 
 def check(trial: Trial) -> None:
-    """Builds a trial's network and sends two empty elements through it, where possible without memory.
+    """Build a trial's network and run it on two empty inputs, on the meta device if possible.
 
-    ValueError where the trunk or the network is not what the protocols of spaces and tasks promise.  What the code of
-    a plug-in raises passes as it is.
+    ValueError if the trunk or the network does not meet the protocols of spaces and tasks.  Exceptions raised by the
+    code of a plug-in are not wrapped.
     """
     import torch
 
@@ -47,22 +47,26 @@ def check(trial: Trial) -> None:
             channels = getattr(trunk, "out_channels", None)
             who = f"space {trial.space!r}: the trunk of {trial.arch}"
             if not isinstance(channels, int):
-                raise ValueError(f"{who} has no attribute out_channels, the channels of its features: {channels!r}")
+                raise ValueError(
+                    f"{who} has out_channels {channels!r}; expected the number of channels of its features"
+                )
             out = trunk(torch.empty(2, task.in_channels, *element[-2:]))
             shape = tuple(getattr(out, "shape", ()))
             if len(shape) != 4 or shape[:2] != (2, channels):
                 raise ValueError(
-                    f"{who} gives {shape}; with out_channels = {channels}, expected is (2, {channels}, h, w)"
+                    f"{who} gives {shape}; expected (2, {channels}, h, w), as its out_channels is {channels}"
                 )
-            answers = task.network(trunk, dataset).eval()(torch.empty(2, *element))
-            if not isinstance(answers, torch.Tensor) or len(answers) != 2:
-                raise ValueError(f"task {trial.task!r}: its network gives no answer for each of 2 elements {element}")
+            outputs = task.network(trunk, dataset).eval()(torch.empty(2, *element))
+            if not isinstance(outputs, torch.Tensor) or len(outputs) != 2:
+                raise ValueError(
+                    f"task {trial.task!r}: its network does not give one output for each of 2 inputs {element}"
+                )
 
     try:
         build("meta")
     except ValueError:
         raise
-    except Exception:  # some networks look at numbers while they are built
+    except Exception:  # some networks read values of tensors while they are built
         try:
             build("cpu")
         except Exception as error:
@@ -75,10 +79,10 @@ def check(trial: Trial) -> None:
 
 
 def cost(trial: Trial) -> tuple[int, int]:
-    """Parameters, and multiply-adds of convolutions and linear layers for one element of the network's batch.
+    """Number of parameters, and multiply-adds of convolutions and linear layers for one element of the batch.
 
-    By arithmetic, nothing is built.  An element is one (turned) image; for jig all tiles of one image; for seg one
-    training crop, not the larger test image.
+    Computed by arithmetic; no network is built.  An element is one (rotated) image; for jig all tiles of one image;
+    for seg one training crop, not the larger test image.
     """
     dataset, task, recipe = trial.data, trial.asked, trial.recipe
     trunk = spaces.get(trial.space).cost(
