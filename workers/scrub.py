@@ -15,7 +15,7 @@ LOGIN = re.compile(r"(://)[^/\s@]{1,512}@")
 
 
 def scrub(text: str) -> str:
-    """The text without secrets: values of environment variables, the content of Ray's token file, and logins in URLs."""
+    """The text without secrets: environment variables, the content of Ray's token file, and logins in URLs."""
     for name, value in _secrets():
         text = text.replace(value, f"<{name}>")
     return LOGIN.sub(r"\1<login>@", text)
