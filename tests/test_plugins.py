@@ -213,7 +213,7 @@ WRONG = [  # what stands in the module, instead of it, and what is said; {line} 
     ("SPACE = Towers()", "SPACE = Towers", "theirs:SPACE is a class; expected is an object of it"),
     ("SPACE = Towers()", "SPACE = spaces", "theirs:SPACE is a module; name the object in it"),
     ("SPACE = Towers()", "SPACE = len", "theirs:SPACE lacks arch_id"),
-    (OWN, "pass\n", "'towers': the trunk of 3-5-3 has out_channels None"),
+    (OWN, "pass\n", "'towers': the trunk of 3-5-3 has no attribute out_channels"),
     (OWN, "trunk.out_channels = width + 1\n", "gives (2, 4, 32, 32); with out_channels = 5, expected is (2, 5, h, w)"),
     (OWN, OWN + "        trunk.forward = lambda x: [x]\n", "gives (); with out_channels = 4"),
     ('return "-".join(str(kernel)', 'return [][3], "-".join(str(kernel)', "theirs 1.0, {file}:{line}: IndexError"),
@@ -254,10 +254,7 @@ def test_a_plugin_that_ends_the_process_harms_no_list(say: Say) -> None:
             ("return 2\n", "return 2\n\n    def network(self, trunk, dataset):\n        return lambda x: 1\n"),
             "'function'",
         ),
-        (
-            ("return 2\n", "return 2\n\n    def unsupported_reason(self, dataset):\n        raise ValueError('odd')\n"),
-            "odd",
-        ),
+        (("return 2\n", "return 2\n\n    def unsupported_reason(self, dataset):\n        raise ValueError('odd')\n"), "odd"),
     ],
 )
 def test_a_mistake_in_a_task_is_told_in_our_words(change: tuple[str, str], says: str, say: Say, tmp_path: Path) -> None:

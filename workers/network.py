@@ -31,10 +31,10 @@ def _trunk(trial: Trial) -> "nn.Module":
 
 
 def check(trial: Trial) -> None:
-    """Build a trial's network and run it on two empty inputs, on the meta device if possible.
+    """Builds a trial's network and sends two empty elements through it, where possible without memory.
 
-    ValueError if the trunk or the network does not meet the protocols of spaces and tasks.  Exceptions raised by the
-    code of a plug-in are not wrapped.
+    ValueError where the trunk or the network is not what the protocols of spaces and tasks promise.  What the code of
+    a plug-in raises passes as it is.
     """
     import torch
 
@@ -47,26 +47,22 @@ def check(trial: Trial) -> None:
             channels = getattr(trunk, "out_channels", None)
             who = f"space {trial.space!r}: the trunk of {trial.arch}"
             if not isinstance(channels, int):
-                raise ValueError(
-                    f"{who} has out_channels {channels!r}; expected the number of channels of its features"
-                )
+                raise ValueError(f"{who} has no attribute out_channels, the channels of its features: {channels!r}")
             out = trunk(torch.empty(2, task.in_channels, *element[-2:]))
             shape = tuple(getattr(out, "shape", ()))
             if len(shape) != 4 or shape[:2] != (2, channels):
                 raise ValueError(
-                    f"{who} gives {shape}; expected (2, {channels}, h, w), as its out_channels is {channels}"
+                    f"{who} gives {shape}; with out_channels = {channels}, expected is (2, {channels}, h, w)"
                 )
-            outputs = task.network(trunk, dataset).eval()(torch.empty(2, *element))
-            if not isinstance(outputs, torch.Tensor) or len(outputs) != 2:
-                raise ValueError(
-                    f"task {trial.task!r}: its network does not give one output for each of 2 inputs {element}"
-                )
+            answers = task.network(trunk, dataset).eval()(torch.empty(2, *element))
+            if not isinstance(answers, torch.Tensor) or len(answers) != 2:
+                raise ValueError(f"task {trial.task!r}: its network gives no answer for each of 2 elements {element}")
 
     try:
         build("meta")
     except ValueError:
         raise
-    except Exception:  # some networks read values of tensors while they are built
+    except Exception:  # some networks look at numbers while they are built
         try:
             build("cpu")
         except Exception as error:

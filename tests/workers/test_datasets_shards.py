@@ -104,7 +104,7 @@ def test_splits_are_the_files_that_are_named_so(tmp_path: Path, names: list[str]
     listing, _ = Source(kind="parquet", size=96).listing("mine", tmp_path / "data")
     assert (len(listing.train), len(listing.test)) == (train, test)
     strangers = "test_hard-00000-of-00001.parquet, train_small-00000-of-00001.parquet"
-    assert listing.left == (f"left out: not looked at: {strangers}" if "train_small-00000-of-00001" in names else "")
+    assert listing.unused == (f"left out: not looked at: {strangers}" if "train_small-00000-of-00001" in names else "")
 
 
 def test_a_test_split_may_be_named_by_how_its_files_begin(tmp_path: Path) -> None:

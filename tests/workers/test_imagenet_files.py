@@ -239,7 +239,7 @@ def test_a_killed_preparation_goes_on_where_it_was(root: Path, cache: Path, monk
     """Killed in the middle of decoding; what was done is not done again, and the pixels are the same."""
     monkeypatch.setattr(chunks, "COUNT", 2)
     script = (
-        "import sys, time; from workers import datasets; from workers.datasets import _chunks as c\n"
+        "import sys, time; from workers import datasets; from workers.data import chunks as c\n"
         "c.COUNT = 2; make = c.make\n"
         "def slow(plan, folder): time.sleep(0.3); return make(plan, folder)\n"
         "c.make = slow\n"
