@@ -254,7 +254,10 @@ def test_a_plugin_that_ends_the_process_harms_no_list(say: Say) -> None:
             ("return 2\n", "return 2\n\n    def network(self, trunk, dataset):\n        return lambda x: 1\n"),
             "'function'",
         ),
-        (("return 2\n", "return 2\n\n    def unsupported_reason(self, dataset):\n        raise ValueError('odd')\n"), "odd"),
+        (
+            ("return 2\n", "return 2\n\n    def unsupported_reason(self, dataset):\n        raise ValueError('odd')\n"),
+            "odd",
+        ),
     ],
 )
 def test_a_mistake_in_a_task_is_told_in_our_words(change: tuple[str, str], says: str, say: Say, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""That all machines of a run leave out the same broken images, since the id of a dataset does not tell which."""
+"""Checks that all machines of a run leave out the same broken images: the id of a dataset does not tell which."""
 
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def check_left_out_images(url: str, found: "Arrays | LargeDataset") -> None:
-    """Note below `url` which images `found` leaves out (`skip_broken`), or compare with what was noted first.
+    """Record below `url` which broken images `found` leaves out, or compare them with the record of the first machine.
 
-    ValueError where these are others: the same trial would be trained on other images.
+    ValueError if they differ: the same trial would be trained on different images.
     """
     if isinstance(found, Arrays) or not Form.of(found.dataset_id).skip_broken:
         return
@@ -25,7 +25,7 @@ def check_left_out_images(url: str, found: "Arrays | LargeDataset") -> None:
     if first != mine:
         raise ValueError(
             f"{found.dataset_id} leaves out {_count(mine)} on this machine (list {mine}), but {_count(first)} "
-            f"where the run began (list {first}): one id for other images. "
+            f"where the run began (list {first}): one id would stand for different images. "
             f"photographs/{found.dataset_id}.broken.txt in the cache of each machine names them: copy those files "
             f"again and call `archsweep prepare`. If no trial of the run is done yet, {place} may be removed instead"
         )

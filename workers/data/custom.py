@@ -1,10 +1,10 @@
-"""A dataset of one's own, once its files were read: the facts that plans and networks need.
+"""A custom dataset after its files were read: the facts that plans and networks need.
 
-The facts travel with every trial, so a worker on another machine needs nothing but them and the files.
+The facts are stored in every trial, so a worker on another machine needs only them and the files.
 
-Up to 64 px all images lie decoded in memory, as CIFAR-10's do: the middle square of each (offsets rounded down), scaled
-to `size` with Pillow's antialiased bicubic filter, which computes in whole numbers; images that have that size stay as
-they are.  Larger ones go through the pipeline of ImageNet, its lengths in proportion to `size`.
+Up to a size of 64 px all images are decoded into memory, as for CIFAR-10: the centre square of each image (offsets
+rounded down), resized to `size` with Pillow's antialiased bicubic filter, which uses integer arithmetic; images of that
+size are not resized.  Larger sizes use the pipeline of ImageNet, with lengths in proportion to `size`.
 """
 
 import hashlib
@@ -32,14 +32,14 @@ from workers.data.small import LARGEST_CIFAR
 from workers.data.walk import listed, shown
 from workers.files import publish_local
 
-RULE = 1  # raise it when the same files would be seen otherwise than before
-MEASURED = 1000  # training images whose pixels give the mean and deviation of a large dataset
-_THREE_TILES = 128  # px; the nine tiles of smaller images would not survive the poolings of a network
-_AHEAD = 256  # images in memory as files
+RULE = 1  # increase it when the same files give different images than before
+MEASURED = 1000  # training images used to measure the mean and standard deviation of a large dataset
+_THREE_TILES = 128  # px; nine tiles of a smaller image would be too small for the poolings of a network
+_AHEAD = 256  # encoded images in memory
 
 
 class CustomDataset(BaseModel):
-    """Implements `Dataset`; files are read below the folder that a study names as its path."""
+    """Implements `Dataset`; files are read from the folder that a study gives as `path`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -51,8 +51,8 @@ class CustomDataset(BaseModel):
     grey: bool
     train_images: int = Field(ge=1)
     test_images: int = Field(ge=1)
-    class_names: tuple[str, ...] = Field((), exclude=True, strict=False)  # for people; no trial needs them
-    unused: str = Field("", exclude=True)  # likewise: what lies there and is not used
+    class_names: tuple[str, ...] = Field((), exclude=True, strict=False)  # for display; trials do not need them
+    unused: str = Field("", exclude=True)  # for display: files in the folder that are not used
 
     @property
     def size(self) -> int:
@@ -61,17 +61,17 @@ class CustomDataset(BaseModel):
 
     @property
     def stem(self) -> Literal["cifar", "imagenet"]:
-        """By the size."""
+        """Follows from the size."""
         return "cifar" if self.size <= LARGEST_CIFAR else "imagenet"
 
     @property
     def large(self) -> LargeImages | None:
-        """ImageNet's constants in proportion to the size; the axes of its colours stay ImageNet's."""
+        """ImageNet's constants in proportion to the size; the parameters of PCA lighting are ImageNet's."""
         return None if self.size <= LARGEST_CIFAR else LargeImages(_scaled(self.size))
 
     @property
     def jigsaw(self) -> Jigsaw:
-        """Four tiles, of images of 128 px and more nine."""
+        """Four tiles; nine for images of 128 px or more."""
         if self.large is None:
             return Jigsaw(self.size, 2)
         grid = 3 if self.size >= _THREE_TILES else 2
@@ -79,39 +79,40 @@ class CustomDataset(BaseModel):
 
     @property
     def published_id(self) -> None:
-        """There is no such set."""
+        """None: there is no published set."""
         return
 
     @cached_property
     def facts_digest(self) -> str:
-        """8 hex digits over what changes numbers besides the decoded pixels and labels."""
+        """8 hex digits over the facts that change results besides the decoded pixels and labels."""
         facts = {"size": self.size, "mean": self.mean, "std": self.std, "rule": RULE}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
 
     @property
     def prefix(self) -> str:
-        """What `dataset_id` begins with where all images are in memory."""
+        """The beginning of `dataset_id`, for sizes up to 64 px."""
         return f"{self.name}-{self.facts_digest}"
 
     def listing(self, root: Path | None) -> Listing:
-        """The images below `root`, and in its digest how they are seen."""
+        """The images below `root`; the digest also covers the facts of the dataset."""
         found, _ = self.source.listing(self.name, root)
         return replace(found, about=f"{found.about}{self.facts_digest}")
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
-        """Every image or shard."""
+        """All images or shards."""
         found = self.listing(root)
         return tuple(found.root / file for file in found.files)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
-        """All squares of a split; ValueError naming the images that cannot be decoded."""
+        """All square images of a split; ValueError naming the images that cannot be decoded."""
         return _read(self.source.listing(self.name, root)[0], split, self.size)
 
     @classmethod
     def of(cls, name: str, source: Source, root: Path | None) -> tuple[Self, list[tuple[SplitName, Images, Labels]]]:
-        """The facts of the files below `root`; of small images also what is to be trained on, since it had to be read.
+        """The facts of the files below `root`; for small images also their content, since all of it had to be read.
 
-        Mean and deviation of large images are those of up to 1,000 training images, chosen by a hash of their names.
+        Mean and standard deviation of large images are measured on up to 1,000 training images, chosen by a hash of
+        their names.
         """
         listing, class_names = source.listing(name, root)
         content: list[tuple[SplitName, Images, Labels]] = []
@@ -135,13 +136,13 @@ class CustomDataset(BaseModel):
         )
         if min(found.std) <= 0:
             raise ValueError(
-                f"dataset {name} at {root}: all training pixels are equal in one channel; give mean and std"
+                f"dataset {name} at {root}: all training pixels are equal in one channel; specify mean and std"
             )
         return found, content
 
 
 def recall(name: str, source: Source, listing: Listing, cache: Path) -> tuple[CustomDataset, str] | None:
-    """Facts and `dataset_id` of files that were prepared before; None where they never were."""
+    """Facts and `dataset_id` of files that were prepared before; None if they were not."""
     try:
         known = json.loads(_note(name, source, listing, cache).read_bytes())
         own = CustomDataset.model_validate_json(json.dumps(known["own"])).model_copy(
@@ -153,7 +154,7 @@ def recall(name: str, source: Source, listing: Listing, cache: Path) -> tuple[Cu
 
 
 def remember(own: CustomDataset, root: Path | None, cache: Path, dataset_id: str) -> None:
-    """Spare the next plan on this machine the reading of these files."""
+    """Store the facts in the cache, so that the next plan on this machine does not read these files again."""
     listing, class_names = own.source.listing(own.name, root)
     known = {"own": own.model_dump(mode="json"), "class_names": class_names, "dataset_id": dataset_id}
     (cache / "sources").mkdir(parents=True, exist_ok=True)
@@ -167,12 +168,12 @@ def _note(name: str, source: Source, listing: Listing, cache: Path) -> Path:
 
 
 def _scaled(size: int) -> int:
-    """What the shorter side becomes: 256 px for 224."""
+    """The length of the shorter side after resizing: 256 px for a size of 224."""
     return (size * 8 + 3) // 7
 
 
 def _square(data: bytes, size: int) -> Images:
-    """(size, size, 3): the middle square of an encoded image, scaled."""
+    """(size, size, 3): the centre square of an encoded image, resized."""
     pixels = decoded(data)
     if pixels.shape[:2] == (size, size):
         return pixels
@@ -184,7 +185,7 @@ def _square(data: bytes, size: int) -> Images:
 
 
 def _encoded(listing: Listing, entries: Sequence[Entry], split: SplitName) -> Iterator[bytes | str]:
-    """The bytes of each image, or what is wrong with its row; OSError where a file cannot be read."""
+    """The encoded bytes of each image, or what is wrong with its row; OSError if a file cannot be read."""
     rows = Rows()
     for entry in entries:
         data = encoded_image(listing.root, entry, split, rows)
@@ -192,7 +193,7 @@ def _encoded(listing: Listing, entries: Sequence[Entry], split: SplitName) -> It
 
 
 def _squares(listing: Listing, entries: Sequence[Entry], split: SplitName, size: int) -> Iterator[Images | str]:
-    """The square of each image in order, or what is wrong with it."""
+    """The centre square of each image in order, or what is wrong with the image."""
 
     def made(data: bytes | str) -> Images | str:
         try:
@@ -201,7 +202,7 @@ def _squares(listing: Listing, entries: Sequence[Entry], split: SplitName, size:
             return str(error)
 
     encoded = _encoded(listing, entries, split)
-    with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter
+    with ThreadPoolExecutor() as pool:  # Pillow releases the interpreter lock while it decodes
         while part := list(islice(encoded, _AHEAD)):
             yield from pool.map(made, part)
 
@@ -223,7 +224,7 @@ def _read(listing: Listing, split: SplitName, size: int) -> tuple[Images, Labels
 
 
 def _some(listing: Listing, size: int) -> Images:
-    """Squares of some training images that can be decoded, (n, size, size, 3)."""
+    """Centre squares of some training images that can be decoded, (n, size, size, 3)."""
     names = {e.name: hashlib.sha256(e.name.encode("utf-8", "surrogateescape")).digest() for e in listing.train}
     chosen = sorted(listing.train, key=lambda entry: names[entry.name])[:MEASURED]
     place = {entry.name: at for at, entry in enumerate(listing.train)}
@@ -235,7 +236,7 @@ def _some(listing: Listing, size: int) -> Images:
 
 
 def _moments(images: Images) -> tuple[Rgb, Rgb]:
-    """Mean and deviation of each channel on the 0..1 scale, to four decimals; in whole numbers up to the last steps."""
+    """Mean and standard deviation of each channel on the 0..1 scale, to four decimals; integer sums, so exact."""
     values = np.arange(256, dtype=np.int64)
     mean, std = [], []
     for channel in range(3):

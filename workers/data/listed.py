@@ -1,4 +1,4 @@
-"""Datasets whose files are listed instead of read at once: those of many image sizes."""
+"""Datasets with images of many sizes: their files are listed, and each image is read when it is needed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from workers.data.image_types import Images, Labels, SplitName
 
 
 def listing_of(dataset: Dataset, root: Path | None) -> Listing:
-    """The images of a large dataset below `root/<name>` or `root`; FileNotFoundError where there are none, ValueError
-    where they are not laid out as they should be."""
+    """The images of a large dataset below `root/<name>` or `root`; FileNotFoundError if there are none, ValueError if
+    their layout is wrong."""
     if dataset.large is None or dataset.large.listing is None:
         return find(root, dataset.name, dataset.classes)
     if root is None:
         raise FileNotFoundError(
-            f"{dataset.name} needs data_root: a folder that holds {dataset.name}/, or is that folder"
+            f"{dataset.name} needs data_root: a folder that contains {dataset.name}/, or is that folder"
         )
-    walk.refuse_dead(root / dataset.name)
+    walk.refuse_broken_links(root / dataset.name)
     for folder in (root / dataset.name, root):
         if next(folder.glob(dataset.large.mark), None):
             return dataset.large.listing(folder)
@@ -27,20 +27,20 @@ def listing_of(dataset: Dataset, root: Path | None) -> Listing:
 
 
 class FileListDataset:
-    """What such datasets have in common: their files are listed, and read image by image."""
+    """Base class of datasets whose files are listed and read image by image."""
 
     def files(self: Dataset, root: Path | None) -> tuple[Path, ...]:
-        """Every image, label map or shard."""
+        """All images, label maps or shards."""
         listing = listing_of(self, root)
         return tuple(listing.root / file for file in listing.files)
 
     def read(self: Dataset, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
-        """Refused: images of many sizes are no one array."""
-        raise ValueError(f"{self.name} is read image by image; see workers.datasets.prepare")
+        """Raises ValueError: images of many sizes do not fit one array."""
+        raise ValueError(f"{self.name} does not fit one array; use workers.datasets.prepare()")
 
 
 def begun(dataset: Dataset, root: Path | None) -> bool:
-    """Whether something of a large dataset lies below a root, be it half of it: then it is no absent dataset."""
+    """Whether any part of a large dataset exists below a root; then it is incomplete, not absent."""
     if root is None:
         return False
     mark = f"{dataset.large.mark if dataset.large else 'train'}*"

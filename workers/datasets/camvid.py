@@ -26,7 +26,7 @@ def _listing(folder: Path) -> Listing:
 
 def _split(folder: Path, split: str, files: dict[str, str], unused: Unused) -> list[Entry]:
     found = []
-    walk.refuse_dead(folder / split, folder / f"{split}annot")
+    walk.refuse_broken_links(folder / split, folder / f"{split}annot")
     if not (folder / split).is_dir():
         raise ValueError(f"there is no {folder / split}")
     for image, _ in walk.images(folder / split, (".png",), split, unused):

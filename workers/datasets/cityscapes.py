@@ -43,7 +43,7 @@ def _split(folder: Path, split: str, files: dict[str, str], unused: Unused) -> l
     """The images of a split with their label maps, by path; ValueError where one has none."""
     found = []
     place = folder / "leftImg8bit" / split
-    walk.refuse_dead(place, folder / "gtFine", folder / "gtFine" / split)
+    walk.refuse_broken_links(place, folder / "gtFine", folder / "gtFine" / split)
     cities = walk.classes(place, f"leftImg8bit/{split}", unused)[0] if place.is_dir() else []
     for city in cities:
         images = [name for name, _ in walk.images(place / city, (IMAGE,), f"leftImg8bit/{split}", unused)]
