@@ -78,10 +78,10 @@ MARK = "-0123456789abcdef"
         (["train-00000-of-00003" + MARK, "train-00001-of-00003" + MARK], r"train shards \[2\] are missing"),
         (["train-00000-of-00003", "train-00002-of-00003"], r"train shards \[1\] are missing"),
         (["train-00000-of-00002", "train-00001-of-00002", *(f"train-0000{i}-of-00003" for i in range(3))], "more than"),
-        (["train-00000-of-00001", "train-00000-of-00001" + MARK], "shard 0 is there more than once"),
+        (["train-00000-of-00001", "train-00000-of-00001" + MARK], "shard 0 exists more than once"),
         (["train", "train-00000-of-00001"], "more than once"),
         (["train-0", "train-2"], r"shards \[1\] are missing"),
-        (["train_small", "training-00000-of-00001"], "no files of a split train"),
+        (["train_small", "training-00000-of-00001"], "not valid names for split train"),
     ],
 )
 def test_shards_that_are_missing_or_doubled_are_refused(tmp_path: Path, names: list[str], says: str) -> None:

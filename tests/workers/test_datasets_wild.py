@@ -49,7 +49,7 @@ def test_files_replaced_by_others_of_the_same_size_are_seen(imagenet: Path, cach
     else:
         fresh = datasets.prepare("imagenet", imagenet, cache.with_name("fresh"), form=form)
         assert np.array_equal(again.train.pixels(0), fresh.train.pixels(0))
-    assert any("looked at anew" in line for line in told)
+    assert any("files are checked again" in line for line in told)
 
 
 @BOTH

@@ -197,7 +197,7 @@ def test_a_list_that_names_what_is_not_there_is_refused(listed: Path, line: str,
 
 def test_a_folder_without_a_list_is_told_what_it_needs(listed: Path) -> None:
     (listed / "all_images.txt").unlink()
-    with pytest.raises(ValueError, match="one text file with an image name a line"):
+    with pytest.raises(ValueError, match="one text file with one image name per line"):
         datasets.identify("imagenet22k", listed.parent, None)
 
 

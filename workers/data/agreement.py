@@ -25,7 +25,7 @@ def check_left_out_images(url: str, found: "Arrays | LargeDataset") -> None:
     if first != mine:
         raise ValueError(
             f"{found.dataset_id} leaves out {_count(mine)} on this machine (list {mine}), but {_count(first)} "
-            f"where the run began (list {first}): one id would stand for different images. "
+            f"where the run began (list {first}): one id for different images. "
             f"photographs/{found.dataset_id}.broken.txt in the cache of each machine names them: copy those files "
             f"again and call `archsweep prepare`. If no trial of the run is done yet, {place} may be removed instead"
         )

@@ -50,7 +50,7 @@ class Source(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.mean is None) != (self.std is None):
-            raise ValueError("give both mean and std, or neither: then both are measured on the training split")
+            raise ValueError("give mean and std together, or neither: then both are measured on the training split")
         if self.std is not None and min(self.std) <= 0:
             raise ValueError(f"std = {list(self.std)}; expected three numbers above 0")
         if self.test is not None and self.test_fraction is not None:
@@ -139,7 +139,7 @@ def _one(found: Sequence[str], wanted: Sequence[str], root: Path, hint: str = ""
     """The only test split that exists; an error naming the candidates if there is none or several."""
     if len(found) != 1:
         raise (FileNotFoundError if not found else ValueError)(
-            f"{root} contains {' and '.join(found) or 'none'} of {', '.join(wanted)}: name the test split, "
+            f"{root} holds {' and '.join(found) or 'none'} of {', '.join(wanted)}: name the test split, "
             f'test = "{found[0] if found else wanted[-1]}", or divide the images by test_fraction{hint}'
         )
     return found[0]
@@ -156,7 +156,7 @@ def _folders(
     for name in ("train", test):
         if not (root / name).is_dir():
             raise FileNotFoundError(
-                f"{root} contains no folder {name}; class folders need a training and a test split{hint}"
+                f"{root} holds no folder {name}; class folders need a training and a test split{hint}"
             )
     if os.path.samefile(root / "train", root / test):
         raise ValueError(f"test = {test!r} is the folder of the training split; nothing would be tested")
@@ -181,7 +181,7 @@ def _classes(root: Path, split: str, files: dict[str, str], unused: Unused) -> L
             raise walk.empty(root / split / name, CUSTOM_SUFFIXES)
     if not found:
         raise FileNotFoundError(
-            f"{root / split} contains no class folder with images ({', '.join(CUSTOM_SUFFIXES)})"
+            f"{root / split} holds no class folder with images ({', '.join(CUSTOM_SUFFIXES)})"
             + (f"; {len(flat):,} images lie there without a class" if flat else "")
         )
     walk.refuse_flat(root / split, flat)
@@ -193,7 +193,7 @@ def _shards(
 ) -> tuple[Labelled, Labelled]:
     places = [p for p in (root, root / "data") if parquet_files(p)]
     if not places:
-        raise FileNotFoundError(f"neither {root} nor {root / 'data'} contains a *.parquet file")
+        raise FileNotFoundError(f"neither {root} nor {root / 'data'} holds a *.parquet file")
     place = next((p for p in places if named(p, "train")), places[0])
     parts: dict[str, list[Path]] = {"train": []}
     if split:
@@ -202,7 +202,7 @@ def _shards(
         for name, found in parts.items():
             if not found:
                 wanted = "train" if name == "train" else test
-                raise FileNotFoundError(f"{place} contains no {wanted}*.parquet{_there(place)}")
+                raise FileNotFoundError(f"{place} holds no {wanted}*.parquet{_there(place)}")
     else:
         parts["train"] = shards(place, "train" if named(place, "train") else "", loose=True)
     used = {file for found in parts.values() for file in found}
@@ -235,7 +235,7 @@ def _read(source: Source, root: Path, parts: Sequence[Path], split: str, files: 
     if len({type(value) for _, value in found}) > 1:
         raise ValueError(f"{parts[0].parent} ({split}): labels are text in one file and numbers in another")
     if not found:
-        raise FileNotFoundError(f"{parts[0].parent} ({split}) contains no image: its Parquet files have no rows")
+        raise FileNotFoundError(f"{parts[0].parent} ({split}) holds no image: its Parquet files have no rows")
     return found
 
 

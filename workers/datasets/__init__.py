@@ -1,7 +1,7 @@
-"""Datasets: uint8 images and labels, never a task's transform. The folder is the registry.
+"""Datasets: uint8 images and labels, without any transform of a task.  The folder is the registry.
 
 A file that defines `DATASET` is a dataset; installed distributions add theirs as entry points `archsweep.datasets`.
-Nothing is imported before it is asked for.  A study may describe one of its own (`describe`), without any code.
+A dataset is imported when it is first used.  A study may describe a custom dataset (`describe`), without any code.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-# Pillow warns of damaged EXIF, which changes no pixel.  Set once: images are decoded in many threads, and each
-# `catch_warnings` would exchange the filters of the whole process.
+# Pillow warns of damaged EXIF data, which does not affect pixels.  Set once for the process: images are decoded in many
+# threads, and `catch_warnings` is not thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _HOME = {
@@ -73,19 +73,19 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """What needs pyarrow is imported when it is first asked for."""
+    """Classes that need pyarrow are imported on first access."""
     if name not in _HOME:
         raise AttributeError(f"module 'workers.datasets' has no attribute {name!r}")
     return getattr(import_module(f"workers.data.{_HOME[name]}"), name)
 
 
 def names() -> list[str]:
-    """Every dataset that can be asked for, without importing any of them."""
+    """The names of all datasets, without importing them."""
     return registry().names()
 
 
 def get(name: str) -> Dataset:
-    """The dataset of that name; LookupError naming what exists."""
+    """The dataset of that name; LookupError naming the existing ones."""
     dataset: Dataset = registry().get(name)
     return dataset
 
@@ -93,17 +93,17 @@ def get(name: str) -> Dataset:
 def describe(
     name: str, source: Source, data_root: Where, cache_dir: Where = None, form: Form | None = None
 ) -> tuple[CustomDataset, str]:
-    """The facts and the `dataset_id` of a dataset of one's own, whose files lie below `data_root`.
+    """The facts and the `dataset_id` of a custom dataset with its files below `data_root`.
 
-    Writes nothing.  Reads every small image (once: after `prepare` not again), of large ones some.  FileNotFoundError
-    and ValueError say what is missing or wrong there.
+    Writes nothing.  Reads all images of small datasets (not again after `prepare`), and some images of large ones.
+    FileNotFoundError and ValueError say what is missing or wrong.
     """
     from workers.data import custom, large
     from workers.data.dataset import content_id
 
     root, cache = path_of(data_root), cache_folder(cache_dir)
     if name in names():
-        raise ValueError(f"there is a dataset {spaces.quoted(name)} already; give yours another name")
+        raise ValueError(f"there is a dataset {spaces.quoted(name)} already; choose another name")
     listing, _ = source.listing(name, root)
     known = custom.recall(name, source, listing, cache)
     if known is None:
@@ -124,11 +124,11 @@ def identify(name: str | Dataset, data_root: Where = None, cache_dir: Where = No
 def look(
     name: str | Dataset, data_root: Where = None, cache_dir: Where = None, form: Form | None = None
 ) -> DatasetInfo:
-    """What lies below `data_root`, or what is known of the complete published set where there is nothing.
+    """The id and the numbers of images of the data below `data_root`, or of the complete published set without data.
 
-    Writes nothing. Files that `prepare` has seen before are not decoded again; others are (CIFAR-10: about
-    15 s). Files of many sizes (ImageNet) are only listed. Where there is neither data nor a published set, an id that
-    `is_read` tells from others; ValueError where the dataset has no such form.
+    Writes nothing.  Files that `prepare` has already decoded are not decoded again; others are (CIFAR-10: about 15 s).
+    Images of many sizes (ImageNet) are only listed.  If there is neither data nor a published set, the id is a
+    placeholder (see `is_read`).  ValueError if the dataset has only one form.
     """
     dataset = get(name) if isinstance(name, str) else name
     if dataset.large is None:
@@ -150,19 +150,21 @@ def prepare(
     note: Callable[[str], None] = log.info,
     recent: bool = False,
 ) -> Arrays | LargeDataset:
-    """The dataset as it is trained on, decoded into `cache_dir` unless it is there already.
+    """The dataset in the form that is trained on, decoded into `cache_dir` unless the cache holds it.
 
-    `name` is a dataset of the registry, or one that `describe` gave. `data_root` holds a folder named like the dataset,
-    or is that folder (of a described one: is that folder); it is only read. Small sets are not even opened where the
-    cache holds `expect`; files of many sizes are listed, and what was prepared of others is made anew (where listing
-    them takes long, `recent` lets the listing of another process of this machine serve for a while). Without any files
-    the cache serves as it is, but not in mode exact. Without `form` that which `expect` spells. Arrays are checked
-    against their digest once a process, stored images with `check`; damaged ones are decoded again. `note` is told what
-    a long preparation will take and how far it is.
+    `name` is a dataset of the registry, or one returned by `describe`.  `data_root` contains a folder named like the
+    dataset, or is that folder (for a custom dataset: is that folder); it is only read.  Without `form`, the form is
+    taken from `expect`.
 
-    ValueError naming both ids where the data is another than `expect`, and naming images that cannot be decoded;
-    FileNotFoundError where there is neither data nor a cached copy; OSError where the cache has no room or is not
-    writable.
+    Small datasets are not opened if the cache holds `expect`.  Images of many sizes are always listed, and prepared
+    again if the files have changed; with `recent`, a slow listing by another process of this machine is reused for a
+    while.  Without any files the cache is used as it is, except in mode exact.
+
+    Arrays are verified against their digest once per process, images of large datasets only with `check`; damaged ones
+    are decoded again.  `note` is called with the estimate and the progress of a long preparation.
+
+    ValueError naming both ids if the data is not `expect`, or naming broken images; FileNotFoundError if
+    there is neither data nor a cached copy; OSError if the cache is full or not writable.
     """
     dataset, root, cache = get(name) if isinstance(name, str) else name, path_of(data_root), cache_folder(cache_dir)
     new = not (
@@ -183,15 +185,15 @@ def prepare(
         if isinstance(name, custom.CustomDataset):
             try:
                 custom.remember(name, root, cache, found.dataset_id)
-            except OSError as error:  # a cache that may only be read; the note only spares time
-                log.info("what was learned of %s is not noted in %s (%s)", name.name, cache, error)
+            except OSError as error:  # the cache may be read-only; the facts are stored only to save time
+                log.info("the facts of %s cannot be stored in %s (%s)", name.name, cache, error)
     return found
 
 
 def is_read(name: str, dataset_id: str) -> bool:
-    """Whether an id is that of files, not a plan's name for files that it has not seen."""
+    """Whether an id comes from files; else it is the placeholder of a plan that was made without the files."""
     if name not in names():
-        return True  # one of the study's own, which is always read
+        return True  # a custom dataset, which is always read
     dataset = get(name)
     return not dataset_id.endswith(f"-{UNREAD}") and (dataset.large is None or dataset_id != dataset.published_id)
 

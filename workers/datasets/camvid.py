@@ -1,4 +1,4 @@
-"""CamVid (Brostow et al. 2008): frames of drives, 360x480, with the class of every pixel, as SegNet groups them."""
+"""CamVid (Brostow et al. 2008): frames of driving videos, 360x480, with label maps in SegNet's 11 classes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,9 +43,9 @@ def _split(folder: Path, split: str, files: dict[str, str], unused: Unused) -> l
 
 @dataclass(frozen=True)
 class CamVid(FileListDataset):
-    """Trained on `train`, tested on `val`; `test` is left for what is chosen.  Images have no class.
+    """Trained on `train`, tested on `val`; `test` stays unused, for a final evaluation.  Images have no class.
 
-    Crops of 161 px out of images at half to twice 240 px: about half of Cityscapes' sizes.
+    Crops of 161 px from images with a shorter side of 120 to 480 px: about half of Cityscapes' sizes.
     """
 
     name: str = "camvid"
@@ -55,7 +55,7 @@ class CamVid(FileListDataset):
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     stem: Literal["cifar", "imagenet"] = "imagenet"
-    jigsaw: Jigsaw = Jigsaw(side=161, grid=2)  # noqa: RUF009  (immutable; so few images have no use for 1,000 orders)
+    jigsaw: Jigsaw = Jigsaw(side=161, grid=2)  # noqa: RUF009  (immutable; too few images for 1,000 permutations)
     large: LargeImages | None = LargeImages(  # noqa: RUF009
         scaled=240,
         zoomed=True,

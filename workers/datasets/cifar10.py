@@ -17,13 +17,13 @@ _PUBLISHED = PublishedFiles(
     name="cifar10",
     folder="cifar-10-batches-py",
     files={"train": [f"data_batch_{k}" for k in range(1, 6)], "test": ["test_batch"]},
-    layouts=(".", "plain_text", "data"),  # where hub repositories keep their Parquet files
+    layouts=(".", "plain_text", "data"),  # folders of Parquet files in hub repositories
 )
 
 
 @dataclass(frozen=True)
 class Cifar10:
-    """`data_root` holds `cifar10/` or is that folder; in it the original pickles or Parquet files lie."""
+    """`data_root` contains `cifar10/` or is that folder; it holds the original pickles or Parquet files."""
 
     name: str = "cifar10"
     classes: int = 10
@@ -32,7 +32,7 @@ class Cifar10:
         *("dog", "frog", "horse", "ship", "truck"),
     )
     size: int = 32
-    # UnNAS's constants, rounded as there.
+    # UnNAS's constants, with its rounding.
     mean: tuple[float, float, float] = (125.3 / 255, 123.0 / 255, 113.9 / 255)
     std: tuple[float, float, float] = (63.0 / 255, 62.1 / 255, 66.7 / 255)
     stem: Literal["cifar", "imagenet"] = "cifar"
@@ -43,7 +43,7 @@ class Cifar10:
     test_images: int = 10_000
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
-        """Pickles where both are there: the original before a copy."""
+        """Pickles if both formats exist: the original is preferred to a copy."""
         return _PUBLISHED.every(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
@@ -56,7 +56,7 @@ class Cifar10:
         return read_images(files[split], split, self.size, self.classes)
 
     def download(self, root: Path) -> None:
-        """Fetch the original archive into `root/cifar10`, check it, unpack it; nothing else uses a network."""
+        """Download the original archive into `root/cifar10`, check and unpack it; only `download` uses the network."""
         from torchvision.datasets import CIFAR10
 
         folder = root.expanduser() / "cifar10"
@@ -65,7 +65,7 @@ class Cifar10:
 
 
 def read_pickles(archive: Any, files: Sequence[Path], split: SplitName) -> tuple[Images, Labels]:
-    """The original pickles through torchvision, which compares their checksums before it opens them.
+    """The original pickles, read by torchvision, which compares their checksums before it opens them.
 
     `archive` is torchvision's class.
     """

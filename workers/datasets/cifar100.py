@@ -25,14 +25,14 @@ class Cifar100(Small):
     name: str = "cifar100"
     classes: int = 100
     size: int = 32
-    # Those of NAS-Bench-201 (Dong & Yang 2020) and of most work on CIFAR-100.
+    # The constants of NAS-Bench-201 (Dong & Yang 2020) and of most work on CIFAR-100.
     mean: tuple[float, float, float] = (129.3 / 255, 124.1 / 255, 112.4 / 255)
     std: tuple[float, float, float] = (68.2 / 255, 65.4 / 255, 70.4 / 255)
     train_images: int = 50_000
     test_images: int = 10_000
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
-        """Pickles where both are there."""
+        """Pickles if both formats exist."""
         return _PUBLISHED.every(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
@@ -45,7 +45,7 @@ class Cifar100(Small):
         return read_images(files[split], split, self.size, self.classes, label=("fine_label", "label"))
 
     def download(self, root: Path) -> None:
-        """Fetch the original archive into `root/cifar100` and check it."""
+        """Download the original archive into `root/cifar100` and check it."""
         from torchvision.datasets import CIFAR100
 
         folder = root.expanduser() / "cifar100"

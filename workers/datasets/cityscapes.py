@@ -1,4 +1,4 @@
-"""Cityscapes (Cordts et al. 2016): street scenes of 50 cities, 1024x2048, with the class of every pixel."""
+"""Cityscapes (Cordts et al. 2016): street scenes of 50 cities, 1024x2048, with label maps."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,11 @@ CLASSES = (
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain",
     "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
 )  # fmt: skip
-# Of the 34 labels of `labelIds` those that are evaluated, in the order of their classes; the others count for nothing.
+# The labels of `labelIds` (34) that are evaluated, in the order of their classes; the others are ignored.
 EVALUATED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 LABELS = 34
 IMAGE = "_leftImg8bit.png"
-TRAIN_IDS, LABEL_IDS = "_gtFine_labelTrainIds.png", "_gtFine_labelIds.png"  # the first is preferred where it is there
+TRAIN_IDS, LABEL_IDS = "_gtFine_labelTrainIds.png", "_gtFine_labelIds.png"  # the first is preferred if it exists
 
 _classes = {label: number for number, label in enumerate(EVALUATED)}
 _MAPS = Maps(
@@ -40,7 +40,7 @@ def _listing(folder: Path) -> Listing:
 
 
 def _split(folder: Path, split: str, files: dict[str, str], unused: Unused) -> list[Entry]:
-    """The images of a split with their label maps, by path; ValueError where one has none."""
+    """The images of a split with their label maps, sorted by path; ValueError if an image has none."""
     found = []
     place = folder / "leftImg8bit" / split
     walk.refuse_broken_links(place, folder / "gtFine", folder / "gtFine" / split)
@@ -75,7 +75,8 @@ def _split(folder: Path, split: str, files: dict[str, str], unused: Unused) -> l
 class Cityscapes(FileListDataset):
     """Fine annotations; trained on `train`, tested on `val` (the labels of `test` are not public).
 
-    Crops of 321 px out of images at half to twice 512 px: the setting of UnNAS's searches.  Images have no class.
+    Crops of 321 px from images with a shorter side of 256 to 1024 px: the setting of UnNAS's searches.  Images have no
+    class.
     """
 
     name: str = "cityscapes"

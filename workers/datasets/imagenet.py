@@ -1,4 +1,4 @@
-"""ImageNet-1K (Russakovsky et al. 2015): 1.28 million photographs of many sizes in 1,000 classes."""
+"""ImageNet-1K (Russakovsky et al. 2015): 1.28 million images of many sizes in 1,000 classes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ _VARIED = LargeImages(scaled=256)
 
 @dataclass(frozen=True)
 class ImageNet:
-    """Seen at 224 px (255 px by the jigsaw task).  A folder with fewer classes is a smaller set of the same kind."""
+    """Networks get 224 px (255 px in the jigsaw task).  A folder with fewer classes is a smaller dataset."""
 
     name: str = "imagenet"
     classes: int = 1000
@@ -25,19 +25,19 @@ class ImageNet:
     stem: Literal["cifar", "imagenet"] = "imagenet"
     jigsaw: Jigsaw = _JIGSAW
     large: LargeImages | None = _VARIED
-    # No digest: a name for plans that are made without the files, whose identity is that of their sorted list.
+    # Not a digest: the id in plans that are made without the files; the id of files is a digest of their sorted list.
     published_id: str | None = "imagenet-1k-2012"
     train_images: int = 1_281_167
     test_images: int = 50_000
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
-        """Every image or shard; over a million of them in the complete set."""
+        """All images or shards; more than a million images in the complete set."""
         listing = find(root, self.name, self.classes)
         return tuple(listing.root / file for file in listing.files)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
-        """Refused: images of many sizes are no one array."""
-        raise ValueError(f"{self.name} is read image by image; see workers.datasets.prepare")
+        """Raises ValueError: images of many sizes do not fit one array."""
+        raise ValueError(f"{self.name} does not fit one array; use workers.datasets.prepare()")
 
 
 DATASET: Dataset = ImageNet()

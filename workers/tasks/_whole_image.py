@@ -1,4 +1,4 @@
-"""What cls and rot have in common: the whole image, or a cut of a large one, augmented upright."""
+"""Base class of cls and rot: the whole image, or a crop of a large one, augmented before any rotation."""
 
 from torch import Generator, Tensor
 
@@ -9,19 +9,19 @@ from workers.tasks._classification_sizes import CroppedTask
 
 
 class WholeImageTask(CroppedTask):
-    """Whole images at the dataset's native side, mirrored and cropped in training (UnNAS's pipelines).
+    """Images at the dataset's size; training uses random crops and horizontal flips (UnNAS's pipelines).
 
-    Small images are padded and cropped; large ones are cut and resized, and their light is changed.
+    Small images are padded and cropped; large images are cropped, resized and get PCA lighting.
     """
 
     in_channels: int = 3
 
     def element(self, dataset: Dataset) -> tuple[int, ...]:
-        """One image, turned or not."""
+        """One image."""
         return (3, dataset.size, dataset.size)
 
     def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
-        """`flip` (n,) and `crop` (n, 2), or those of a cut and `light` (n, 3); nothing at test time."""
+        """`flip` (n,) and `crop` (n, 2); for large images `flip`, a crop box and `light` (n, 3); empty at test time."""
         if not train:
             return {}
         flip = {"flip": draw_flip(n, generator)}

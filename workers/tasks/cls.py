@@ -14,16 +14,16 @@ from workers.tasks._whole_image import WholeImageTask
 
 @dataclass(frozen=True)
 class Classification(WholeImageTask):
-    """The supervised task. UnNAS's pipelines: on CIFAR-10 mirror, pad by 4, crop; nothing at test time."""
+    """The supervised task, with UnNAS's pipelines: on CIFAR-10 flip, pad by 4, crop; no augmentation at test time."""
 
     name: str = "cls"
 
     def unsupported_reason(self, dataset: Dataset) -> str | None:
-        """Images must have classes."""
+        """The images need classes."""
         return None if dataset.classes else f"task cls needs images with classes, and those of {dataset.name} have none"
 
     def classes(self, dataset: Dataset) -> int:
-        """The dataset's own."""
+        """The dataset's classes."""
         return dataset.classes
 
     def batch(
@@ -38,7 +38,7 @@ class Classification(WholeImageTask):
         return Pooled(trunk, self.classes(dataset))
 
     def cost(self, trunk: Cost, dataset: Dataset) -> tuple[int, int]:
-        """The linear layer has a weight a channel and class, and a bias a class."""
+        """The linear layer has one weight per channel and class, and one bias per class."""
         weights = trunk.channels * self.classes(dataset)
         return trunk.params + weights + self.classes(dataset), trunk.macs + weights
 
