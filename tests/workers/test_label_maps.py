@@ -184,7 +184,7 @@ def test_one_image_in_two_hundred_is_held_out_by_its_name() -> None:
     ("line", "says"),
     [
         ("n02084071_9999", r"there is no .*n02084071_9999\.JPEG"),
-        ("../../etc/n02084071_1", "line 16: .* is no image name"),
+        ("../../etc/n02084071_1", "line 16: .* is not an image name"),
         ("n02084071/n01440764_1", "line 16"),
     ],
 )

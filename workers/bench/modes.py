@@ -1,4 +1,4 @@
-"""`bench modes`: ImageNet's mode array against mode exact, over the same images and draws."""
+"""`bench modes`: mode array against mode exact on ImageNet, with the same images and draws."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,15 +19,15 @@ Note = Callable[[str], None]
 
 
 def training(task: str, stored: LargeDataset, batch: int = BATCH) -> Training:
-    """A training on these photographs, without a network."""
+    """A training on these images, without a network."""
     trial = bare.trial(task, "imagenet", batch)
     train, test = (source_of(split, trial, CPU, split is stored.train) for split in (stored.train, stored.test))
     return bare.training(trial, train, test, CPU)
 
 
 def measure(array: Training, exact: Training, rounds: int, images: int) -> dict[str, Paired]:
-    """CPU seconds an image of two parts: `cut`, decoded, cut and resized, which is what a GPU is sent; `batch`,
-    augmented as well."""
+    """CPU seconds per image of two parts: `cut`: decoding, cropping and resizing, as for a GPU; `batch`: augmentation
+    as well."""
     steps = max(1, min(images, len(array.train)) // array.trial.recipe.batch)
     epochs = iter(range(1, 10**9))
 
@@ -42,16 +42,16 @@ def measure(array: Training, exact: Training, rounds: int, images: int) -> dict[
     found = {}
     for name, work in (("cut", cut), ("batch", batched)):
         sides = (lambda w=work: w(array), lambda w=work: w(exact))
-        # After four rounds the table of colours is made, which is part of no ratio.
+        # The colour table is built within four rounds; it does not count in a ratio.
         seconds = interleaved(sides, rounds, cpu_seconds, warm_up=4)
         found[name] = Paired(*(tuple(s / (steps * array.trial.recipe.batch) for s in side) for side in seconds))
     return found
 
 
 def run(names: list[str], root: Path, cache: Path, rounds: int, note: Note, images: int = 512) -> dict[str, Any]:
-    """Both parts of all tasks, as JSON can hold them; `images` of the training split a round at most.
+    """Both parts of all tasks, as JSON-compatible data; at most `images` images of the training split per round.
 
-    ValueError where the training split has not one batch of images.
+    ValueError if the training split is smaller than one batch.
     """
     before = conditions(CPU)
     stored: dict[str, LargeDataset] = {}
