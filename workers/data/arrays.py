@@ -78,7 +78,7 @@ def look(dataset: Dataset, data_root: Where = None, cache_dir: Where = None) -> 
         return DatasetInfo(known, *(_counted(cache, known) or published))
     content = _decode(dataset, root)
     train, test = (len(labels) for _, _, labels in content)
-    return DatasetInfo(content_id(_prefix(dataset), content), train, test)
+    return DatasetInfo(content_id(dataset.prefix, content), train, test)
 
 
 def _counted(cache: Path, dataset_id: str) -> tuple[int, int] | None:
@@ -123,7 +123,7 @@ def prepare(dataset: Dataset, data_root: Where = None, cache_dir: Where = None, 
             if arrays is None:
                 content = _decode(dataset, root)
                 with writing(cache):
-                    arrays = _store(cache, fingerprint, files, _prefix(dataset), content)
+                    arrays = _store(cache, fingerprint, files, dataset.prefix, content)
     if expect is not None and arrays.dataset_id != expect:
         raise ValueError(
             f"{dataset.name} at {data_root or 'its embedded files'} is {arrays.dataset_id}, but {expect} was planned;"
@@ -131,11 +131,6 @@ def prepare(dataset: Dataset, data_root: Where = None, cache_dir: Where = None, 
             + ("" if fingerprint else "; or does its `read` give other images on every call?")
         )
     return arrays
-
-
-def _prefix(dataset: Dataset) -> str:
-    """The beginning of an id: the name, and everything besides pixels and labels that changes results."""
-    return str(getattr(dataset, "prefix", dataset.name))
 
 
 def path_of(folder: Where) -> Path | None:
@@ -184,7 +179,7 @@ def _fingerprint(dataset: Dataset, files: Sequence[Path]) -> str | None:
     # The published id represents the reader: if an embedded set is made differently, it gets a new id.
     source = registry().source(dataset.name) if not hasattr(dataset, "source") else dataset.source
     # The name and everything that decides how files are read: keys of a study, or the version of a plug-in.
-    reader = [DECODED, _prefix(dataset), dataset.published_id, repr(source)]
+    reader = [DECODED, dataset.prefix, dataset.published_id, repr(source)]
     if _is_plugin(dataset):
         code = reader_code.digest(dataset)
         if code is None or not (files or reader_code.installed(dataset)):

@@ -67,7 +67,9 @@ class CustomDataset(BaseModel):
     @property
     def large(self) -> LargeImages | None:
         """ImageNet's constants in proportion to the size; the parameters of PCA lighting are ImageNet's."""
-        return None if self.size <= LARGEST_CIFAR else LargeImages(_scaled(self.size))
+        if self.size <= LARGEST_CIFAR:
+            return None
+        return LargeImages(_scaled(self.size), mark=None, listing=self.listing)
 
     @property
     def jigsaw(self) -> Jigsaw:

@@ -78,8 +78,10 @@ class LargeImages:
     )
     zoomed: bool = False  # train on squares of images at random scales, not on crops of random area and aspect ratio
     maps: Maps | None = None  # of a dataset with label maps
-    mark: str = "train"  # a glob pattern that matches only inside a folder of this dataset
-    listing: Callable[[Path], Listing] | None = None  # lists the images of such a folder; None: ImageNet's layout
+    # A glob pattern that matches only inside a folder of this dataset; None: `data_root` is always that folder.
+    mark: str | None = "train"
+    # Lists the images of such a folder; None: ImageNet's layout.
+    listing: Callable[..., Listing] | None = None
 
 
 class Dataset(Protocol):
@@ -110,6 +112,10 @@ class Dataset(Protocol):
         """Standard deviation of R, G, B on the 0..1 scale."""
 
     @property
+    def grey(self) -> bool:
+        """Whether all images are grey, even if stored as RGB."""
+
+    @property
     def stem(self) -> Literal["cifar", "imagenet"]:
         """The stem of networks for images of this size."""
 
@@ -123,6 +129,10 @@ class Dataset(Protocol):
 
         The files of a large dataset are not read by `read` but listed; see `workers.data.image_files`.
         """
+
+    @property
+    def prefix(self) -> str:
+        """The beginning of the id of decoded images: the name, and facts besides the pixels that change results."""
 
     @property
     def published_id(self) -> str | None:

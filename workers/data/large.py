@@ -32,13 +32,12 @@ from workers.data import chunks as _chunks
 from workers.data import index as _index
 from workers.data.arrays import lock, writing
 from workers.data.chunks import Chunk, Keep, Plan
-from workers.data.custom import CustomDataset
 from workers.data.dataset import Dataset, DatasetInfo, Maps
 from workers.data.decode import BrokenImageError, decoded, decoded_map
 from workers.data.form import UNREAD, Form
 from workers.data.image_files import Listing
 from workers.data.image_types import LabelMap, Labels, Pixels
-from workers.data.listed import begun, listing_of
+from workers.data.listed import begun, folder_of, listing_of
 from workers.data.notes import delivered
 from workers.data.parquet import Rows
 from workers.data.preparation import ProgressNotes, estimate_preparation
@@ -158,17 +157,13 @@ def look(dataset: Dataset, root: Path | None, form: Form) -> DatasetInfo:
     """The id of the files below `root`, from their sorted paths and sizes, and the numbers of images, broken ones
     included; an id for plans if there are no files."""
     try:
-        listing = _listing(dataset, root)
+        listing = listing_of(dataset, root)
     except FileNotFoundError:
         if begun(dataset, root) or dataset.published_id is None:
             raise
         name = dataset.published_id if form == Form() else f"{dataset.name}-{form.text}-{UNREAD}"
         return DatasetInfo(name, round(dataset.train_images * form.fraction), dataset.test_images)
     return DatasetInfo(_id(dataset, listing, form), listing.count(form.fraction), len(listing.test), listing.unused)
-
-
-def _listing(dataset: Dataset, root: Path | None) -> Listing:
-    return dataset.listing(root) if isinstance(dataset, CustomDataset) else listing_of(dataset, root)
 
 
 def _id(dataset: Dataset, listing: Listing, form: Form) -> str:
@@ -198,10 +193,9 @@ def prepare(
             # If several processes start at once, only one lists the files: a million of them need some 500 MB.
             with suppress(OSError):  # nothing was prepared here, or the cache is read-only
                 stack.enter_context(lock(cache / "photographs", expect))
-            if _index.checked_lately(cache, expect, root):
-                below = root if isinstance(dataset, CustomDataset) else _below(root, dataset)
-                if stored := _open(dataset, cache, expect, below):
-                    return stored
+            recorded = _index.checked_lately(cache, expect, root)
+            if recorded and (stored := _open(dataset, cache, expect, folder_of(dataset, root))):
+                return stored
         return _prepared(dataset, root, cache, expect, form, check, note)
 
 
@@ -211,9 +205,9 @@ def _prepared(
     """The prepared dataset, after listing all its files."""
     began = time.monotonic()
     try:
-        listing = _listing(dataset, root)
+        listing = listing_of(dataset, root)
     except FileNotFoundError:
-        stored = None if expect is None or _exists(dataset, root) else _open(dataset, cache, expect, None)
+        stored = None if expect is None or begun(dataset, root) else _open(dataset, cache, expect, None)
         if stored is None or stored.train.keep == "nothing":
             raise
         return stored
@@ -244,13 +238,6 @@ def _prepared(
         raise OSError(f"the index just written to {cache / 'photographs'} cannot be read back; check the disk")
     _index.remember_check(cache, dataset_id, root, listed)
     return stored
-
-
-def _exists(dataset: Dataset, root: Path | None) -> bool:
-    """Whether any part of the dataset exists; then it is incomplete, not absent."""
-    if isinstance(dataset, CustomDataset):
-        return root is not None and root.is_dir() and any(root.iterdir())
-    return begun(dataset, root)
 
 
 def _plans(dataset: Dataset, listing: Listing, form: Form) -> list[Plan]:
@@ -364,11 +351,3 @@ def _open(
         return None
     first, second = (LargeSplit(part, chunks, keep, below, cache, maps) for part in (train, test))
     return LargeDataset(dataset_id, first, second, skipped)
-
-
-def _below(root: Path | None, dataset: Dataset) -> Path | None:
-    """The folder that names are relative to, found without listing it."""
-    if root is None:
-        return None
-    mark = dataset.large.mark if dataset.large else "train"
-    return next((folder for folder in (root / dataset.name, root) if next(folder.glob(mark), None)), root)

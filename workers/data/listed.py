@@ -15,6 +15,8 @@ def listing_of(dataset: Dataset, root: Path | None) -> Listing:
     their layout is wrong."""
     if dataset.large is None or dataset.large.listing is None:
         return find(root, dataset.name, dataset.classes)
+    if dataset.large.mark is None:
+        return dataset.large.listing(root)
     if root is None:
         raise FileNotFoundError(
             f"{dataset.name} needs data_root: a folder that contains {dataset.name}/, or is that folder"
@@ -28,6 +30,13 @@ def listing_of(dataset: Dataset, root: Path | None) -> Listing:
 
 class FileListDataset:
     """Base class of datasets whose files are listed and read image by image."""
+
+    grey: bool = False
+
+    @property
+    def prefix(self: Dataset) -> str:
+        """The name."""
+        return self.name
 
     def files(self: Dataset, root: Path | None) -> tuple[Path, ...]:
         """All images, label maps or shards."""
@@ -43,6 +52,16 @@ def begun(dataset: Dataset, root: Path | None) -> bool:
     """Whether any part of a large dataset exists below a root; then it is incomplete, not absent."""
     if root is None:
         return False
-    mark = f"{dataset.large.mark if dataset.large else 'train'}*"
+    mark = dataset.large.mark if dataset.large else "train"
+    if mark is None:
+        return root.is_dir() and any(root.iterdir())
     folders = (root, root / "data", root / dataset.name, root / dataset.name / "data")
-    return any(next(folder.glob(mark), None) for folder in folders)
+    return any(next(folder.glob(f"{mark}*"), None) for folder in folders)
+
+
+def folder_of(dataset: Dataset, root: Path | None) -> Path | None:
+    """The folder that names are relative to, found without listing it."""
+    mark = dataset.large.mark if dataset.large else "train"
+    if root is None or mark is None:
+        return root
+    return next((folder for folder in (root / dataset.name, root) if next(folder.glob(mark), None)), root)

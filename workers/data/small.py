@@ -29,6 +29,11 @@ class Small:
     large: LargeImages | None = None
 
     @property
+    def prefix(self) -> str:
+        """The name."""
+        return self.name
+
+    @property
     def stem(self) -> Literal["cifar", "imagenet"]:
         """By the size."""
         return "cifar" if self.size <= LARGEST_CIFAR else "imagenet"

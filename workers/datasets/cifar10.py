@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from workers.data.dataset import Dataset, Jigsaw, LargeImages
+from workers.data.dataset import Dataset
 from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
 from workers.data.published_files import PublishedFiles, complete, fetching
+from workers.data.small import Small
 
-_JIGSAW = Jigsaw(side=32, grid=2)
 _PUBLISHED = PublishedFiles(
     name="cifar10",
     folder="cifar-10-batches-py",
@@ -21,8 +21,8 @@ _PUBLISHED = PublishedFiles(
 )
 
 
-@dataclass(frozen=True)
-class Cifar10:
+@dataclass(frozen=True, kw_only=True)
+class Cifar10(Small):
     """`data_root` contains `cifar10/` or is that folder; it holds the original pickles or Parquet files."""
 
     name: str = "cifar10"
@@ -35,9 +35,6 @@ class Cifar10:
     # UnNAS's constants, with its rounding.
     mean: tuple[float, float, float] = (125.3 / 255, 123.0 / 255, 113.9 / 255)
     std: tuple[float, float, float] = (63.0 / 255, 62.1 / 255, 66.7 / 255)
-    stem: Literal["cifar", "imagenet"] = "cifar"
-    jigsaw: Jigsaw = _JIGSAW
-    large: LargeImages | None = None
     published_id: str | None = "cifar10-5eb90c224ed3d7da"
     train_images: int = 50_000
     test_images: int = 10_000

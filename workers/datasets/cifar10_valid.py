@@ -17,7 +17,7 @@ from workers.data.image_types import Images, Labels, SplitName
 from workers.datasets.cifar10 import Cifar10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cifar10Valid(Cifar10):
     """Read from the files of `cifar10`."""
 

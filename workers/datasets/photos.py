@@ -24,14 +24,14 @@ import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from workers.data.dataset import Dataset, Jigsaw, LargeImages
+from workers.data.dataset import Dataset
 from workers.data.image_types import Images, Labels, SplitName
+from workers.data.small import Small
 
 PHOTOGRAPHS = (
     "astronaut.png",
@@ -48,11 +48,10 @@ MEAN, DEVIATION = 118, 50  # of every channel of every photograph, on the 0..255
 PERIOD = 96
 BANDS: dict[SplitName, tuple[int, int]] = {"train": (0, 56), "test": (58, 94)}  # columns within a period
 STRIDE = 2
-_JIGSAW = Jigsaw(side=32, grid=2)
 
 
-@dataclass(frozen=True)
-class Photos:
+@dataclass(frozen=True, kw_only=True)
+class Photos(Small):
     """768 training and 384 test patches, the same number from each photograph."""
 
     name: str = "photos"
@@ -62,9 +61,6 @@ class Photos:
     # Measured on the training patches, rounded to four decimals.
     mean: tuple[float, float, float] = (0.4867, 0.4903, 0.4989)
     std: tuple[float, float, float] = (0.1732, 0.1829, 0.1912)
-    stem: Literal["cifar", "imagenet"] = "cifar"
-    jigsaw: Jigsaw = _JIGSAW
-    large: LargeImages | None = None
     published_id: str | None = "photos-48e2065f960dbfbd"
     train_images: int = 768
     test_images: int = 384

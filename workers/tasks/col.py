@@ -36,8 +36,7 @@ class Colorization(CroppedTask):
 
     def unsupported_reason(self, dataset: Dataset) -> str | None:
         """The images need colours."""
-        grey = getattr(dataset, "grey", False)
-        return f"task col needs images with colours, and those of {dataset.name} are grey" if grey else None
+        return f"task col needs images with colours, and those of {dataset.name} are grey" if dataset.grey else None
 
     def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
         """`flip` (n,), and for large images a crop box; empty at test time."""
