@@ -38,7 +38,7 @@ class Sampler:
         while True:
             forms = rng.integers(self.starts[-1], size=CHUNK)
             luck = rng.random(CHUNK)
-            vertices, bits, labels, where = self.full(forms)
+            vertices, bits, labels, where = self.valid_forms(forms)
             share = luck[where] * self.topological_orders(
                 vertices, bits
             )  # accepted if below the number of automorphisms
@@ -48,7 +48,7 @@ class Sampler:
                     if s < automorphisms(module):
                         return module
 
-    def full(self, forms: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    def valid_forms(self, forms: Ints) -> tuple[Ints, Ints, Ints, Ints]:
         """The forms with few enough edges and nothing to prune: (v, bits, operations, position)."""
         vertices = np.searchsorted(self.starts, forms, side="right") + 1
         labels, bits = np.divmod(forms - self.starts[vertices - 2], 1 << (vertices * (vertices - 1) // 2))

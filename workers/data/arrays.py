@@ -184,7 +184,7 @@ def _fingerprint(dataset: Dataset, files: Sequence[Path]) -> str | None:
         code = reader_code.digest(dataset)
         if code is None or not (files or reader_code.installed(dataset)):
             return None
-        reader += [code, _ADDRESS.sub("", repr(reader_code.facts(dataset)))]
+        reader += [code, _ADDRESS.sub("", repr(reader_code.fields_of(dataset)))]
     text = json.dumps([*reader, stats])
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 

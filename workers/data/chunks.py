@@ -85,7 +85,7 @@ def plans(
             yield Plan(root, entries[first : first + COUNT], split, keep, short_side, maps)
 
 
-def of_rows(plan: Plan, rows: Rows) -> Sequence[bytes | None]:
+def read_rows(plan: Plan, rows: Rows) -> Sequence[bytes | None]:
     """The encoded images of a chunk of shard rows, None for a row without one."""
     return [encoded_image(plan.root, entry, plan.split, rows) for entry in plan.entries]
 
@@ -126,7 +126,7 @@ def file_bytes(file: Path) -> bytes:
         ) from error
 
 
-def kept(plan: Plan, place: int) -> tuple[bytes, Pixels, LabelMap | None]:
+def decode_entry(plan: Plan, place: int) -> tuple[bytes, Pixels, LabelMap | None]:
     """The encoded bytes of an image, its resized pixels and label map; BrokenImageError if it cannot be decoded."""
     from workers.data.resize import shrunk, shrunk_map  # imports torch
 
@@ -155,7 +155,7 @@ def make(plan: Plan, folder: Path) -> Chunk:
             height = width = 0
             content = b""
             try:
-                data, pixels, found_map = kept(plan, place)
+                data, pixels, found_map = decode_entry(plan, place)
                 height, width = pixels.shape[:2]
                 if plan.keep == "pixels":
                     content = pixels.tobytes() + (b"" if found_map is None else found_map.tobytes())
@@ -176,7 +176,7 @@ def make(plan: Plan, folder: Path) -> Chunk:
     return whole
 
 
-def mapped(path: Path) -> npt.NDArray[np.uint8]:
+def memory_map(path: Path) -> npt.NDArray[np.uint8]:
     """The bytes of a chunk as a memory map; OSError if the file is missing.
 
     The pages are private, as for the arrays of small datasets: torch may share this memory, and no write reaches the
@@ -204,7 +204,7 @@ def single_threads() -> Iterator[Callable[[], None]]:
         torch.set_num_threads(before)  # the setting partly applies to the whole process
 
 
-def known(plan: Plan, folder: Path) -> Chunk | None:
+def load(plan: Plan, folder: Path) -> Chunk | None:
     """The chunk if it is in the cache and its file has the recorded length, else None."""
     try:
         chunk = Chunk(**json.loads((folder / f"{plan.key}.json").read_bytes()))
@@ -217,7 +217,7 @@ def known(plan: Plan, folder: Path) -> Chunk | None:
     return chunk if fits else None
 
 
-def sound(chunk: Chunk, folder: Path) -> bool:
+def is_intact(chunk: Chunk, folder: Path) -> bool:
     """Whether a chunk's bytes match its checksum; reads all of them."""
     crc = 0
     with (folder / f"{chunk.key}.bin").open("rb") as file:
@@ -226,7 +226,7 @@ def sound(chunk: Chunk, folder: Path) -> bool:
     return crc == chunk.crc
 
 
-def tidy(folder: Path) -> None:
+def remove_drafts(folder: Path) -> None:
     """Remove temporary files of killed processes; only while holding the lock."""
     for draft in folder.glob(".*.bin.*"):
         draft.unlink(missing_ok=True)

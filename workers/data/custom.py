@@ -110,7 +110,9 @@ class CustomDataset(BaseModel):
         return _read(self.source.listing(self.name, root)[0], split, self.size)
 
     @classmethod
-    def of(cls, name: str, source: Source, root: Path | None) -> tuple[Self, list[tuple[SplitName, Images, Labels]]]:
+    def from_files(
+        cls, name: str, source: Source, root: Path | None
+    ) -> tuple[Self, list[tuple[SplitName, Images, Labels]]]:
         """The facts of the files below `root`; for small images also their content, since all of it had to be read.
 
         Mean and standard deviation of large images are measured on up to 1,000 training images, chosen by a hash of
@@ -143,7 +145,7 @@ class CustomDataset(BaseModel):
         return found, content
 
 
-def recall(name: str, source: Source, listing: Listing, cache: Path) -> tuple[CustomDataset, str] | None:
+def load_facts(name: str, source: Source, listing: Listing, cache: Path) -> tuple[CustomDataset, str] | None:
     """Facts and `dataset_id` of files that were prepared before; None if they were not."""
     try:
         known = json.loads(_note(name, source, listing, cache).read_bytes())
@@ -155,7 +157,7 @@ def recall(name: str, source: Source, listing: Listing, cache: Path) -> tuple[Cu
         return None
 
 
-def remember(own: CustomDataset, root: Path | None, cache: Path, dataset_id: str) -> None:
+def store_facts(own: CustomDataset, root: Path | None, cache: Path, dataset_id: str) -> None:
     """Store the facts in the cache, so that the next plan on this machine does not read these files again."""
     listing, class_names = own.source.listing(own.name, root)
     known = {"own": own.model_dump(mode="json"), "class_names": class_names, "dataset_id": dataset_id}

@@ -32,12 +32,12 @@ def skipped(broken: Collection[str]) -> str:
     return f"{len(broken)}-{digest}" if broken else ""
 
 
-def way(maps: Maps | None) -> str:
+def decoder_version(maps: Maps | None) -> str:
     """The version of decoding pixels and classes: an index of another version is not used."""
     return f"{DECODED} {maps.values if maps else ''}"
 
 
-def about(index: Path) -> dict[str, Any]:
+def metadata(index: Path) -> dict[str, Any]:
     """The metadata of an index; {} if it cannot be read."""
     try:
         found = json.loads(pa.ipc.open_file(pa.memory_map(str(index))).schema.metadata[b"archsweep"])
@@ -53,7 +53,7 @@ def write(file: Any, plans: list[Plan], chunks: list[Chunk], keep: Keep, unused:
         lines[plan.split] += _lines(number, plan, chunk)
     facts = {
         "form": FORM,
-        "decoded": way(plans[0].maps),
+        "decoded": decoder_version(plans[0].maps),
         "keep": keep,
         "skipped": unused,
         "crcs": [chunk.crc for chunk in chunks],
@@ -114,7 +114,7 @@ def _checked(cache: Path, dataset_id: str) -> Path:
     return cache / "photographs" / f"{dataset_id}.checked.json"
 
 
-def remember_check(cache: Path, dataset_id: str, root: Path | None, seconds: float) -> None:
+def record_check(cache: Path, dataset_id: str, root: Path | None, seconds: float) -> None:
     """Record a slow listing, so that the next trials on this machine skip it: 1.3 million files on a network disk."""
     if seconds < SLOW_S:
         return
@@ -123,7 +123,7 @@ def remember_check(cache: Path, dataset_id: str, root: Path | None, seconds: flo
         publish_local(_checked(cache, dataset_id), lambda file: file.write(text.encode()))
 
 
-def checked_lately(cache: Path, dataset_id: str, root: Path | None) -> bool:
+def checked_recently(cache: Path, dataset_id: str, root: Path | None) -> bool:
     """Whether a recorded slow listing is recent enough to be reused."""
     try:
         known = json.loads(_checked(cache, dataset_id).read_bytes())

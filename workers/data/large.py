@@ -37,8 +37,8 @@ from workers.data.decode import BrokenImageError, decoded, decoded_map
 from workers.data.form import UNREAD, Form
 from workers.data.image_files import Listing
 from workers.data.image_types import LabelMap, Labels, Pixels
-from workers.data.listed import begun, folder_of, listing_of
-from workers.data.notes import delivered
+from workers.data.listed import folder_of, listing_of, partly_exists
+from workers.data.notes import background_notes
 from workers.data.parquet import Rows
 from workers.data.preparation import ProgressNotes, estimate_preparation
 from workers.data.walk import listed, shown
@@ -137,7 +137,7 @@ class LargeSplit:
 
     def _map(self, chunk: int) -> npt.NDArray[np.uint8]:
         if chunk not in self._maps:
-            self._maps[chunk] = _chunks.mapped(self.cache / "chunks" / f"{self.chunks[chunk]}.bin")
+            self._maps[chunk] = _chunks.memory_map(self.cache / "chunks" / f"{self.chunks[chunk]}.bin")
         return self._maps[chunk]
 
 
@@ -159,7 +159,7 @@ def look(dataset: Dataset, root: Path | None, form: Form) -> DatasetInfo:
     try:
         listing = listing_of(dataset, root)
     except FileNotFoundError:
-        if begun(dataset, root) or dataset.published_id is None:
+        if partly_exists(dataset, root) or dataset.published_id is None:
             raise
         name = dataset.published_id if form == Form() else f"{dataset.name}-{form.text}-{UNREAD}"
         return DatasetInfo(name, round(dataset.train_images * form.fraction), dataset.test_images)
@@ -193,7 +193,7 @@ def prepare(
             # If several processes start at once, only one lists the files: a million of them need some 500 MB.
             with suppress(OSError):  # nothing was prepared here, or the cache is read-only
                 stack.enter_context(lock(cache / "photographs", expect))
-            recorded = _index.checked_lately(cache, expect, root)
+            recorded = _index.checked_recently(cache, expect, root)
             if recorded and (stored := _open(dataset, cache, expect, folder_of(dataset, root))):
                 return stored
         return _prepared(dataset, root, cache, expect, form, check, note)
@@ -207,7 +207,7 @@ def _prepared(
     try:
         listing = listing_of(dataset, root)
     except FileNotFoundError:
-        stored = None if expect is None or begun(dataset, root) else _open(dataset, cache, expect, None)
+        stored = None if expect is None or partly_exists(dataset, root) else _open(dataset, cache, expect, None)
         if stored is None or stored.train.keep == "nothing":
             raise
         return stored
@@ -228,7 +228,7 @@ def _prepared(
     stored = None if check else _open(dataset, cache, dataset_id, listing.root, keys)
     if stored is None:
         # Only one process of a machine makes chunks at a time; the others find them in the cache.
-        with delivered(note) as note, writing(cache, FOLDERS), lock(cache / "chunks", "making"):
+        with background_notes(note) as note, writing(cache, FOLDERS), lock(cache / "chunks", "making"):
             there = _open(dataset, cache, dataset_id, listing.root, keys)
             stored = None if check else there
             if stored is None:
@@ -236,7 +236,7 @@ def _prepared(
                 stored = _open(dataset, cache, dataset_id, listing.root, keys)
     if stored is None:
         raise OSError(f"the index just written to {cache / 'photographs'} cannot be read back; check the disk")
-    _index.remember_check(cache, dataset_id, root, listed)
+    _index.record_check(cache, dataset_id, root, listed)
     return stored
 
 
@@ -253,14 +253,14 @@ def _plans(dataset: Dataset, listing: Listing, form: Form) -> list[Plan]:
 def _make(plans: list[Plan], cache: Path, dataset_id: str, form: Form, check: bool, there: bool, note: Note) -> None:
     """Make all chunks, then the index, unless it exists and is valid."""
     folder, index = cache / "chunks", cache / "photographs" / f"{dataset_id}.arrow"
-    former = _index.about(index)
+    former = _index.metadata(index)
     if not there and former.get("form") == _index.FORM and former.get("chunks") != [plan.key for plan in plans]:
         note(
             f"{dataset_id} was prepared from files of another folder or time; the files are checked again.  The id is "
             "the same, as names, sizes and labels are the same: rows of the former files count for these as well"
         )
-    _chunks.tidy(folder)
-    chunks = _all(plans, folder, check, note)
+    _chunks.remove_drafts(folder)
+    chunks = _all_chunks(plans, folder, check, note)
     broken = {name: why for chunk in chunks for name, why in chunk.broken.items()}
     if broken:
         _report_broken(plans[0].root, cache, dataset_id, broken, form.skip_broken, note)
@@ -268,12 +268,12 @@ def _make(plans: list[Plan], cache: Path, dataset_id: str, form: Form, check: bo
         publish_local(index, lambda file: _index.write(file, plans, chunks, plans[0].keep, _index.skipped(broken)))
 
 
-def _all(plans: list[Plan], folder: Path, check: bool, note: Note) -> list[Chunk]:
+def _all_chunks(plans: list[Plan], folder: Path, check: bool, note: Note) -> list[Chunk]:
     """The chunks of all plans in order; missing ones are made."""
-    found = {plan.key: chunk for plan in plans if (chunk := _chunks.known(plan, folder))}
+    found = {plan.key: chunk for plan in plans if (chunk := _chunks.load(plan, folder))}
     if check:
         for number, key in enumerate(list(found)):
-            if not _chunks.sound(found[key], folder):
+            if not _chunks.is_intact(found[key], folder):
                 note(f"chunk {key} is damaged and is made again")
                 del found[key]
             elif number % 100 == 99:
@@ -284,7 +284,7 @@ def _all(plans: list[Plan], folder: Path, check: bool, note: Note) -> list[Chunk
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         rows = Rows() if missing[0].entries[0].row is not None else None
         if rows is not None:
-            missing[0] = replace(missing[0], data=_chunks.of_rows(missing[0], rows))
+            missing[0] = replace(missing[0], data=_chunks.read_rows(missing[0], rows))
         note(estimate_preparation(missing, folder, threads).text(sum(len(plan.entries) for plan in plans)))
         progress = ProgressNotes(todo, note)
         for plan, chunk in zip(missing, _make_each(missing, folder, threads, rows), strict=True):
@@ -300,7 +300,7 @@ def _make_each(missing: Sequence[Plan], folder: Path, threads: int, rows: Rows |
         try:
             for plan in missing:
                 if rows is not None and plan.data is None:
-                    plan = replace(plan, data=_chunks.of_rows(plan, rows))
+                    plan = replace(plan, data=_chunks.read_rows(plan, rows))
                 waiting.append(pool.submit(_chunks.make, plan, folder))
                 if len(waiting) > threads + 1:
                     yield waiting.popleft().result()
@@ -337,7 +337,7 @@ def _open(
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         about = json.loads(table.schema.metadata[b"archsweep"])
-        if about.get("form") != _index.FORM or about.get("decoded") != _index.way(maps):
+        if about.get("form") != _index.FORM or about.get("decoded") != _index.decoder_version(maps):
             return None  # made by a version that decodes some files differently
         if keys is not None and about["chunks"] != list(keys):
             return None

@@ -48,7 +48,7 @@ class FileListDataset:
         raise ValueError(f"{self.name} does not fit one array; use workers.datasets.prepare()")
 
 
-def begun(dataset: Dataset, root: Path | None) -> bool:
+def partly_exists(dataset: Dataset, root: Path | None) -> bool:
     """Whether any part of a large dataset exists below a root; then it is incomplete, not absent."""
     if root is None:
         return False

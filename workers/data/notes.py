@@ -9,7 +9,7 @@ Note = Callable[[str], None]
 
 
 @contextmanager
-def delivered(note: Note) -> Iterator[Note]:
+def background_notes(note: Note) -> Iterator[Note]:
     """A function that queues notes; a separate thread passes them to `note`, all of them before the block ends.
 
     Enter this block before the lock.  The lock is then already released while the last notes are written, so a blocked

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workers.data.chunks import Plan, kept
+from workers.data.chunks import Plan, decode_entry
 from workers.data.decode import BrokenImageError
 from workers.quantities import duration, size
 
@@ -53,9 +53,9 @@ def estimate_preparation(plans: Sequence[Plan], folder: Path, threads: int) -> P
         for number in np.unique(np.linspace(0, len(plans) - 1, min(TRIED, len(plans))).astype(int))
         for place in np.unique(np.linspace(0, len(plans[number].entries) - 1, share).astype(int))
     ]
-    _try(*sample[0])  # not timed: the first call also loads libraries
+    _stored_bytes(*sample[0])  # not timed: the first call also loads libraries
     began = time.perf_counter()
-    total = sum(_try(plan, place) for plan, place in sample)
+    total = sum(_stored_bytes(plan, place) for plan, place in sample)
     seconds, tried = time.perf_counter() - began, len(sample)
     free = shutil.disk_usage(folder).free
     need = RESERVE * images * total / tried
@@ -64,10 +64,10 @@ def estimate_preparation(plans: Sequence[Plan], folder: Path, threads: int) -> P
     return PreparationEstimate(images, tried, need, images * seconds / tried / threads, threads, free, folder)
 
 
-def _try(plan: Plan, place: int) -> int:
+def _stored_bytes(plan: Plan, place: int) -> int:
     """Decode an image; returns the number of bytes that would be stored."""
     try:
-        data, pixels, found = kept(plan, place)
+        data, pixels, found = decode_entry(plan, place)
     except BrokenImageError:
         return 0
     return {"pixels": pixels.size + (0 if found is None else found.size), "bytes": len(data), "nothing": 0}[plan.keep]

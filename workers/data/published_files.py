@@ -56,7 +56,7 @@ class PublishedFiles:
             + (fetch if self.download else "archsweep cannot download it: put it there yourself")
         )
 
-    def every(self, root: Path | None) -> tuple[Path, ...]:
+    def all_files(self, root: Path | None) -> tuple[Path, ...]:
         """The files of both splits; FileNotFoundError without any."""
         _, files = self.locate(root)
         return tuple(path for split in SPLITS for path in files[split])
@@ -76,7 +76,7 @@ class PublishedFiles:
         return None
 
 
-def complete(files: Sequence[Path], split: SplitName, md5: Mapping[str, str]) -> None:
+def check_complete(files: Sequence[Path], split: SplitName, md5: Mapping[str, str]) -> None:
     """FileNotFoundError naming a missing original file; ValueError naming one with another checksum."""
     from torchvision.datasets.utils import check_integrity
 
@@ -90,7 +90,7 @@ def complete(files: Sequence[Path], split: SplitName, md5: Mapping[str, str]) ->
 
 
 @contextmanager
-def fetching(name: str, folder: Path, addresses: Sequence[str], md5: Mapping[str, str]) -> Iterator[None]:
+def download_errors(name: str, folder: Path, addresses: Sequence[str], md5: Mapping[str, str]) -> Iterator[None]:
     """Context of torchvision's download into `folder`: a failure becomes an OSError with address, folder and reason.
 
     `md5` has the checksum of each downloaded file; an existing file with another checksum is named.

@@ -28,7 +28,7 @@ def is_plugin(thing: object) -> bool:
     return _top(type(thing).__module__) not in _OURS
 
 
-def facts(thing: object) -> list[tuple[str, Any]]:
+def fields_of(thing: object) -> list[tuple[str, Any]]:
     """The fields of an object and their values, sorted."""
     held = getattr(thing, "__dict__", None) or {
         name: getattr(thing, name) for name in getattr(thing, "__dataclass_fields__", ())
@@ -66,7 +66,7 @@ def installed(thing: object) -> bool:
 def _sources(thing: object) -> list[Path]:
     """The files of that code, sorted; FileNotFoundError if a class is not defined in a file."""
     homes = {kind.__module__ for kind in type(thing).__mro__}
-    for _, value in facts(thing):
+    for _, value in fields_of(thing):
         homes.add(str(value.__module__ if isinstance(value, type | FunctionType) else type(value).__module__))
     homes = {name for name in homes if _is_external(_top(name))}
     found = {Path(getattr(sys.modules.get(name), "__file__", None) or f"{name} has no file") for name in homes}

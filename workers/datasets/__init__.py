@@ -105,9 +105,9 @@ def describe(
     if name in names():
         raise ValueError(f"there is a dataset {spaces.quoted(name)} already; choose another name")
     listing, _ = source.listing(name, root)
-    known = custom.recall(name, source, listing, cache)
+    known = custom.load_facts(name, source, listing, cache)
     if known is None:
-        own, content = custom.CustomDataset.of(name, source, root)
+        own, content = custom.CustomDataset.from_files(name, source, root)
         known = own, content_id(own.prefix, content) if content else ""
     own, dataset_id = known
     if own.large is None:
@@ -184,7 +184,7 @@ def prepare(
 
         if isinstance(name, custom.CustomDataset):
             try:
-                custom.remember(name, root, cache, found.dataset_id)
+                custom.store_facts(name, root, cache, found.dataset_id)
             except OSError as error:  # the cache may be read-only; the facts are stored only to save time
                 log.info("the facts of %s cannot be stored in %s (%s)", name.name, cache, error)
     return found

@@ -10,7 +10,7 @@ import numpy as np
 from workers.data.dataset import Dataset
 from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
-from workers.data.published_files import PublishedFiles, complete, fetching
+from workers.data.published_files import PublishedFiles, check_complete, download_errors
 from workers.data.small import Small
 
 _PUBLISHED = PublishedFiles(
@@ -41,7 +41,7 @@ class Cifar10(Small):
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """Pickles if both formats exist: the original is preferred to a copy."""
-        return _PUBLISHED.every(root)
+        return _PUBLISHED.all_files(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """Pixels and labels in the original order."""
@@ -57,7 +57,7 @@ class Cifar10(Small):
         from torchvision.datasets import CIFAR10
 
         folder = root.expanduser() / "cifar10"
-        with fetching("cifar10", folder, [CIFAR10.url], {CIFAR10.filename: CIFAR10.tgz_md5}):
+        with download_errors("cifar10", folder, [CIFAR10.url], {CIFAR10.filename: CIFAR10.tgz_md5}):
             CIFAR10(str(folder), download=True)
 
 
@@ -66,7 +66,7 @@ def read_pickles(archive: Any, files: Sequence[Path], split: SplitName) -> tuple
 
     `archive` is torchvision's class.
     """
-    complete(files, split, dict(archive.train_list if split == "train" else archive.test_list))
+    check_complete(files, split, dict(archive.train_list if split == "train" else archive.test_list))
     try:
         data = archive(str(files[0].parent.parent), train=split == "train", download=False)
     except RuntimeError as error:

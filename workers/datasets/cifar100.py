@@ -6,7 +6,7 @@ from pathlib import Path
 from workers.data.dataset import Dataset
 from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
-from workers.data.published_files import PublishedFiles, fetching
+from workers.data.published_files import PublishedFiles, download_errors
 from workers.data.small import Small
 from workers.datasets.cifar10 import read_pickles
 
@@ -33,7 +33,7 @@ class Cifar100(Small):
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """Pickles if both formats exist."""
-        return _PUBLISHED.every(root)
+        return _PUBLISHED.all_files(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """Pixels and fine labels in the original order."""
@@ -49,7 +49,7 @@ class Cifar100(Small):
         from torchvision.datasets import CIFAR100
 
         folder = root.expanduser() / "cifar100"
-        with fetching("cifar100", folder, [CIFAR100.url], {CIFAR100.filename: CIFAR100.tgz_md5}):
+        with download_errors("cifar100", folder, [CIFAR100.url], {CIFAR100.filename: CIFAR100.tgz_md5}):
             CIFAR100(str(folder), download=True)
 
 

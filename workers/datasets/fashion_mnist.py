@@ -8,7 +8,7 @@ import numpy as np
 from workers.data.dataset import Dataset
 from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
-from workers.data.published_files import PublishedFiles, complete, fetching
+from workers.data.published_files import PublishedFiles, check_complete, download_errors
 from workers.data.small import Small
 
 _PUBLISHED = PublishedFiles(
@@ -42,7 +42,7 @@ class FashionMnist(Small):
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """IDX files if both formats exist."""
-        return _PUBLISHED.every(root)
+        return _PUBLISHED.all_files(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """Images in the original order."""
@@ -51,7 +51,7 @@ class FashionMnist(Small):
             return read_images(files[split], split, self.size, self.classes, grey=True)
         from torchvision.datasets import FashionMNIST
 
-        complete(files[split], split, {})  # torchvision knows only the checksums of the compressed files
+        check_complete(files[split], split, {})  # torchvision knows only the checksums of the compressed files
         folder = files[split][0].parents[2]
         try:
             data = FashionMNIST(str(folder), train=split == "train", download=False)
@@ -67,7 +67,9 @@ class FashionMnist(Small):
         from torchvision.datasets import FashionMNIST
 
         folder = root.expanduser() / "fashion_mnist"
-        with fetching("fashion_mnist", folder / _PUBLISHED.folder, FashionMNIST.mirrors, dict(FashionMNIST.resources)):
+        with download_errors(
+            "fashion_mnist", folder / _PUBLISHED.folder, FashionMNIST.mirrors, dict(FashionMNIST.resources)
+        ):
             FashionMNIST(str(folder), download=True)
 
 

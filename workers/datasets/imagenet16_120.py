@@ -14,7 +14,7 @@ import numpy as np
 from workers.data.dataset import Dataset
 from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
-from workers.data.published_files import PublishedFiles, complete
+from workers.data.published_files import PublishedFiles, check_complete
 from workers.data.small import Small
 
 _PUBLISHED = PublishedFiles(
@@ -49,14 +49,14 @@ class ImageNet16x120(Small):
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """Pickles if both formats exist."""
-        return _PUBLISHED.every(root)
+        return _PUBLISHED.all_files(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """The images of the first 120 classes, batch after batch in their order."""
         original, files = _PUBLISHED.locate(root)
         if not original:
             return read_images(files[split], split, self.size, self.classes)
-        complete(files[split], split, {})
+        check_complete(files[split], split, {})
         parts = [self._batch(file, split) for file in files[split]]
         return np.concatenate([images for images, _ in parts]), np.concatenate([labels for _, labels in parts])
 

@@ -8,7 +8,7 @@ import numpy as np
 from workers.data.dataset import Dataset
 from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
-from workers.data.published_files import PublishedFiles, complete, fetching
+from workers.data.published_files import PublishedFiles, check_complete, download_errors
 from workers.data.small import Small
 
 _PUBLISHED = PublishedFiles(
@@ -38,7 +38,7 @@ class Stl10(Small):
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """Binary files if both formats exist."""
-        return _PUBLISHED.every(root)
+        return _PUBLISHED.all_files(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """Images in the original order."""
@@ -48,7 +48,7 @@ class Stl10(Small):
         # Read here, since torchvision also requires the 2.8 GB of unlabelled images.
         from torchvision.datasets import STL10
 
-        complete(files[split], split, dict([*STL10.train_list, *STL10.test_list]))
+        check_complete(files[split], split, dict([*STL10.train_list, *STL10.test_list]))
         pixels, labels = (np.fromfile(file, np.uint8) for file in files[split])
         if len(pixels) != len(labels) * 3 * self.size**2:
             raise ValueError(f"{files[split][0]} holds {len(pixels):,} bytes, which are not {len(labels):,} images")
@@ -61,7 +61,7 @@ class Stl10(Small):
         from torchvision.datasets import STL10
 
         folder = root.expanduser() / "stl10"
-        with fetching("stl10", folder, [STL10.url], {STL10.filename: STL10.tgz_md5}):
+        with download_errors("stl10", folder, [STL10.url], {STL10.filename: STL10.tgz_md5}):
             STL10(str(folder), download=True)
 
 

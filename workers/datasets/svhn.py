@@ -12,7 +12,7 @@ import numpy as np
 from workers.data.dataset import Dataset
 from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
-from workers.data.published_files import PublishedFiles, complete, fetching
+from workers.data.published_files import PublishedFiles, check_complete, download_errors
 from workers.data.small import Small
 
 _PUBLISHED = PublishedFiles(
@@ -39,7 +39,7 @@ class Svhn(Small):
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
         """MATLAB files if both formats exist."""
-        return _PUBLISHED.every(root)
+        return _PUBLISHED.all_files(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """Digits in the original order; the label is the digit."""
@@ -49,7 +49,7 @@ class Svhn(Small):
         from torchvision.datasets import SVHN
 
         (file,) = files[split]
-        complete(files[split], split, {file.name: SVHN.split_list[split][2]})
+        check_complete(files[split], split, {file.name: SVHN.split_list[split][2]})
         data = SVHN(str(file.parent), split=split, download=False)  # also maps the archive's label 10 to 0
         return np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)), np.asarray(data.labels, dtype=np.int64)
 
@@ -60,7 +60,7 @@ class Svhn(Small):
         folder = root.expanduser() / "svhn"
         for split in ("train", "test"):
             address, file, md5 = SVHN.split_list[split]
-            with fetching("svhn", folder, [address], {file: md5}):
+            with download_errors("svhn", folder, [address], {file: md5}):
                 SVHN(str(folder), split=split, download=True)
 
 
