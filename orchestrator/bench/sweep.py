@@ -1,6 +1,6 @@
-"""`bench sweep`: trials through Ray against bare processes that train the same trials, on one core each.
+"""`bench sweep`: trials through Ray against bare processes that train the same trials, one core each.
 
-A sweep adds scheduling, rows, checkpoint timers and a driver to the training; this measures their cost.
+What a sweep adds to training is scheduling, rows, checkpoints' clocks and a driver; this tells how much that costs.
 """
 
 import multiprocessing
@@ -44,7 +44,7 @@ max_concurrent = {at_once}
 
 
 def _study(folder: str, trials: int, at_once: int, epochs: int) -> Study:
-    """Trials of equal length: the same network with different seeds."""
+    """Trials of one length: the same network, other seeds."""
     arch = spaces.sample(spaces.get("nasbench101"), 1, seed=0).archs[0]
     text = _STUDY.format(path=folder, arch=arch, seeds=list(range(1, trials + 1)), at_once=at_once, epochs=epochs)
     return parse(text, "bench sweep")
@@ -55,7 +55,7 @@ def _share(trials: list[str], ready: Barrier, ended: "Queue[float]") -> None:
     torch.set_num_threads(1)
     todo = [workers.Trial.model_validate_json(text) for text in trials]
     workers.datasets.prepare("photos")
-    workers.build_network(todo[0])  # lazy imports happen here
+    workers.build_network(todo[0])  # whatever is imported late is imported now
     ready.wait()
     for trial in todo:
         workers.run(trial)
@@ -63,7 +63,7 @@ def _share(trials: list[str], ready: Barrier, ended: "Queue[float]") -> None:
 
 
 def _bare(study: Study, at_once: int) -> float:
-    """Seconds from the moment when all processes are ready until the last one ends."""
+    """Seconds from the moment that all processes are ready to the end of the last."""
     trials = [trial_of(row).model_dump_json() for row in order_of_work(plan(study).table)]
     context = multiprocessing.get_context("spawn")
     ready, ended = context.Barrier(at_once + 1), context.Queue()
@@ -79,7 +79,7 @@ def _bare(study: Study, at_once: int) -> float:
 
 
 def _through_ray(study: Study) -> dict[str, float]:
-    """The same trials through `run`: seconds from the first trial's start to the last row, and overheads."""
+    """The same trials as a user runs them: seconds from the first trial's start to the last row, and the rest."""
     began = datetime.now(UTC)
     runner.run(study)
     rows = pd.read_parquet(Path(study.path) / "rows")
@@ -92,7 +92,7 @@ def _through_ray(study: Study) -> dict[str, float]:
 
 
 def run(rounds: int, at_once: int, each: int, note: Callable[[str], None], epochs: int = 4) -> dict[str, Any]:
-    """Throughput of both sides in turns, as JSON-compatible data; `each` trials per core and round."""
+    """Throughput of both sides in turns, as JSON can hold it; `each` trials a core and round."""
     before = conditions(torch.device("cpu"))
     readings = []
     for number in range(rounds):
@@ -103,7 +103,9 @@ def run(rounds: int, at_once: int, each: int, note: Callable[[str], None], epoch
             note(f"sweep, round {number + 1} of {rounds}: through Ray")
             ray = _through_ray(study)
         if ray["trained"] != at_once * each:
-            raise RuntimeError(f"{ray['trained']:.0f} of {at_once * each} trials succeeded; the benchmark needs all")
+            raise RuntimeError(
+                f"{ray['trained']:.0f} of {at_once * each} trials ended well; a benchmark of that says nothing"
+            )
         readings.append({**ray, "bare_seconds": bare, "ratio": bare / ray["seconds"]})
     ratios = [r["ratio"] for r in readings]
     return {
@@ -124,22 +126,22 @@ def run(rounds: int, at_once: int, each: int, note: Callable[[str], None], epoch
 
 
 def on_this_machine(rounds: int, note: Callable[[str], None], *, small: bool) -> dict[str, Any]:
-    """Run the benchmark on all cores; with `small`, for some seconds on one core."""
+    """Run the bench on every core, or for seconds on one."""
     if small:
         return run(1, 1, 1, note, epochs=1)
     return run(rounds, cores.usable(), 6, note)
 
 
 def show(found: dict[str, Any], out: Console) -> None:
-    """Print the figures, one per line."""
+    """The sweep's figures, a line each."""
     here = found["conditions"]
     ratio = f"{found['ratio']:.1%} ({found['ratio_min']:.1%}..{found['ratio_max']:.1%})"
     for name, value in [
-        ("throughput through Ray / bare processes", ratio),
+        ("throughput through Ray, of bare processes'", ratio),
         (f"seconds for {found['trials']} trials, {found['at_once']} at a time", f"{found['seconds']:.1f}"),
         ("the same in bare processes", f"{found['bare_seconds']:.1f}"),
         ("start-up to the first trial, seconds", f"{found['start_up_s']:.1f}"),
-        ("overhead besides training, seconds per trial", f"{found['besides_training_s']:.3f}"),
+        ("besides training, seconds a trial", f"{found['besides_training_s']:.3f}"),
     ]:
         out.print(f"{name:<45} {value:>24}")
     out.print(

@@ -1,11 +1,11 @@
-"""Tables of benchmark results, at most 80 columns wide."""
+"""What the kinds of bench found, as tables of at most 80 columns."""
 
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-# (heading, key of a cell, number format)
+# (what the table calls it, key of a cell, how it is written)
 Column = tuple[str, str, str]
 _RATIO: list[Column] = [
     ("ours im/s", "ours_images_per_s", ",.0f"),
@@ -28,7 +28,7 @@ _STEP: list[Column] = [
 
 
 def sides(found: dict[str, Any], out: Console) -> None:
-    """Print the table, at most 80 columns wide, and the conditions of the measurement."""
+    """The table, at most 80 columns wide, and what it was measured with."""
     step = found["bench"] == "step"
     columns = {"step": _STEP, "modes": _MODES}.get(found["bench"], _DATA)
     view = Table(box=None, pad_edge=False)
@@ -41,7 +41,7 @@ def sides(found: dict[str, Any], out: Console) -> None:
         values = [format(cell[key], form) for _, key, form in columns]
         values.append(f"{cell['ratio_min']:.2f}..{cell['ratio_max']:.2f}")
         if step:
-            # An asterisk marks lines whose baseline is not the plain network.
+            # An asterisk marks the lines whose other side is not the plain network.
             values[0] += "*" * (cell["baseline"] != "plain")
             values.append(f"{cell['ours_share']:.0%}")
         view.add_row(*values)
@@ -52,17 +52,17 @@ def sides(found: dict[str, Any], out: Console) -> None:
         f"median of {found['cells'][0]['rounds']} rounds in turns"
     )
     if found["bench"] == "modes":
-        out.print("cut: decoded, cropped and resized, as for a GPU; batch: augmented on the CPU as well")
+        out.print("cut: decoded, cut and resized, as a GPU is sent it; batch: augmented on the CPU as well")
     if any(cell.get("workers") for cell in found["cells"]):
-        out.print("with workers: wall-clock seconds; ours makes its batches in one process")
+        out.print("with workers: seconds on the clock; ours makes its batches in one process")
     if any(cell.get("baseline") == "nasbench_pytorch" for cell in found["cells"]):
-        out.print("* against nasbench_pytorch's network and trainer")
+        out.print("* against nasbench_pytorch's own network and trainer")
     if step:
         out.print("ceiling: share of a large dense convolution's speed, measured between the rounds")
 
 
 def packing(found: dict[str, Any], out: Console) -> None:
-    """Print steps per second of all trainings together, one line each, then the hours of a study."""
+    """Steps a second of all trainings together, a line each; then the hours of a study."""
     view = Table(box=None, pad_edge=False)
     for place, name in enumerate(("space", "task", "MACs", "way", "at once", "steps/s", "x eager", "GB each")):
         view.add_column(name, justify="left" if place < 4 else "right", no_wrap=True)
@@ -90,4 +90,4 @@ def packing(found: dict[str, Any], out: Console) -> None:
             hours.add_row(line["space"], line["task"], line["way"], str(line["k"]), f"{line['hours']:,.1f}")
         out.print(hours)
     here = found["conditions"]
-    out.print(f"{here['device']}, torch {here['torch']}, {found['seconds']:g} s per reading, one reading each")
+    out.print(f"{here['device']}, torch {here['torch']}, {found['seconds']:g} s a reading, one reading each")

@@ -182,7 +182,7 @@ def _classes(root: Path, split: str, files: dict[str, str], unused: Unused) -> L
     if not found:
         raise FileNotFoundError(
             f"{root / split} holds no class folder with images ({', '.join(CUSTOM_SUFFIXES)})"
-            + (f"; {len(flat):,} images lie there without a class" if flat else "")
+            + (f"; {len(flat):,} images are there without a class" if flat else "")
         )
     walk.refuse_flat(root / split, flat)
     return found
