@@ -28,7 +28,7 @@ from orchestrator.study.frozen import absolute, freeze, open_run
 from orchestrator.study.plan import Plan, order_of_work, plan, too_large_batches
 from orchestrator.study.schema import Study
 from workers import datasets, files
-from workers.data.agreement import agree
+from workers.data.agreement import check_left_out_images
 
 log = logging.getLogger(__name__)
 Select = Callable[[dict[str, Any]], bool]
@@ -107,7 +107,7 @@ def _prepare_data(
     for dataset, dataset_id in wanted:
         named = planned.own.get(dataset_id, dataset)
         found = datasets.prepare(named, roots[dataset_id], study.execution.cache_dir, expect=dataset_id, note=note)
-        agree(store.url, found)
+        check_left_out_images(store.url, found)
 
 
 def _check_engine(study: Study, store: RunStore, planned: Plan, select: Select, forgive: Collection[str]) -> None:

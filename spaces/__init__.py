@@ -1,8 +1,7 @@
 """Search spaces: architectures as text, and their networks up to the features.
 
-The folder is the registry: every module or package in it whose name has no leading underscore is a space,
-and offers it as `SPACE`; installed distributions add theirs as entry points `archsweep.spaces`. Nothing is imported
-until it is asked for.
+The folder is the registry: every module or package in it without a leading underscore defines a space as `SPACE`;
+installed distributions add theirs as entry points `archsweep.spaces`.  A space is imported when it is first used.
 """
 
 from spaces._registry import Registry, fault
@@ -31,16 +30,16 @@ _REGISTRY = Registry("space", __name__, __path__, Space)
 
 
 def registry() -> Registry:
-    """Our spaces and those of other distributions."""
+    """The spaces of this package and of other distributions."""
     return _REGISTRY
 
 
 def names() -> list[str]:
-    """Every space that can be asked for, in alphabetical order, without importing any of them."""
+    """The names of all spaces, in alphabetical order, without importing them."""
     return _REGISTRY.names()
 
 
 def get(name: str) -> Space:
-    """The space of that name. LookupError, naming the spaces there are, if there is none."""
+    """The space of that name; LookupError naming the existing spaces."""
     space: Space = _REGISTRY.get(name)
     return space

@@ -1,7 +1,7 @@
-"""Where plug-ins come from: the files of one of our folders, and what installed distributions offer as entry points.
+"""Registries: the modules of a folder of this package, and the entry points of installed distributions.
 
-The group of an entry point is `archsweep.spaces`, `archsweep.datasets` or `archsweep.tasks`, its name that of the
-plug-in, its value the object.  Nothing is imported before it is asked for.
+The group of an entry point is `archsweep.spaces`, `archsweep.datasets` or `archsweep.tasks`; its name is that of the
+plug-in, and its value is the object.  A plug-in is imported when it is first used.
 """
 
 import os
@@ -26,31 +26,31 @@ _KINDS = ("space", "dataset", "task")
 
 @dataclass(frozen=True)
 class Registry:
-    """All plug-ins of one kind: `space`, `dataset` or `task`."""
+    """All objects of one kind: `space`, `dataset` or `task`."""
 
     kind: str
-    package: str  # whose modules they are
+    package: str  # that contains the modules
     path: Sequence[str]
     protocol: type
 
     @property
     def group(self) -> str:
-        """Of the entry points."""
+        """The group of the entry points."""
         return _group(self.kind)
 
     def own(self) -> list[str]:
-        """Those of the folder: modules without a leading underscore."""
+        """The names of the folder's modules, without those with a leading underscore."""
         return list(_modules(tuple(self.path)))
 
     def names(self) -> list[str]:
-        """Every one that can be asked for, in alphabetical order, without importing any of them."""
+        """All names, in alphabetical order, without importing any object."""
         return sorted({*self.own(), *(point.name for point in _points(self.group))})
 
     def get(self, name: str) -> Any:
-        """The plug-in of that name.
+        """The object of that name.
 
-        LookupError naming what there is; ValueError, naming the distribution, where two plug-ins have the name or one
-        cannot be used.
+        LookupError naming the existing ones; ValueError naming the distribution if two plug-ins have the same name or
+        if one cannot be used.
         """
         if name not in self.names():
             raise LookupError(f"no {self._title} {quoted(name)}; have {', '.join(self.names())}")
@@ -58,15 +58,15 @@ class Registry:
         offered = ["archsweep itself"] * (name in self.own()) + [source(point) for point in points]
         if len(offered) > 1:
             raise ValueError(
-                f"{self.kind} {quoted(name)} is offered by {' and by '.join(offered)}: which one is meant cannot be "
-                "told; rename the entry point of one, or uninstall it"
+                f"{self.kind} {quoted(name)} is offered by {' and by '.join(offered)}: the name is ambiguous; rename "
+                "the entry point of one, or uninstall it"
             )
         if points:
             return self._loaded(points[0])
         return getattr(import_module(f"{self.package}.{name}"), self.kind.upper())
 
     def source(self, name: str) -> str | None:
-        """Distribution and version that a plug-in comes from; None where it is one of ours."""
+        """Distribution and version of a plug-in; None for an object of this package."""
         return next((source(point) for point in _points(self.group) if point.name == name), None)
 
     @property
@@ -76,21 +76,21 @@ class Registry:
     def _loaded(self, point: EntryPoint) -> Any:
         who = f"{self.kind} {quoted(point.name)} of {source(point)}"
         if not _NAME.fullmatch(point.name):
-            raise ValueError(f"{who}: a name is a small letter, then small letters, digits and underscores, 40 at most")
+            raise ValueError(f"{who}: expected a name of at most 40 lower-case letters, digits and underscores")
         try:
             thing = point.load()
             missing = [name for name in members(self.protocol) if not hasattr(thing, name)]
             name = None if missing else thing.name
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # whatever a foreign module does when it is imported, `sys.exit` as well
+        except BaseException as error:  # importing a plug-in may raise anything, also SystemExit
             place = f" ({found[1]})" if (found := fault(error, [point])) else ""
             raise ValueError(
                 f"{who} cannot be loaded from {point.value}: {type(error).__name__}: {error}{place}"
             ) from error
         if isinstance(thing, type):
             raise ValueError(
-                f"{who}: {point.value} is a class; expected is an object of it, such as "
+                f"{who}: {point.value} is a class; expected an object of it, such as "
                 f"{point.attr} = {thing.__qualname__}() with the class under another name"
             )
         if isinstance(thing, ModuleType):
@@ -105,7 +105,7 @@ class Registry:
 
 
 def members(protocol: type) -> list[str]:
-    """What an object of a protocol has."""
+    """The public members of a protocol."""
     return sorted(name for name in vars(protocol) if not name.startswith("_"))
 
 
@@ -120,15 +120,15 @@ def _modules(path: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def fault(error: BaseException, points: Iterable[EntryPoint] | None = None) -> tuple[str, str] | None:
-    """The distribution and the place, `file:line`, where a plug-in's code raised an error or called what raised it.
+    """The distribution and the place, `file:line`, of the innermost plug-in code in an error's traceback.
 
-    None where no code of a plug-in was at work.
+    None if no plug-in code is in the traceback.
     """
     if points is None:
         points = [point for kind in _KINDS for point in _points(_group(kind))]
     homes = {home: source(point) for point in points for home in _homes(point.module.partition(".")[0])}
     places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    if isinstance(error, SyntaxError) and error.filename:  # the file was read, nothing of it ran
+    if isinstance(error, SyntaxError) and error.filename:  # raised before any code of the file ran
         places.append((error.filename, error.lineno))
     for file, line in reversed(places):
         whole = os.path.realpath(file)
@@ -161,5 +161,5 @@ def _points(group: str) -> Iterable[EntryPoint]:
 
 @cache
 def _found(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """Entry points of a group, read once for every state of the path; each once, however often it is found."""
+    """Entry points of a group without duplicates, read once per value of `sys.path`."""
     return tuple({(point.name, point.value, source(point)): point for point in entry_points(group=group)}.values())

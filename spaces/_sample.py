@@ -1,4 +1,4 @@
-"""Distinct architectures from a seed."""
+"""Samples of distinct architectures from a seed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from spaces._space import Space
 
 PATIENCE = 20_000
-"""Rejected draws in a row after which a space counts as exhausted."""
+"""Consecutive rejected draws after which a space is considered exhausted."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Architectures in the order drawn, how many were drawn for them, and why the others were rejected."""
+    """Architectures in the order of drawing, the number of draws, and the rejected draws by reason."""
 
     archs: tuple[str, ...]
     drawn: int
@@ -26,12 +26,12 @@ class Sample:
 
 
 def sample(space: Space, n: int, seed: int, min_params: int = 0) -> Sample:
-    """`n` architectures of `space` that differ in canonical form, in normal spelling.
+    """`n` architectures of `space` in normal spelling, with distinct canonical forms.
 
-    The stream of draws is fixed by `seed` (>= 0) and the space's name, so the first n of a larger sample are
-    the sample of n. Architectures with fewer than `min_params` parameters are rejected; what counts are all
-    parameters of the CIFAR-10 classification network at the size UnNAS used (Liu et al. 2020, who kept the
-    18 % of the DARTS space with at least 0.685 M). ValueError if the space does not hold n such ones.
+    The draws depend only on `seed` (>= 0) and the space's name, so the first n of a larger sample are the sample of n.
+    Architectures with fewer than `min_params` parameters are rejected, counting all parameters of the CIFAR-10
+    classification network at the size of UnNAS (Liu et al. 2020, who kept the 18 % of the DARTS space with at least
+    0.685 M).  ValueError if the space does not contain n such architectures.
     """
     if n < 0 or seed < 0:
         raise ValueError(f"a sample of {n} architectures from seed {seed}: both must be 0 or more")
@@ -42,9 +42,9 @@ def sample(space: Space, n: int, seed: int, min_params: int = 0) -> Sample:
     while len(kept) < n:
         if in_a_row == PATIENCE:
             raise ValueError(
-                f"{n} distinct architectures asked of space {space.name!r}; {len(kept)} found in {drawn} "
+                f"{n} distinct architectures requested from space {space.name!r}; {len(kept)} found in {drawn} "
                 f"draws, none of them in the last {PATIENCE} (rejected: {dict(rejected)}); "
-                f"ask for at most {len(kept)}{', or lower min_params' if min_params else ''}"
+                f"request at most {len(kept)}{', or lower min_params' if min_params else ''}"
             )
         arch = space.sample(rng)
         drawn += 1
@@ -62,7 +62,7 @@ def sample(space: Space, n: int, seed: int, min_params: int = 0) -> Sample:
 
 
 def _stream(name: str, seed: int) -> np.random.Generator:
-    """Independent streams for every (space, seed), the same on every machine."""
+    """An independent stream for each (space, seed), the same on all machines."""
     salt = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
     return np.random.default_rng([seed, salt])
 

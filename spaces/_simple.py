@@ -1,4 +1,4 @@
-"""A start for a space of one's own: what follows from its texts and its networks is filled in."""
+"""A base class for custom spaces, with defaults for everything that follows from its texts and networks."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 
 class Simple:
-    """A subclass says `name`, `sample`, `normal` and `trunk` (see `Space`); it may refine all the rest.
+    """A subclass defines `name`, `sample`, `normal` and `trunk` (see `Space`) and may override the rest.
 
-    Texts that differ are different architectures, drawings show one node, and costs are counted on the network itself,
-    built without memory, instead of by arithmetic: some milliseconds an architecture.
+    Defaults: different texts are different architectures, graphs have one node, and costs are counted on the network,
+    built on the meta device, instead of by arithmetic: some milliseconds per architecture.
     """
 
     cifar_size: Size = Size(width=16, depth=1)
 
     def normal(self, arch: str) -> str:
-        """The text in its one spelling; ValueError where it names no architecture."""
+        """The text in normal spelling; ValueError if it is not an architecture of the space."""
         raise NotImplementedError
 
     def trunk(
         self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False
     ) -> nn.Module:
-        """(B, in_channels, H, W) -> (B, C, h, w), C being its attribute `out_channels`."""
+        """A network (B, in_channels, H, W) -> (B, C, h, w) with the attribute `out_channels` C."""
         raise NotImplementedError
 
     def canonical(self, arch: str) -> str:
@@ -40,7 +40,7 @@ class Simple:
         return hashlib.sha256(self.canonical(arch).encode()).hexdigest()[:12]
 
     def encode(self, arch: str) -> str:
-        """There is no other description than the text."""
+        """The normal spelling of the text, which is the only description."""
         return self.normal(arch)
 
     def graph(self, arch: str) -> dict[str, Any]:

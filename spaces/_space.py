@@ -1,4 +1,4 @@
-"""What a search space is: the protocol every space follows, and the cost of a trunk."""
+"""The protocol of search spaces, and the cost of a trunk."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:  # the protocol alone needs neither of the two at run time
     from torch import nn
 
 Stem = Literal["cifar", "imagenet"]
-"""How a trunk begins: at full resolution (32 px images), or by reducing the image eightfold (224 px)."""
+"""The stem of a trunk: at full resolution (32 px images), or reducing the resolution by 8 (224 px images)."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a trunk costs, and the features it hands to the head.
+    """The cost of a trunk, and the shape of its features.
 
-    params: all trainable parameters, BN included. macs: multiply-adds of the convolutions for one image.
-    channels, size: channels and side (pixels) of the final map.
+    params: all trainable parameters, including BN.  macs: multiply-adds of the convolutions for one image.
+    channels, size: number of channels and side (pixels) of the final feature map.
     """
 
     params: int
@@ -28,59 +28,59 @@ class Cost:
 
 
 class Size(NamedTuple):
-    """Width (channels) and depth (cells, modules a stack or repeats) of a network."""
+    """Width (channels) and depth (cells, modules per stack, or repeats) of a network."""
 
     width: int
     depth: int
 
 
 class Space(Protocol):
-    """A set of architectures. An architecture (`arch`) is text free of spaces, commas, quotes and newlines.
+    """A set of architectures.  An architecture (`arch`) is text without spaces, commas, quotes and newlines.
 
-    Every method that takes an `arch` raises ValueError, saying what was seen and what would be right, for
-    text that names no architecture of the space.
+    Every method with an argument `arch` raises ValueError for text that is not an architecture of the space; the
+    message says what was seen and what is expected.
     """
 
     @property
     def name(self) -> str:
-        """The name under which `spaces.get` finds it."""
+        """The name for `spaces.get`."""
 
     @property
     def cifar_size(self) -> Size:
-        """The size of its CIFAR-10 networks in UnNAS (Liu et al. 2020) or its benchmark, which `min_params` means."""
+        """The size of its CIFAR-10 networks in UnNAS (Liu et al. 2020) or its benchmark; `min_params` refers to it."""
 
     def sample(self, rng: np.random.Generator) -> str:
-        """One architecture, a function of the state of `rng` alone."""
+        """A random architecture, which depends only on the state of `rng`."""
 
     def normal(self, arch: str) -> str:
-        """The normal spelling of the same network: what is built, named in rows and hashed into trial ids."""
+        """The normal spelling of the same network, which is built, stored in rows and hashed into trial ids."""
 
     def canonical(self, arch: str) -> str:
-        """Buildable text, equal for isomorphic cells. It serves de-duplication, it is not what is trained."""
+        """A valid architecture, equal for isomorphic cells.  Used for de-duplication, not for training."""
 
     def arch_id(self, arch: str) -> str:
-        """Short hexadecimal name, equal exactly where `canonical` is."""
+        """A short hexadecimal name; equal if and only if `canonical` is equal."""
 
     def encode(self, *args: Any, **kwargs: Any) -> str:
-        """Text in normal spelling from the usual description of an architecture of this space."""
+        """The normal spelling of an architecture from the usual description in the literature."""
 
     def graph(self, arch: str) -> dict[str, Any]:
-        """The cells for drawing, as JSON can hold them.
+        """The cells for drawing, as JSON-compatible data.
 
-        {"cells": [{"name", "nodes": [label, ...], "edges": [[source, target, op or ""], ...]}, ...]}, source
-        and target being positions in `nodes`.
+        {"cells": [{"name", "nodes": [label, ...], "edges": [[source, target, op or ""], ...]}, ...]}; source and target
+        are indices of `nodes`.
         """
 
     def trunk(
         self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False
     ) -> nn.Module:
-        """(B, in_channels, H, W) -> (B, C, h, w), C being its attribute `out_channels`; the task adds a head.
+        """A network (B, in_channels, H, W) -> (B, C, h, w) with the attribute `out_channels` C; the task adds a head.
 
-        `dense`: of the reductions after the stem only the first, for tasks that ask for the class of every pixel; with
-        the ImageNet stem the map is then H/16 (UnNAS) instead of H/32.
+        `dense`: only the first of the reductions after the stem, for tasks that predict the class of each pixel; with
+        the ImageNet stem the feature map is then H/16 (UnNAS) instead of H/32.
         """
 
     def cost(
         self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int, dense: bool = False
     ) -> Cost:
-        """The cost of that trunk for square images of `size` pixels, by arithmetic: nothing is built."""
+        """The cost of that trunk for square images of `size` pixels, computed by arithmetic without building it."""

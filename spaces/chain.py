@@ -1,4 +1,4 @@
-"""Chains of up to four small layers: the smallest space, for tests, smoke runs and a first look."""
+"""Chains of up to four small layers: the smallest space, for tests and first experiments."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ OPS = {"c3": "conv3x3", "c5": "conv5x5", "mp": "maxpool3x3", "id": "identity"}
 
 @dataclass(frozen=True)
 class Chain:
-    """`c3_c5_id_mp`: one layer after the other, the chain repeated `depth` times at halving resolution."""
+    """`c3_c5_id_mp`: a sequence of layers, repeated `depth` times, each time at half the resolution."""
 
     length: int = 4
     name: str = "chain"
     cifar_size: Size = Size(width=16, depth=2)  # noqa: RUF009  (immutable)
 
     def sample(self, rng: np.random.Generator) -> str:
-        """`length` layers, each uniform over the four kinds."""
+        """`length` layers, each drawn uniformly from the four kinds."""
         codes = list(OPS)
         return "_".join(codes[k] for k in rng.integers(len(codes), size=self.length).tolist())
 
     def normal(self, arch: str) -> str:
-        """The text itself, once it is known to be right."""
+        """The text itself, after validation."""
         return "_".join(self._layers(arch))
 
     def canonical(self, arch: str) -> str:
-        """Without the identities (one is kept if there is nothing else): 121 chains remain of 340."""
+        """The chain without identities (one is kept if there are no other layers): 121 of 340 chains remain."""
         return "_".join([op for op in self._layers(arch) if op != "id"] or ["id"])
 
     def arch_id(self, arch: str) -> str:
@@ -42,7 +42,7 @@ class Chain:
         return hashlib.sha256(self.canonical(arch).encode()).hexdigest()[:12]
 
     def encode(self, *, ops: Sequence[str]) -> str:
-        """Text of a list of operation names, input to output."""
+        """The text of a list of operation names, from input to output."""
         codes = {name: code for code, name in OPS.items()}
         for op in ops:
             if op not in codes:
@@ -50,7 +50,7 @@ class Chain:
         return self.normal("_".join(codes[op] for op in ops))
 
     def graph(self, arch: str) -> dict[str, Any]:
-        """One cell: input, the layers, output, each feeding the next."""
+        """One cell: input, the layers and the output in sequence."""
         nodes = ["input", *(OPS[op] for op in self._layers(arch)), "output"]
         edges = [[k, k + 1, ""] for k in range(len(nodes) - 1)]
         return {"cells": [{"name": "chain", "nodes": nodes, "edges": edges}]}
@@ -62,7 +62,7 @@ class Chain:
     def cost(
         self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int, dense: bool = False
     ) -> Cost:
-        """The cost of that trunk, counted by arithmetic."""
+        """The cost of that trunk, computed by arithmetic."""
         layers, strides = self._layers(arch), _strides(width, depth, stem)
         params = macs = 0
         for k, stride in enumerate(strides):
@@ -78,17 +78,17 @@ class Chain:
         return Cost(params, macs, width, size)
 
     def _layers(self, arch: str) -> list[str]:
-        layers = arch.split("_", self.length)  # one more than allowed is enough to know
+        layers = arch.split("_", self.length)  # splits at most one part too many
         if len(layers) > self.length or any(op not in OPS for op in layers):
             raise ValueError(
-                f"{quoted(arch)} is no chain; right are 1 to {self.length} of {' '.join(OPS)} joined by `_`, "
+                f"{quoted(arch)} is not a valid chain; expected 1 to {self.length} of {' '.join(OPS)} joined by `_`, "
                 "like `c3_c5_id`"
             )
         return layers
 
 
 def _halves(repeat: int, dense: bool) -> bool:
-    """Whether the map is halved before this repeat (the first is 0)."""
+    """Whether the feature map is halved before this repeat (counted from 0)."""
     return repeat == 1 if dense else repeat > 0
 
 

@@ -14,7 +14,7 @@ from workers import contracts, datasets
 from workers.datasets import Arrays
 
 NAMES = datasets.names()
-SMALL = [name for name in NAMES if datasets.get(name).varied is None]  # the others are tested in tests/workers
+SMALL = [name for name in NAMES if datasets.get(name).large is None]  # the others are tested in tests/workers
 
 
 @pytest.fixture(scope="session")

@@ -21,10 +21,14 @@ CHECKS = [
 ]
 # Tasks see of a dataset its size and its kind: one of each stands for the others.
 KINDS = {
-    (d.size, d.varied is None, bool(d.varied and d.varied.maps), d.classes > 0): d.name
+    (d.size, d.large is None, bool(d.large and d.large.maps), d.classes > 0): d.name
     for d in map(datasets.get, reversed(datasets.names()))
 }
-CELLS = [c for c in product(tasks.names(), sorted(KINDS.values())) if not tasks.get(c[0]).objection(datasets.get(c[1]))]
+CELLS = [
+    c
+    for c in product(tasks.names(), sorted(KINDS.values()))
+    if not tasks.get(c[0]).unsupported_reason(datasets.get(c[1]))
+]
 cells = pytest.mark.parametrize(("task", "dataset"), CELLS, ids=["-".join(cell) for cell in CELLS], indirect=True)
 SMALL = [cell for cell in CELLS if datasets.get(cell[1]).size <= (200 if tasks.get(cell[0]).dense else 64)]
 small_cells = pytest.mark.parametrize(("task", "dataset"), SMALL, ids=["-".join(cell) for cell in SMALL], indirect=True)
@@ -118,8 +122,8 @@ def test_images_of_another_size_are_refused_by_naming_the_right_one(task: Task, 
         task.batch(images[:, 1:, 1:], labels, draws, dataset)
     with pytest.raises(ValueError, match="uint8"):
         task.batch(images.double(), labels, draws, dataset)
-    if dataset.varied is None:
+    if dataset.large is None:
         with pytest.raises(ValueError, match="uint8"):
             task.batch(images.float(), labels, draws, dataset)
-        with pytest.raises(ValueError, match=r"seen whole|one image size"):
-            task.cuts(torch.full((2, 2), 40), draws, dataset)
+        with pytest.raises(ValueError, match=r"one image size"):
+            task.crops(torch.full((2, 2), 40), draws, dataset)

@@ -89,7 +89,7 @@ class Credulous(Tower):
         (Unlabelled, "trunks map", "out_channels None; expected the number of channels"),
         (WrongWidth, "trunks map", r"gives \(2, 16, 32, 32\) for 2 images of 32 px; expected \(2, 99, h, h\)"),
         (Cheap, "the cost is that of", r"the built network has Cost\(params="),
-        (Credulous, "text that is no architecture", r"normal\(''\) gave ''; expected a ValueError"),
+        (Credulous, "text that is not an architecture", r"normal\(''\) gave ''; expected a ValueError"),
     ],
 )
 def test_what_is_wrong_with_a_space_is_said(space: type[Tower], promise: str, says: str) -> None:

@@ -140,7 +140,7 @@ def test_broken_plugins_are_explained_and_harm_no_other(
     for registry, name, says in (
         (spaces, "chain", "space 'chain' is offered by archsweep itself and by bad 1.0"),
         (spaces, "absent", "'absent' of bad 1.0 cannot be loaded from no_such_module:SPACE: ModuleNotFoundError"),
-        (spaces, "Upper", "'Upper' of bad 1.0: a name is a small letter"),
+        (spaces, "Upper", "'Upper' of bad 1.0: expected a name of at most 40 lower-case"),
         (tasks, "half", "'half' of bad 1.0: bad:THING lacks batch, classes, "),
         (tasks, "raising", "ZeroDivisionError"),
         (datasets, "other", "is offered by (bad|worse) 1.0 and by (bad|worse) 1.0"),
@@ -231,7 +231,7 @@ WRONG = [  # what stands in the module, instead of it, and what is said; {line} 
     ("SPACE = Towers()", "raise BaseException('no')", "SPACE: BaseException: no ({file}:{line})"),
     ("spaces.Simple", "spaces.Simpl", "module 'spaces' has no attribute 'Simpl' ({file}:{line})"),
     ("SPACE = Towers()", "SPACE = (", "SyntaxError"),
-    ("SPACE = Towers()", "SPACE = Towers", "theirs:SPACE is a class; expected is an object of it"),
+    ("SPACE = Towers()", "SPACE = Towers", "theirs:SPACE is a class; expected an object of it"),
     ("SPACE = Towers()", "SPACE = spaces", "theirs:SPACE is a module; name the object in it"),
     ("SPACE = Towers()", "SPACE = len", "theirs:SPACE lacks arch_id"),
     (OWN, "pass\n", "'towers': the trunk of 3-5-3 has no attribute out_channels"),
@@ -275,7 +275,10 @@ def test_a_plugin_that_ends_the_process_harms_no_list(say: Say) -> None:
             ("return 2\n", "return 2\n\n    def network(self, trunk, dataset):\n        return lambda x: 1\n"),
             "'function'",
         ),
-        (("return 2\n", "return 2\n\n    def objection(self, dataset):\n        raise ValueError('odd')\n"), "odd"),
+        (
+            ("return 2\n", "return 2\n\n    def unsupported_reason(self, dataset):\n        raise ValueError('odd')\n"),
+            "odd",
+        ),
     ],
 )
 def test_a_mistake_in_a_task_is_told_in_our_words(change: tuple[str, str], says: str, say: Say, tmp_path: Path) -> None:

@@ -56,4 +56,4 @@ def attempt(trial: Trial, data_root: str | Path | None = None, device: str = "cp
         }
     finally:
         # A process that trains many trials gives each one's memory back.  Here the frames of a failed one are gone.
-        memory.give_back()
+        memory.release()

@@ -35,7 +35,7 @@ def load(url: str, trial: Trial, device: torch.device) -> dict[str, Any] | None:
     Only tensors and plain values are read, never pickled code.
     """
     try:
-        data = files.patiently(lambda: files.read(url), "the checkpoint could not be read")
+        data = files.with_retries(lambda: files.read(url), "the checkpoint could not be read")
         if data is None:
             return None
         checksum.check_zip(data)

@@ -1,8 +1,8 @@
-"""A checksum inside a file, where readers of its format pass over it: bits that a disk or a transfer changed show.
+"""A checksum inside a file, at a place that readers of the format ignore: it detects damage by a disk or a transfer.
 
-Parquet files carry it between their data and their footer, which readers find by its length; checkpoints, which are
-ZIP archives, as the archive's comment.  A file without one (of an earlier version, or written by something else) is
-taken as it is.
+Parquet files hold it between their data and their footer, which readers find by its length.  Checkpoints, which are
+ZIP archives, hold it as the archive's comment.  A file without a checksum (written by an earlier version or by another
+program) is accepted.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import zipfile
 
 _MARK = b"archsweep sha256 "
 _SIZE = len(_MARK) + 64  # bytes of the mark and the digest in hexadecimal
-_TAIL = 8  # bytes behind a Parquet footer: its length and the format's name
+_TAIL = 8  # bytes after a Parquet footer: its length and the magic number
 
 
 def _line(*pieces: bytes | memoryview) -> bytes:
@@ -28,14 +28,14 @@ def add_to_parquet(data: bytes) -> bytes:
 
 
 def check_parquet(data: bytes) -> None:
-    """ValueError where the file carries a checksum that its bytes do not have."""
+    """ValueError if the file holds a checksum that does not match its bytes."""
     end = len(data) - _TAIL - int.from_bytes(data[-_TAIL:-4], "little")
     start = end - _SIZE
     if start < 0 or data[start : start + len(_MARK)] != _MARK:
         return
     whole = memoryview(data)
     if _line(whole[:start], whole[end:]) != data[start:end]:
-        raise ValueError("its checksum does not match: it was damaged on the disk or on the way")
+        raise ValueError("its checksum does not match: it was damaged on the disk or during a transfer")
 
 
 def add_to_zip(data: bytes) -> bytes:
@@ -44,8 +44,9 @@ def add_to_zip(data: bytes) -> bytes:
 
 
 def check_zip(data: bytes) -> None:
-    """ValueError where an archive's bytes do not have the checksum in its comment; of one without, where the content
-    of a member does not have the member's own.
+    """ValueError if the archive's bytes do not match the checksum in its comment.
+
+    For an archive without that checksum, the members are compared with their own checksums instead.
     """
     start = len(data) - _SIZE
     if start > 2 and data[start : start + len(_MARK)] == _MARK:
@@ -55,4 +56,4 @@ def check_zip(data: bytes) -> None:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             matches = archive.testzip() is None
     if not matches:
-        raise ValueError("its checksum does not match: it was damaged on the disk or on the way")
+        raise ValueError("its checksum does not match: it was damaged on the disk or during a transfer")

@@ -1,9 +1,9 @@
-"""Work of fixed shapes, recorded once and replayed: a training step as one CUDA graph.
+"""Captures a training step of fixed shapes as a CUDA graph and replays it.
 
-A step of these networks is some thousand small kernels, and a GPU waits for Python to queue each of them.  A graph
-holds the whole queue, augmentation to optimiser, and is handed over at once.  What is replayed are the same kernels on
-the same addresses; so inputs are copied into tensors that stay, and everything else that changes from call to call (the
-learning rate, sums, weights) must live in tensors, too.
+A step of these networks launches some thousand small kernels, and the GPU waits for Python to launch each of them.  A
+graph holds all kernels of a step, from augmentation to optimiser, and is launched at once.  A replay runs the same
+kernels on the same memory addresses.  So inputs are copied into static tensors, and everything else that changes
+between calls (learning rate, sums, weights) must be stored in tensors too.
 """
 
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 Part = dict[str, Tensor]
 Replay = Callable[[], None]
-WARM_UP = 3  # calls before the recording: libraries choose algorithms and allocate in the first ones
+WARM_UP = 3  # calls before the capture: in the first calls libraries choose algorithms and allocate memory
 
 _failed = False
 
@@ -28,36 +28,37 @@ _failed = False
 def capture_failed() -> bool:
     """Whether any capture failed in this process.
 
-    After one torch may keep the graph's memory until the process ends, so it should not go on to other trainings.
+    After a failure torch may keep the graph's memory until the process ends, so the process should not train further
+    trials.
     """
     return _failed
 
 
 def on(device: torch.device) -> AbstractContextManager[Any]:
-    """Make a CUDA device the current one: whatever names no device (events, captures, allocations) means it."""
+    """Make a CUDA device the current one, for events, captures and allocations that name no device."""
     if device.type != "cuda":
         return nullcontext()
-    torch.cuda.init()  # tells what is wrong where there is no GPU
+    torch.cuda.init()  # raises a clear error if there is no GPU
     return torch.cuda.device(device)
 
 
 class Recorder(Protocol):
-    """Makes a replay of work that was called before; calling the replay does on the device what the work does."""
+    """Captures `work`, which was called before, and returns its replay: calling that repeats the work on the device."""
 
     def __call__(self, work: Replay, device: torch.device) -> Replay: ...
 
 
 class Graphs:
-    """Records the CUDA graphs of one training; RuntimeError where the work waits for the device.
+    """Captures the CUDA graphs of one training; RuntimeError if the work synchronises with the device.
 
-    They share their memory, so they must not be replayed at the same time.  What outlives a graph's replay (gradients)
-    keeps its place in it; activations of training and evaluation take turns.
+    The graphs share a memory pool, so they must not be replayed at the same time.  Tensors that outlive a replay
+    (gradients) keep their memory; activations of training and evaluation use the same memory alternately.
     """
 
     def __init__(self) -> None:
-        self._pool: Any = None  # a handle is of use while a graph lives that was captured with it
+        self._pool: Any = None  # a pool handle is valid while a graph captured with it exists
         self._alive: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
-        self._why: str | None = None  # a capture failed: its memory may be unusable, so there is no other one
+        self._why: str | None = None  # why a capture failed; the pool may be unusable, so no other capture is tried
 
     def __call__(self, work: Replay, device: torch.device) -> Replay:
         if self._why is not None:
@@ -67,7 +68,7 @@ class Graphs:
             if not self._alive:
                 self._pool = torch.cuda.graph_pool_handle()
             try:
-                # Errors of this thread alone: feeding threads pin memory meanwhile.
+                # "thread_local": only this thread is restricted; loader threads pin memory meanwhile.
                 with torch.cuda.graph(graph, pool=self._pool, stream=_side(device), capture_error_mode="thread_local"):
                     work()
             except RuntimeError as error:
@@ -78,11 +79,11 @@ class Graphs:
 
 
 class Captured:
-    """`work(part)`, called step by step when it is first needed, recorded, and from then on replayed.
+    """Calls `work(part)` eagerly for a warm-up, captures it, and replays the capture from then on.
 
-    `state` gives every tensor that `work` changes: the warm-up changes them and gives them back.  A part of other
-    shapes than the first (the last batch of a split) is worked on eagerly.  Where recording is impossible, or a replay
-    does not change what the work changes, everything is, and `mode` says why.
+    `state` returns every tensor that `work` changes; their values are restored after the warm-up.  A part of other
+    shapes than the first (the last batch of a split) is processed eagerly.  If the capture fails, or its replay does
+    not change the same tensors as the work, all parts are processed eagerly and `mode` says why.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Captured:
         return {k: v.shape for k, v in part.items()} == {k: v.shape for k, v in self._inputs.items()}
 
     def _capture(self, part: Part, record: Recorder) -> None:
-        """Warm up, record, try the replay, and put everything back as it was; on failure stay eager."""
+        """Warm up, capture, check the replay, and restore the state; on failure stay eager."""
         global _failed
         self._inputs = {name: tensor.clone() for name, tensor in part.items()}
         state = self._state()
@@ -125,7 +126,7 @@ class Captured:
             replay = record(lambda: self._work(self._inputs), self._device)
             _restore(state, before)
             replay()
-            # A graph may be empty or lack a part without any error, when work went to another device or stream.
+            # If kernels ran on another device or stream, the graph is incomplete or empty without any error.
             if missing := sum(w and not r for w, r in zip(changes, _changes(state, before), strict=True)):
                 raise RuntimeError(
                     f"the recorded step is not the whole step: {missing} of the {sum(changes)} tensors that the step "
@@ -137,16 +138,16 @@ class Captured:
             causes = [cause for cause in _causes(error) if isinstance(cause, RuntimeError)]
             for cause in causes:
                 if isinstance(cause, torch.OutOfMemoryError):
-                    raise cause from None  # eager would need as much: this is the placement's concern
+                    raise cause from None  # an eager step would need as much memory; the caller handles this error
             first = causes[-1]
             self._record = None
             self.mode = f"eager: {_first_line(first)}"
-            log.warning("this work cannot be captured, so every step is queued by itself (%s)", first)
+            log.warning("the step cannot be captured, so all steps run eagerly (%s)", first)
         _restore(state, before)
 
 
 def _changes(state: list[Tensor], before: list[Tensor]) -> list[bool]:
-    """Which tensors are not what they were; waits for the device."""
+    """Which tensors differ from their earlier values; synchronises with the device."""
     return [not torch.equal(tensor, value) for tensor, value in zip(state, before, strict=True)]
 
 
@@ -157,7 +158,7 @@ def _restore(state: list[Tensor], before: list[Tensor]) -> None:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """An error and those it was raised over, the first of all last: ending a broken capture raises again."""
+    """An error and its causes, the first cause last: ending a failed capture raises another error."""
     found = [error]
     while (cause := found[-1].__cause__ or found[-1].__context__) is not None and cause not in found:
         found.append(cause)
@@ -170,8 +171,7 @@ def _first_line(error: BaseException) -> str:
 
 @cache
 def _stream(index: int) -> torch.cuda.Stream:
-    """The stream of a device's warm-ups and captures, one for the process: memory cached for one stream is no use to
-    another."""
+    """The stream of a device's warm-ups and captures, one per process, since cached memory belongs to one stream."""
     return torch.cuda.Stream(index)
 
 
@@ -181,7 +181,7 @@ def _side(device: torch.device) -> torch.cuda.Stream:
 
 @contextmanager
 def _beside(device: torch.device) -> Iterator[None]:
-    """CUDA wants the calls before a recording on another stream than the usual one; a CPU has no streams."""
+    """Run the warm-up on the side stream, as CUDA requires; does nothing on a CPU."""
     if device.type != "cuda":
         yield
         return

@@ -1,37 +1,39 @@
-"""Whole files that appear at once or not at all, on local and shared disks and on object stores.
+"""Atomic writing and reading of whole files, on local and shared disks and on object stores.
 
-A path is local or any URL that fsspec knows.  On a local (or shared) disk a file is written beside its place and
-renamed; on an object store one PUT is atomic and a rename is not, so the object is put directly.
+A path is local or any URL that fsspec knows.  On a local (or shared) disk a file is written to a temporary name in the
+same folder and renamed.  On an object store one PUT is atomic and a rename is not, so the object is put directly.
 
-Whatever goes wrong with the storage is an OSError that names the file, also where a store has errors of its own.
+Every failure of the storage is an OSError that names the file, also for stores with their own exceptions.
 """
 
 import contextlib
 import logging
 import os
 import re
+import secrets
 import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
 
 import fsspec
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)  # between tries, on top of what a store's own client tries
-_CHANGED = (409, 412)  # HTTP: a conditional request came too late
+WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)  # between attempts, in addition to the retries of a store's client
+_CHANGED = (409, 412)  # HTTP: the condition of a request no longer holds
 
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 
 
 def place(text: str) -> str:
-    """A path or URL in the one spelling that every reader understands alike; ValueError where it has none.
+    """A path or URL in its unambiguous spelling; ValueError if it has none.
 
-    fsspec and the operating system read `file:x` in two ways, so what could be either is refused.  `file:///x` becomes
-    the path `/x`; all other URLs stay as they are.
+    fsspec and the operating system interpret `file:x` differently, so ambiguous text is rejected.  `file:///x` becomes
+    the path `/x`; all other URLs are returned unchanged.
     """
     found = _SCHEME.match(text)
     if found is None:
@@ -48,15 +50,15 @@ def place(text: str) -> str:
         raise ValueError(f"{text}: a data URL holds no files")
     if not slashes:
         raise ValueError(
-            f"{text} is no path and no URL: a URL has // after its colon; for a folder of that name write ./{text}"
+            f"{text} is not a valid path or URL: a URL has // after its colon; for a folder of that name write ./{text}"
         )
     if len(scheme) == 1:
-        raise ValueError(f"{text}: {scheme}:// is no protocol; drives with letters are unknown here")
+        raise ValueError(f"{text}: {scheme}:// is not a known protocol; drive letters are not supported")
     return text
 
 
 def disk_path(text: str) -> str:
-    """A path on this machine's disks (a shared one too), in one spelling; ValueError for a URL of another kind."""
+    """A path on this machine's disks, shared disks included, in one spelling; ValueError for other URLs."""
     found = place(text) if text.lower().startswith(("file://", "local://")) else text
     if _SCHEME.match(found) or "://" in found:
         raise ValueError(
@@ -68,10 +70,10 @@ def disk_path(text: str) -> str:
 def filesystem(url: str) -> tuple[Any, str]:
     """The file system of a URL and the path inside it; local paths become absolute.
 
-    Listings are never cached: other machines write the same folders.  ValueError where there is no such file system.
+    Listings are never cached, since other machines write to the same folders.  ValueError for an unknown file system.
     """
     if "::" in url:
-        raise ValueError(f"{url}: a chain of file systems (::) may cache or wrap what others write; name one place")
+        raise ValueError(f"{url}: chained file systems (::) are not supported, they may cache files that others write")
     where = os.path.expanduser(place(url))
     try:
         fs, path = fsspec.core.url_to_fs(where, use_listings_cache=False)
@@ -84,13 +86,13 @@ def filesystem(url: str) -> tuple[Any, str]:
         raise FileNotFoundError(
             error.errno, f"{url} is in the working directory, which was removed; change to one that is there"
         ) from None
-    except Exception as error:  # each file system has its own way to refuse an address
+    except Exception as error:  # file systems raise different errors for invalid addresses
         raise ValueError(f"{url}: its file system cannot be used here ({error})") from error
     return fs, path
 
 
 def is_local(fs: Any) -> bool:
-    """Whether the operating system's own file calls reach it."""
+    """Whether the operating system's file functions can access it."""
     return "file" in _protocols(fs)
 
 
@@ -104,7 +106,7 @@ def _protocols(fs: Any) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _named(url: str) -> Iterator[None]:
-    """Turns what a store raises into an OSError of the same kind that names the file."""
+    """Convert exceptions of a store to an OSError of the same kind that names the file."""
     try:
         yield
     except OSError as error:
@@ -113,15 +115,15 @@ def _named(url: str) -> Iterator[None]:
         kind = type(error) if isinstance(error, FileNotFoundError | FileExistsError | PermissionError) else OSError
         raise kind(f"{url}: {error}") from error
     except ValueError:
-        raise  # of a reader: the content is wrong, not the store
+        raise  # of a reader: the content is wrong, the storage is fine
     except Exception as error:
         raise OSError(f"{url}: {type(error).__name__}: {error}") from error
 
 
-def patiently(action: Callable[[], T], what: str, errors: tuple[type[Exception], ...] = (OSError,)) -> T:
-    """The action's value; one that the storage refuses is tried again for a while, then its OSError is raised.
+def with_retries(action: Callable[[], T], what: str, errors: tuple[type[Exception], ...] = (OSError,)) -> T:
+    """The result of `action()`, repeated after increasing waits (`WAITS_S`) while it raises one of `errors`.
 
-    `errors` are those after which it is tried again.
+    The error of the last attempt is raised.
     """
     for wait in WAITS_S:
         try:
@@ -133,7 +135,7 @@ def patiently(action: Callable[[], T], what: str, errors: tuple[type[Exception],
 
 
 def publish(url: str, data: bytes) -> None:
-    """Write a whole file; a reader sees the old content or the new, never a part."""
+    """Write a whole file atomically: a reader sees the old content or the new content, never a part."""
     fs, path = filesystem(url)
     if not is_local(fs):
         with _named(url):
@@ -147,22 +149,37 @@ def publish(url: str, data: bytes) -> None:
         raise
 
 
+def publish_local(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a whole file on a local disk by calling `write`; a reader sees all of it or nothing, also after a crash."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        _write_synced(draft, write)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _write_synced(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
+    """Create a file and wait until its content is on the disk."""
+    with open(path, "wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _beside(path: str, data: bytes) -> str:
-    """Write the data to a new file beside a local path, safely on the disk; gives its name."""
+    """Write the data to a new file in the folder of a local path and sync it to the disk; returns its name."""
     folder = os.path.dirname(path)
     _make_folder(folder)
-    # The leading underscore hides it from every reader of a folder of rows.
+    # Readers of a folder of rows ignore names with a leading underscore.
     temporary = os.path.join(folder, f"_{uuid.uuid4().hex}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_synced(temporary, lambda file: file.write(data))
     except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         if isinstance(error, OSError) and error.errno is not None:
-            raise OSError(error.errno, error.strerror, path) from error  # a full disk names no file
+            raise OSError(error.errno, error.strerror, path) from error  # the error of a full disk has no file name
         raise
     return temporary
 
@@ -180,21 +197,21 @@ def _make_folder(folder: str) -> None:
         os.mkdir(folder)
     except FileExistsError:
         if os.path.isdir(folder):
-            return  # another process was faster
+            return  # created by another process meanwhile
         raise
     _open_as(parent, folder)
 
 
 def _open_as(folder: str, path: str) -> None:
-    """Let those write a new file or folder who may write, and so replace anything in, the folder that it lies in."""
+    """Give a new file or folder the group and write permissions of the folder that contains it."""
     shared, ours = os.stat(folder), os.stat(path)
-    if shared.st_mode & stat.S_ISVTX:  # as in /tmp, where all may write but nobody may replace what another has
+    if shared.st_mode & stat.S_ISVTX:  # sticky, as /tmp: users may not replace the files of others
         return
     wanted = shared.st_mode & stat.S_IWOTH
-    with contextlib.suppress(OSError):  # some disks have neither groups nor modes
+    with contextlib.suppress(OSError):  # some file systems support neither groups nor modes
         if shared.st_mode & stat.S_IWGRP:
             if ours.st_gid != shared.st_gid:
-                os.chown(path, -1, shared.st_gid)  # a group that we are not in stays without: no other gets its rights
+                os.chown(path, -1, shared.st_gid)  # fails for a group of which this user is not a member
             wanted |= stat.S_IWGRP
     mode = stat.S_IMODE(ours.st_mode)
     if mode | wanted != mode:
@@ -203,11 +220,11 @@ def _open_as(folder: str, path: str) -> None:
 
 
 def create(url: str, data: bytes) -> bool:
-    """Publish a file where there is none; False where there is one.
+    """Write a file that does not exist yet; False if it exists.
 
-    Of several that try at once exactly one succeeds: on disks by a hard link (where the disk has none, as `replace`
-    does), on S3 by a conditional PUT (If-None-Match).  Other stores are as good as the exclusive write of their fsspec
-    implementation.
+    Of several concurrent calls exactly one succeeds: on disks by a hard link (on file systems without hard links, as
+    `replace` does), on S3 by a conditional PUT (If-None-Match).  On other stores this depends on the exclusive write of
+    their fsspec implementation.
     """
     fs, path = filesystem(url)
     if is_local(fs):
@@ -226,24 +243,24 @@ def create(url: str, data: bytes) -> bool:
             fs.pipe_file(path, data, mode="create")
     except OSError as error:
         if _refused(error):
-            return read(url) == data  # a PUT that was answered too late and sent again meets itself
+            return read(url) == data  # the client may have repeated a PUT that had succeeded
         raise
     return True
 
 
 def replace(url: str, data: bytes, expected: bytes) -> bool:
-    """Publish a file in place of one with the expected content; False where that is no longer there.
+    """Replace a file that has the expected content; False if its content is different or the file is gone.
 
-    Of several that try at once exactly one succeeds: on disks under a lock (where the disk has locks), on S3 by a
-    conditional PUT (If-Match).  On other stores the last writer wins, and the others see it a moment later: two may
-    overlap for that moment.
+    Of several concurrent calls exactly one succeeds: on disks by a lock (if the file system supports locks), on S3 by a
+    conditional PUT (If-Match).  On other stores the last writer wins and the others notice it shortly afterwards,
+    so two may overlap for a moment.
     """
     fs, path = filesystem(url)
     if not _is_s3(fs):
         return _replaced(url, path if is_local(fs) else None, data, expected)
     try:
         with _named(url):
-            tag = fs.info(path)["ETag"]  # asked for first: content that is newer than the tag fails the condition
+            tag = fs.info(path)["ETag"]  # read before the content: if the content is newer, the condition fails
             if _whole(fs, path) != expected:
                 return False
             fs.pipe_file(path, data, IfMatch=tag)
@@ -257,7 +274,7 @@ def replace(url: str, data: bytes, expected: bytes) -> bool:
 
 
 def _replaced(url: str, path: str | None, data: bytes, expected: bytes | None) -> bool:
-    """Publish a file in place of the expected content (None: of no file); `path` where it can be locked."""
+    """Write a file if its content is as expected (None: no file); `path` is given if it can be locked."""
     with _locked(path) as alone:
         if read(url) != expected:
             return False
@@ -269,7 +286,7 @@ def _replaced(url: str, path: str | None, data: bytes, expected: bytes | None) -
 
 
 def _refused(error: BaseException | None) -> bool:
-    """Whether a conditional write failed for its condition."""
+    """Whether a conditional write failed because of its condition."""
     while error is not None:
         response = getattr(error, "response", None) or {}
         if isinstance(error, FileExistsError) or response.get("ResponseMetadata", {}).get("HTTPStatusCode") in _CHANGED:
@@ -280,10 +297,10 @@ def _refused(error: BaseException | None) -> bool:
 
 @contextlib.contextmanager
 def _locked(path: str | None) -> Iterator[bool]:
-    """Alone on this path among all processes that ask, on every machine that shares the disk's locks.
+    """Hold an exclusive lock for a path, among all processes and machines that share the file system's locks.
 
-    Gives False where nothing can be locked: some shared disks have no locks, and the lock of another user may not be
-    open to this one.
+    Yields False if no lock is possible: some shared file systems have no locks, and the lock file of another user may
+    not be accessible.
     """
     import fcntl
 
@@ -303,20 +320,20 @@ def _locked(path: str | None) -> Iterator[bool]:
 
 
 def _lock_file(path: str) -> int | None:
-    """A descriptor of a lock file, which may be another user's; None where it cannot be opened at all."""
+    """A file descriptor of a lock file, which may belong to another user; None if it cannot be opened."""
     _make_folder(os.path.dirname(path))
     with contextlib.suppress(FileExistsError):
         made = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         _open_as(os.path.dirname(path), path)
         return made
-    for how in (os.O_RDWR, os.O_RDONLY):  # on NFS a lock needs a file that is open for writing, on a disk it does not
+    for how in (os.O_RDWR, os.O_RDONLY):  # NFS locks need a file opened for writing, local locks do not
         with contextlib.suppress(PermissionError, FileNotFoundError):
             return os.open(path, how | os.O_CLOEXEC)
     return None
 
 
 def read(url: str) -> bytes | None:
-    """The content of a file, or None where there is none."""
+    """The content of a file, or None if it does not exist."""
     fs, path = filesystem(url)
     try:
         with _named(url):
@@ -326,23 +343,23 @@ def read(url: str) -> bytes | None:
 
 
 def _whole(fs: Any, path: str) -> bytes:
-    """The content of a file as it was at one moment; on S3 one request, where s3fs would make two or more."""
+    """The content of a file at one moment; on S3 by a single request, where s3fs would make two or more."""
     data: bytes = fs.cat_file(path, **({"max_concurrency": 1} if _is_s3(fs) else {}))
     return data
 
 
 @contextlib.contextmanager
 def opened(url: str) -> Iterator[Any]:
-    """A file to read pieces of, as few bytes as asked for; FileNotFoundError where there is none."""
+    """A file opened for reading parts of it, without read-ahead; FileNotFoundError if it does not exist."""
     fs, path = filesystem(url)
     with _named(url), fs.open(path, "rb", **({} if is_local(fs) else {"cache_type": "none"})) as file:
         yield file
 
 
 def modified(url: str) -> float | None:
-    """When a file was last written, in seconds by the clock of the storage; None where it does not say.
+    """When a file was last written, in seconds by the clock of the storage; None if the storage does not tell.
 
-    FileNotFoundError where there is none.
+    FileNotFoundError if the file does not exist.
     """
     fs, path = filesystem(url)
     with _named(url):
@@ -355,7 +372,7 @@ def modified(url: str) -> float | None:
 
 
 def remove(url: str) -> None:
-    """Take a file away; it is no error if it is gone already."""
+    """Delete a file if it exists."""
     fs, path = filesystem(url)
     try:
         with _named(url):
@@ -365,7 +382,7 @@ def remove(url: str) -> None:
 
 
 def remove_folder(url: str) -> None:
-    """Take a folder away with all it holds; it is no error if there is none."""
+    """Delete a folder and its content if it exists."""
     fs, path = filesystem(url)
     try:
         with _named(url):
@@ -375,7 +392,7 @@ def remove_folder(url: str) -> None:
 
 
 def names(url: str) -> list[str]:
-    """Names of what lies in a folder, sorted; none where it is missing."""
+    """Sorted names of the files and folders in a folder; empty if the folder does not exist."""
     fs, path = filesystem(url)
     try:
         with _named(url):
@@ -386,7 +403,7 @@ def names(url: str) -> list[str]:
 
 
 def exists(url: str) -> bool:
-    """Whether there is a file."""
+    """Whether the file exists."""
     fs, path = filesystem(url)
     with _named(url):
         return bool(fs.exists(path))

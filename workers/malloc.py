@@ -1,17 +1,18 @@
-"""Memory that the C library keeps between the steps of a training on a CPU."""
+"""Settings of the C library's memory allocator for training on a CPU."""
 
 import ctypes
 import sys
 
-# Numbers of <malloc.h> in glibc.
+# Constants of glibc's <malloc.h>.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 
 
-def keep() -> None:
-    """Let what tensors give back be taken again without asking the kernel; nothing where the C library is not glibc.
+def reuse_freed_memory() -> None:
+    """Make glibc reuse the memory of freed tensors (no mmap, no trimming); does nothing with another C library.
 
-    glibc hands blocks of 32 MB and more back at once, and the kernel clears every page of the next one: for col on
-    images of 224 px two thirds of a training's time. The process then stays as large as it once was.
+    By default glibc returns blocks of 32 MB and more to the kernel immediately, and the kernel clears every page of
+    the next block: two thirds of the training time of col on images of 224 px.  With these settings the process keeps
+    its largest size.
     """
     if not sys.platform.startswith("linux"):
         return

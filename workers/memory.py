@@ -1,4 +1,4 @@
-"""How much memory a training holds, told from its network without a device that has it; and giving it back."""
+"""Estimates the memory of a training from its network, without a GPU; and releases memory after a training."""
 
 import contextlib
 import gc
@@ -13,24 +13,24 @@ from workers.tasks._sliced_loss import slice_bytes
 from workers.trial import Trial
 
 _WEIGHT_COPIES = 3  # weights, gradients, momentum
-_SLICE_COPIES = 4  # upsampled scores of a slice, their logarithms, and the gradients of both
+_SLICE_COPIES = 4  # upsampled scores of a slice, their log-probabilities, and the gradients of both
 
 
 def training_bytes(trial: Trial) -> int:
-    """Bytes of one training step: weights, gradients, momentum, what the backward pass needs, and the images.
+    """Estimated bytes of one training step: weights, gradients, momentum, saved activations, and the images.
 
-    Counted on the meta device, so it takes no memory and no GPU.  Dense tasks never make all upsampled scores, so
-    of them one slice is counted (workers/tasks/_sliced_loss.py).  An estimate: libraries add workspaces, allocators
-    gaps, evaluation and graphs memory of their own, and a CUDA process some hundred megabytes.  Rows have what was
-    really held (`peak_reserved_bytes`).
+    Computed on the meta device, so it needs neither memory nor a GPU.  Dense tasks never hold all upsampled scores at
+    once, so only one slice of them is counted (workers/tasks/_sliced_loss.py).  The true value is larger: libraries
+    need workspaces, allocators leave gaps, evaluation and CUDA graphs need their own memory, and a CUDA process needs
+    some hundred megabytes.  Rows hold the measured value (`peak_reserved_bytes`).
     """
     task, dataset, recipe = trial.asked, trial.data, trial.recipe
     with torch.device("meta"):
         net = build_network(trial)
         inputs = torch.empty(recipe.batch * task.views, *task.element(dataset))
     weights = sum(p.numel() * p.element_size() for p in net.parameters())
-    # Of images of many sizes only the batches are on the device.
-    resident = dataset.train_images + dataset.test_images if dataset.varied is None else 0
+    # Of a dataset with images of many sizes, only batches are on the device.
+    resident = dataset.train_images + dataset.test_images if dataset.large is None else 0
     images = resident * dataset.size**2 * 3
     sliced = 0
     if isinstance(net, Dense):
@@ -40,9 +40,9 @@ def training_bytes(trial: Trial) -> int:
 
 
 def saved_bytes(net: nn.Module, inputs: Tensor) -> int:
-    """Bytes of all tensors that a forward pass keeps for the backward pass, each once, weights aside.
+    """Bytes of all tensors that a forward pass saves for the backward pass, each counted once, without the weights.
 
-    Of a dense network the pass ends with the scores before upsampling, as in a training step.
+    For a dense network the forward pass ends with the scores before upsampling, as in a training step.
     """
     own = {id(p) for p in net.parameters()}
     kept: dict[int, Tensor] = {}
@@ -50,7 +50,7 @@ def saved_bytes(net: nn.Module, inputs: Tensor) -> int:
     def keep(tensor: Tensor) -> Tensor:
         base = tensor if tensor._base is None else tensor._base
         if id(base) not in own:
-            kept[id(base)] = base  # held on to, so that no other tensor gets its id
+            kept[id(base)] = base  # a reference, so that no other tensor gets its id
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
@@ -60,29 +60,30 @@ def saved_bytes(net: nn.Module, inputs: Tensor) -> int:
 
 @cache
 def make_first_optimizer() -> None:
-    """Make an optimiser of one number, once in a process.
+    """Create an optimiser of a single parameter, once per process.
 
-    With the first one torch imports a part of itself, and the frames of that import stay behind until the garbage
-    collector runs, with all that their callers hold: that must not be a network.
+    The first optimiser makes torch import some of its modules.  The frames of that import, and everything their callers
+    refer to, stay alive until the garbage collector runs; a network must not be among them.
     """
     torch.optim.SGD([nn.Parameter(torch.zeros(1))], fused=True)
 
 
-def settle() -> None:
-    """Make `give_back` cheap in a process that trains one trial after the other: what is loaded by now stays for good.
+def freeze_collector() -> None:
+    """Exclude all objects that exist now from garbage collection: for a process that trains one trial after another.
 
-    Collections pass it over from now on; with all libraries loaded each one would take half a second.
+    This makes `release` fast; with all libraries loaded, each collection would otherwise take half a second.
     """
     make_first_optimizer()
     gc.freeze()
 
 
-def give_back() -> None:
-    """Let go of what is no longer used, on the CPU and on GPUs.
+def release() -> None:
+    """Free memory that is no longer used, on the CPU and on GPUs.
 
-    A network may be in a circle of references (of a plug-in's making, say): what is not collected cannot be given back.
+    Garbage is collected first: a network may be part of a reference cycle (made by a plug-in, for instance), and its
+    memory cannot be freed before it is collected.
     """
     gc.collect()
-    # A broken device answers nothing any more; a trial's row tells more of it than this would.
+    # A broken device raises on every call; the row of the trial already holds the cause.
     with contextlib.suppress(RuntimeError):
         torch.cuda.empty_cache()

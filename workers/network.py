@@ -1,4 +1,4 @@
-"""From a trial to its network: the space's trunk with the task's head."""
+"""Builds the network of a trial: the space's trunk with the task's head."""
 
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def build_network(trial: Trial) -> "nn.Module":
-    """Trunk and head of a trial, with the framework's default initialisation.  Opens no data.
+    """The network of a trial, trunk and head, with PyTorch's default initialisation.  Opens no data.
 
-    Inputs as the task makes them: cls and rot (B, 3, H, W) -> (B, classes); col (B, 1, H, W) -> (B, 313, H, W);
+    Shapes: cls and rot (B, 3, H, W) -> (B, classes); col (B, 1, H, W) -> (B, 313, H, W);
     jig (B, T, 3, h, w) -> (B, classes); seg (B, 3, H, W) -> (B, classes, H, W).  Works under `torch.device("meta")`.
     """
     return trial.asked.network(build_trunk(trial), trial.data)
@@ -32,10 +32,10 @@ def build_trunk(trial: Trial) -> "nn.Module":
 
 
 def cost(trial: Trial) -> tuple[int, int]:
-    """Parameters, and multiply-adds of convolutions and linear layers for one element of the network's batch.
+    """Number of parameters, and multiply-adds of convolutions and linear layers for one element of the batch.
 
-    By arithmetic, nothing is built.  An element is one (turned) image; for jig all tiles of one image; for seg one
-    training crop, not the larger test image.
+    Computed by arithmetic; no network is built.  An element is one (rotated) image; for jig all tiles of one image;
+    for seg one training crop, not the larger test image.
     """
     dataset, task, recipe = trial.data, trial.asked, trial.recipe
     trunk = spaces.get(trial.space).cost(

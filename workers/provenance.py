@@ -1,4 +1,4 @@
-"""What a row says about the code and the machine that made it."""
+"""The code version and the machine, as rows record them."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ def _version(package: str) -> str | None:
 
 @cache
 def _git() -> tuple[str | None, bool | None]:
-    """Revision of the checkout this code runs from and whether it has changes; nothing for an installed wheel."""
+    """Git revision of the checkout that this code runs from, and whether it has changes; (None, None) for a wheel."""
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None, None
@@ -39,7 +39,7 @@ def _git() -> tuple[str | None, bool | None]:
 
 @cache
 def build() -> dict[str, Any]:
-    """The columns of a row that name versions and revision; constant for a process."""
+    """The columns of a row that hold versions and the revision; constant within a process."""
     revision, dirty = _git()
     return {
         "project_version": _version("archsweep"),
@@ -53,14 +53,14 @@ def build() -> dict[str, Any]:
 
 
 def device_name(device: torch.device) -> str:
-    """What a reader wants to know of a device: the model of the GPU, or of the processor."""
+    """The model name of the GPU or of the processor."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return _processor()
 
 
 def device_memory(device: torch.device) -> int | None:
-    """Bytes that a GPU has in all; nothing for a CPU."""
+    """Total memory of a GPU in bytes; None for a CPU."""
     return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
 
 
@@ -75,19 +75,19 @@ def _processor() -> str:
 
 
 def forget_peak_memory(device: torch.device) -> None:
-    """Begin a new measurement; a worker that trains many trials keeps none of an earlier one's peak."""
+    """Start a new measurement of peak memory, so that the peak of an earlier trial in this process does not count."""
     if device.type == "cuda":
-        torch.cuda.init()  # before it, a device that is named by its number is unknown here
+        torch.cuda.init()  # without it, a device given by its index is not known yet
         torch.cuda.reset_peak_memory_stats(device)
         return
     try:
         Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark of resident memory
     except OSError:
-        return  # then the peak is that of the process, an upper bound
+        return  # the peak is then that of the whole process: an upper bound
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes: allocated on the GPU, or resident in this process, at the highest since `forget_peak_memory`."""
+    """Peak bytes since `forget_peak_memory`: allocated on the GPU, or resident memory of this process."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     try:
@@ -100,8 +100,8 @@ def peak_memory(device: torch.device) -> int:
 
 
 def peak_reserved(device: torch.device) -> int | None:
-    """Bytes that torch held of a GPU at the highest since `forget_peak_memory`; nothing for a CPU.
+    """Peak bytes that torch reserved on a GPU since `forget_peak_memory`; None for a CPU.
 
-    More than what was allocated: the graphs' memory and what lies cached between.  A share of a GPU limits this.
+    This is more than the allocated bytes: it includes CUDA graphs and cached blocks.  A memory limit applies to it.
     """
     return int(torch.cuda.max_memory_reserved(device)) if device.type == "cuda" else None

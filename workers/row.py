@@ -1,4 +1,4 @@
-"""The schema of a result: one row an attempt, the only interface between training and analysis."""
+"""The schema of results: one row per attempt, the only interface between training and analysis."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,10 @@ _CURVE = pa.list_(pa.float64())
 
 SCHEMA = pa.schema(
     [
-        # The question.
+        # Identity of the trial.
         ("trial_id", pa.string()),
-        ("launch", pa.string()),  # one `run` of a driver; with trial_id and attempt it names this row
-        ("attempt", pa.int32()),  # counts from 1
+        ("launch", pa.string()),  # one `run` of a driver; identifies the row together with trial_id and attempt
+        ("attempt", pa.int32()),  # starts at 1
         ("status", pa.string()),  # ok | failed
         ("space", pa.string()),
         ("arch", pa.string()),
@@ -31,34 +31,34 @@ SCHEMA = pa.schema(
         ("recipe", pa.string()),
         ("recipe_id", pa.string()),
         ("recipe_json", pa.string()),
-        # The answer.  Scores are higher-is-better fractions of the test split.
+        # Results.  Scores are fractions, measured on the test split; higher is better.
         ("metric", pa.string()),
-        ("score_best", pa.float64()),  # over the evaluations after each epoch, as UnNAS reports
+        ("score_best", pa.float64()),  # maximum over the evaluations after each epoch, as UnNAS reports it
         ("score_final", pa.float64()),
-        ("best_epoch", pa.int32()),  # counts from 1
+        ("best_epoch", pa.int32()),  # starts at 1
         ("epochs", pa.int32()),  # trained
         ("train_loss", pa.float64()),  # mean of the last epoch
         ("diverged", pa.bool_()),
         ("curve_train_loss", _CURVE),
         ("curve_test_score", _CURVE),
         ("curve_seconds", _CURVE),  # of each epoch: training, statistics, evaluation
-        # The cost.
+        # Cost.
         ("params", pa.int64()),
         ("macs", pa.int64()),
-        ("train_s", pa.float64()),  # all epochs, also those before a resume
-        ("wall_s", pa.float64()),  # this attempt, from its start to its row
+        ("train_s", pa.float64()),  # all epochs, including those before a resume
+        ("wall_s", pa.float64()),  # this attempt, from its start until its row is written
         ("peak_mem_bytes", pa.int64()),
-        # Where and when.
+        # Machine and time.
         ("device", pa.string()),
         ("gpu_share", pa.float64()),
         ("host", pa.string()),
         ("started_at", _STAMP),
         ("finished_at", _STAMP),
-        # What went wrong.
+        # Failure.
         ("error_class", pa.string()),
         ("error_text", pa.string()),
         ("traceback", pa.string()),
-        # Of what build.
+        # Software.
         ("project_version", pa.string()),
         ("git_revision", pa.string()),
         ("git_dirty", pa.bool_()),
@@ -66,37 +66,32 @@ SCHEMA = pa.schema(
         ("ray_version", pa.string()),
         ("python_version", pa.string()),
         ("precision", pa.string()),
-        ("resumed", pa.int32()),  # epochs taken over from a checkpoint
+        ("resumed", pa.int32()),  # epochs restored from a checkpoint
         ("device_mem_bytes", pa.int64()),  # of a GPU; null on a CPU
-        (
-            "step_mode",
-            pa.string(),
-        ),  # graph | eager | eager: why no graph could be captured | graph; evaluation eager...
-        ("peak_reserved_bytes", pa.int64()),  # what torch held of a GPU, which a share of it limits; null on a CPU
-        # Of results that others measured, null for trainings of our own.
-        ("source", pa.string()),  # format:file#digest it was imported from
-        ("repeats", pa.int64()),  # measurements that the score is the mean of
-        ("graph", pa.string()),  # the cell as the plan has it, where the architecture is one of a known space
-        ("plugins", pa.string()),  # `space mine: distribution 1.0; ...`: what is not of this project; else null
+        ("step_mode", pa.string()),  # graph | eager | eager: why the capture failed | graph; evaluation eager...
+        ("peak_reserved_bytes", pa.int64()),  # peak reserved by torch on a GPU; null on a CPU
+        # Imported results only; null for trials trained here.
+        ("source", pa.string()),  # format:file#digest that it was imported from
+        ("repeats", pa.int64()),  # number of measurements that the score is the mean of
+        ("graph", pa.string()),  # the cell as in the plan, if the architecture belongs to a known space
+        ("plugins", pa.string()),  # plug-ins used, `space mine: distribution 1.0; ...`; null if none
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Rows as a table of the schema; what a row leaves out is null, what the schema lacks is an error."""
+    """Rows as a table of the schema; missing columns are null, unknown columns raise ValueError."""
     for row in rows:
-        if strange := sorted(set(row) - set(SCHEMA.names)):
-            raise ValueError(f"a row has columns that the schema lacks: {', '.join(strange)}")
+        if unknown := sorted(set(row) - set(SCHEMA.names)):
+            raise ValueError(f"a row has columns that the schema lacks: {', '.join(unknown)}")
     return pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMA)
 
 
 def parquet_bytes(rows: Sequence[Mapping[str, Any]] | pa.Table) -> bytes:
-    """The bytes of a Parquet file that holds these rows, with checksums: of the whole file, and of each page for those
-    who read a part of it.
-    """
+    """The bytes of a Parquet file with these rows and with checksums: one of the whole file, and one per page."""
     buffer = io.BytesIO()
     found = rows if isinstance(rows, pa.Table) else table(rows)
-    # A dictionary of a single value is only work, for whoever writes it and for whoever reads it.
+    # A dictionary for a single value only costs time, both in writing and in reading.
     pq.write_table(found, buffer, compression="zstd", use_dictionary=len(found) > 1, write_page_checksum=True)
     return checksum.add_to_parquet(buffer.getvalue())

@@ -11,7 +11,7 @@ import torch
 import spaces
 from workers import datasets, files, loop, malloc, memory, methods, provenance, tasks
 from workers.cuda_graphs import Graphs, Recorder, on
-from workers.data.agreement import agree
+from workers.data.agreement import check_left_out_images
 from workers.methods._method import Setting
 from workers.network import cost
 from workers.trial import Trial
@@ -29,7 +29,7 @@ def setting(
     """What the method of a trial gets: its images are prepared, and are those that the trial means."""
     data = datasets.prepare(trial.own or trial.dataset, data_root, cache_dir, expect=trial.dataset_id, recent=True)
     if run_url is not None:
-        agree(run_url, data)
+        check_left_out_images(run_url, data)
     return Setting(trial, data, device, record, cpus)
 
 
@@ -77,7 +77,7 @@ def run(
     threads = torch.get_num_threads()
     if where.type == "cpu":
         torch.set_num_threads(trial.recipe.threads)
-        malloc.keep()
+        malloc.reuse_freed_memory()
     memory.make_first_optimizer()
     work = None
     try:
@@ -97,7 +97,7 @@ def run(
             work.close()
         work = None  # a frame may outlive its call, in a traceback for instance
     if where.type == "cuda":
-        memory.give_back()
+        memory.release()
     return {
         **columns(trial),
         **progress.columns(),

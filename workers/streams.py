@@ -1,8 +1,9 @@
 """Named streams of random numbers.
 
-Every draw of a training comes from a stream named by what it may depend on, so that nothing depends on what was
-drawn before it: data order and augmentation on (dataset_id, task, seed, epoch) and never on the architecture;
-initial weights on (space, arch, seed).  All streams are drawn on the CPU: a GPU training sees the same batches.
+Every random draw of a training comes from a stream that is named by everything the draw may depend on, so that no draw
+depends on earlier draws.  Data order and augmentation depend on (dataset_id, task, seed, epoch) and never on the
+architecture; initial weights depend on (space, arch, seed).  All streams are drawn on the CPU, so a training on a GPU
+sees the same batches.
 """
 
 import hashlib
@@ -17,5 +18,5 @@ def seed_of(*name: object) -> int:
 
 
 def stream(*name: object) -> torch.Generator:
-    """A fresh CPU generator of the named stream."""
+    """A new CPU generator for the named stream."""
     return torch.Generator().manual_seed(seed_of(*name))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 import spaces
 from workers import datasets, tasks
-from workers.datasets import Dataset, Own
+from workers.datasets import CustomDataset, Dataset
 from workers.recipes import AnyRecipe
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Trial(BaseModel):
     seed: int = Field(1, ge=0, lt=2**63)
     recipe: AnyRecipe
     dataset_id: str | None = None
-    own: Own | None = None
+    own: CustomDataset | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -60,7 +60,7 @@ class Trial(BaseModel):
     def _possible(self) -> Self:
         if self.own is not None and self.own.name != self.dataset:
             raise ValueError(f"dataset {self.dataset!r} comes with the facts of {self.own.name!r}")
-        if objection := self.asked.objection(self.data):
+        if objection := self.asked.unsupported_reason(self.data):
             raise LookupError(objection)
         return self
 

@@ -1,5 +1,5 @@
-"""`bench fidelity`: the same architectures trained in two or more precisions with the same seeds, as a study like any
-other, and how far the rankings agree beside how far those of two seeds do.
+"""`bench fidelity`: trains the same architectures in two or more precisions with the same seeds, as an ordinary study,
+and compares the agreement of rankings between precisions with that between seeds.
 """
 
 from collections.abc import Sequence
@@ -28,10 +28,10 @@ _GAP = {"rho": "", "low": "_low", "high": "_high"}
 
 
 class Unfinished(Exception):
-    """Trials failed or were stopped, so there is nothing to compare yet."""
+    """Trials failed or were stopped, so the comparison is not possible yet."""
 
     def __init__(self, ended: runner.Summary) -> None:
-        super().__init__(f"{ended.done} of {ended.total} trials ended well; a ranking without the others says nothing")
+        super().__init__(f"{ended.done} of {ended.total} trials succeeded; a ranking without the others is meaningless")
         self.exit_code = ended.exit_code
 
 
@@ -50,12 +50,12 @@ def study(
     device: torch.device,
     small: bool = False,
 ) -> Study:
-    """The trainings: a sweep for each mode, alike but for the precision.
+    """The study: one sweep per mode, which differ only in the precision.
 
-    Raises LookupError or ValueError where a mode is unknown, named twice, or none of the device.
+    Raises LookupError or ValueError if a mode is unknown, named twice, or not supported by the device.
     """
-    if strange := sorted(set(modes) - set(get_args(Precision))):
-        raise LookupError(f"--modes {', '.join(strange)}: bench knows {', '.join(get_args(Precision))}")
+    if unknown := sorted(set(modes) - set(get_args(Precision))):
+        raise LookupError(f"--modes {', '.join(unknown)}: bench knows {', '.join(get_args(Precision))}")
     if len(set(modes)) < max(2, len(modes)):
         raise ValueError(f"--modes {','.join(modes)}: give two or more different ones, e.g. fp32,bf16")
     changes = (_SMALL if small else {}) | ({} if epochs is None else {"epochs": epochs})
@@ -72,13 +72,13 @@ def study(
     except ValidationError as error:
         raise ValueError(f"bench fidelity:\n{explain(error)}") from None
     for one in sweeps:
-        arithmetic(one.resolved(task), device)  # a mode that the device lacks, before anything is trained
+        arithmetic(one.resolved(task), device)  # raises for a mode that the device does not support
     execution = Execution(engine="inline", gpus_per_trial=float(device.type == "cuda"))
     return Study(name="fidelity", path=path, data_root=data_root, sweeps=sweeps, execution=execution)
 
 
 def run(chosen: Study, device: torch.device, watch: runner.Watch) -> dict[str, Any]:
-    """Train what the run lacks and compare, as JSON can hold it; Unfinished where trials failed or were stopped."""
+    """Train missing trials and compare, as JSON-compatible data; Unfinished if trials failed or were stopped."""
     before = conditions(device)
     ended = runner.run(chosen, watch=watch)
     if ended.done < ended.total:
@@ -101,13 +101,13 @@ def run(chosen: Study, device: torch.device, watch: runner.Watch) -> dict[str, A
 
 
 def _only(rows: Any, column: str) -> Any:
-    """The value that all rows share; for epochs, those of a training that did not diverge."""
+    """The common value of all rows; for epochs, that of trainings that did not diverge."""
     value = rows[column].max()
     return int(value) if column == "epochs" else str(value)
 
 
 def show(found: dict[str, Any], out: Console) -> None:
-    """Two tables, at most 80 columns wide, and what they say."""
+    """Print two tables, at most 80 columns wide, and the conclusion."""
     view = Table(box=None, pad_edge=False)
     view.add_column(f"agreement of rankings, n = {found['n']}", no_wrap=True)
     for name in ("pairs", f"rho [{found['confidence']:.0%} interval]"):
@@ -119,7 +119,7 @@ def show(found: dict[str, Any], out: Console) -> None:
     out.print()
     view = Table(box=None, pad_edge=False)
     view.add_column("score", no_wrap=True)
-    for name in ("mean", "sd archs", "sd seeds", f"less {found['modes'][0]}", "sd archs", "diverged", "s a trial"):
+    for name in ("mean", "sd archs", "sd seeds", f"less {found['modes'][0]}", "sd archs", "diverged", "s per trial"):
         view.add_column(name, justify="right", no_wrap=True)
     for line in found["scores"]:
         numbers = [_fraction(line[key]) for key in ("mean", "sd", "seed_sd", "less", "less_sd")]
@@ -144,16 +144,16 @@ def show(found: dict[str, Any], out: Console) -> None:
 
 
 def verdict(seeds: dict[str, Any], modes: dict[str, Any]) -> str:
-    """What the agreement between modes says beside that between the seeds of the first."""
+    """The conclusion from the agreement between modes and the agreement between seeds of the first mode."""
     if seeds["low"] is None or modes["gap_low"] is None:
-        return "too few architectures to tell"
+        return "too few architectures for a conclusion"
     if seeds["low"] <= 0:
-        return "nothing can be told, two seeds hardly agree; train longer or more of them"
+        return "no conclusion possible, two seeds hardly agree; train longer or more architectures"
     if modes["gap_high"] < 0:
         return f"{modes['y']} does not rank as {modes['x']} does"
     if modes["gap"] < 0:
-        return f"{modes['y']} may rank a little worse; these seeds cannot tell"
-    return f"{modes['y']} ranks as {modes['x']} does, as far as the seeds can tell"
+        return f"{modes['y']} may rank a little worse; these seeds cannot decide it"
+    return f"{modes['y']} ranks as {modes['x']} does, within the noise of the seeds"
 
 
 def _signed(value: float | None) -> str:

@@ -79,8 +79,8 @@ def _datasets() -> Table:
         view.add_row(
             name,
             f"{d.classes:,}"
-            if d.classes or d.varied is None or d.varied.maps is None
-            else f"{d.varied.maps.classes} maps",
+            if d.classes or d.large is None or d.large.maps is None
+            else f"{d.large.maps.classes} maps",
             f"{d.train_images:,}",
             f"{d.test_images:,}",
             f"{d.size}",

@@ -31,17 +31,17 @@ def dataset(
     if download:
         _download(name, data_root)
     mode = mode or ("exact" if short_side is None else "array")
-    side = datasets.Choice.short_side if short_side is None else short_side
-    choice = datasets.Choice(cast(Any, mode), fraction, side, skip_broken)
+    side = datasets.Form.short_side if short_side is None else short_side
+    choice = datasets.Form(cast(Any, mode), fraction, side, skip_broken)
 
     def note(text: str) -> None:
         out.print(text, style="dim", markup=False, soft_wrap=True)
 
-    if datasets.get(name).varied is not None:
+    if datasets.get(name).large is not None:
         unused = datasets.look(name, data_root, cache_dir, choice).unused
         if unused:
             out.print(f"{name}: {unused}", markup=False, soft_wrap=True)
-    arrays = datasets.prepare(name, data_root, cache_dir, choice=choice, check=True, note=note)
+    arrays = datasets.prepare(name, data_root, cache_dir, form=choice, check=True, note=note)
     out.print(f"{arrays.dataset_id}: {len(arrays.train):,} training and {len(arrays.test):,} test images")
 
 
@@ -67,7 +67,7 @@ def study(file: str, cache_dir: Path | None, out: Console) -> None:
             own or sweep.dataset.name,
             root,
             found.execution.cache_dir,
-            choice=sweep.dataset.choice,
+            form=sweep.dataset.choice,
             check=True,
             note=lambda text: out.print(text, style="dim", markup=False, soft_wrap=True),
         )

@@ -16,10 +16,11 @@ from orchestrator.store.left_out import LeftOut, left_out
 from orchestrator.store.recipe_names import named
 from orchestrator.store.status import CELL
 from orchestrator.store.trial_states import Ledger
-from orchestrator.study.estimate import Estimate, duration, estimate, rate_of
+from orchestrator.study.estimate import Estimate, estimate, rate_of
 from orchestrator.study.frozen import open_run
 from orchestrator.study.plan import plan, too_large_batches
 from orchestrator.study.schema import Study
+from workers.quantities import duration
 
 _ROW_BYTES = 3_000  # of one compacted row with its curves
 _STATE_COPIES = 2  # a checkpoint contains weights and momentum

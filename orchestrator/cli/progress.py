@@ -16,8 +16,9 @@ from orchestrator.cli.time_left import TimeLeft
 from orchestrator.execution.job import Outcome
 from orchestrator.execution.work_queue import DEATHS, Work
 from orchestrator.store.recipe_names import named
-from orchestrator.study.estimate import duration, multiply_adds, recipe_of
+from orchestrator.study.estimate import multiply_adds, recipe_of
 from orchestrator.terminal import has_unicode, live, printable
+from workers.quantities import duration
 
 _CELL = ("space", "dataset", "task")
 _LIKE = ("space", "dataset_id", "task", "recipe_id")  # trials of equal duration, except for their size

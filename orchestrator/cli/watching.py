@@ -49,7 +49,7 @@ def watch(stores: list[RunStore], every: float, out: Console) -> int:
 
 def _patiently(ask: Callable[[RunStore], T], store: RunStore) -> T:
     """The result of `ask`, with retries: a store may not respond, or be replacing a file, at some moment."""
-    return files.patiently(lambda: ask(store), f"{store.url} cannot be read", (OSError, ValueError))
+    return files.with_retries(lambda: ask(store), f"{store.url} cannot be read", (OSError, ValueError))
 
 
 class _Driver:

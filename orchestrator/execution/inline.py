@@ -10,7 +10,7 @@ def run(work: Work) -> None:
     """Run every job of `work` in this process.  An exception of a trial becomes its failed row, as in every engine."""
     from workers import memory  # imports torch
 
-    memory.settle()
+    memory.freeze_collector()
     while not work.exhausted:
         job = work.take()
         if job is None:

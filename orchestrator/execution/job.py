@@ -92,7 +92,7 @@ def _device(gpus: float) -> str:
 
 def publish(store: RunStore, row: dict[str, Any]) -> None:
     """Publish a row; failed writes are retried for a while, then the OSError is raised."""
-    files.patiently(lambda: store.publish_attempt(row), f"the row of trial {row['trial_id']} could not be published")
+    files.with_retries(lambda: store.publish_attempt(row), f"the row of trial {row['trial_id']} could not be published")
 
 
 def perform(job: Job, on_epoch: Callable[[dict[str, Any]], None] | None = None, cpus: int | None = None) -> Outcome:

@@ -40,7 +40,7 @@ class SweepTrial(tune.Trainable):
             # Ray only counts shares.  With this limit a trial that exceeds its share fails, not the others on the GPU.
             torch.cuda.set_per_process_memory_fraction(share)
         if not self._refusal:
-            memory.settle()
+            memory.freeze_collector()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._job, self._epochs = Job.from_json(new_config["job"]), None

@@ -64,7 +64,7 @@ def _images(row: Mapping[str, Any]) -> tuple[int, int]:
     if row.get("train_images") and row.get("test_images"):
         return row["train_images"], row["test_images"]
     dataset = _dataset(row)
-    return round(dataset.train_images * datasets.Choice.of(row["dataset_id"]).fraction), dataset.test_images
+    return round(dataset.train_images * datasets.Form.of(row["dataset_id"]).fraction), dataset.test_images
 
 
 def _guess(row: Mapping[str, Any], recipe: Recipe, device: str) -> float:
@@ -130,13 +130,3 @@ def estimate(rows: Iterable[Mapping[str, Any]], rates: Mapping[tuple[str, str], 
             f"up to {GUESS[device] / 1e9:,.0f} G multiply-adds/s per {device}"
         )
     return Estimate(total, basis)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as readable text: 42 s, 12 min, 3.4 h, 1,200 h."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 6000:
-        return f"{seconds / 60:.0f} min"
-    hours = seconds / 3600
-    return f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"

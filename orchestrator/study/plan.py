@@ -56,7 +56,7 @@ class Plan:
     table: pa.Table
     samples: dict[str, spaces.Sample]  # by the sweep's label, drawn ones only
     roots: dict[str, Path | None]  # where the data of each dataset_id lies
-    own: dict[str, datasets.Own]  # by dataset_id, those that the study describes
+    own: dict[str, datasets.CustomDataset]  # by dataset_id, those that the study describes
     unused: dict[str, str]  # by dataset_id, what lies there and is not used: a line where there is something
 
 
@@ -131,19 +131,21 @@ def _plugins_named(*passing: type[Exception]) -> Iterator[None]:
         raise
 
 
-def dataset_of(study: Study, sweep: Sweep, root: Path | None) -> tuple[datasets.Seen, datasets.Own | None]:
+def dataset_of(
+    study: Study, sweep: Sweep, root: Path | None
+) -> tuple[datasets.DatasetInfo, datasets.CustomDataset | None]:
     """The dataset of a sweep as it lies there, and the facts of a dataset of one's own."""
     chosen, cache = sweep.dataset, study.execution.cache_dir
     if chosen.source is None:
         return datasets.look(chosen.name, root, cache, chosen.choice), None
     own, dataset_id = datasets.describe(chosen.name, chosen.source, root, cache, chosen.choice)
-    return datasets.Seen(dataset_id, round(own.train_images * chosen.fraction), own.test_images, own.unused), own
+    return datasets.DatasetInfo(dataset_id, round(own.train_images * chosen.fraction), own.test_images, own.unused), own
 
 
-Stored = Mapping[str, Mapping[str, set[str]]]  # by question of a recipe, by its JSON: ids of finished trials
+LargeDataset = Mapping[str, Mapping[str, set[str]]]  # by question of a recipe, by its JSON: ids of finished trials
 
 
-def _as_stored(trial: workers.Trial, stored: Stored) -> workers.Trial:
+def _as_stored(trial: workers.Trial, stored: LargeDataset) -> workers.Trial:
     """The trial under the id that its finished row has in the run, where one is there under another id.
 
     `test_batch` and `threads` change nothing but speed and memory, but earlier versions gave a trial whose study
@@ -161,7 +163,7 @@ def _as_stored(trial: workers.Trial, stored: Stored) -> workers.Trial:
 
 
 def _trials(
-    sweep: Sweep, seen: datasets.Seen, own: datasets.Own | None, archs: list[str], stored: Stored
+    sweep: Sweep, seen: datasets.DatasetInfo, own: datasets.CustomDataset | None, archs: list[str], stored: LargeDataset
 ) -> Iterator[dict[str, Any]]:
     """Yield one plan row per trial; costs are computed once per architecture and task, seeds share them."""
     space = spaces.get(sweep.space)
@@ -215,7 +217,7 @@ def plan(study: Study) -> Plan:
     the run's rows only which recipes they have."""
     rows: dict[str, dict[str, Any]] = {}
     samples, roots, described, unused = {}, {}, {}, {}
-    stored: Stored | None = None
+    stored: LargeDataset | None = None
     for number, sweep in enumerate(study.sweeps):
         root = study.root_of(sweep.dataset)
         with _plugins_named(ValueError, OSError):
@@ -293,10 +295,10 @@ def trial_of(row: dict[str, Any]) -> workers.Trial:
 
 
 @lru_cache(maxsize=32)
-def _own(facts: str) -> datasets.Own:
-    return datasets.Own.model_validate_json(facts)
+def _own(facts: str) -> datasets.CustomDataset:
+    return datasets.CustomDataset.model_validate_json(facts)
 
 
-def own_of(row: Mapping[str, Any]) -> datasets.Own | None:
+def own_of(row: Mapping[str, Any]) -> datasets.CustomDataset | None:
     """The facts that a plan row has of a dataset that its study describes."""
     return _own(row["own"]) if row.get("own") else None

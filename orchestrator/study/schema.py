@@ -92,7 +92,7 @@ class Sweep(Part):
     def _check_objection(self, task: str) -> None:
         """LookupError with the task's own reason.  Imports the task and torch, so not called where a recipe exists."""
         known = None if self.dataset.source else datasets.get(self.dataset.name)
-        if known and (objection := tasks.get(task).objection(known)):
+        if known and (objection := tasks.get(task).unsupported_reason(known)):
             raise LookupError(objection) from None
 
     def resolved(self, task: str) -> Recipe:

@@ -84,9 +84,9 @@ class DatasetChoice(Part):
     skip_broken: bool = Field(False, description="leave out images that cannot be decoded, instead of failing")
 
     @property
-    def choice(self) -> datasets.Choice:
+    def choice(self) -> datasets.Form:
         """The form of the dataset."""
-        return datasets.Choice(self.mode, self.fraction, self.short_side, self.skip_broken)
+        return datasets.Form(self.mode, self.fraction, self.short_side, self.skip_broken)
 
     @property
     def source(self) -> Source | None:
@@ -95,7 +95,7 @@ class DatasetChoice(Part):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.choice == datasets.Choice():
+        if self.choice == datasets.Form():
             return self
         if self.source.size <= 64 if self.source else self._is_small():
             raise ValueError(
@@ -105,7 +105,7 @@ class DatasetChoice(Part):
         return self
 
     def _is_small(self) -> bool:
-        return self.name in datasets.names() and datasets.get(self.name).varied is None
+        return self.name in datasets.names() and datasets.get(self.name).large is None
 
 
 class OwnDataset(DatasetChoice, Source):

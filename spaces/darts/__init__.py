@@ -18,7 +18,7 @@ from spaces.darts.network import Trunk
 
 @dataclass(frozen=True)
 class Darts:
-    """DARTS cells, `none` among the operations, as UnNAS drew them. `depth` is the number of cells."""
+    """DARTS cells, including the operation `none`, as UnNAS sampled them.  `depth` is the number of cells."""
 
     name: str = "darts"
     cifar_size: Size = Size(width=16, depth=20)  # noqa: RUF009  (immutable)
@@ -26,8 +26,7 @@ class Darts:
     def sample(self, rng: np.random.Generator) -> str:
         """Operations uniform over all eight, inputs uniform over all earlier nodes, all independent.
 
-        So the two inputs of a node may be the same one, as in the 500 architectures of UnNAS, whose pairs
-        share an input in 32 % of cases.
+        So both inputs of a node may be the same node, as in 32 % of the pairs in UnNAS's 500 architectures.
         """
         codes = list(OPS)
         ops = [codes[k] for k in rng.integers(len(codes), size=4 * NODES).tolist()]
@@ -36,11 +35,11 @@ class Darts:
         return write(Genotype(_nodes(edges[: 2 * NODES]), _nodes(edges[2 * NODES :])))
 
     def normal(self, arch: str) -> str:
-        """The text itself, once it is known to be right: every spelling is built as it stands."""
+        """The text itself, after validation: each spelling is built as it is written."""
         return write(parse(arch))
 
     def canonical(self, arch: str) -> str:
-        """Equal for cells that give the same functions; see `spaces.darts.genotype.canonical`."""
+        """Equal for cells that compute the same functions; see `spaces.darts.genotype.canonical`."""
         return write(Genotype(*map(_genotype.canonical, parse(arch))))
 
     def arch_id(self, arch: str) -> str:
@@ -48,30 +47,30 @@ class Darts:
         return hashlib.sha256(self.canonical(arch).encode()).hexdigest()[:12]
 
     def encode(self, *, normal: Sequence[tuple[str, int]], reduce: Sequence[tuple[str, int]]) -> str:
-        """Text of a published genotype: per cell eight (operation name, input node), two for each node."""
+        """The text of a published genotype: eight (operation name, input node) per cell, two per node."""
         return self.normal(write(Genotype(_pairs(normal, "normal"), _pairs(reduce, "reduction"))))
 
     def graph(self, arch: str) -> dict[str, Any]:
-        """Both cells: two inputs, four sums and the output, an edge for every operation (`none` too)."""
+        """Both cells: two inputs, four sums and the output, with one edge per operation (including `none`)."""
         cells = zip(("normal", "reduce"), parse(arch), strict=True)
         return {"cells": [_drawing(name, cell) for name, cell in cells]}
 
     def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False) -> Trunk:
         """(B, in_channels, H, W) -> (B, 16 * width, H/4, W/4), or H/32 with the ImageNet stem.
 
-        `dense`: what would be the second reduction cell is a normal one, so (B, 8 * width, H/16, W/16) (UnNAS).
+        `dense`: the second reduction cell is replaced by a normal cell, giving (B, 8 * width, H/16, W/16) (UnNAS).
         """
         return Trunk(parse(arch), in_channels, width, depth, stem, dense)
 
     def cost(
         self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int, dense: bool = False
     ) -> Cost:
-        """The cost of that trunk, counted by arithmetic."""
+        """The cost of that trunk, computed by arithmetic."""
         return _cost(parse(arch), in_channels, width, depth, stem, size, dense)
 
 
 def _pairs(edges: Sequence[tuple[str, int]], kind: str) -> Cell:
-    """Eight (operation name, node) to four nodes of two."""
+    """Converts eight (operation name, node) to four nodes with two edges each."""
     if len(edges) != 2 * NODES:
         raise ValueError(f"a DARTS cell has {2 * NODES} operations; the {kind} cell has {len(edges)}: {edges!r}")
     for op, _ in edges:
@@ -81,7 +80,7 @@ def _pairs(edges: Sequence[tuple[str, int]], kind: str) -> Cell:
 
 
 def _nodes(edges: Sequence[Edge]) -> Cell:
-    """Consecutive pairs of edges feed nodes 2, 3, 4, 5."""
+    """Groups edges in pairs: the inputs of nodes 2, 3, 4, 5."""
     return tuple((edges[k], edges[k + 1]) for k in range(0, len(edges), 2))
 
 

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of a DARTS trunk, counted without building it."""
+"""Parameters and multiply-adds of a DARTS trunk, computed without building it."""
 
 from spaces._space import Cost, Stem
 from spaces.darts.genotype import Cell, Genotype
@@ -23,7 +23,7 @@ def cost(
             _conv(width // 2, width, 3, before_last),
             _conv(width, width, 3, last),
         ]
-    seen: dict[tuple[bool, int, int], Count] = {}  # most cells of a stack have the same nodes
+    seen: dict[tuple[bool, int, int], Count] = {}  # computed once: most cells of a stack have the same cost
     for stage in stack:
         counts.append(_conv(stage.before_last, stage.width, 1, last))
         counts.append(_conv(stage.last, stage.width, 1, last))
@@ -37,18 +37,18 @@ def cost(
 
 
 def _half(size: int) -> int:
-    """Every stride-2 operation rounds up."""
+    """The side after a stride-2 operation, which rounds up."""
     return (size + 1) // 2
 
 
 def _conv(inputs: int, outputs: int, kernel: int, size: int) -> Count:
-    """A convolution that gives a map of `size`, and its BN. Also the two halves of a factorised reduction."""
+    """A convolution with an output of `size`, and its BN.  Also the two halves of a factorised reduction."""
     weights = inputs * outputs * kernel**2
     return weights + 2 * outputs, weights * size**2
 
 
 def _nodes(cell: Cell, width: int, reduces: bool, size: int) -> Count:
-    """All operations between the preprocessed inputs (maps of `size`) and the cell's output."""
+    """All operations between the preprocessed inputs (feature maps of `size`) and the cell's output."""
     out = _half(size) if reduces else size
     params = macs = 0
     for node in cell:

@@ -1,9 +1,9 @@
-"""DARTS cells as text, and back.
+"""Converts DARTS cells to text and back.
 
-`s3.0+s3.1_s3.0+s3.1_s3.1+sk.0_sk.0+d3.2:mp.0+mp.1_sk.2+mp.1_mp.0+sk.2_sk.2+mp.1` is the cell pair of Liu et
-al. 2019 (second order): normal cell, colon, reduction cell. A cell has four nodes, 2 to 5, joined by `_`; a
-node is the sum of two operations, joined by `+`; an operation is its code, a dot and the node that it reads.
-Nodes 0 and 1 are the outputs of the last but one and of the last cell.
+`s3.0+s3.1_s3.0+s3.1_s3.1+sk.0_sk.0+d3.2:mp.0+mp.1_sk.2+mp.1_mp.0+sk.2_sk.2+mp.1` is the pair of cells of Liu et al.
+2019 (second order): normal cell, colon, reduction cell.  A cell has four nodes, 2 to 5, joined by `_`.  A node is the
+sum of two operations, joined by `+`.  An operation is its code, a dot and its input node.  Nodes 0 and 1 are the
+outputs of the last but one and of the last cell.
 """
 
 from typing import NamedTuple
@@ -20,11 +20,11 @@ OPS = {
     "d3": "dil_conv_3x3",
     "d5": "dil_conv_5x5",
 }
-"""Code and name of the eight operations, in the order that fixes the columns of DARTS's weights."""
+"""Code and name of the eight operations, in the order of the columns of DARTS's architecture weights."""
 CODES = {name: code for code, name in OPS.items()}
 NODES = 4
 
-Edge = tuple[str, int]  # operation code, node read
+Edge = tuple[str, int]  # operation code, input node
 Node = tuple[Edge, Edge]
 Cell = tuple[Node, ...]
 
@@ -37,7 +37,7 @@ class Genotype(NamedTuple):
 
 
 def parse(arch: str) -> Genotype:
-    """Text to cells, everything in the order written. ValueError if the text is no pair of DARTS cells."""
+    """The cells of a text, in the order written; ValueError if the text is not a valid pair of DARTS cells."""
     cells = arch.split(":")
     if len(cells) != 2:
         raise ValueError(f"a DARTS architecture is two cells, `normal:reduction`; {quoted(arch)} has {len(cells)}")
@@ -63,32 +63,32 @@ def _parse_cell(text: str, kind: str, arch: str) -> Cell:
 
 def _parse_edge(text: str, node: int, kind: str, arch: str) -> Edge:
     code, dot, source = text.partition(".")
-    # Compared as text: int() would also take "+0", " 0" and digits of other scripts.
+    # Compared as text: int() would also accept "+0", " 0" and digits of other scripts.
     if code not in OPS or not dot or source not in [str(k) for k in range(node)]:
         raise ValueError(
-            f"node {node} of the {kind} cell of {quoted(arch)} holds {quoted(text)}; right is one of {' '.join(OPS)}, "
+            f"node {node} of the {kind} cell of {quoted(arch)} holds {quoted(text)}; expected one of {' '.join(OPS)}, "
             f"a dot and a node from 0 to {node - 1}"
         )
     return code, int(source)
 
 
 def write(genotype: Genotype) -> str:
-    """Cells to text, the inverse of `parse`."""
+    """The text of cells, the inverse of `parse`."""
     return ":".join(
         "_".join("+".join(f"{code}.{source}" for code, source in node) for node in cell) for cell in genotype
     )
 
 
 def canonical(cell: Cell) -> Cell:
-    """The same cell for all isomorphic ones: those that differ in what has no influence on the network.
+    """The same cell for all isomorphic cells, which differ only in ways without influence on the network.
 
-    Three things have none. The order of a node's two operations, which are added. The node that a `none`
-    reads, as zeros are zeros. The names of nodes 2 to 5: their concatenation is only ever read by a 1x1
-    convolution or a linear layer, whose input weights may be permuted alike, so that two cells which differ
-    by renaming give the same functions, with the same probability at initialisation.
+    Three things have no influence.  The order of a node's two operations, which are added.  The input node of a `none`,
+    whose output is zero.  The numbering of nodes 2 to 5: their concatenation is the input of a 1x1 convolution or a
+    linear layer, whose input weights can be permuted in the same way.  So cells that differ only in the numbering
+    compute the same functions, with the same probability at initialisation.
 
-    Of all orders of the nodes that respect what they read, this is the one whose sequence of nodes is
-    smallest. It is built node by node, from all orders whose beginning is the smallest so far.
+    Of all topological orders of the nodes, this is the one with the smallest sequence of nodes.  It is built node by
+    node, from all orders that begin with the smallest sequence so far.
     """
     beginnings: list[dict[int, int]] = [{0: 0, 1: 1}]  # old name -> new name
     chosen: list[Node] = []
@@ -106,7 +106,7 @@ def canonical(cell: Cell) -> Cell:
 
 
 def _renamed(node: Node, names: dict[int, int]) -> Node | None:
-    """The node in new names, its operations sorted; None if it reads a node that has no new name yet."""
+    """The node with new node names and sorted operations; None if an input node has no new name yet."""
     (op_a, a), (op_b, b) = node
     if op_a == "no":
         a = 0

@@ -11,11 +11,11 @@ from spaces.darts.genotype import Cell, Genotype
 from spaces.darts.ops import ConvBn, FactorizedReduction, build, rectified
 
 STEM_MULTIPLIER = 3
-"""The CIFAR stem has three times as many channels as the first cell is wide."""
+"""The CIFAR stem has three times as many channels as the nodes of the first cell."""
 
 
 class Stage(NamedTuple):
-    """Where one cell of the stack stands: channels of its two inputs and of each of its nodes."""
+    """The place of a cell in the stack: channels of its two inputs and of each of its nodes."""
 
     before_last: int
     last: int
@@ -32,7 +32,7 @@ def stages(width: int, depth: int, stem: Stem, dense: bool = False) -> list[Stag
     if width < 2 or depth < 1:
         raise ValueError(f"a DARTS network of width {width} and depth {depth}: at least 2 and 1 are needed")
     before_last = last = STEM_MULTIPLIER * width if stem == "cifar" else width
-    after_reduction = stem == "imagenet"  # its two outputs are at 1/4 and 1/8 of the image
+    after_reduction = stem == "imagenet"  # its two outputs have 1/4 and 1/8 of the image's resolution
     out = []
     for i in range(depth):
         reduces = i == depth // 3 or (i == 2 * depth // 3 and not dense)
@@ -58,8 +58,8 @@ class CellNetwork(nn.Module):
         )
         self.last = ConvBn(stage.last, width, 1)
         self.ops = nn.ModuleList()
-        # Per node what it adds up: (position in ops, node read, whether it is read through a ReLU).
-        # A `none` adds nothing and is left out.
+        # Inputs of each node: (index in ops, input node, whether a ReLU is applied first).
+        # A `none` is left out, as it adds zero.
         self.reads: list[list[tuple[int, int, bool]]] = []
         for node in cell:
             reads = []
@@ -87,7 +87,7 @@ class CellNetwork(nn.Module):
         return torch.cat(states[2:], 1)
 
     def _zeros(self, like: Tensor) -> Tensor:
-        """The value of a node that only adds `none`s."""
+        """The value of a node whose operations are all `none`."""
         batch, channels, height, width = like.shape
         if self.reduces:
             height, width = (height + 1) // 2, (width + 1) // 2
@@ -116,8 +116,8 @@ class Trunk(nn.Module):
         self.out_channels = 4 * stack[-1].width
 
     def forward(self, x: Tensor) -> Tensor:
-        # Stem and cells are only ever read through a ReLU, but for the last cell: it is applied once, and in
-        # place, since neither BN nor a concatenation needs its output for the backward pass.
+        # The outputs of stem and cells are only used after a ReLU, except that of the last cell.  The ReLU is applied
+        # once and in place, since neither BN nor a concatenation needs its output for the backward pass.
         before_last = last = F.relu(self.stem[0](x), inplace=True)
         if len(self.stem) == 2:
             last = F.relu(self.stem[1](before_last), inplace=True)

@@ -1,14 +1,14 @@
 """The operations of DARTS cells.
 
-In the papers the convolutional ones begin with a ReLU. Here whoever holds the map applies it, once for all
-operations that read the same map; `rectified` tells which want it. The values are the same.
+In the papers the convolutional operations begin with a ReLU.  Here the cell applies it, once for all operations with
+the same input; `rectified` says which operations need it.  The values are the same.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SMALL = 16 * 16  # pixels of a map up to which taking it apart and putting it together costs less than it saves
+SMALL = 16 * 16  # pixels of a feature map up to which the decomposition below is faster
 
 
 class ConvBn(nn.Sequential):
@@ -21,17 +21,17 @@ class ConvBn(nn.Sequential):
 class DilatedDepthwise(nn.Conv2d):
     """A depthwise convolution of dilation 2, its output ceil(H/stride) x ceil(W/stride).
 
-    On a CPU a small map is done without the dilation, in down to a tenth of the time: every other pixel of every
-    other row is an image by itself, on which the kernel is dense, and there are four such images. With a stride of 2
-    only the first of them is asked for. The products that are added are the same. In bfloat16 a map of any size is
-    done so: torch 2.15 gives the dilated kernel a gradient that is wrong by far, often not finite (channels last).
+    On a CPU a small feature map is computed without dilation, up to ten times faster: the pixels of every other row and
+    column form a smaller image, on which the kernel is dense, and there are four such images.  With a stride of 2 only
+    the first of them is needed.  The same products are added.  In bfloat16 this is used for all sizes: in torch 2.15
+    the gradient of the dilated kernel is wrong and often not finite (channels last).
     """
 
     def __init__(self, channels: int, kernel: int, stride: int) -> None:
         super().__init__(channels, channels, kernel, stride, kernel - 1, 2, channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu":  # a GPU waits for the copies, and counters want to see one convolution
+        if x.device.type != "cpu":  # on a GPU the copies are slow, and FLOP counters expect one convolution
             return super().forward(x)
         if self.stride == (2, 2):
             return self._dense(x[:, :, ::2, ::2])
@@ -41,7 +41,7 @@ class DilatedDepthwise(nn.Conv2d):
         if height % 2 or width % 2:
             x = F.pad(x, (0, width % 2, 0, height % 2))
         rows, columns = (height + 1) // 2, (width + 1) // 2
-        # Channels last, so that what is copied are whole pixels: (2, 2, B, h, w, C) of (B, h, 2, w, 2, C).
+        # Channels last, so that whole pixels are copied: (2, 2, B, h, w, C) from (B, h, 2, w, 2, C).
         apart = x.permute(0, 2, 3, 1).reshape(batch, rows, 2, columns, 2, channels).permute(2, 4, 0, 1, 3, 5)
         images = apart.reshape(4 * batch, rows, columns, channels).permute(0, 3, 1, 2)
         out = self._dense(images).permute(0, 2, 3, 1).reshape(2, 2, batch, rows, columns, channels)
@@ -51,13 +51,13 @@ class DilatedDepthwise(nn.Conv2d):
     def _dense(self, x: Tensor) -> Tensor:
         radius, reach = self.kernel_size[0] // 2, max(x.shape[2:]) - 1
         weight = self.weight
-        if reach < radius:  # the kernel's rim never meets the image
+        if reach < radius:  # the outer weights of the kernel never overlap the image
             weight = weight[:, :, radius - reach : radius + reach + 1, radius - reach : radius + reach + 1]
         return F.conv2d(x, weight, padding=min(radius, reach), groups=self.groups)
 
 
 class Separable(nn.Sequential):
-    """Depthwise convolution, pointwise convolution, BN; channels stay."""
+    """Depthwise convolution, pointwise convolution, BN; the number of channels does not change."""
 
     def __init__(self, channels: int, kernel: int, stride: int) -> None:
         super().__init__(
@@ -68,7 +68,7 @@ class Separable(nn.Sequential):
 
 
 class Dilated(nn.Sequential):
-    """The same with a dilation of 2 in the depthwise convolution."""
+    """As `Separable`, with a dilation of 2 in the depthwise convolution."""
 
     def __init__(self, channels: int, kernel: int, stride: int) -> None:
         super().__init__(
@@ -79,7 +79,7 @@ class Dilated(nn.Sequential):
 
 
 class Twice(nn.Module):
-    """Two separable convolutions, a ReLU between them; the stride is the first one's."""
+    """Two separable convolutions with a ReLU between them; the first one has the stride."""
 
     def __init__(self, channels: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -93,10 +93,10 @@ class Twice(nn.Module):
 
 
 class FactorizedReduction(nn.Module):
-    """(B, in, H, W) -> (B, out, ceil(H/2), ceil(W/2)) without losing every other pixel's channels.
+    """(B, in, H, W) -> (B, out, ceil(H/2), ceil(W/2)), from pixels at even and at odd positions.
 
-    Two 1x1 convolutions of stride 2, each to half the channels, one on the map and one on the map shifted by
-    one pixel down and right, zeros beyond its edge; then BN.
+    Two 1x1 convolutions of stride 2, each to half the channels: one on the feature map and one on the feature map
+    shifted by one pixel in both directions, zero beyond its edge; then BN.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -108,14 +108,14 @@ class FactorizedReduction(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         shifted = x
-        if height % 2 or width % 2:  # with an even side the zeros beyond the edge are never read
+        if height % 2 or width % 2:  # with even sides the zeros beyond the edge are not used
             shifted = F.pad(x, (0, width % 2, 0, height % 2))
         out: Tensor = self.bn(torch.cat([self.even(x), self.odd(shifted[:, :, 1:, 1:])], 1))
         return out
 
 
 def build(code: str, channels: int, stride: int) -> nn.Module:
-    """The operation of that code (any but `no`): (B, C, H, W) -> (B, C, H, W), or ceil-halved at stride 2."""
+    """The operation of that code (except `no`): (B, C, H, W) -> (B, C, H, W), or half the size at stride 2."""
     match code:
         case "mp":
             return nn.MaxPool2d(3, stride, 1)
@@ -131,5 +131,5 @@ def build(code: str, channels: int, stride: int) -> nn.Module:
 
 
 def rectified(code: str, stride: int) -> bool:
-    """Whether the operation reads its input through a ReLU."""
+    """Whether a ReLU is applied to the input of the operation."""
     return code in ("s3", "s5", "d3", "d5") or (code == "sk" and stride == 2)

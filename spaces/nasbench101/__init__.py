@@ -19,11 +19,11 @@ from spaces.nasbench101.sampler import Sampler
 
 @dataclass(frozen=True)
 class NasBench101:
-    """Modules on a path from input to output, alike throughout a network of three stacks.
+    """Modules whose vertices all lie on a path from input to output; a network of three stacks repeats one module.
 
-    `depth` is the number of modules in a stack. Smaller limits make a smaller space, with everything else
-    the same. Isomorphic modules are one architecture when it comes to duplicates, but not always one network:
-    where the output's channels cannot be divided evenly, the first vertices in the order written get more.
+    `depth` is the number of modules per stack.  Smaller limits make a smaller space, with everything else the same.
+    Isomorphic modules count as duplicates, but their networks may differ: if the output's channels cannot be divided
+    evenly, the first vertices in the order written get more channels.
     """
 
     max_vertices: int = MAX_VERTICES
@@ -32,11 +32,11 @@ class NasBench101:
     cifar_size: Size = Size(width=128, depth=3)  # noqa: RUF009  (immutable)
 
     def sample(self, rng: np.random.Generator) -> str:
-        """Uniform over the distinct modules, and for each of them over the ways to write it."""
+        """Uniform over the distinct modules, and for each module uniform over its spellings."""
         return write(self._sampler.draw(rng))
 
     def normal(self, arch: str) -> str:
-        """Pruned: without the vertices on no path from input to output, the others in the order given."""
+        """The pruned module: without vertices that are not on a path from input to output, in the order given."""
         return write(self._module(arch))
 
     def canonical(self, arch: str) -> str:
@@ -44,11 +44,11 @@ class NasBench101:
         return write(_cell.canonical(self._module(arch)))
 
     def arch_id(self, arch: str) -> str:
-        """The graph hash under which the published benchmark files the module: 32 hexadecimal digits."""
+        """The graph hash of the module in the published benchmark: 32 hexadecimal digits."""
         return _cell.graph_hash(self._module(arch))
 
     def encode(self, *, matrix: Sequence[Sequence[int]], ops: Sequence[str]) -> str:
-        """Text of an upper-triangular matrix (row = source) and the names of all operations, pruned."""
+        """The text of an upper-triangular matrix (row = source) and the names of all operations, pruned."""
         return write(self._checked(from_matrix(matrix, ops)))
 
     def graph(self, arch: str) -> dict[str, Any]:
@@ -61,14 +61,14 @@ class NasBench101:
     def trunk(self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False) -> Trunk:
         """(B, in_channels, H, W) -> (B, 4 * width, H/4, W/4), or H/32 with the ImageNet stem.
 
-        `dense`: no pooling between the second stack and the third; channels as ever. UnNAS gives no such network.
+        `dense`: no pooling between the second and the third stack, with the same channels.  Not in UnNAS.
         """
         return Trunk(self._module(arch), in_channels, width, depth, stem, dense)
 
     def cost(
         self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int, dense: bool = False
     ) -> Cost:
-        """The cost of that trunk, counted by arithmetic."""
+        """The cost of that trunk, computed by arithmetic."""
         return _cost(self._module(arch), in_channels, width, depth, stem, size, dense)
 
     @cached_property
@@ -84,7 +84,7 @@ class NasBench101:
         if module.vertices > self.max_vertices or module.edges > self.max_edges:
             raise ValueError(
                 f"{write(module)!r} has {module.vertices} vertices and {module.edges} edges after pruning; "
-                f"{self.name} ends at {self.max_vertices} and {self.max_edges}"
+                f"{self.name} allows {self.max_vertices} and {self.max_edges}"
             )
         return module
 

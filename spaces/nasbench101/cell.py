@@ -1,7 +1,7 @@
-"""NAS-Bench-101 modules as text, and back (Ying et al. 2019).
+"""Converts NAS-Bench-101 modules to text and back (Ying et al. 2019).
 
-`c3.0_c1.01_mp.02_out.23` is a module of five vertices: one token for each after the input, which is vertex 0;
-a token is the operation's code, a dot and the vertices that feed it, one digit each.
+`c3.0_c1.01_mp.02_out.23` is a module of five vertices: one token for each vertex after the input, which is vertex 0.
+A token is the operation's code, a dot and the input vertices, one digit each.
 """
 
 import re
@@ -15,16 +15,16 @@ from nasbench_pytorch.model import ModelSpec, graph_util
 from spaces._text import quoted
 
 OPS = {"c3": "conv3x3-bn-relu", "c1": "conv1x1-bn-relu", "mp": "maxpool3x3"}
-"""Code and name of the interior vertices' operations, in the order that is part of the graph hash."""
+"""Code and name of the operations of interior vertices, in the order that the graph hash uses."""
 CODES = {name: code for code, name in OPS.items()}
 MAX_VERTICES, MAX_EDGES = 7, 9
-MAX_DIGIT = 10  # the text numbers vertices with one digit, also those that pruning takes away
+MAX_DIGIT = 10  # the text has one digit per vertex, also for vertices that pruning removes
 
 
 class Module(NamedTuple):
-    """A directed acyclic graph: operation codes of the interior vertices, and who feeds each vertex.
+    """A directed acyclic graph: operation codes of the interior vertices, and the inputs of each vertex.
 
-    feeds[k] are the vertices that feed vertex k + 1, ascending; the last entry is the output's.
+    feeds[k] are the input vertices of vertex k + 1, ascending; the last entry belongs to the output.
     """
 
     ops: tuple[str, ...]
@@ -32,12 +32,12 @@ class Module(NamedTuple):
 
     @property
     def vertices(self) -> int:
-        """How many there are, input and output included."""
+        """Number of vertices, including input and output."""
         return len(self.feeds) + 1
 
     @property
     def edges(self) -> int:
-        """How many edges there are."""
+        """Number of edges."""
         return sum(len(feed) for feed in self.feeds)
 
     def matrix(self) -> list[list[int]]:
@@ -50,7 +50,7 @@ class Module(NamedTuple):
 
 
 def parse(arch: str) -> Module:
-    """Text to module, as written. ValueError if the text describes no graph from an input to an output."""
+    """The module of a text, as written; ValueError if the text is not a valid module."""
     tokens = arch.split("_")
     if len(tokens) >= MAX_DIGIT:
         raise ValueError(f"{quoted(arch)} has {len(tokens) + 1} vertices; the text can name at most {MAX_DIGIT}")
@@ -62,7 +62,7 @@ def parse(arch: str) -> Module:
         sources = tuple(int(digit) for digit in match[2]) if match else ()
         if match is None or any(s >= k for s in sources) or list(sources) != sorted(set(sources)):
             raise ValueError(
-                f"vertex {k} of the NAS-Bench-101 module {quoted(arch)} is {quoted(token)}; right is "
+                f"vertex {k} of the NAS-Bench-101 module {quoted(arch)} is {quoted(token)}; expected "
                 f"{expected.replace('|', ' or ')}, a dot and ascending vertices below {k}, like `{example}.0`"
             )
         ops.append(match[1])
@@ -71,13 +71,13 @@ def parse(arch: str) -> Module:
 
 
 def write(module: Module) -> str:
-    """Module to text, the inverse of `parse`."""
+    """The text of a module, the inverse of `parse`."""
     tokens = zip((*module.ops, "out"), module.feeds, strict=True)
     return "_".join(f"{op}.{''.join(map(str, feed))}" for op, feed in tokens)
 
 
 def from_matrix(matrix: Sequence[Sequence[int]], ops: Sequence[str]) -> Module:
-    """The pruned module of an upper-triangular matrix and operation names, input and output included."""
+    """The pruned module of an upper-triangular matrix and operation names, including input and output."""
     if len(ops) < 2 or ops[0] != "input" or ops[-1] != "output":
         raise ValueError(f"operations {list(ops)!r}: the first must be 'input' and the last 'output'")
     for op in ops[1:-1]:
@@ -93,13 +93,13 @@ def from_matrix(matrix: Sequence[Sequence[int]], ops: Sequence[str]) -> Module:
     for vertex in range(1, len(ops)):
         if rows[sorted(reached), vertex].any():
             reached.add(vertex)
-    if len(ops) - 1 not in reached:  # ModelSpec would fail on the nothing that is left
+    if len(ops) - 1 not in reached:  # ModelSpec fails on an empty graph
         raise ValueError(
             f"the input is not connected to the output in {write(_module(rows.tolist(), ops[1:-1]))!r}: "
             "nothing is left after pruning"
         )
-    # ModelSpec keeps its matrix as a torch tensor, which would have no values where the caller builds a network
-    # on the meta device.
+    # ModelSpec stores its matrix as a torch tensor, which would have no values if the caller builds a network on the
+    # meta device.
     with torch.device("cpu"):
         spec = ModelSpec(rows.astype(np.int64), list(ops))
         pruned = spec.matrix.tolist()
@@ -113,22 +113,22 @@ def _module(matrix: list[list[int]], ops: Sequence[str]) -> Module:
 
 
 def prune(module: Module) -> Module:
-    """Without the vertices that lie on no path from input to output; the order of the others stays."""
+    """The module without vertices that are not on a path from input to output; the order does not change."""
     return from_matrix(module.matrix(), ["input", *(OPS[op] for op in module.ops), "output"])
 
 
 def graph_hash(module: Module) -> str:
     """32 hexadecimal digits, equal exactly for isomorphic modules: the key of the published benchmark."""
     labels = [-1, *(list(OPS).index(op) for op in module.ops), -2]
-    # ModelSpec.hash_spec would hand over a torch tensor, on which NumPy 2 fails.
+    # ModelSpec.hash_spec passes a torch tensor, which fails with NumPy 2.
     digest: str = graph_util.hash_module(np.array(module.matrix()), labels)
     return digest
 
 
 def canonical(module: Module) -> Module:
-    """The same module for all isomorphic ones: of all orders of its vertices the one with the smallest text.
+    """The same module for all isomorphic modules: the order of vertices with the smallest text.
 
-    It is built vertex by vertex, from all orders whose beginning is the smallest so far.
+    It is built vertex by vertex, from all orders that begin with the smallest text so far.
     """
     interior = range(1, module.vertices - 1)
     beginnings: list[dict[int, int]] = [{0: 0}]  # old number -> new number

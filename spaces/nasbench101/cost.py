@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of a NAS-Bench-101 trunk, counted without building it."""
+"""Parameters and multiply-adds of a NAS-Bench-101 trunk, computed without building it."""
 
 from spaces._space import Cost, Stem
 from spaces.nasbench101.cell import Module

@@ -25,8 +25,8 @@ class ConvBnRelu(nn.Sequential):
 def vertex_channels(module: Module, channels: int) -> list[int]:
     """Channels of vertices 1, 2, ... of a module with `channels` output channels; the output is the last.
 
-    The vertices that feed the output share its channels, the first ones taking one more each where the
-    division leaves a remainder. Any other vertex has as many as the widest vertex that it feeds.
+    The inputs of the output share its channels; if the division leaves a remainder, the first ones get one more each.
+    Any other vertex has as many channels as the widest vertex that it is an input of.
     """
     last = module.vertices - 1
     joined = [v for v in module.feeds[-1] if v > 0]
@@ -48,7 +48,7 @@ class ModuleNetwork(nn.Module):
         super().__init__()
         self.feeds = module.feeds
         self.channels = vertex_channels(module, outputs)
-        # By vertex. A projection gives every vertex that the input feeds its own number of channels.
+        # A projection adapts the channels of the module's input for each vertex that has it as input.
         self.projections = nn.ModuleDict(
             {
                 str(v): ConvBnRelu(inputs, self.channels[v - 1], 1)
@@ -70,7 +70,7 @@ class ModuleNetwork(nn.Module):
         return self._total(len(values), x, [torch.cat(joined, 1)] if len(joined) > 1 else joined)
 
     def _total(self, vertex: int, x: Tensor, parts: list[Tensor]) -> Tensor:
-        """The sum of `parts` and of the projection of the module's input, if it feeds this vertex."""
+        """The sum of `parts`, and of the projected module input if it is an input of this vertex."""
         if 0 in self.feeds[vertex - 1]:
             parts = [*parts, self.projections[str(vertex)](x)]
         total = parts[0]
@@ -80,7 +80,7 @@ class ModuleNetwork(nn.Module):
 
 
 def _first(value: Tensor, channels: int) -> Tensor:
-    """The first channels: a source has one more where the output's channels leave a remainder."""
+    """The first channels: a source may have one more channel, from the remainder of the division."""
     return value if value.shape[1] == channels else value[:, :channels]
 
 
@@ -120,6 +120,6 @@ def stem_layers(in_channels: int, width: int, stem: Stem) -> list[tuple[int, int
 
 
 def check_size(width: int, depth: int) -> None:
-    """ValueError for sizes that make no network."""
+    """ValueError for invalid sizes."""
     if width < 2 or depth < 1:
         raise ValueError(f"a NAS-Bench-101 network of width {width} and depth {depth}: at least 2 and 1 are needed")

@@ -18,24 +18,24 @@ from spaces.nasbench201.network import Trunk
 
 @dataclass(frozen=True)
 class NasBench201:
-    """All 15,625 cells, `none` among the operations. `depth` is the number of cells in each of three stages.
+    """All 15,625 cells, including the operation `none`.  `depth` is the number of cells in each of three stages.
 
-    An architecture is written as the benchmark writes it and so joins its tables as it is.
+    Architectures are spelled as in the benchmark, so they can be joined with its tables.
     """
 
     name: str = "nasbench201"
     cifar_size: Size = Size(width=16, depth=5)  # noqa: RUF009  (immutable)
 
     def sample(self, rng: np.random.Generator) -> str:
-        """Uniform over the 15,625, hence also over those (2 %) whose output does not depend on their input."""
+        """Uniform over all 15,625 cells, including the 2 % whose output does not depend on their input."""
         return write(tuple(OPS[k] for k in rng.integers(len(OPS), size=len(EDGES)).tolist()))
 
     def normal(self, arch: str) -> str:
-        """The text itself, once it is known to be right: the benchmark trained every spelling by itself."""
+        """The text itself, after validation: the benchmark trained each spelling separately."""
         return write(parse(arch))
 
     def canonical(self, arch: str) -> str:
-        """Equal where the benchmark counts cells as one; see `spaces.nasbench201.cell.formula`."""
+        """Equal for cells that are equal by the benchmark's rule; see `spaces.nasbench201.cell.formula`."""
         return write(_cell.canonical(parse(arch)))
 
     def arch_id(self, arch: str) -> str:
@@ -43,13 +43,13 @@ class NasBench201:
         return hashlib.sha256(self.canonical(arch).encode()).hexdigest()[:12]
 
     def encode(self, *, ops: Sequence[str]) -> str:
-        """Text of six operation names, of the edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3."""
+        """The text of six operation names, for the edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3."""
         if len(ops) != len(EDGES):
             raise ValueError(f"a NAS-Bench-201 cell has {len(EDGES)} operations; got {len(ops)}: {list(ops)!r}")
         return self.normal(write(tuple(ops)))
 
     def graph(self, arch: str) -> dict[str, Any]:
-        """One cell: input, two sums and output, an edge for every operation (`none` too)."""
+        """One cell: input, two sums and output, with one edge per operation (including `none`)."""
         edges = [[source, node, op] for (source, node), op in zip(EDGES, parse(arch), strict=True)]
         nodes = ["input", *map(str, range(1, NODES - 1)), "output"]
         return {"cells": [{"name": "cell", "nodes": nodes, "edges": edges}]}
@@ -64,7 +64,7 @@ class NasBench201:
     def cost(
         self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int, dense: bool = False
     ) -> Cost:
-        """The cost of that trunk, counted by arithmetic."""
+        """The cost of that trunk, computed by arithmetic."""
         return _cost(parse(arch), in_channels, width, depth, stem, size, dense)
 
 

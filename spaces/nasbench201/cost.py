@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of a NAS-Bench-201 trunk, counted without building it."""
+"""Parameters and multiply-adds of a NAS-Bench-201 trunk, computed without building it."""
 
 from spaces._space import Cost, Stem
 from spaces.nasbench201.cell import Cell

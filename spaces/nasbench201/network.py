@@ -1,4 +1,4 @@
-"""The network of a NAS-Bench-201 cell: three stages of like cells, residual blocks between them (Dong & Yang 2020)."""
+"""The network of a NAS-Bench-201 cell: three stages of equal cells with residual blocks between (Dong & Yang 2020)."""
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +21,9 @@ class ConvBn(nn.Sequential):
 class CellNetwork(nn.Module):
     """One cell: (B, channels, H, W) -> (B, channels, H, W).
 
-    Every convolution of the cell is there and runs, as in the benchmark, also one that reads zeros (its BN still learns
-    a bias) or whose sum nobody reads: parameters and multiply-adds are those published. Of all else only what the
-    output needs is computed, and only once: the ReLU or the pooled map of a node for all that read it, no zeros added.
+    As in the benchmark, every convolution of the cell is computed, also if its input is zero (its BN still learns a
+    bias) or if its output is not used: parameters and multiply-adds are those published.  Other operations are computed
+    only if the output needs them, and once per node: a ReLU or pooled map is shared, and zeros are not added.
     """
 
     def __init__(self, cell: Cell, channels: int) -> None:
@@ -40,7 +40,7 @@ class CellNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         values = {0: x}
-        # By the map they are made of, which may be the value of several nodes.
+        # By feature map, which may be the value of several nodes.
         relus: dict[int, Tensor] = {}
         pooled: dict[int, Tensor] = {}
         for node, reads in enumerate(self.reads, start=1):
@@ -63,7 +63,7 @@ class CellNetwork(nn.Module):
 
 
 def _reads(cell: Cell) -> list[list[tuple[int, str]]]:
-    """For nodes 1, 2, 3 the (source, operation) that are to be computed: without what is zero or read by nobody."""
+    """For nodes 1, 2, 3 the (source, operation) to compute, without operations that are zero or unused."""
     ops = dict(zip(EDGES, cell, strict=True))
     needed = {NODES - 1}
     for (source, node), op in reversed(list(zip(EDGES, cell, strict=True))):
@@ -94,7 +94,7 @@ class Reduction(nn.Module):
         self.first = ConvBn(inputs, outputs, 3, stride)
         self.second = ConvBn(outputs, outputs, 3)
         self.shortcut = nn.Sequential(
-            # With an odd side the last windows are cut off: both paths round up.
+            # With an odd side the last windows are partial: both paths round up.
             nn.AvgPool2d(2, 2, ceil_mode=True) if stride == 2 else nn.Identity(),
             nn.Conv2d(inputs, outputs, 1, bias=False),
         )
@@ -134,7 +134,7 @@ class Trunk(nn.Module):
 def stem_layers(in_channels: int, width: int, stem: Stem) -> list[tuple[int, int, int]]:
     """The stem's 3x3 convolutions: (input channels, output channels, stride).
 
-    departs: the benchmark knows no image above 32 px. The ImageNet stem is the one that UnNAS gives its networks, with
+    departs: the benchmark has no images above 32 px.  The ImageNet stem is the one of UnNAS's networks, with
     no ReLU at its end, as in the benchmark's stem.
     """
     if stem == "cifar":
@@ -143,6 +143,6 @@ def stem_layers(in_channels: int, width: int, stem: Stem) -> list[tuple[int, int
 
 
 def check_size(width: int, depth: int) -> None:
-    """ValueError for sizes that make no network."""
+    """ValueError for invalid sizes."""
     if width < 2 or depth < 1:
         raise ValueError(f"a NAS-Bench-201 network of width {width} and depth {depth}: at least 2 and 1 are needed")

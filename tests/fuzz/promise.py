@@ -65,7 +65,7 @@ def left_out(said: list[str]) -> int:
     return total
 
 
-def found(stored: datasets.Arrays | datasets.Stored, classes: list[str]) -> Found:
+def found(stored: datasets.Arrays | datasets.LargeDataset, classes: list[str]) -> Found:
     seen: Found = []
     for name, split in (("train", stored.train), ("val", stored.test)):
         for at, label in enumerate(split.labels.tolist()):

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from workers import datasets
-from workers.datasets import Choice, Source
+from workers.datasets import Form, Source
 
 from .folders import ODD, worlds
 from .promise import Found, Reader, World, check, found
@@ -20,21 +20,21 @@ from .promise import Found, Reader, World, check, found
 BOUNDED = settings(max_examples=15, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 
 
-def _own(size: int, choice: Choice | None) -> Reader:
+def _own(size: int, choice: Form | None) -> Reader:
     def read(world: World, note: Callable[[str], None]) -> Found:
         cache = world.root.parent / "cache"
         own, planned = datasets.describe("fuzz", Source(kind="folder", size=size), world.root, cache, choice)
-        stored = datasets.prepare(own, world.root, cache, expect=planned, choice=choice, note=note)
+        stored = datasets.prepare(own, world.root, cache, expect=planned, form=choice, note=note)
         note(own.unused)
         return found(stored, [str(name) for name in own.class_names])
 
     return read
 
 
-def _imagenet(choice: Choice) -> Reader:
+def _imagenet(choice: Form) -> Reader:
     def read(world: World, note: Callable[[str], None]) -> Found:
-        stored = datasets.prepare("imagenet", world.root, world.root.parent / "cache", choice=choice, note=note)
-        note(datasets.look("imagenet", world.root, choice=choice).unused)
+        stored = datasets.prepare("imagenet", world.root, world.root.parent / "cache", form=choice, note=note)
+        note(datasets.look("imagenet", world.root, form=choice).unused)
         # Labels are the ranks of the classes that have training images.
         return found(stored, sorted({kind for split, kind, _ in world.there if split == "train"}))
 
@@ -43,12 +43,12 @@ def _imagenet(choice: Choice) -> Reader:
 
 READERS: dict[str, Reader] = {
     "own, small": _own(16, None),
-    "own, exact": _own(72, Choice()),
-    "own, array": _own(72, Choice("array", short_side=64)),
-    "own, skipping": _own(72, Choice(skip_broken=True)),
-    "imagenet, exact": _imagenet(Choice()),
-    "imagenet, skipping": _imagenet(Choice("array", short_side=64, skip_broken=True)),
-    "imagenet, array": _imagenet(Choice("array", short_side=64)),
+    "own, exact": _own(72, Form()),
+    "own, array": _own(72, Form("array", short_side=64)),
+    "own, skipping": _own(72, Form(skip_broken=True)),
+    "imagenet, exact": _imagenet(Form()),
+    "imagenet, skipping": _imagenet(Form("array", short_side=64, skip_broken=True)),
+    "imagenet, array": _imagenet(Form("array", short_side=64)),
 }
 
 

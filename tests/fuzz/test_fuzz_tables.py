@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from workers import datasets
-from workers.datasets import Choice, Source
+from workers.datasets import Form, Source
 
 from .pictures import SIDE, Content, contents, exif
 from .promise import Reader, World, check, found, left_out
@@ -118,22 +118,22 @@ def tables(draw: st.DrawFn, base: Path, registered: bool, kinds: Sequence[str]) 
     return world
 
 
-def _own(size: int, choice: Choice | None) -> Reader:
+def _own(size: int, choice: Form | None) -> Reader:
     def read(world: World, note: Callable[[str], None]) -> Any:
         cache = world.root.parent / "cache"
         source = Source(kind="parquet", size=size)
         own, planned = datasets.describe("fuzz", source, world.root, cache, choice)
-        stored = datasets.prepare(own, world.root, cache, expect=planned, choice=choice, note=note)
+        stored = datasets.prepare(own, world.root, cache, expect=planned, form=choice, note=note)
         note(own.unused)
         return found(stored, list(own.class_names))
 
     return read
 
 
-def _imagenet(choice: Choice) -> Reader:
+def _imagenet(choice: Form) -> Reader:
     def read(world: World, note: Callable[[str], None]) -> Any:
-        stored = datasets.prepare("imagenet", world.root, world.root.parent / "cache", choice=choice, note=note)
-        note(datasets.look("imagenet", world.root, choice=choice).unused)
+        stored = datasets.prepare("imagenet", world.root, world.root.parent / "cache", form=choice, note=note)
+        note(datasets.look("imagenet", world.root, form=choice).unused)
         return found(stored, [str(n) for n in range(1000)])
 
     return read
@@ -141,10 +141,10 @@ def _imagenet(choice: Choice) -> Reader:
 
 READERS = {
     "own, small": _own(16, None),
-    "own, exact": _own(72, Choice()),
-    "own, skipping": _own(72, Choice("array", short_side=64, skip_broken=True)),
-    "imagenet, exact": _imagenet(Choice()),
-    "imagenet, skipping": _imagenet(Choice("array", short_side=64, skip_broken=True)),
+    "own, exact": _own(72, Form()),
+    "own, skipping": _own(72, Form("array", short_side=64, skip_broken=True)),
+    "imagenet, exact": _imagenet(Form()),
+    "imagenet, skipping": _imagenet(Form("array", short_side=64, skip_broken=True)),
 }
 
 
@@ -200,7 +200,7 @@ def test_label_maps_are_those_of_their_images_or_refused_by_name(
     shutil.rmtree(base, ignore_errors=True)
     root, log, odd_names = base / name, list[str](), set[str]()
     scenes: dict[str, Scene] = {}
-    maps = datasets.get(name).varied.maps  # type: ignore[union-attr]
+    maps = datasets.get(name).large.maps  # type: ignore[union-attr]
     values = np.array(maps.values[-1][1])  # value and class
     for split in ("train", "val"):
         for number in range(3):
@@ -241,15 +241,15 @@ def test_label_maps_are_those_of_their_images_or_refused_by_name(
     context = "\n".join(log)
     said: list[str] = []
     try:
-        choice = Choice(skip_broken=skip)
-        stored = datasets.prepare(name, root, base / "cache", choice=choice, note=said.append)
-        said.append(datasets.look(name, root, choice=choice).unused)
+        choice = Form(skip_broken=skip)
+        stored = datasets.prepare(name, root, base / "cache", form=choice, note=said.append)
+        said.append(datasets.look(name, root, form=choice).unused)
     except (ValueError, OSError) as error:
         assert any(odd in str(error) for odd in odd_names), f"{error!r} names nothing odd of\n{context}"
         return
     used = 0
     for part in (stored.train, stored.test):
-        assert isinstance(part, datasets.Photographs)
+        assert isinstance(part, datasets.LargeSplit)
         for number, image_name in enumerate(part.table.column("name").to_pylist()):
             scene = scenes[image_name]
             used += 1

@@ -11,9 +11,9 @@ import pytest
 
 from orchestrator.cli import preview
 from orchestrator.execution import cores
-from orchestrator.study.estimate import duration
 from orchestrator.study.schema import load
 from orchestrator.terminal import Terminal
+from workers.quantities import duration
 
 from .conftest import Write
 

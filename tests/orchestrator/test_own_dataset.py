@@ -157,4 +157,4 @@ def test_a_worker_that_leaves_out_other_images_fails_its_trial(tmp_path: Path) -
     victim.write_bytes(bytes(victim.stat().st_size))
     bad = workers.attempt(trial, root, cache_dir=tmp_path / "b", run_url=url)
     assert (good["status"], bad["status"]) == ("ok", "failed")
-    assert "one id for other images" in bad["error_text"]
+    assert "one id for different images" in bad["error_text"]

@@ -91,7 +91,7 @@ def test_encode_takes_a_published_genotype():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (V2.replace("s3.0", "s7.0", 1), r"node 2 of the normal cell .* holds 's7.0'; right is one of no mp"),
+        (V2.replace("s3.0", "s7.0", 1), r"node 2 of the normal cell .* holds 's7.0'; expected one of no mp"),
         (V2.replace("d3.2", "d3.5"), r"node 5 of the normal cell .* holds 'd3.5'.* node from 0 to 4"),
         (V2.replace("d3.2", "d3.٢"), "holds 'd3.٢'"),
         (V2.replace(":mp.0+mp.1", ":mp.0"), r"node 2 of the reduction cell .* is 'mp.0', not two operations"),

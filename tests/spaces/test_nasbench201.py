@@ -93,7 +93,7 @@ def test_encode_takes_operation_names_in_the_order_of_the_text():
     assert NB201.encode(ops=[C3, NONE, C3, SKIP, NONE, SKIP]) == RESNET
     with pytest.raises(ValueError, match="has 6 operations; got 5"):
         NB201.encode(ops=[C3] * 5)
-    with pytest.raises(ValueError, match=r"node 2 .* holds 'conv~1'; right is one of none, .* and `~1`"):
+    with pytest.raises(ValueError, match=r"node 2 .* holds 'conv~1'; expected one of none, .* and `~1`"):
         NB201.encode(ops=[C3, C3, "conv", C3, C3, C3])
 
 
@@ -101,15 +101,15 @@ def test_encode_takes_operation_names_in_the_order_of_the_text():
     ("wrong", "message"),
     [
         (RESNET.replace("conv_3x3~0", "conv_5x5~0"), r"node 1 .* holds 'nor_conv_5x5~0'"),
-        (RESNET.replace("none~1", "none~0"), r"node 3 .* holds 'none~0'; right is .* and `~1`"),
+        (RESNET.replace("none~1", "none~0"), r"node 3 .* holds 'none~0'; expected .* and `~1`"),
         (RESNET.replace("|none~0|nor_conv_3x3~1|", "|nor_conv_3x3~1|none~0|"), r"node 2 .* holds 'nor_conv_3x3~1'"),
         (RESNET.replace("~2", "~٢"), r"node 3 .* holds 'skip_connect~٢'"),
-        (RESNET.replace("none~0|", "", 1), r"node 2 .* is '\|nor_conv_3x3~1\|'; right .* `\|none~0\|none~1\|`"),
-        (RESNET[1:], r"node 1 .* is 'nor_conv_3x3~0\|'; right .* `\|none~0\|`"),
-        (RESNET + "none~3|", r"node 3 .* is .*; right .* `\|none~0\|none~1\|none~2\|`"),
-        (RESNET + "+", r"no NAS-Bench-201 cell; right are 3 groups"),
-        (RESNET + "\n", r"node 3 .* is '.*\\n'; right"),
-        (RESNET.replace("+", "", 1), r"no NAS-Bench-201 cell; right are 3 groups"),
+        (RESNET.replace("none~0|", "", 1), r"node 2 .* is '\|nor_conv_3x3~1\|'; expected .* `\|none~0\|none~1\|`"),
+        (RESNET[1:], r"node 1 .* is 'nor_conv_3x3~0\|'; expected .* `\|none~0\|`"),
+        (RESNET + "none~3|", r"node 3 .* is .*; expected .* `\|none~0\|none~1\|none~2\|`"),
+        (RESNET + "+", r"not a valid NAS-Bench-201 cell; expected 3 groups"),
+        (RESNET + "\n", r"node 3 .* is '.*\\n'; expected"),
+        (RESNET.replace("+", "", 1), r"not a valid NAS-Bench-201 cell; expected 3 groups"),
     ],
 )
 def test_malformed_text_is_explained(wrong, message):

@@ -10,10 +10,10 @@ import pytest
 
 from tests.workers.photographs import encoded, picture
 from workers import datasets
-from workers.datasets import Choice, Own, Source, Stored
+from workers.datasets import CustomDataset, Form, LargeDataset, Source
 
-EXACT, ARRAY = Choice(), Choice("array", short_side=48)
-BOTH = pytest.mark.parametrize("choice", [EXACT, ARRAY], ids=["exact", "array"])
+EXACT, ARRAY = Form(), Form("array", short_side=48)
+BOTH = pytest.mark.parametrize("form", [EXACT, ARRAY], ids=["exact", "array"])
 SAME = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
 
 
@@ -38,12 +38,12 @@ def pngs(count: int, first: int = 0, kind: str = "PNG") -> list[bytes]:
     return [encoded(picture(first + i, (120, 120)), kind) for i in range(count)]
 
 
-def described(root: Path, cache: Path, choice: Choice = EXACT, **keys: Any) -> tuple[Own, Stored]:
+def described(root: Path, cache: Path, form: Form = EXACT, **keys: Any) -> tuple[CustomDataset, LargeDataset]:
     """A described set of 96 px as a run would see it: planned, then prepared."""
     source = Source(**{"kind": "folder", "size": 96, **SAME, **keys})
-    own, dataset_id = datasets.describe("mine", source, root, cache, choice)
-    stored = datasets.prepare(own, root, cache, expect=dataset_id, choice=choice)
-    assert isinstance(stored, Stored)
+    own, dataset_id = datasets.describe("mine", source, root, cache, form)
+    stored = datasets.prepare(own, root, cache, expect=dataset_id, form=form)
+    assert isinstance(stored, LargeDataset)
     return own, stored
 
 

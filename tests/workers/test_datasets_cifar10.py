@@ -144,11 +144,11 @@ LARGE = encoded(np.zeros((48, 40, 3), np.uint8))
 @pytest.mark.parametrize(
     ("image", "label", "said"),
     [
-        (GREY, 0, r"row 2 \(train\): image is 32x32 L; right is 32x32 RGB"),
-        (LARGE, 0, r"row 2 \(train\): image is 40x48 RGB; right is 32x32 RGB"),
+        (GREY, 0, r"row 2 \(train\): image is 32x32 L; expected 32x32 RGB"),
+        (LARGE, 0, r"row 2 \(train\): image is 40x48 RGB; expected 32x32 RGB"),
         (b"", 0, r"row 2 \(train\): image of 0 bytes cannot be decoded"),
         (None, 0, r"row 2 \(train\): the image is NoneType"),
-        (encoded(TRAIN[0]), 10, r"row 2 \(train\): label is 10; right is an integer in 0\.\.9"),
+        (encoded(TRAIN[0]), 10, r"row 2 \(train\): label is 10; expected an integer in 0\.\.9"),
         (encoded(TRAIN[0]), -1, r"label is -1"),
         (encoded(TRAIN[0]), None, r"label is None"),
     ],
@@ -165,7 +165,7 @@ def test_wrong_rows_are_explained(image: bytes | None, label: int | None, said: 
 def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> None:
     plain(tmp_path)
     save(tmp_path / "train.parquet", *rows("train"), column="picture")
-    with pytest.raises(ValueError, match=r"train\.parquet \(train\) has the columns picture, label; right are image"):
+    with pytest.raises(ValueError, match=r"train\.parquet \(train\) has the columns picture, label; expected image"):
         datasets.get("cifar10").read("train", tmp_path)
 
 
@@ -173,7 +173,7 @@ def test_a_parquet_file_cut_short_is_named(tmp_path: Path) -> None:
     plain(tmp_path)
     path = tmp_path / "train.parquet"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"train\.parquet \(train\) is no readable Parquet file"):
+    with pytest.raises(ValueError, match=r"train\.parquet \(train\) is not a readable Parquet file"):
         datasets.get("cifar10").read("train", tmp_path)
 
 

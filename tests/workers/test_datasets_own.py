@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from PIL import Image
 import spaces
 import workers
 from workers import datasets, tasks
-from workers.datasets import Choice, Own, Source
+from workers.datasets import CustomDataset, Form, Source
 
 from .photographs import encoded, picture
 
@@ -152,17 +153,17 @@ def test_one_class_is_too_few_and_a_class_of_one_image_cannot_be_divided(tmp_pat
 
 def test_grey_images_are_not_coloured(flowers: Path, tmp_path: Path) -> None:
     own, _ = datasets.describe("flowers", source(), flowers, tmp_path / "cache")
-    assert tasks.get("col").objection(own) is None
+    assert tasks.get("col").unsupported_reason(own) is None
     for file in flowers.rglob("*.png"):
         Image.open(file).convert("L").save(file)
     for size in (16, 72):
         grey, _ = datasets.describe("flowers", source(size=size), flowers, tmp_path / "cache")
-        assert tasks.get("cls").objection(grey) is None
+        assert tasks.get("cls").unsupported_reason(grey) is None
         with pytest.raises(LookupError, match="col needs images with colours, and those of flowers are grey"):
             trial(grey, "flowers-0", "col")
 
 
-def trial(own: Own, dataset_id: str, task: str) -> workers.Trial:
+def trial(own: CustomDataset, dataset_id: str, task: str) -> workers.Trial:
     r = workers.recipe("demo", space="chain", dataset=own.name, task=task, size=own.size)
     r = r.replace(epochs=1, width=4, batch=4, precise_bn=4)
     return workers.Trial(
@@ -196,8 +197,10 @@ def test_a_trial_carries_all_that_another_machine_needs_besides_the_files(flower
 def test_a_large_one_has_the_forms_and_proportions_of_imagenet(flowers: Path, tmp_path: Path) -> None:
     own, exact = datasets.describe("flowers", source(size=224), flowers, tmp_path / "cache")
     imagenet = datasets.get("imagenet")
-    assert (own.varied, own.jigsaw, own.stem) == (imagenet.varied, imagenet.jigsaw, imagenet.stem)
-    half = Choice("array", 0.5, 32)
+    assert own.large is not None
+    constants = replace(own.large, mark="train", listing=None)
+    assert (constants, own.jigsaw, own.stem) == (imagenet.large, imagenet.jigsaw, imagenet.stem)
+    half = Form("array", 0.5, 32)
     _, dataset_id = datasets.describe("flowers", source(size=224), flowers, tmp_path / "cache", half)
     assert exact.startswith("flowers-exact-")
     assert dataset_id.startswith("flowers-array32-f0_5-")
@@ -211,7 +214,7 @@ def test_tiles_of_every_size_survive_the_poolings(space: str) -> None:
     """The networks of every size that a dataset may have, built without memory and asked for an answer."""
     arch, depth = spaces.sample(spaces.get(space), 1, 0).archs[0], 3 if space == "darts" else 1
     sized = [
-        Own(name="mine", source=source(size=s), classes=2, mean=(0.5,) * 3, std=(0.2,) * 3, grey=False,
+        CustomDataset(name="mine", source=source(size=s), classes=2, mean=(0.5,) * 3, std=(0.2,) * 3, grey=False,
             train_images=9, test_images=9)
         for s in (16, 17, 64, 65, 127, 128)
     ]  # fmt: skip

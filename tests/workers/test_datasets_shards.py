@@ -10,7 +10,7 @@ import pytest
 from tests.workers.described import BOTH, EXACT, SAME, classes, described, pngs, shard
 from tests.workers.photographs import encoded, picture
 from workers import datasets
-from workers.datasets import Choice, Source
+from workers.datasets import Form, Source
 
 
 @pytest.fixture
@@ -21,17 +21,17 @@ def cache(tmp_path: Path) -> Path:
 @BOTH
 @pytest.mark.parametrize("labels", [([0, 0, 0, 1, 0, 1, 1, 1]), (["cat", "cat", "cat", "dog", "cat", *["dog"] * 3])])
 def test_corrected_labels_of_shards_are_another_dataset(
-    tmp_path: Path, cache: Path, choice: Choice, labels: list[Any]
+    tmp_path: Path, cache: Path, form: Form, labels: list[Any]
 ) -> None:
     root, former = tmp_path / "data", sorted(labels, key=str)
     images = pngs(8)
     shard(root / "test.parquet", pngs(4, 100), [former[0], former[-1]] * 2)
     shard(root / "train.parquet", images, former)
     size = (root / "train.parquet").stat().st_size
-    _, before = described(root, cache, choice, kind="parquet")
+    _, before = described(root, cache, form, kind="parquet")
     shard(root / "train.parquet", images, labels)
     assert (root / "train.parquet").stat().st_size == size
-    _, after = described(root, cache, choice, kind="parquet")
+    _, after = described(root, cache, form, kind="parquet")
     assert after.dataset_id != before.dataset_id
     assert before.train.labels.tolist() == [0] * 4 + [1] * 4
     assert after.train.labels.tolist() == [0, 0, 0, 1, 0, 1, 1, 1]
@@ -42,23 +42,21 @@ def test_corrected_labels_of_the_shards_of_imagenet_are_another_dataset(tmp_path
     for labels in ([0, 0, 1, 1], [0, 1, 0, 1]):
         shard(tmp_path / "imagenet" / "train-00000-of-00001.parquet", pngs(4), labels)
         shard(tmp_path / "imagenet" / "validation-00000-of-00001.parquet", pngs(2, 9), [0, 1])
-        stored = datasets.prepare("imagenet", tmp_path, cache, choice=EXACT)
+        stored = datasets.prepare("imagenet", tmp_path, cache, form=EXACT)
         assert stored.train.labels.tolist() == labels
         ids.add(stored.dataset_id)
     assert len(ids) == 2
 
 
 @BOTH
-def test_shards_of_the_same_size_with_other_images_are_another_dataset(
-    tmp_path: Path, cache: Path, choice: Choice
-) -> None:
+def test_shards_of_the_same_size_with_other_images_are_another_dataset(tmp_path: Path, cache: Path, form: Form) -> None:
     found = []
     for first in (0, 1000):
         plain = {"compression": "none", "use_dictionary": False}
         shard(tmp_path / "data" / "train.parquet", pngs(6, first, "BMP"), [0, 1] * 3, **plain)
         shard(tmp_path / "data" / "test.parquet", pngs(2, 50, "BMP"), [0, 1], **plain)
         size = (tmp_path / "data" / "train.parquet").stat().st_size
-        _, stored = described(tmp_path / "data", cache, choice, kind="parquet")
+        _, stored = described(tmp_path / "data", cache, form, kind="parquet")
         found.append((size, stored.dataset_id, stored.train.pixels(0).tobytes()))
     (size, one, pixels), (same, other, others) = found
     assert size == same
@@ -80,10 +78,10 @@ MARK = "-0123456789abcdef"
         (["train-00000-of-00003" + MARK, "train-00001-of-00003" + MARK], r"train shards \[2\] are missing"),
         (["train-00000-of-00003", "train-00002-of-00003"], r"train shards \[1\] are missing"),
         (["train-00000-of-00002", "train-00001-of-00002", *(f"train-0000{i}-of-00003" for i in range(3))], "more than"),
-        (["train-00000-of-00001", "train-00000-of-00001" + MARK], "shard 0 is there more than once"),
+        (["train-00000-of-00001", "train-00000-of-00001" + MARK], "shard 0 exists more than once"),
         (["train", "train-00000-of-00001"], "more than once"),
         (["train-0", "train-2"], r"shards \[1\] are missing"),
-        (["train_small", "training-00000-of-00001"], "no files of a split train"),
+        (["train_small", "training-00000-of-00001"], "not valid names for split train"),
     ],
 )
 def test_shards_that_are_missing_or_doubled_are_refused(tmp_path: Path, names: list[str], says: str) -> None:
@@ -106,7 +104,7 @@ def test_splits_are_the_files_that_are_named_so(tmp_path: Path, names: list[str]
     listing, _ = Source(kind="parquet", size=96).listing("mine", tmp_path / "data")
     assert (len(listing.train), len(listing.test)) == (train, test)
     strangers = "test_hard-00000-of-00001.parquet, train_small-00000-of-00001.parquet"
-    assert listing.left == (f"left out: not looked at: {strangers}" if "train_small-00000-of-00001" in names else "")
+    assert listing.unused == (f"left out: not looked at: {strangers}" if "train_small-00000-of-00001" in names else "")
 
 
 def test_a_test_split_may_be_named_by_how_its_files_begin(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.workers.photographs import WNIDS, encoded, folder, picture
 from workers import datasets
 from workers.data import agreement
 from workers.data.image_files import find
-from workers.datasets import Choice, Source
+from workers.datasets import Form, Source
 
 
 @pytest.fixture
@@ -30,11 +30,11 @@ def imagenet(tmp_path: Path) -> Path:
 
 
 @BOTH
-def test_files_replaced_by_others_of_the_same_size_are_seen(imagenet: Path, cache: Path, choice: Choice) -> None:
+def test_files_replaced_by_others_of_the_same_size_are_seen(imagenet: Path, cache: Path, form: Form) -> None:
     """The id covers names, sizes and labels; the pixels are those of today, also where the id is known already."""
     for file in imagenet.rglob("*.JPEG"):
         file.write_bytes(encoded(picture(int(file.stem[-1]), (50, 50)), "BMP"))
-    planned = datasets.prepare("imagenet", imagenet, cache, choice=choice).dataset_id
+    planned = datasets.prepare("imagenet", imagenet, cache, form=form).dataset_id
     victim = imagenet / "train" / WNIDS[0] / f"{WNIDS[0]}_0.JPEG"
     new = picture(77, (50, 50))
     rewritten(victim, encoded(new, "BMP"))
@@ -42,44 +42,44 @@ def test_files_replaced_by_others_of_the_same_size_are_seen(imagenet: Path, cach
     again = datasets.prepare("imagenet", imagenet, cache, expect=planned, note=told.append)
     assert again.dataset_id == planned
     assert (
-        abs(again.train.pixels(0).astype(int) - np.asarray(new.resize((48, 48)) if choice == ARRAY else new)).max() < 60
+        abs(again.train.pixels(0).astype(int) - np.asarray(new.resize((48, 48)) if form == ARRAY else new)).max() < 60
     )
-    if choice == EXACT:
+    if form == EXACT:
         assert np.array_equal(again.train.pixels(0), np.asarray(new))
     else:
-        fresh = datasets.prepare("imagenet", imagenet, cache.with_name("fresh"), choice=choice)
+        fresh = datasets.prepare("imagenet", imagenet, cache.with_name("fresh"), form=form)
         assert np.array_equal(again.train.pixels(0), fresh.train.pixels(0))
-    assert any("looked at anew" in line for line in told)
+    assert any("files are checked again" in line for line in told)
 
 
 @BOTH
-def test_a_copy_elsewhere_is_not_trained_from_the_cache_of_another(tmp_path: Path, cache: Path, choice: Choice) -> None:
+def test_a_copy_elsewhere_is_not_trained_from_the_cache_of_another(tmp_path: Path, cache: Path, form: Form) -> None:
     """Two folders with the same names and sizes, all of fixed size: other pixels are another set."""
     roots = [classes(tmp_path / f"v{n}", "BMP", ".bmp", first=1000 * n) for n in (1, 2)]
-    found = [described(root, cache, choice)[1] for root in roots]
+    found = [described(root, cache, form)[1] for root in roots]
     assert found[0].dataset_id != found[1].dataset_id
     for root, stored in zip(roots, found, strict=True):
-        fresh = described(root, tmp_path / f"fresh-{root.name}", choice)[1]
+        fresh = described(root, tmp_path / f"fresh-{root.name}", form)[1]
         assert np.array_equal(stored.train.pixels(0), fresh.train.pixels(0))
 
 
 @BOTH
-def test_two_images_that_change_places_are_noticed(tmp_path: Path, cache: Path, choice: Choice) -> None:
+def test_two_images_that_change_places_are_noticed(tmp_path: Path, cache: Path, form: Form) -> None:
     root = classes(tmp_path / "data", "TIFF", ".tif")
-    _, before = described(root, cache, choice)
+    _, before = described(root, cache, form)
     first, second = before.train.pixels(0).copy(), before.train.pixels(4).copy()
     a, b = root / "train/a/0.tif", root / "train/b/0.tif"
     old, new = a.read_bytes(), b.read_bytes()
     rewritten(a, new)
     rewritten(b, old)
-    _, after = described(root, cache, choice)
+    _, after = described(root, cache, form)
     assert after.dataset_id != before.dataset_id
     assert np.array_equal(after.train.pixels(0), second)
     assert np.array_equal(after.train.pixels(4), first)
 
 
 def test_a_cache_without_its_files_serves_and_half_of_the_files_do_not(imagenet: Path, cache: Path) -> None:
-    planned = datasets.prepare("imagenet", imagenet, cache, choice=ARRAY).dataset_id
+    planned = datasets.prepare("imagenet", imagenet, cache, form=ARRAY).dataset_id
     shutil.rmtree(imagenet / "val")
     with pytest.raises(FileNotFoundError, match="no imagenet at"):
         datasets.prepare("imagenet", imagenet, cache, expect=planned)
@@ -91,7 +91,7 @@ def test_a_cache_without_its_files_serves_and_half_of_the_files_do_not(imagenet:
 def test_a_file_that_changes_while_it_is_trained_on_is_named(imagenet: Path, cache: Path, change: str) -> None:
     for file in imagenet.rglob("*.JPEG"):
         file.write_bytes(encoded(picture(int(file.stem[-1]), (50, 50)), "BMP"))
-    stored = datasets.prepare("imagenet", imagenet, cache, choice=EXACT)
+    stored = datasets.prepare("imagenet", imagenet, cache, form=EXACT)
     victim = imagenet / "train" / WNIDS[0] / f"{WNIDS[0]}_0.JPEG"
     if change == "deleted":
         victim.unlink()
@@ -106,13 +106,13 @@ def test_a_file_that_changes_while_it_is_trained_on_is_named(imagenet: Path, cac
 
 
 def test_hidden_and_foreign_folders_are_no_classes(imagenet: Path, cache: Path) -> None:
-    clean = datasets.prepare("imagenet", imagenet, cache, choice=EXACT)
+    clean = datasets.prepare("imagenet", imagenet, cache, form=EXACT)
     for name in (".ipynb_checkpoints", "@eaDir", "__MACOSX", "lost+found"):
         (imagenet / "train" / name).mkdir()
         (imagenet / "val" / name).mkdir()
         (imagenet / "train" / name / "x.jpg").write_bytes(encoded(picture(5, (50, 50))))
     (imagenet / "train" / WNIDS[0] / "._x.JPEG").write_bytes(b"resource fork")
-    found = datasets.prepare("imagenet", imagenet, cache, choice=EXACT)
+    found = datasets.prepare("imagenet", imagenet, cache, form=EXACT)
     assert found.dataset_id == clean.dataset_id
     assert found.train.labels.tolist() == clean.train.labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
     assert datasets.look("imagenet", imagenet, cache).unused == "left out: 5 hidden images"
@@ -161,17 +161,17 @@ def test_rarer_names_of_jpegs_are_read(tmp_path: Path, cache: Path, end: str) ->
 
 
 @BOTH
-def test_names_of_any_bytes_are_read(tmp_path: Path, cache: Path, choice: Choice) -> None:
+def test_names_of_any_bytes_are_read(tmp_path: Path, cache: Path, form: Form) -> None:
     root = classes(tmp_path / "data")
     odd = root / "train" / "a" / os.fsdecode(b"\xff\xfe.png")
     odd.write_bytes(encoded(picture(900, (120, 120)), "PNG"))
-    _, stored = described(root, cache, choice)
+    _, stored = described(root, cache, form)
     assert len(stored.train) == 9
     image = np.asarray(picture(900, (120, 120)))
-    assert choice == ARRAY or any(np.array_equal(stored.train.pixels(n), image) for n in range(9))
+    assert form == ARRAY or any(np.array_equal(stored.train.pixels(n), image) for n in range(9))
     odd.write_bytes(b"broken")
     with pytest.raises(ValueError, match=r"1 images cannot be decoded"):
-        described(root, cache, choice)
+        described(root, cache, form)
 
 
 def flat_images(root: Path) -> None:
@@ -249,7 +249,7 @@ def test_a_file_that_could_not_be_read_is_tried_again_by_permission(tmp_path: Pa
     root = classes(tmp_path / "data")
     (root / "train/a/0.png").chmod(0)
     with pytest.raises(PermissionError, match=r"train/a/0\.png"):
-        described(root, cache, Choice(skip_broken=True))
+        described(root, cache, Form(skip_broken=True))
     (root / "train/a/0.png").chmod(0o644)
     assert len(described(root, cache)[1].train) == 8
 
@@ -284,15 +284,15 @@ def test_machines_that_leave_out_other_images_do_not_train_in_one_run(imagenet: 
     shutil.copytree(imagenet, tmp_path / "copy" / "imagenet")
     victim = tmp_path / "copy" / "imagenet" / "train" / WNIDS[0] / f"{WNIDS[0]}_0.JPEG"
     rewritten(victim, bytes(victim.stat().st_size))
-    choice, run = Choice(skip_broken=True), str(tmp_path / "run")
-    here = datasets.prepare("imagenet", imagenet, tmp_path / "a", choice=choice)
-    there = datasets.prepare("imagenet", tmp_path / "copy", tmp_path / "b", choice=choice)
+    form, run = Form(skip_broken=True), str(tmp_path / "run")
+    here = datasets.prepare("imagenet", imagenet, tmp_path / "a", form=form)
+    there = datasets.prepare("imagenet", tmp_path / "copy", tmp_path / "b", form=form)
     assert here.dataset_id == there.dataset_id
-    agreement.agree(run, here)
-    agreement.agree(run, here)
+    agreement.check_left_out_images(run, here)
+    agreement.check_left_out_images(run, here)
     with pytest.raises(ValueError, match=r"leaves out 1 image on this machine .*but 0 images where the run began"):
-        agreement.agree(run, there)
-    agreement.agree(str(tmp_path / "other"), there)
+        agreement.check_left_out_images(run, there)
+    agreement.check_left_out_images(str(tmp_path / "other"), there)
 
 
 # --- caches that others made ---

@@ -20,10 +20,10 @@ from workers import datasets
 from workers.data import chunks
 from workers.data.decode import decoded
 from workers.data.image_files import find
-from workers.data.large import Stored
-from workers.datasets import Choice
+from workers.data.large import LargeDataset
+from workers.datasets import Form
 
-ARRAY = Choice("array", short_side=48)
+ARRAY = Form("array", short_side=48)
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def prepare(root: Path, cache: Path, choice: Choice = ARRAY, **more) -> Stored:
-    return datasets.prepare("imagenet", root, cache, choice=choice, **more)
+def prepare(root: Path, cache: Path, form: Form = ARRAY, **more) -> LargeDataset:
+    return datasets.prepare("imagenet", root, cache, form=form, **more)
 
 
-def every(stored: Stored) -> list[bytes]:
+def every(stored: LargeDataset) -> list[bytes]:
     return [split.pixels(i).tobytes() for split in (stored.train, stored.test) for i in range(len(split))]
 
 
@@ -52,14 +52,14 @@ def test_labels_are_ranks_of_sorted_folders(root: Path, cache: Path) -> None:
 
 
 def test_the_id_is_of_paths_sizes_and_choice(root: Path, cache: Path, tmp_path: Path) -> None:
-    def name(choice: Choice = ARRAY, where: Path = root) -> str:
-        return datasets.identify("imagenet", where, cache, choice)
+    def name(form: Form = ARRAY, where: Path = root) -> str:
+        return datasets.identify("imagenet", where, cache, form)
 
     shutil.copytree(root, tmp_path / "copy")
-    choices = [Choice(), ARRAY, Choice("array"), Choice("array", 0.5), Choice(fraction=0.125), Choice(skip_broken=True)]
-    ids = [name(choice) for choice in choices]
+    choices = [Form(), ARRAY, Form("array"), Form("array", 0.5), Form(fraction=0.125), Form(skip_broken=True)]
+    ids = [name(form) for form in choices]
     assert len(set(ids)) == len(choices)
-    assert [Choice.of(i) for i in ids] == choices
+    assert [Form.of(i) for i in ids] == choices
     assert name(where=tmp_path / "copy") == name()
     victim = tmp_path / "copy" / "train" / WNIDS[0] / f"{WNIDS[0]}_0.JPEG"
     victim.write_bytes(victim.read_bytes() + b"\0")
@@ -69,7 +69,7 @@ def test_the_id_is_of_paths_sizes_and_choice(root: Path, cache: Path, tmp_path: 
 
 def test_plans_without_files_are_told_apart_and_never_trained(root: Path, cache: Path, tmp_path: Path) -> None:
     planned = datasets.identify("imagenet", tmp_path, cache, ARRAY)
-    assert Choice.of(planned) == ARRAY
+    assert Form.of(planned) == ARRAY
     assert not datasets.is_read("imagenet", planned)
     assert datasets.is_read("imagenet", datasets.identify("imagenet", root, cache, ARRAY))
     with pytest.raises(ValueError, match="saw no files"):
@@ -120,8 +120,8 @@ def test_a_flat_val_is_labelled_by_the_devkit(root: Path, cache: Path) -> None:
     assert datasets.identify("imagenet", root, cache, ARRAY) != stored.dataset_id
 
 
-@pytest.mark.parametrize("choice", [Choice(), ARRAY], ids=["exact", "array"])
-def test_shards_hold_the_images_of_the_folder(root: Path, cache: Path, tmp_path: Path, choice: Choice) -> None:
+@pytest.mark.parametrize("form", [Form(), ARRAY], ids=["exact", "array"])
+def test_shards_hold_the_images_of_the_folder(root: Path, cache: Path, tmp_path: Path, form: Form) -> None:
     listing = find(root, "imagenet", 1000)
     (tmp_path / "shards").mkdir()
     for name, entries in (
@@ -132,14 +132,14 @@ def test_shards_hold_the_images_of_the_folder(root: Path, cache: Path, tmp_path:
         images = [{"bytes": (root / e.file).read_bytes(), "path": e.file} for e in entries]
         table = pa.table({"image": images, "label": [e.label for e in entries]})
         pq.write_table(table, tmp_path / "shards" / f"{name}.parquet", row_group_size=4)
-    files, shards = prepare(root, cache, choice), prepare(tmp_path / "shards", cache, choice)
+    files, shards = prepare(root, cache, form), prepare(tmp_path / "shards", cache, form)
     assert files.dataset_id != shards.dataset_id
     assert every(files) == every(shards)
     assert files.train.labels.tolist() == shards.train.labels.tolist()
 
 
 def test_exact_images_are_the_decoded_files(root: Path, cache: Path) -> None:
-    stored = prepare(root, cache, Choice())
+    stored = prepare(root, cache, Form())
     listing = find(root, "imagenet", 1000)
     for number in (0, 7, 17):
         with Image.open(root / listing.train[number].file) as image:
@@ -148,7 +148,7 @@ def test_exact_images_are_the_decoded_files(root: Path, cache: Path) -> None:
 
 
 def test_array_images_have_the_short_side(root: Path, cache: Path) -> None:
-    exact, stored = prepare(root, cache, Choice()), prepare(root, cache)
+    exact, stored = prepare(root, cache, Form()), prepare(root, cache)
     for number in range(len(stored.train)):
         full, small = exact.train.pixels(number), stored.train.pixels(number)
         if min(full.shape[:2]) <= 48:
@@ -170,7 +170,7 @@ def test_colour_models_and_formats_are_no_obstacle(root: Path, cache: Path) -> N
            "alpha": encoded(original.convert("RGBA"), "PNG")}  # fmt: skip
     for name, data in odd.items():
         (place / f"odd_{name}.JPEG").write_bytes(data)
-    stored = prepare(root, cache, Choice())
+    stored = prepare(root, cache, Form())
     names = [e.file for e in find(root, "imagenet", 1000).train]
     seen = {n: stored.train.pixels(names.index(f"train/{WNIDS[0]}/odd_{n}.JPEG")) for n in odd}
     assert all(pixels.shape == (50, 60, 3) for pixels in seen.values())
@@ -190,28 +190,28 @@ def test_a_camera_held_upright_is_turned() -> None:
     assert np.array_equal(decoded(out.getvalue()), np.rot90(np.asarray(image), -1))
 
 
-@pytest.mark.parametrize("choice", [Choice(), ARRAY], ids=["exact", "array"])
-def test_broken_images_are_listed_and_stop_unless_skipped(root: Path, cache: Path, choice: Choice) -> None:
+@pytest.mark.parametrize("form", [Form(), ARRAY], ids=["exact", "array"])
+def test_broken_images_are_listed_and_stop_unless_skipped(root: Path, cache: Path, form: Form) -> None:
     cut = root / "train" / WNIDS[1] / f"{WNIDS[1]}_3.JPEG"
     cut.write_bytes(cut.read_bytes()[:-200])
     text = root / "val" / WNIDS[2] / f"{WNIDS[2]}_1.JPEG"
     text.write_text("<html>not found</html>")
     with pytest.raises(ValueError, match="2 images cannot be decoded") as told:
-        prepare(root, cache, choice)
+        prepare(root, cache, form)
     assert str(cut) in str(told.value)
     assert str(text) in str(told.value)
     assert "skip_broken" in str(told.value)
-    skipped = prepare(root, cache, Choice(choice.mode, 1.0, choice.short_side, skip_broken=True))
+    skipped = prepare(root, cache, Form(form.mode, 1.0, form.short_side, skip_broken=True))
     assert (len(skipped.train), len(skipped.test)) == (17, 5)
     assert skipped.train.labels.tolist() == [0] * 6 + [1] * 5 + [2] * 6
     # Once replaced, only what belongs to them is decoded again, and nothing is broken.
     for file in (cut, text):
         file.write_bytes(encoded(picture(7, (50, 60))))
-    assert len(prepare(root, cache, choice).train) == 18
+    assert len(prepare(root, cache, form).train) == 18
 
 
 def test_a_changed_file_is_noticed_when_it_is_read(root: Path, cache: Path) -> None:
-    stored = prepare(root, cache, Choice())
+    stored = prepare(root, cache, Form())
     file = root / "train" / WNIDS[0] / f"{WNIDS[0]}_0.JPEG"
     file.write_bytes(encoded(picture(7, (41, 77))))
     with pytest.raises(ValueError, match=rf"{file.name}.*has changed"):
@@ -239,11 +239,11 @@ def test_a_killed_preparation_goes_on_where_it_was(root: Path, cache: Path, monk
     """Killed in the middle of decoding; what was done is not done again, and the pixels are the same."""
     monkeypatch.setattr(chunks, "COUNT", 2)
     script = (
-        "import sys, time; from workers import datasets; from workers.datasets import _chunks as c\n"
+        "import sys, time; from workers import datasets; from workers.data import chunks as c\n"
         "c.COUNT = 2; make = c.make\n"
         "def slow(plan, folder): time.sleep(0.3); return make(plan, folder)\n"
         "c.make = slow\n"
-        f"datasets.prepare('imagenet', {str(root)!r}, {str(cache)!r}, choice=datasets.Choice('array', short_side=48))"
+        f"datasets.prepare('imagenet', {str(root)!r}, {str(cache)!r}, form=datasets.Form('array', short_side=48))"
     )
     with subprocess.Popen([sys.executable, "-c", script], start_new_session=True) as process:
         until = time.monotonic() + 60
@@ -283,7 +283,7 @@ def test_a_preparation_without_room_is_refused_before_it_starts(
 )
 def test_choices_that_cannot_be_are_refused(wrong: dict, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        Choice(**wrong)
+        Form(**wrong)
 
 
 def test_folders_that_are_no_imagenet_are_named(root: Path, cache: Path, tmp_path: Path) -> None:
@@ -298,4 +298,4 @@ def test_folders_that_are_no_imagenet_are_named(root: Path, cache: Path, tmp_pat
     with pytest.raises(FileNotFoundError, match="no imagenet at"):
         datasets.identify("imagenet", root, cache)
     with pytest.raises(ValueError, match="photos has no mode"):
-        datasets.prepare("photos", None, cache, choice=ARRAY)
+        datasets.prepare("photos", None, cache, form=ARRAY)

@@ -11,7 +11,7 @@ from skimage.color import rgb2lab
 
 from tests.workers.photographs import picture
 from workers import datasets, tasks
-from workers.data.resize import cut, scaled, shrunk
+from workers.data.resize import crop, scaled, shrunk
 from workers.tasks._cielab import centres
 from workers.tasks._crops import TRIES
 from workers.tasks._permutations import orders
@@ -128,9 +128,9 @@ def one(draws: dict, k: int) -> dict:
 
 def squares(task: str, images: list[np.ndarray], draws: dict, dtype: torch.dtype) -> torch.Tensor:
     sizes = torch.tensor([image.shape[:2] for image in images])
-    how = tasks.get(task).cuts(sizes, draws, DATASET)
+    how = tasks.get(task).crops(sizes, draws, DATASET)
     side = tasks.get(task).side(DATASET)
-    return torch.stack([cut(image, h, (side, side), dtype) for image, h in zip(images, how.tolist(), strict=True)])
+    return torch.stack([crop(image, h, (side, side), dtype) for image, h in zip(images, how.tolist(), strict=True)])
 
 
 @pytest.mark.parametrize("train", [True, False], ids=["train", "test"])
@@ -167,7 +167,7 @@ def test_bytes_are_resized_to_within_a_level(task: str, images: list[np.ndarray]
 def test_sized_crops_are_spread_as_they_should_be() -> None:
     n = 20_000
     draws = tasks.get("cls").draw(n, DATASET, torch.Generator().manual_seed(1), True)
-    cuts = tasks.get("cls").cuts(torch.tensor([[400, 400]]).expand(n, 2), draws, DATASET).double()
+    cuts = tasks.get("cls").crops(torch.tensor([[400, 400]]).expand(n, 2), draws, DATASET).double()
     area, aspect = cuts[:, 2] * cuts[:, 3] / 400**2, cuts[:, 3] / cuts[:, 2]
     assert area.min() >= 0.079
     assert area.max() <= 1

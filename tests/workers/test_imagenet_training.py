@@ -17,8 +17,8 @@ from workers import datasets, tasks
 from workers.cuda_graphs import Graphs
 from workers.data import chunks, loader
 from workers.data.loader import slices
-from workers.data.resize import cut
-from workers.datasets import Choice
+from workers.data.resize import crop
+from workers.datasets import Form
 from workers.methods.train import evaluate, train_epoch
 
 CPU = torch.device("cpu")
@@ -43,7 +43,7 @@ def trial(task: str, root: Path, mode: str = "array", arch: str = "c3_c3", **cha
     recipe = workers.recipe("demo", space="chain", dataset="photos", task=task).replace(
         epochs=2, width=8, depth=2, batch=4, test_batch=4, precise_bn=8, lr=0.01, **changes
     )
-    dataset_id = datasets.identify("imagenet", root, None, Choice(mode))
+    dataset_id = datasets.identify("imagenet", root, None, Form(mode))
     return workers.Trial(space="chain", arch=arch, dataset="imagenet", task=task, recipe=recipe, dataset_id=dataset_id)
 
 
@@ -111,12 +111,12 @@ def test_parts_made_ahead_by_threads_are_the_same_in_order(
         **tasks.get("jig").draw(12, datasets.get("imagenet"), torch.Generator(), True),
     }
     before = threading.active_count()
-    here, ahead = list(t.train.parts(drawn, 2)), list(t.train._ahead(slices(drawn, 2)))
+    here, ahead = list(t.train.parts(drawn, 2)), list(t.train._prefetch(slices(drawn, 2)))
     assert len(here) == len(ahead) == 6
     for a, b in zip(here, ahead, strict=True):
         assert a.keys() == b.keys()
         assert all(torch.equal(a[name], b[name]) for name in a)
-    first = t.train._ahead(slices(drawn, 2))
+    first = t.train._prefetch(slices(drawn, 2))
     next(first)
     first.close()  # a training that ends early leaves no threads behind
     assert threading.active_count() == before
@@ -141,10 +141,10 @@ def test_a_part_holds_the_squares_of_its_images(mode: str, root: Path, cache: Pa
     assert part["label"].tolist() == [1, 0, 2, 0, 0]
     for place, number in enumerate([7, 0, 11, 3, 3]):
         image = t.train.images.pixels(number)
-        (how,) = task.cuts(
+        (how,) = task.crops(
             torch.tensor([image.shape[:2]]), {name: v[place : place + 1] for name, v in draws.items()}, dataset
         ).tolist()
-        assert torch.equal(part["pixels"][place], cut(image, how, (224, 224), part["pixels"].dtype))
+        assert torch.equal(part["pixels"][place], crop(image, how, (224, 224), part["pixels"].dtype))
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_more_chunks_than_a_process_may_have_files_open(tmp_path: Path, monkeypa
     """A random order of the images touches every chunk in the first epoch; full ImageNet has 2,601."""
     monkeypatch.setattr(chunks, "COUNT", 1)
     files = folder(tmp_path / "imagenet", each=100, longest=48)
-    stored = datasets.prepare("imagenet", files, tmp_path / "cache", choice=Choice("array", short_side=32))
+    stored = datasets.prepare("imagenet", files, tmp_path / "cache", form=Form("array", short_side=32))
     assert len(stored.train.chunks) == 306
     seen = [stored.train.pixels(number) for number in range(len(stored.train))]
     assert len(seen) == 300
@@ -184,7 +184,7 @@ def test_decoding_starts_one_thread_for_each_core_and_no_more(tmp_path: Path, mo
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        datasets.prepare("imagenet", files, tmp_path / "cache", choice=Choice("array", short_side=64))
+        datasets.prepare("imagenet", files, tmp_path / "cache", form=Form("array", short_side=64))
     finally:
         over.set()
         watcher.join()
@@ -201,7 +201,7 @@ def test_as_many_threads_make_parts_as_a_trial_has_cores(
     t = prepare(trial("jig", root), CPU, root, cache, cpus=cpus)
     drawn = tasks.get("jig").draw(12, datasets.get("imagenet"), torch.Generator(), True)
     before, own = threading.active_count(), torch.get_num_threads()
-    parts = t.train._ahead(slices({"image": torch.arange(12), **drawn}, 1))
+    parts = t.train._prefetch(slices({"image": torch.arange(12), **drawn}, 1))
     next(parts)
     assert threading.active_count() == before + expected
     parts.close()

@@ -10,8 +10,8 @@ from PIL import Image
 
 from tests.workers.photographs import encoded, folder, picture
 from workers import datasets
-from workers.data.large import Stored
-from workers.datasets import IGNORED, Choice
+from workers.data.large import LargeDataset
+from workers.datasets import IGNORED, Form
 from workers.datasets.imagenet22k import held_out
 
 # The official labels in the order of their ids, 0..33, and the training id of those that are evaluated.
@@ -26,11 +26,11 @@ TRAIN_IDS = {
     "vegetation": 8, "terrain": 9, "sky": 10, "person": 11, "rider": 12, "car": 13, "truck": 14, "bus": 15,
     "train": 16, "motorcycle": 17, "bicycle": 18,
 }  # fmt: skip
-ARRAY = Choice("array", short_side=40)
+ARRAY = Form("array", short_side=40)
 
 
-def prepare(root: Path, choice: Choice = ARRAY, name: str = "cityscapes") -> Stored:
-    return datasets.prepare(name, root, root.parent / "cache", choice=choice)
+def prepare(root: Path, form: Form = ARRAY, name: str = "cityscapes") -> LargeDataset:
+    return datasets.prepare(name, root, root.parent / "cache", form=form)
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_cityscapes_ids_become_the_nineteen_classes(root: Path) -> None:
-    maps = datasets.get("cityscapes").varied.maps  # type: ignore[union-attr]
+    maps = datasets.get("cityscapes").large.maps  # type: ignore[union-attr]
     assert {name: number for number, name in enumerate(maps.class_names)} == TRAIN_IDS
-    stored = prepare(root, Choice())
+    stored = prepare(root, Form())
     assert (len(stored.train), len(stored.test)) == (2, 1)
     ids = np.asarray(Image.open(root / "gtFine/train/aachen/aachen_000_gtFine_labelIds.png"))
     wanted = np.array([TRAIN_IDS.get(name, IGNORED) for name in LABELS])[ids]
@@ -63,13 +63,13 @@ def test_train_ids_are_preferred_and_part_of_the_identity(root: Path) -> None:
     classes = np.full((60, 120), 18, np.uint8)
     classes[:, 50:] = IGNORED
     Image.fromarray(classes).save(root / "gtFine/train/ulm/ulm_000_gtFine_labelTrainIds.png")
-    stored = prepare(root, Choice())
+    stored = prepare(root, Form())
     assert np.array_equal(stored.train.label_map(1), classes)
     assert datasets.identify("cityscapes", root.parent, None, ARRAY) != before
 
 
 def test_stored_maps_are_as_large_as_their_images_and_hold_no_new_class(root: Path) -> None:
-    exact, small = prepare(root, Choice()), prepare(root)
+    exact, small = prepare(root, Form()), prepare(root)
     for number in range(2):
         assert small.train.pixels(number).shape == (40, 80, 3)
         found, whole = small.train.label_map(number), exact.train.label_map(number)
@@ -91,7 +91,7 @@ def test_label_maps_that_do_not_fit_are_broken_images(root: Path, wrong: Image.I
     wrong.save(root / "gtFine/train/ulm/ulm_000_gtFine_labelIds.png")
     with pytest.raises(ValueError, match=rf"ulm_000_leftImg8bit.png: its label map .*{says}"):
         prepare(root)
-    assert len(prepare(root, Choice("array", short_side=40, skip_broken=True)).train) == 1
+    assert len(prepare(root, Form("array", short_side=40, skip_broken=True)).train) == 1
 
 
 def test_train_ids_under_the_name_of_label_ids_are_refused(root: Path) -> None:
@@ -106,28 +106,28 @@ def test_train_ids_under_the_name_of_label_ids_are_refused(root: Path) -> None:
     assert len(prepare(root).train) == 2
 
 
-@pytest.mark.parametrize("choice", [Choice(), ARRAY], ids=["exact", "array"])
-def test_an_image_that_its_exif_turns_away_from_its_map_is_refused(root: Path, choice: Choice) -> None:
+@pytest.mark.parametrize("form", [Form(), ARRAY], ids=["exact", "array"])
+def test_an_image_that_its_exif_turns_away_from_its_map_is_refused(root: Path, form: Form) -> None:
     file = root / "leftImg8bit/train/ulm/ulm_000_leftImg8bit.png"
     exif = Image.Exif()
     exif[0x0112] = 3
     Image.open(file).save(file, exif=exif)
     with pytest.raises(ValueError, match=r"ulm_000_leftImg8bit.png: its EXIF orientation is 3"):
-        prepare(root, choice)
+        prepare(root, form)
 
 
-@pytest.mark.parametrize("choice", [Choice(), ARRAY], ids=["exact", "array"])
-def test_numbers_that_mean_another_class_now_are_read_anew(root: Path, choice: Choice) -> None:
+@pytest.mark.parametrize("form", [Form(), ARRAY], ids=["exact", "array"])
+def test_numbers_that_mean_another_class_now_are_read_anew(root: Path, form: Form) -> None:
     """As of a plug-in whose code changed: what lies in the cache under the same id has the classes of before."""
     cityscapes = datasets.get("cityscapes")
-    before = prepare(root, choice).train.label_map(0)
-    assert cityscapes.varied is not None
-    maps = cityscapes.varied.maps
+    before = prepare(root, form).train.label_map(0)
+    assert cityscapes.large is not None
+    maps = cityscapes.large.maps
     assert maps is not None
     (end, values), swap = maps.values[1], {7: 1, 8: 0}
     swapped = replace(maps, values=(maps.values[0], (end, tuple((v, swap.get(v, c)) for v, c in values))))
-    other = replace(cityscapes, varied=replace(cityscapes.varied, maps=swapped))  # type: ignore[type-var]
-    stored = datasets.prepare(other, root, root.parent / "cache", choice=choice)
+    other = replace(cityscapes, large=replace(cityscapes.large, maps=swapped))  # type: ignore[type-var]
+    stored = datasets.prepare(other, root, root.parent / "cache", form=form)
     assert np.array_equal(stored.train.label_map(0) == 1, before == 0)
     assert np.array_equal(stored.train.label_map(0) == 0, before == 1)
 
@@ -139,7 +139,7 @@ def test_an_image_without_a_label_map_is_named(root: Path) -> None:
 
 
 def test_camvid_is_what_its_labels_say(data: Path, tmp_path: Path) -> None:
-    stored = datasets.prepare("camvid", data / "camvid_mini", tmp_path, choice=Choice())
+    stored = datasets.prepare("camvid", data / "camvid_mini", tmp_path, form=Form())
     assert (len(stored.train), len(stored.test)) == (32, 10)
     counts = sum(np.bincount(stored.train.label_map(n).ravel(), minlength=256) for n in range(32))
     share = counts / counts.sum()
@@ -184,7 +184,7 @@ def test_one_image_in_two_hundred_is_held_out_by_its_name() -> None:
     ("line", "says"),
     [
         ("n02084071_9999", r"there is no .*n02084071_9999\.JPEG"),
-        ("../../etc/n02084071_1", "line 16: .* is no image name"),
+        ("../../etc/n02084071_1", "line 16: .* is not an image name"),
         ("n02084071/n01440764_1", "line 16"),
     ],
 )
@@ -197,7 +197,7 @@ def test_a_list_that_names_what_is_not_there_is_refused(listed: Path, line: str,
 
 def test_a_folder_without_a_list_is_told_what_it_needs(listed: Path) -> None:
     (listed / "all_images.txt").unlink()
-    with pytest.raises(ValueError, match="one text file with an image name a line"):
+    with pytest.raises(ValueError, match="one text file with one image name per line"):
         datasets.identify("imagenet22k", listed.parent, None)
 
 
@@ -219,7 +219,7 @@ def test_hidden_files_are_no_images_and_the_rest_is_told(root: Path, tmp_path: P
     for label_map in [p for p in root.rglob("*.png") if "annot" in str(p) or "gtFine" in str(p)]:
         label_map.with_name(f"._{label_map.name}").write_bytes(b"resource fork")
     assert datasets.identify(name, root, None) == clean
-    assert len(prepare(root, Choice(), name).train) == len(images) - 1
+    assert len(prepare(root, Form(), name).train) == len(images) - 1
     images[0].with_name("x.jpg").write_bytes(b"?")
     shutil.copy(images[0], images[0].with_name("y.tif"))
     left = datasets.look(name, root).unused

@@ -4,12 +4,12 @@ import threading
 from pathlib import Path
 
 from workers.data.arrays import lock
-from workers.data.notes import delivered
+from workers.data.notes import background_notes
 
 
 def test_notes_come_in_order_and_before_the_end() -> None:
     told: list[str] = []
-    with delivered(told.append) as note:
+    with background_notes(told.append) as note:
         note("one")
         note("two")
     assert told == ["one", "two"]
@@ -22,7 +22,7 @@ def test_a_lock_is_free_again_while_a_note_still_waits_to_be_read(tmp_path: Path
         read.wait(60)
 
     def first() -> None:
-        with delivered(wait) as note, lock(tmp_path, "making"):
+        with background_notes(wait) as note, lock(tmp_path, "making"):
             note("decoding")
 
     def second() -> None:

@@ -34,7 +34,7 @@ def test_precise_bn_is_off_in_one_space_of_imagenet_only() -> None:
     ("space", "dataset", "task"), list(itertools.product(spaces.names(), ("photos", "camvid"), tasks.names()))
 )
 def test_every_space_and_task_has_a_demo(space: str, dataset: str, task: str) -> None:
-    if tasks.get(task).objection(datasets.get(dataset)) is None:
+    if tasks.get(task).unsupported_reason(datasets.get(dataset)) is None:
         assert workers.recipe("demo", space=space, dataset=dataset, task=task).epochs <= 10
 
 

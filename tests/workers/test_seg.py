@@ -18,8 +18,8 @@ from tests.workers.prepared import prepare, stop_after
 from tests.workers.replayed import tape
 from tests.workers.test_imagenet_tasks import bilinear, centre, flipped, normalised, one, scale
 from workers import datasets, tasks
-from workers.data.resize import cut, cut_map
-from workers.datasets import IGNORED, OUTSIDE, Choice
+from workers.data.resize import crop, crop_map
+from workers.datasets import IGNORED, OUTSIDE, Form
 from workers.methods.train import evaluate, train_epoch
 from workers.tasks._aspp import Aspp
 
@@ -49,10 +49,10 @@ def zoom_and_crop(image: np.ndarray, draws: dict, side: int, nearest: bool = Fal
 
 def fed(task: str, images: list[np.ndarray], maps: list[np.ndarray], draws: dict) -> tuple[Tensor, Tensor]:
     t = tasks.get(task)
-    how = t.cuts(torch.tensor([image.shape[:2] for image in images]), draws, CITY).tolist()
+    how = t.crops(torch.tensor([image.shape[:2] for image in images]), draws, CITY).tolist()
     frame = (t.side(CITY), t.side(CITY))
-    pixels = torch.stack([cut(image, h, frame, torch.float32) for image, h in zip(images, how, strict=True)])
-    return pixels, torch.stack([cut_map(m, h, frame) for m, h in zip(maps, how, strict=True)])
+    pixels = torch.stack([crop(image, h, frame, torch.float32) for image, h in zip(images, how, strict=True)])
+    return pixels, torch.stack([crop_map(m, h, frame) for m, h in zip(maps, how, strict=True)])
 
 
 def test_training_batches_are_those_of_the_reference(images: list[np.ndarray]) -> None:
@@ -85,15 +85,15 @@ def test_rotation_on_cityscapes_is_that_of_the_reference(train: bool, images: li
 def test_col_and_jig_see_the_squares_that_rot_sees() -> None:
     sizes = torch.tensor([[1024, 2048], [600, 900]])
     draws = tasks.get("jig").draw(2, CITY, torch.Generator().manual_seed(5), True)
-    wanted = tasks.get("rot").cuts(sizes, draws, CITY)
-    assert torch.equal(tasks.get("jig").cuts(sizes, draws, CITY), wanted)
-    assert torch.equal(tasks.get("col").cuts(sizes, draws, CITY), wanted)
+    wanted = tasks.get("rot").crops(sizes, draws, CITY)
+    assert torch.equal(tasks.get("jig").crops(sizes, draws, CITY), wanted)
+    assert torch.equal(tasks.get("col").crops(sizes, draws, CITY), wanted)
     assert (CITY.jigsaw.patch, CITY.jigsaw.tile) == (107, 81)
 
 
 def test_scales_are_spread_evenly_over_two_octaves() -> None:
     draws = tasks.get("seg").draw(20_000, CITY, torch.Generator().manual_seed(1), True)
-    short = tasks.get("seg").cuts(torch.tensor([[1024, 2048]]).expand(20_000, 2), draws, CITY)[:, 4]
+    short = tasks.get("seg").crops(torch.tensor([[1024, 2048]]).expand(20_000, 2), draws, CITY)[:, 4]
     assert (short.min(), short.max()) == (321, 1023)
     # log2(321 / 256) of two octaves would be smaller than the crop, half of them is smaller than 512.
     assert (short == 321).double().mean().item() == pytest.approx(math.log2(321 / 256) / 2, abs=0.01)
@@ -134,14 +134,14 @@ def trial(space: str, task: str, data: Path, arch: str | None = None, **changes)
     r = workers.recipe("demo", space=space, dataset="camvid", task=task).replace(
         **{"epochs": 2, "precise_bn": 8, "depth": 3 if space == "darts" else 1, "batch": 8, **changes}
     )
-    choice = Choice("array", short_side=96)
+    form = Form("array", short_side=96)
     return workers.Trial(
         space=space,
         arch=arch or spaces.sample(spaces.get(space), 1, 0).archs[0],
         dataset="camvid",
         task=task,
         recipe=r,
-        dataset_id=datasets.identify("camvid", data / "camvid_mini", None, choice),
+        dataset_id=datasets.identify("camvid", data / "camvid_mini", None, form),
     )
 
 

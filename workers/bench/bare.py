@@ -1,4 +1,4 @@
-"""A training that makes batches and has no network: what is measured of a data path."""
+"""A training that only makes batches, with a dummy network: for benchmarks of the data path."""
 
 import torch
 from torch import nn
@@ -9,10 +9,10 @@ from workers.methods.train import Training
 
 
 def trial(task: str, dataset: str, batch: int | None = None) -> workers.Trial:
-    """At UnNAS's batch unless told otherwise."""
+    """A trial with UnNAS's recipe; `batch` overrides its batch size."""
     recipe = workers.recipe("unnas", space="darts", dataset=dataset, task=task)
     recipe = recipe if batch is None else recipe.replace(batch=batch)
-    # Any architecture will do: batches do not depend on it.
+    # An arbitrary architecture: batches do not depend on it.
     cell = "_".join(["sk.0+sk.1"] * 4)
     return workers.Trial(
         space="darts", arch=f"{cell}:{cell}", dataset=dataset, task=task, recipe=recipe, dataset_id="bench"
@@ -20,6 +20,6 @@ def trial(task: str, dataset: str, batch: int | None = None) -> workers.Trial:
 
 
 def training(of: workers.Trial, train: Source, test: Source, device: torch.device) -> Training:
-    """Batches of these images as the trial would see them."""
+    """A training on these images, which makes the batches of the trial."""
     net = nn.Linear(1, 1)
     return Training(of, net, torch.optim.SGD(net.parameters(), lr=0.1), train, test, device)

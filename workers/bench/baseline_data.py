@@ -1,8 +1,8 @@
-"""The plain data path: every image by itself through NumPy, scikit-image and scikit-learn, then a DataLoader.
+"""The baseline data path: each image separately through NumPy, scikit-image and scikit-learn, then a DataLoader.
 
-Steps and their order are those of the public release of Liu et al. 2020 for CIFAR-10: images are held as float32
-(3, 32, 32) of 0..255, and a training image is copied, scaled, normalised a channel at a time, mirrored, padded and
-cropped; its colours become CIELAB and the nearest of 313 classes; its tiles are cut one by one.
+Steps and their order are those of the public release of Liu et al. 2020 for CIFAR-10: images are stored as float32
+(3, 32, 32) in 0..255, and a training image is copied, scaled, normalised channel by channel, flipped, padded and
+cropped; its colours are converted to CIELAB and the nearest of 313 classes; its tiles are cropped one by one.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
-Floats = npt.NDArray[Any]  # float32; of a grey image float64
+Floats = npt.NDArray[Any]  # float32; float64 for a grey image
 Draws = Mapping[str, Any]  # of one image: flip, grey: bool; crop: (2,); permutation: int; offset: (4, 2)
 Item = tuple[Floats, Any]
 
@@ -30,14 +30,14 @@ GREY = 0.3
 
 @dataclass(frozen=True)
 class Transforms:
-    """What becomes of one image (3, 32, 32) of 0..255, its label and what chance decided about it."""
+    """The transform of each task, for one image (3, 32, 32) in 0..255, its label and its random draws."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     colours: NearestNeighbors  # fitted on the 313 centres in the ab plane
 
     def cls(self, image: Floats, label: int, draws: Draws) -> Item:
-        """Normalised, mirrored, padded with zeros and cropped: (3, 32, 32)."""
+        """Normalised, flipped, padded with zeros and cropped: (3, 32, 32)."""
         image = self._normalised(image / 255.0)
         if draws["flip"]:
             image = image[:, :, ::-1]
@@ -46,7 +46,7 @@ class Transforms:
         return image[:, top : top + SIDE, left : left + SIDE], label
 
     def rot(self, image: Floats, label: int, draws: Draws) -> Item:
-        """The four turns of that image: (4, 3, 32, 32) and (4,)."""
+        """The four rotations of that image: (4, 3, 32, 32) and (4,)."""
         upright, _ = self.cls(image, label, draws)
         return np.stack([np.rot90(upright, turn, (1, 2)) for turn in range(4)]), np.arange(4)
 
@@ -61,7 +61,7 @@ class Transforms:
         return lightness, nearest.reshape(SIDE, SIDE)
 
     def jig(self, image: Floats, label: int, draws: Draws) -> Item:
-        """Tiles in the drawn order, each normalised by itself, (4, 3, 12, 12), and which order it is."""
+        """Tiles in the drawn permutation, each normalised separately, (4, 3, 12, 12), and the permutation's index."""
         if draws["flip"]:
             image = image[:, :, ::-1]
         if draws["grey"]:
@@ -78,7 +78,7 @@ class Transforms:
         return tiles, draws["permutation"]
 
     def _normalised(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """A channel at a time; the image is a copy of the caller's."""
+        """Normalises channel by channel, in place; the caller passes a copy."""
         for channel in range(3):
             image[channel] = image[channel] - self.mean[channel]
             image[channel] = image[channel] / self.std[channel]
@@ -86,12 +86,12 @@ class Transforms:
 
 
 def transforms(mean: tuple[float, float, float], std: tuple[float, float, float], centres: npt.ArrayLike) -> Transforms:
-    """With a nearest-neighbour search over the colour classes (313, 2), the fastest kind scikit-learn offers."""
+    """The transforms, with scikit-learn's fastest nearest-neighbour search over the colour classes (313, 2)."""
     return Transforms(mean, std, NearestNeighbors(n_neighbors=1).fit(np.asarray(centres, dtype=np.float64)))
 
 
 class Images(Dataset[Item]):
-    """Images uint8 (N, 32, 32, 3) and labels (N,) through one task's transform; chance is NumPy's."""
+    """Images uint8 (N, 32, 32, 3) and labels (N,) with one task's transform; random draws by NumPy."""
 
     def __init__(
         self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], task: str, how: Transforms
@@ -107,12 +107,12 @@ class Images(Dataset[Item]):
         return self.item(index, self.draw())
 
     def item(self, index: int, draws: Draws) -> Item:
-        """One image after its transform."""
+        """One transformed image."""
         item: Item = self.transform(self.images[index].copy(), self.labels[index], draws)
         return item
 
     def draw(self) -> Draws:
-        """What chance decides about a training image of this task, and nothing that the task does not need."""
+        """The random draws for a training image of this task, only those that the task needs."""
         draws: dict[str, Any] = {"flip": self.rng.uniform() < 0.5}
         if self.task in ("cls", "rot"):
             draws["crop"] = self.rng.randint(0, OFFSETS), self.rng.randint(0, OFFSETS)
@@ -124,16 +124,16 @@ class Images(Dataset[Item]):
 
 
 def loader(images: Images, batch: int, steps: int, workers: int = 0) -> "DataLoader[Item]":
-    """`steps` shuffled batches; without workers everything happens in this process, on this core.
+    """A loader of `steps` shuffled batches; without workers, batches are made in this process.
 
-    Workers are processes that live until the loader is gone, and make up to two batches each beforehand.
+    Worker processes live as long as the loader, and each prefetches up to two batches.
     """
     sampler = RandomSampler(images, num_samples=steps * batch)
     return DataLoader(images, batch, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
 
 
 def flattened(task: str, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """A collated batch as the network takes it: the turns of rot (B, 4, 3, 32, 32) -> (4B, 3, 32, 32)."""
+    """A collated batch in the network's shape: the rotations of rot (B, 4, 3, 32, 32) -> (4B, 3, 32, 32)."""
     if task == "rot":
         return inputs.flatten(0, 1), targets.flatten()
     return inputs, torch.as_tensor(targets)

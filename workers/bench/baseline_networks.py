@@ -1,8 +1,8 @@
-"""The networks of the two spaces in plain modules, as the papers and the public release (Liu et al. 2020) write them.
+"""The baseline networks of the two spaces in plain modules, as in the papers and the public release (Liu et al. 2020).
 
-Every operation of a DARTS cell begins with its own ReLU, a `none` is a map of zeros, sums are Python's `sum`, tensors
-lie as torch makes them.  Layers are registered in the order in which this package's networks register theirs, so
-weights can be copied one after the other.
+Every operation of a DARTS cell begins with its own ReLU, a `none` gives a map of zeros, sums are Python's `sum`, and
+tensors have torch's default memory format.  Layers are registered in the same order as in this package's networks, so
+weights can be copied one by one.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ class Zero(nn.Module):
 
 
 class FactorizedReduce(nn.Module):
-    """ReLU, two 1x1 convolutions of stride 2, one on the map moved by a pixel, BN."""
+    """ReLU, two 1x1 convolutions of stride 2, one of them on the map shifted by one pixel, BN."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ def conv_bn_relu(inputs: int, outputs: int, kernel: int) -> nn.Module:
 
 
 class Module(nn.Module):
-    """One NAS-Bench-101 module as its adjacency matrix says."""
+    """One NAS-Bench-101 module, computed from its adjacency matrix."""
 
     def __init__(self, spec: ModelSpec, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -172,7 +172,7 @@ class Module(nn.Module):
 
 
 def spec_of(arch: str) -> ModelSpec:
-    """The architecture as nasbench_pytorch takes it."""
+    """The architecture as a `ModelSpec` of nasbench_pytorch."""
     module = nasbench101.parse(arch)
     names = ["input", *(nasbench101.OPS[op] for op in module.ops), "output"]
     return ModelSpec(np.array(module.matrix()), names)
@@ -205,7 +205,7 @@ class NasBench101Trunk(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Average pool and a linear layer; of several tiles the pooled features side by side."""
+    """Average pool and a linear layer; for several tiles their pooled features are concatenated."""
 
     def __init__(self, trunk: nn.Module, channels: int, classes: int, tiles: int = 1) -> None:
         super().__init__()

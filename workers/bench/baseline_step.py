@@ -1,7 +1,7 @@
-"""The plain training step: eager fp32, logits in full, SGD one tensor at a time, errors by sorting, read every step.
+"""The baseline training step: eager fp32, full logits, SGD tensor by tensor, errors by sorting, read in every step.
 
-`Plain` has the structure of the public release of Liu et al. 2020; `Library` is nasbench_pytorch's own network in its
-own trainer.
+`Plain` has the structure of the public release of Liu et al. 2020; `Library` is nasbench_pytorch's network in its
+trainer.
 """
 
 import io
@@ -24,7 +24,7 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 def sgd(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD as the release makes it, neither fused nor in lists of tensors."""
+    """SGD as in the release, neither fused nor `foreach`."""
     return torch.optim.SGD(
         net.parameters(),
         lr=recipe.lr,
@@ -56,7 +56,7 @@ class Meter:
         self.lines: list[list[float]] = []
 
     def update(self, readings: tuple[float, ...], samples: int) -> None:
-        """Readings of one step: loss, top-1 and top-5 error; every tenth gives a line of the log."""
+        """Add the loss, top-1 and top-5 error of one step; every tenth step gives a line of the log."""
         for place, reading in enumerate(readings):
             self.last[place].append(reading)
             self.totals[place] += reading * samples
@@ -67,7 +67,7 @@ class Meter:
 
 
 class Plain:
-    """The plain network of a trial with its optimiser."""
+    """The baseline network of a trial with its optimiser."""
 
     name = "plain"
 
@@ -77,11 +77,11 @@ class Plain:
         self.optimizer = sgd(self.net, recipe)
 
     def parameters(self) -> list[nn.Parameter]:
-        """In the order of this package's network."""
+        """The parameters in the order of this package's network."""
         return list(self.net.parameters())
 
     def epoch(self, batches: Batches) -> float:
-        """A step on every batch; the mean loss."""
+        """Train one step on each batch; returns the mean loss."""
         self.net.train()
         meter = Meter()
         for inputs, targets in batches:
@@ -113,7 +113,7 @@ class Library:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda epoch: 1.0)
 
     def parameters(self) -> list[nn.Parameter]:
-        """In the order of this package's network: of a cell the projections come first."""
+        """The parameters in the order of this package's network: in a cell the projections come first."""
         found: list[nn.Parameter] = []
         for layer in self.net.layers:
             if isinstance(layer, Cell):
@@ -124,9 +124,9 @@ class Library:
         return found + list(self.net.classifier.parameters())
 
     def epoch(self, batches: Batches) -> float:
-        """The trainer's own epoch, without clipping gradients as the recipe has none; the mean loss."""
+        """Train one epoch with the library's trainer, without gradient clipping; returns the mean loss."""
         with redirect_stdout(io.StringIO()):
-            told = train(
+            history = train(
                 self.net,
                 list(batches),
                 optimizer=self.optimizer,
@@ -135,4 +135,4 @@ class Library:
                 num_epochs=1,
                 device=self.device,
             )
-        return float(told["train_loss"][0])
+        return float(history["train_loss"][0])

@@ -1,4 +1,4 @@
-"""`bench data`: augmented batches of CIFAR-sized images a second, against the plain per-image data path."""
+"""`bench data`: augmented batches of CIFAR-sized images per second, against the baseline's per-image data path."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,28 +15,28 @@ from workers.data.loader import Resident
 from workers.methods.train import Training
 from workers.tasks._cielab import centres
 
-TOLERANCE = 1e-5  # of the inputs, which have a deviation of about 1
+TOLERANCE = 1e-5  # of the inputs, which have a standard deviation of about 1
 DATASET = "cifar10"
 Draws = dict[str, Tensor]
 Note = Callable[[str], None]
 
 
 def photographs(count: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np.dtype[np.int64]]]:
-    """`count` natural patches uint8 (N, 32, 32, 3) with labels, the same everywhere: those of `photos`, repeated."""
+    """`count` natural images uint8 (N, 32, 32, 3) with labels: the patches of `photos`, repeated."""
     images, labels = datasets.get("photos").read("train", None)
     chosen = np.arange(count) % len(images)
     return images[chosen], labels[chosen]
 
 
 def training(task: str, count: int, batch: int | None, device: torch.device) -> Training:
-    """A training on these patches as if they were CIFAR-10, at UnNAS's batch unless told otherwise; no network."""
+    """A training without a network on these patches, treated as CIFAR-10; `batch` overrides UnNAS's batch size."""
     images, labels = photographs(count)
     split = Resident(torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device))
     return bare.training(bare.trial(task, DATASET, batch), split, split, device)
 
 
 def plain(t: Training) -> baseline_data.Images:
-    """The plain data path over the images of a training."""
+    """The baseline data path over the images of a training."""
     dataset = t.trial.data
     how = baseline_data.transforms(dataset.mean, dataset.std, centres())
     images = resident(t)
@@ -44,14 +44,16 @@ def plain(t: Training) -> baseline_data.Images:
 
 
 def resident(t: Training) -> Resident:
-    """The training images of a benchmark, which lie on the device."""
+    """The training images of a benchmark, resident on the device."""
     if not isinstance(t.train, Resident):
-        raise TypeError(f"the benchmark is of images on the device; {t.trial.dataset} is fed from the CPU")
+        raise TypeError(
+            f"the benchmark needs images resident on the device; {t.trial.dataset} is streamed from the CPU"
+        )
     return t.train
 
 
 def gate(t: Training, baseline: baseline_data.Images, count: int = 128) -> dict[str, Any]:
-    """Both data paths on the same images with the same draws; GateFailed unless they agree."""
+    """Compare both data paths on the same images with the same draws; GateFailed unless they agree."""
     task, dataset = tasks.get(t.trial.task), t.trial.data
     count = min(count, len(baseline))
     draws = task.draw(count, dataset, torch.Generator().manual_seed(1), train=True)
@@ -68,23 +70,23 @@ def gate(t: Training, baseline: baseline_data.Images, count: int = 128) -> dict[
     if not found["labels_equal"] or not found["max_abs_dx"] <= TOLERANCE:
         raise GateFailed(
             f"data, {task.name}: labels {'equal' if found['labels_equal'] else 'differ'}, inputs differ by "
-            f"{found['max_abs_dx']:.1e} for equal draws; right is equal labels and at most {TOLERANCE:.0e}"
+            f"{found['max_abs_dx']:.1e} for equal draws; expected equal labels and at most {TOLERANCE:.0e}"
         )
     return found
 
 
 def _plain(drawn: Tensor) -> Any:
-    """One image's draw as plain Python."""
+    """The draw of one image as a Python value."""
     return drawn.tolist()
 
 
 def measure(
     t: Training, baseline: baseline_data.Images, rounds: int, shares: tuple[int, int], workers: int = 0
 ) -> Paired:
-    """Seconds an image of both data paths; `shares` are the images of a round on our side and on theirs.
+    """Seconds per image of both data paths; `shares` are the images per round of this package and of the baseline.
 
-    Seconds of the CPU; on the clock where that would leave out work: images on a GPU, or a plain path that makes them
-    in `workers` processes of its own. Ours makes them in this one either way.
+    CPU seconds; wall-clock seconds if CPU time of this process would miss work: for images on a GPU, or if the baseline
+    makes them in `workers` processes.  This package always makes them in this process.
     """
     batch = t.trial.recipe.batch
     ours, theirs = (max(1, share // batch) for share in shares)
@@ -101,7 +103,7 @@ def measure(
             inputs.to(t.device), targets.to(t.device)
 
     clock = cpu_seconds if t.device.type == "cpu" and not workers else wall_seconds
-    # Two rounds to warm up: after them workers run and the table of colours is made, which is part of no ratio.
+    # Two warm-up rounds, in which workers start and the colour table is built; neither counts in a ratio.
     seconds = interleaved((batched, one_by_one), rounds, clock, warm_up=2)
     return Paired(
         tuple(s / (ours * batch) for s in seconds[0]),
@@ -118,9 +120,9 @@ def run(
     workers: int = 0,
     small: bool = False,
 ) -> dict[str, Any]:
-    """All gates, then all measurements, as JSON can hold them; GateFailed before any time is taken.
+    """All gates, then all measurements, as JSON-compatible data; GateFailed before any time is measured.
 
-    With `workers`, every task also against a plain path with so many worker processes.
+    With `workers`, each task is also compared with a baseline of that many worker processes.
     """
     count = 256 if small else 12_288
     before = conditions(device)
@@ -132,7 +134,7 @@ def run(
         pairs[name] = t, baseline, gate(t, baseline)
     cells = []
     for name, (t, baseline, passed) in pairs.items():
-        # So many images that a round takes some tenths of a second on either side.
+        # The number of images is chosen so that a round takes some tenths of a second on both sides.
         theirs = 64 if small else {"col": 512}.get(name, 4096)
         for processes in sorted({0, workers}):
             note(f"data, {name}, {processes} workers: {rounds} rounds")

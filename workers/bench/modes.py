@@ -9,7 +9,7 @@ import torch
 from workers import datasets
 from workers.bench import bare
 from workers.bench.timing import Paired, conditions, cpu_seconds, interleaved
-from workers.datasets import Choice, Stored
+from workers.datasets import Form, LargeDataset
 from workers.methods._setup import source_of
 from workers.methods.train import Training
 
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 Note = Callable[[str], None]
 
 
-def training(task: str, stored: Stored, batch: int = BATCH) -> Training:
+def training(task: str, stored: LargeDataset, batch: int = BATCH) -> Training:
     """A training on these photographs, without a network."""
     trial = bare.trial(task, "imagenet", batch)
     train, test = (source_of(split, trial, CPU, split is stored.train) for split in (stored.train, stored.test))
@@ -54,10 +54,10 @@ def run(names: list[str], root: Path, cache: Path, rounds: int, note: Note, imag
     ValueError where the training split has not one batch of images.
     """
     before = conditions(CPU)
-    stored: dict[str, Stored] = {}
+    stored: dict[str, LargeDataset] = {}
     for mode in ("array", "exact"):
-        found = datasets.prepare("imagenet", root, cache, choice=Choice(mode), note=note)
-        if not isinstance(found, Stored):
+        found = datasets.prepare("imagenet", root, cache, form=Form(mode), note=note)
+        if not isinstance(found, LargeDataset):
             raise TypeError("imagenet is a dataset of images of many sizes")
         if len(found.train) < BATCH:
             raise ValueError(f"{root} holds {len(found.train)} training images; one batch has {BATCH}")

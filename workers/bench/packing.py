@@ -1,13 +1,13 @@
-"""`bench packing`: how many trainings a device should hold at a time, and how.
+"""`bench packing`: how many trainings a device should run at a time, and how.
 
-K trainings of one network side by side, in one of these ways:
+K concurrent trainings of one network, in one of these ways:
 
-    processes   a process each, as trials that share a GPU run; a GPU serves them in slices of time
-    mps         a process each, under NVIDIA's Multi-Process Service, started for the purpose and ended again
-    streams     one process, a captured step and a stream of its own for each
-    eager       one process, steps queued one operation after the other: what the others are ratios to
+    processes   one process per training, as in a study with shared GPUs; the GPU time-slices them
+    mps         one process per training, under NVIDIA's Multi-Process Service, which is started for the measurement
+    streams     one process, with one captured step and one CUDA stream per training
+    eager       one process with one training in eager mode: the reference of the ratios
 
-A training goes as in a study: UnNAS's recipe and batch, images on the device, captured steps on a GPU.
+Trainings are as in a study: UnNAS's recipe and batch, images on the device, captured steps on a GPU.
 """
 
 import contextlib
@@ -36,26 +36,28 @@ from workers.methods._setup import learner
 from workers.methods.train import Training, evaluate, learning_rate, set_rate
 
 WAYS = ("eager", "processes", "mps", "streams")
-IMAGES = {"cpu": 512, "cuda": 4096}  # of either split; a step takes as long whatever their number
-TRIALS = 500  # architectures of a study's cell
+IMAGES = {"cpu": 512, "cuda": 4096}  # per split; the time of a step does not depend on it
+TRIALS = 500  # architectures per cell of a study
 
 
 @dataclass(frozen=True)
 class Load:
-    """What one process does in one reading."""
+    """The work of one process in one reading."""
 
     trial_json: str
     device: str
     captured: bool
-    streams: int  # trainings in this process, each on a stream of its own
+    streams: int  # trainings in this process, each on its own stream
     seconds: float
 
 
 def prepared(load: Load) -> list[Training]:
-    """The trainings of a process, ready to step."""
+    """The trainings of a process, ready for their first step."""
     trial, device = workers.Trial.model_validate_json(load.trial_json), torch.device(load.device)
     if trial.recipe.batch > IMAGES[device.type]:
-        raise ValueError(f"a batch of {trial.recipe.batch}: this bench holds {IMAGES[device.type]} images")
+        raise ValueError(
+            f"the batch of {trial.recipe.batch} is larger than the {IMAGES[device.type]} images of this benchmark"
+        )
     found = []
     for _ in range(load.streams):
         t = training(trial.task, IMAGES[device.type], trial.recipe.batch, device)
@@ -67,7 +69,7 @@ def prepared(load: Load) -> list[Training]:
 
 
 def steps_for(ts: list[Training], seconds: float) -> tuple[int, float]:
-    """Train all side by side, a step of each in turn, until the time is over; steps made and seconds they took."""
+    """Train all in turn, one step each, until the time is over; returns the number of steps and the seconds taken."""
     streams = [_stream(t.device) for t in ts]
     device = ts[0].device
     began, count = time.perf_counter(), 0
@@ -83,8 +85,8 @@ def steps_for(ts: list[Training], seconds: float) -> tuple[int, float]:
                 _finish(device)
                 return count, time.perf_counter() - began
             if device.type == "cuda" and count % (16 * len(ts)) == 0:
-                _finish(device)  # the queue must not run far ahead of the clock
-        _finish(device)  # before the epoch's draws go: other streams read them
+                _finish(device)  # limits how far the launch queue runs ahead
+        _finish(device)  # before the epoch's draws are freed: other streams read them
 
 
 def _stream(device: torch.device) -> contextlib.AbstractContextManager[Any]:
@@ -97,7 +99,7 @@ def _finish(device: torch.device) -> None:
 
 
 def work(load: Load, ready: Barrier, answers: "Queue[dict[str, Any]]") -> None:
-    """One process of a reading: prepare, warm up, wait for the others, train, evaluate; times are on the clock."""
+    """One process of a reading: prepare, warm up, wait for the others, train, evaluate; wall-clock times."""
     torch.set_num_threads(1)
     try:
         with on(torch.device(load.device)):
@@ -108,9 +110,9 @@ def work(load: Load, ready: Barrier, answers: "Queue[dict[str, Any]]") -> None:
 
 
 def reading(load: Load, ready: Barrier) -> dict[str, Any]:
-    """What one process answers."""
+    """The measurements of one process."""
     ts = prepared(load)
-    evaluate(ts[0])  # what comes first is slow: algorithms are chosen, steps are captured
+    evaluate(ts[0])  # warm-up: algorithms are chosen, steps are captured
     for t in ts:
         t.net.train()
     steps_for(ts, 0.0)
@@ -124,13 +126,13 @@ def reading(load: Load, ready: Barrier) -> dict[str, Any]:
         "steps_per_s": steps / seconds,
         "test_images_per_s": len(ts[0].test) / (time.perf_counter() - began),
         "mode": ts[0].step_mode,
-        # What a share of a GPU limits is what torch holds of it.
+        # The limit of a GPU share applies to reserved memory.
         "peak_mem_bytes": provenance.peak_reserved(device) or provenance.peak_memory(device),
     }
 
 
 def together(loads: list[Load]) -> list[dict[str, Any]]:
-    """The readings of processes that start at the same moment; RuntimeError says what went wrong in one."""
+    """The readings of processes that start at the same time; RuntimeError says what failed in one of them."""
     context = multiprocessing.get_context("spawn")
     ready, answers = context.Barrier(len(loads)), context.Queue()
     team = [context.Process(target=work, args=(load, ready, answers)) for load in loads]
@@ -152,9 +154,9 @@ def together(loads: list[Load]) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def service() -> Iterator[None]:
-    """A Multi-Process Service of our own for the processes started meanwhile; RuntimeError where there can be none.
+    """A Multi-Process Service for the processes started within the block; RuntimeError if it cannot be started.
 
-    The GPU's compute mode stays as it is; a service that somebody else runs is not touched.
+    The GPU's compute mode does not change, and services of other users are not affected.
     """
     control = shutil.which("nvidia-cuda-mps-control")
     if control is None:
@@ -177,7 +179,7 @@ def service() -> Iterator[None]:
 
 
 def measure(cell: Cell, way: str, k: int, device: str, seconds: float) -> dict[str, Any]:
-    """One reading of one way; `error` says why there is none."""
+    """One reading of one way; `error` says why it failed."""
     load = Load(cell.trial.model_dump_json(), device, way != "eager", k if way == "streams" else 1, seconds)
     loads = [load] if way == "streams" else [load] * k
     line = {
@@ -204,7 +206,7 @@ def measure(cell: Cell, way: str, k: int, device: str, seconds: float) -> dict[s
 
 
 def hours(lines: list[dict[str, Any]], epochs: int = 100, train: int = 50_000, test: int = 10_000) -> float:
-    """Device hours of `TRIALS` such trainings: steps and evaluations of every epoch, at these lines' mean pace."""
+    """Device hours of `TRIALS` trainings: steps and evaluations of all epochs, at the mean speed of these lines."""
     a_trial: list[float] = [
         epochs * (train // line["batch"] / line["steps_per_s"] + test / line["test_images_per_s"]) for line in lines
     ]
@@ -212,7 +214,7 @@ def hours(lines: list[dict[str, Any]], epochs: int = 100, train: int = 50_000, t
 
 
 def whole_studies(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Hours of each (space, task) by way and K, where every reading succeeded."""
+    """Hours per (space, task), way and K, if all readings succeeded."""
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for line in lines:
         groups.setdefault((line["space"], line["task"], line["way"], line["k"]), []).append(line)
@@ -234,7 +236,7 @@ def run(
     seconds: float = 5.0,
     small: bool = False,
 ) -> dict[str, Any]:
-    """Every cell in every way, as JSON can hold it, and what that means for a whole study (not for tiny networks)."""
+    """All cells in all ways, as JSON-compatible data, and the hours of a whole study (not for `small`)."""
     before = conditions(device)
     lines = []
     for cell in (c for c in cells(names, of_spaces, quantiles, 1, small) if c.rival.name == "plain"):

@@ -1,6 +1,6 @@
-"""`bench step`: training steps a second, against plain modules and loops.
+"""`bench step`: training steps per second, against plain modules and loops.
 
-Both sides get the same batches, made beforehand; timed is all that a loop does with them.
+Both sides get the same batches, made beforehand; the time covers everything that a training loop does with them.
 """
 
 import statistics
@@ -28,7 +28,7 @@ TOLERANCE = 1e-9  # of outputs and gradients in float64, relative to the largest
 SPACES = ("darts", "nasbench101")
 QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}  # of the multiply-adds in a sample of a space
 SAMPLE = 100
-# The published DARTS sample holds no smaller network (at CIFAR-10 classification size).
+# The smallest network of the published DARTS sample (at CIFAR-10 classification size).
 MIN_PARAMS = {"darts": 684_858}
 Baseline = Plain | Library
 Batch = tuple[Tensor, Tensor]
@@ -36,7 +36,7 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Ready(Training):
-    """A training whose batches lie ready: what is left of its epoch are the steps."""
+    """A training with batches made beforehand: its epoch consists only of the steps."""
 
     ready: tuple[Batch, ...] = ()
 
@@ -54,7 +54,7 @@ class Ready(Training):
 
 @dataclass(frozen=True)
 class Cell:
-    """One line of the table: a trial, which part of its space it stands for, and whom it is compared with."""
+    """One line of the table: a trial, its quantile in the space, and the baseline that it is compared with."""
 
     trial: workers.Trial
     quantile: str
@@ -66,7 +66,7 @@ class Cell:
 
 
 def recipe_of(space: str, task: str, small: bool) -> Recipe:
-    """UnNAS's widths and depths with a batch of 32 network inputs (rot: of 8 images in four turns)."""
+    """UnNAS's widths and depths with a batch of 32 network inputs (rot: 8 images in four rotations)."""
     recipe = workers.recipe("unnas", space=space, dataset=DATASET, task=task)
     recipe = recipe.replace(batch=8 if task == "rot" else 32)
     if not small:
@@ -76,7 +76,7 @@ def recipe_of(space: str, task: str, small: bool) -> Recipe:
 
 
 def cells(names: list[str], of_spaces: list[str], quantiles: list[str], steps: int, small: bool) -> list[Cell]:
-    """Every cell, architectures found by arithmetic in a fixed sample of each space."""
+    """All cells; architectures are quantiles by multiply-adds in a fixed sample of each space."""
     found = []
     for name in of_spaces:
         sample = spaces.sample(spaces.get(name), SAMPLE, seed=0, min_params=MIN_PARAMS.get(name, 0))
@@ -95,7 +95,7 @@ def cells(names: list[str], of_spaces: list[str], quantiles: list[str], steps: i
 
 
 def sides(cell: Cell, device: torch.device, dtype: torch.dtype, batch: int | None = None) -> tuple[Ready, Baseline]:
-    """Our training and the baseline's, with the same weights and the same batches."""
+    """This package's training and the baseline's, with the same weights and batches."""
     recipe = cell.trial.recipe if batch is None else cell.trial.recipe.replace(batch=batch)
     # A captured step reads the rate from the device as float32, so the baseline gets that number too.
     recipe = recipe.replace(lr=float(torch.tensor(recipe.lr, dtype=torch.float32)))
@@ -114,15 +114,15 @@ def sides(cell: Cell, device: torch.device, dtype: torch.dtype, batch: int | Non
 
 
 def differences(t: Ready, rival: Baseline) -> dict[str, float]:
-    """Outputs before, gradients in and weights after the last of the steps: largest difference over largest value."""
+    """Largest relative differences of outputs before, gradients in, and weights after the last step."""
     inputs, _ = t.ready[0]
     t.net.train(), rival.net.train()
     with torch.no_grad():
         outputs = _apart([t.net(inputs)], [rival.net(inputs)])
     losses = [float(train_epoch(t, 0)), rival.epoch(t.ready)]
     mine, theirs = list(t.net.parameters()), rival.parameters()
-    # Layers that only a `none` reads have no influence: the plain network gives them gradients of zero, and their
-    # weights decay; ours leaves them alone.
+    # Layers that are only inputs of a `none` have no influence: in the baseline their gradients are zero and their
+    # weights decay; this package does not change them.
     used = [i for i, p in enumerate(mine) if p.grad is not None]
     gradients = [[torch.zeros_like(p) if p.grad is None else p.grad for p in side] for side in (mine, theirs)]
     return {
@@ -134,7 +134,7 @@ def differences(t: Ready, rival: Baseline) -> dict[str, float]:
 
 
 def _apart(ours: list[Tensor], theirs: list[Tensor]) -> float:
-    """Largest difference of any two entries over the largest entry; infinite for other shapes or no numbers."""
+    """Largest difference of two entries relative to the largest entry; infinite for different shapes or NaN."""
     if any(a.shape != b.shape for a, b in zip(ours, theirs, strict=True)):
         return float("inf")
     largest = max(float(b.abs().max()) for b in theirs)
@@ -143,31 +143,33 @@ def _apart(ours: list[Tensor], theirs: list[Tensor]) -> float:
 
 
 def gate(t: Ready, rival: Baseline, what: str) -> dict[str, float]:
-    """The differences of two sides in float64; GateFailed unless they are rounding."""
+    """The differences of both sides in float64; GateFailed unless they are rounding errors."""
     try:
         found = differences(t, rival)
     finally:
         t.close()
     if not all(found[key] <= TOLERANCE for key in ("outputs", "gradients", "weights")):
         said = ", ".join(f"{key} by {found[key]:.1e}" for key in ("outputs", "gradients", "weights"))
-        raise GateFailed(f"{what}: in float64 the sides differ, {said} of the largest; right is {TOLERANCE:.0e}")
+        raise GateFailed(
+            f"{what}: in float64 the sides differ, {said} of the largest; expected at most {TOLERANCE:.0e}"
+        )
     return found
 
 
 def measure(cell: Cell, device: torch.device, rounds: int, small: bool = False) -> dict[str, Any]:
-    """Times of both sides and of the ceiling, and what follows from them."""
+    """Times of both sides and of the ceiling, and derived speeds."""
     t, rival = sides(cell, device, torch.float32)
-    # fp32 means fp32 on both sides; our loop sees to it by itself.
+    # Real fp32 on both sides; this package's loop sets this itself.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     ceiling = Ceiling(device, channels=32) if small else Ceiling(device)
     clock = cpu_seconds if device.type == "cpu" else cuda_seconds
     works = lambda: train_epoch(t, 0), lambda: rival.epoch(t.ready), ceiling
     ours, theirs, dense = interleaved(works, rounds, clock)
-    t.close()  # the next cell has the whole device
+    t.close()  # frees the device for the next cell
     images = t.trial.recipe.batch * t.steps
     paired = Paired(tuple(s / images for s in ours), tuple(s / images for s in theirs)).as_json()
     params, macs = workers.cost(t.trial)
-    # A backward pass is twice a forward pass; a multiply-add is two operations.
+    # A backward pass counts as two forward passes; a multiply-add is two operations.
     flop = 3 * 2 * macs * tasks.get(t.trial.task).views
     gflops = {side: paired[f"{side}_images_per_s"] * flop / 1e9 for side in ("ours", "baseline")}
     top = ceiling.flop / statistics.median(dense) / 1e9
@@ -193,7 +195,7 @@ def run(
     steps: int = 1,
     small: bool = False,
 ) -> dict[str, Any]:
-    """All gates, then all measurements, as JSON can hold them; GateFailed before any time is taken."""
+    """All gates, then all measurements, as JSON-compatible data; GateFailed before any time is measured."""
     with on(device):
         return _run(cells(names, of_spaces, quantiles, steps, small), rounds, device, note, small)
 

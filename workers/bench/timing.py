@@ -1,4 +1,4 @@
-"""Interleaved measurements: A B A B ... in one process, so that whatever disturbs the machine disturbs both sides."""
+"""Interleaved measurements: A B A B ... in one process, so that disturbances of the machine affect both sides."""
 
 import os
 import statistics
@@ -20,18 +20,18 @@ PACKAGES = ("archsweep", "torch", "numpy", "scikit-image", "scikit-learn", "nasb
 
 @dataclass(frozen=True)
 class Paired:
-    """Seconds an image of both sides, a value a round: the i-th of one side ran right beside the i-th of the other."""
+    """Seconds per image of both sides, one value per round; the i-th values were measured one after the other."""
 
     ours: tuple[float, ...]
     baseline: tuple[float, ...]
 
     @property
     def ratios(self) -> list[float]:
-        """How many times faster ours was, by round."""
+        """Speed-up of this package over the baseline, per round."""
         return [b / o for o, b in zip(self.ours, self.baseline, strict=True)]
 
     def as_json(self) -> dict[str, Any]:
-        """Every reading, the median paired ratio with its range, and images a second by the median reading."""
+        """All readings, the median paired ratio with its range, and images per second from the median reading."""
         return {
             "rounds": len(self.ours),
             "ours_s_per_image": list(self.ours),
@@ -45,14 +45,14 @@ class Paired:
 
 
 def cpu_seconds(work: Work) -> float:
-    """CPU seconds of this process, all its threads together: other processes hardly count."""
+    """CPU seconds of this process, summed over its threads; other processes hardly affect it."""
     start = time.process_time()
     work()
     return time.process_time() - start
 
 
 def cuda_seconds(work: Work) -> float:
-    """Seconds between two events of the current stream, around everything that the work queues."""
+    """Seconds between two CUDA events of the current stream, before and after the work."""
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.cuda.synchronize()
     start.record()
@@ -63,7 +63,7 @@ def cuda_seconds(work: Work) -> float:
 
 
 def wall_seconds(work: Work) -> float:
-    """Seconds on the clock, until the device has finished too: for work that is done on both."""
+    """Wall-clock seconds until the device has finished: for work on both CPU and device."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -76,7 +76,7 @@ def wall_seconds(work: Work) -> float:
 def interleaved(
     works: tuple[Work, ...], rounds: int, clock: Callable[[Work], float], warm_up: int = 1
 ) -> list[list[float]]:
-    """Seconds of each work in each round, (works, rounds), after `warm_up` rounds that are not measured."""
+    """Seconds of each work in each round, (works, rounds), after `warm_up` unmeasured rounds."""
     for _ in range(warm_up):
         for work in works:
             work()
@@ -85,7 +85,7 @@ def interleaved(
 
 
 class Ceiling:
-    """A large dense 3x3 convolution, forward and backward in fp32: what this device can do for a network at most."""
+    """A large dense 3x3 convolution, forward and backward in fp32: the highest speed to expect on this device."""
 
     def __init__(self, device: torch.device, batch: int = 32, channels: int = 256, size: int = 16) -> None:
         layout = torch.channels_last
@@ -102,7 +102,7 @@ class Ceiling:
 
 
 def conditions(device: torch.device) -> dict[str, Any]:
-    """Where and with what a measurement was made."""
+    """Machine, software and load of a measurement."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": provenance.device_name(device),

@@ -1,4 +1,4 @@
-"""What every dataset promises: facts that agree with each other, and with the images where those are at hand."""
+"""The contract of datasets: facts that are consistent with each other, and with the images if they are available."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,13 +8,13 @@ import numpy as np
 from workers.contracts._check import Check, expect
 from workers.datasets import Dataset
 
-_TOLERANCE = 0.02  # of mean and deviation, on the 0..1 scale
+_TOLERANCE = 0.02  # of mean and standard deviation, on the 0..1 scale
 
 
 def dataset_checks(dataset: Dataset, data_root: str | Path | None = None) -> list[Check]:
-    """The checks of a dataset; those of its images only where they lie below `data_root` or need no files."""
+    """The checks of a dataset; its images are checked only if they are below `data_root` or need no files."""
     checks = [Check("its facts agree with each other", lambda: _facts(dataset))]
-    if dataset.varied is None and _at_hand(dataset, data_root):
+    if dataset.large is None and _available(dataset, data_root):
         root = None if data_root is None else Path(data_root).expanduser()
         promises: list[tuple[str, Callable[[Dataset, Path | None], None]]] = [
             ("images and labels are what the facts say", _images),
@@ -27,7 +27,7 @@ def dataset_checks(dataset: Dataset, data_root: str | Path | None = None) -> lis
     return checks
 
 
-def _at_hand(dataset: Dataset, data_root: str | Path | None) -> bool:
+def _available(dataset: Dataset, data_root: str | Path | None) -> bool:
     try:
         dataset.files(None if data_root is None else Path(data_root).expanduser())
     except FileNotFoundError:
@@ -36,7 +36,7 @@ def _at_hand(dataset: Dataset, data_root: str | Path | None) -> bool:
 
 
 def _facts(d: Dataset) -> None:
-    maps = d.varied is not None and d.varied.maps is not None
+    maps = d.large is not None and d.large.maps is not None
     expect(d.classes > 0 or maps, f"{d.name} has {d.classes} classes; expected at least 1")
     expect(
         d.class_names == () or len(set(d.class_names)) == d.classes,
@@ -48,7 +48,7 @@ def _facts(d: Dataset) -> None:
     jigsaw = d.jigsaw
     expect(
         jigsaw.grid * jigsaw.patch <= jigsaw.side and 0 < jigsaw.tile < jigsaw.patch,
-        f"{jigsaw} has patches of {jigsaw.patch} px and tiles of {jigsaw.tile} px; expected tiles inside of patches",
+        f"{jigsaw} has patches of {jigsaw.patch} px and tiles of {jigsaw.tile} px; expected tiles smaller than patches",
     )
 
 
@@ -68,9 +68,9 @@ def _images(d: Dataset, root: Path | None) -> None:
         )
         pixels.append(images[:: max(1, n // 2_000)].reshape(-1, 3))
     seen = pixels[0] / 255
-    for name, said, found in (("mean", d.mean, seen.mean(axis=0)), ("std", d.std, seen.std(axis=0))):
-        near = bool(np.all(np.abs(found - np.array(said)) < _TOLERANCE))
-        expect(near, f"{name} of the training images is {found.round(4).tolist()}; the facts say {said}")
+    for name, stated, found in (("mean", d.mean, seen.mean(axis=0)), ("std", d.std, seen.std(axis=0))):
+        near = bool(np.all(np.abs(found - np.array(stated)) < _TOLERANCE))
+        expect(near, f"{name} of the training images is {found.round(4).tolist()}; the facts say {stated}")
 
 
 def _reading_is_reproducible(d: Dataset, root: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""What every search space promises: text that names networks, and networks that cost what they say."""
+"""The contract of search spaces: valid texts, reproducible networks, and correct costs."""
 
 import json
 import re
@@ -15,8 +15,8 @@ import spaces
 from spaces import Cost, Space
 from workers.contracts._check import Check, expect
 
-_ARCHITECTURES = 4  # built in each check that builds; drawing and spelling are checked on more
-_DRAWN = 30
+_ARCHITECTURES = 4  # architectures built per check
+_DRAWN = 30  # architectures sampled for checks that build nothing
 _SIZES: tuple[dict[str, Any], ...] = (
     {"in_channels": 3, "width": 16, "depth": 3, "stem": "cifar", "size": 32, "dense": False},
     {"in_channels": 1, "width": 8, "depth": 5, "stem": "cifar", "size": 33, "dense": False},
@@ -32,13 +32,13 @@ def space_checks(space: Space) -> list[Check]:
         ("a larger sample begins with the smaller one, without duplicates", _samples_are_prefix_stable),
         ("architectures are short plain text in normal spelling", _spelling),
         ("the canonical form is an architecture of the same identity", _canonical_form),
-        ("text that is no architecture is refused with a ValueError", _malformed_text_is_refused),
+        ("text that is not an architecture is rejected with a ValueError", _malformed_text_is_refused),
         ("the graph is JSON of acyclic cells", _graph),
         ("trunks map (B, in_channels, H, W) to (B, out_channels, h, w)", _shapes),
         ("the cost is that of the built network", _cost),
         ("features are finite and gradients reach the stem", _gradients),
         ("building twice from one seed gives one network", _building_is_reproducible),
-        ("building and training warn of nothing", _no_warnings),
+        ("building and training raise no warnings", _no_warnings),
     ]
     return [Check(promise, lambda verify=verify: verify(space)) for promise, verify in promises]  # type: ignore[misc]
 
@@ -95,7 +95,7 @@ def _malformed_text_is_refused(space: Space) -> None:
                 answer = getattr(space, method)(text)
             except ValueError:
                 continue
-            expect(False, f"{method}({text!r}) gave {answer!r}; expected a ValueError, as this is no architecture")
+            expect(False, f"{method}({text!r}) gave {answer!r}; expected a ValueError, as this is not an architecture")
 
 
 def _graph(space: Space) -> None:
@@ -110,12 +110,12 @@ def _graph(space: Space) -> None:
             )
             labels = [*cell["nodes"], *(op for *_, op in cell["edges"]), cell["name"]]
             expect(
-                all(isinstance(label, str) for label in labels), f"the graph of {arch!r} has labels that are no text"
+                all(isinstance(label, str) for label in labels), f"the graph of {arch!r} has labels that are not text"
             )
 
 
 def _built(space: Space, arch: str, where: dict[str, Any]) -> Cost:
-    """What a trunk costs, counted on the network, built without memory."""
+    """The cost of a trunk, counted on the network, built on the meta device."""
     side = where["size"]
     build = {key: value for key, value in where.items() if key != "size"}
     with torch.device("meta"):

@@ -1,6 +1,6 @@
-"""What every task promises on every dataset it can be asked of.
+"""The contract of tasks, checked on all datasets that a task supports.
 
-Shapes: n images drawn for, B images of a batch, K classes.
+Shapes: n images of a draw, B images of a batch, K classes.
 """
 
 from collections.abc import Callable
@@ -21,13 +21,13 @@ Promise = Callable[[Task, Dataset], None]
 def task_checks(task: Task) -> list[Check]:
     """The checks of a task on one dataset of each kind (size, one or many image sizes, labels of images or pixels)."""
     kinds = {
-        (d.size, d.varied is None, bool(d.varied and d.varied.maps), d.classes > 0): d
+        (d.size, d.large is None, bool(d.large and d.large.maps), d.classes > 0): d
         for d in map(datasets.get, reversed(datasets.registry().own()))
     }
     return [
         Check(f"{promise} ({dataset.name})", lambda verify=verify, d=dataset: verify(task, d))  # type: ignore[misc]
         for dataset in sorted(kinds.values(), key=lambda d: d.name)
-        if task.objection(dataset) is None
+        if task.unsupported_reason(dataset) is None
         for promise, verify in _promises(task, dataset)
     ]
 
@@ -36,15 +36,15 @@ def _promises(task: Task, dataset: Dataset) -> list[tuple[str, Promise]]:
     every: list[tuple[str, Promise]] = [
         ("equal generators give equal draws", _draws),
         ("batches have the shapes that networks are built for", _shapes),
-        ("what an image becomes does not depend on its neighbours", _neighbours),
-        ("a batch reads nothing back from the device", _no_synchronisation),
+        ("the result for an image does not depend on other images of the batch", _neighbours),
+        ("making a batch does not synchronise with the device", _no_synchronisation),
         ("the cost is that of the network", _cost),
-        ("images of another size are refused", _size),
+        ("images of another size are rejected", _size),
     ]
-    if dataset.varied is not None:
+    if dataset.large is not None:
         every.append(("crops lie within their images", _crops))
     if dataset.size <= (200 if task.dense else 64):
-        every.append(("loss and counts of the loop are those of the outputs", _loss))
+        every.append(("`training_loss` and `judge` agree with the outputs", _loss))
     return every
 
 
@@ -69,7 +69,7 @@ def _generator(seed: int = 0) -> torch.Generator:
 
 
 def _images(task: Task, dataset: Dataset, n: int = _B) -> tuple[Tensor, Tensor]:
-    """Random images, and their labels or label maps."""
+    """Random images, with labels or label maps."""
     side = task.side(dataset)
     images = torch.randint(256, (n, side, side, 3), generator=_generator(1), dtype=torch.uint8)
     if not task.dense:
@@ -138,11 +138,11 @@ def _neighbours(task: Task, dataset: Dataset) -> None:
             alone, wanted = task.batch(images[which], labels[which], _part(draws, which), dataset)
             rows = slice(which.start * each, which.stop * each)
             same = torch.equal(alone, inputs[rows]) and torch.equal(wanted, targets[rows])
-            expect(same, f"images {which.start} to {which.stop - 1} become something else beside other images")
+            expect(same, f"images {which.start} to {which.stop - 1} give different results beside other images")
 
 
 def _no_synchronisation(task: Task, dataset: Dataset) -> None:
-    """The meta device has no values: whatever asks for one, or mixes devices, fails."""
+    """Tensors on the meta device have no values: reading one, or mixing devices, raises an error."""
     for train in (True, False):
         images, labels = (t.to("meta") for t in _images(task, dataset))
         draws = {name: d.to("meta") for name, d in task.draw(_B, dataset, _generator(), train).items()}
@@ -180,7 +180,7 @@ def _crops(task: Task, dataset: Dataset) -> None:
     sizes = torch.randint(1, 700, (200, 2), generator=_generator(5))
     for train in (True, False):
         draws = task.draw(200, dataset, _generator(), train)
-        crops = task.cuts(sizes, draws, dataset)
+        crops = task.crops(sizes, draws, dataset)
         corner, box, resized, square = crops[:, :2], crops[:, 2:4], crops[:, 4:6], crops[:, 6:]
         expect(crops.dtype == torch.int64, f"crops are {crops.dtype}; expected torch.int64")
         inside = bool(
@@ -189,16 +189,16 @@ def _crops(task: Task, dataset: Dataset) -> None:
         expect(inside, "crop boxes lie outside their images")
         if task.dense and not train:
             whole = torch.equal(crops, torch.cat([corner, sizes, sizes, corner], 1))
-            expect(whole, "a test image of a dense task is not seen whole")
+            expect(whole, "a test image of a dense task is cropped; expected the whole image")
         else:
             expect(bool((square + task.side(dataset) <= resized).all()), "the square lies outside the resized box")
         for which in (slice(0, 1), slice(1, 200)):
-            same = torch.equal(task.cuts(sizes[which], _part(draws, which), dataset), crops[which])
+            same = torch.equal(task.crops(sizes[which], _part(draws, which), dataset), crops[which])
             expect(same, "the crop of an image depends on its neighbours")
 
 
 def _loss(task: Task, dataset: Dataset) -> None:
-    """`training_loss` and `judge` may go another way; loss, gradients (float64) and counts are those of `net(x)`."""
+    """Loss, gradients (float64) and counts of `training_loss` and `judge` equal those computed from `net(x)`."""
     inputs, targets = _batch(task, dataset, 16)
     torch.manual_seed(0)
     net = task.network(Trunk(task.in_channels), dataset).double()
@@ -208,14 +208,14 @@ def _loss(task: Task, dataset: Dataset) -> None:
     expected = torch.autograd.grad(plain, weights)
     loss = task.training_loss(net, inputs, targets)
     torch.testing.assert_close(loss.double(), plain, rtol=1e-6, atol=1e-6)
-    for got, right in zip(torch.autograd.grad(loss, weights), expected, strict=True):
-        torch.testing.assert_close(got, right, rtol=1e-9, atol=1e-9)
+    for got, wanted in zip(torch.autograd.grad(loss, weights), expected, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-9, atol=1e-9)
     net.eval()
     with torch.no_grad():
         counted, total = task.judge(net, inputs, targets)
         expect(
             torch.equal(counted, task.correct(net(inputs), targets)),
-            "`judge` counts something else than `correct` of the outputs",
+            "the counts of `judge` differ from `correct` of the outputs",
         )
         expect(
             counted.dtype == torch.int64 and tuple(counted.shape) == tuple(task.tally(dataset)),
@@ -230,7 +230,7 @@ def _loss(task: Task, dataset: Dataset) -> None:
 
 
 def multiply_adds(net: nn.Module, inputs: Tensor) -> int:
-    """Multiply-adds of the convolutions and linear layers that a forward pass goes through."""
+    """Multiply-adds of the convolutions and linear layers in a forward pass."""
     total = 0
 
     def count(module: nn.Module, _: object, out: Tensor) -> None:

@@ -1,10 +1,10 @@
-"""The node-local cache of small datasets: one is decoded once, then every process of the machine maps the same arrays.
+"""The node-local cache of small datasets: each is decoded once, then all processes of the machine map the same arrays.
 
     <cache_dir>/arrays/<dataset_id>/{train,test}-{images,labels}.npy     content, named by its digest
     <cache_dir>/sources/<fingerprint>.json                               which files hold which content
 
-Arrays are content-addressed, so nothing is ever rewritten with other bytes and processes need no agreement;
-the lock only spares them from decoding the same files at the same time.
+Arrays are content-addressed: an existing array is never overwritten with different bytes, so processes need no
+coordination.  The lock only avoids that several processes decode the same files at the same time.
 """
 
 import fcntl
@@ -14,8 +14,7 @@ import logging
 import os
 import pwd
 import re
-import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,18 +23,19 @@ from typing import BinaryIO
 import numpy as np
 
 from workers.data import reader_code
-from workers.data.dataset import Dataset, IncompleteError, Seen, content_id
+from workers.data.dataset import Dataset, DatasetInfo, IncompleteError, content_id
 from workers.data.form import UNREAD
 from workers.data.image_types import DECODED, SPLITS, Images, Labels, SplitName
 from workers.data.registry import registry
+from workers.files import publish_local
 
 log = logging.getLogger(__name__)
 Where = str | os.PathLike[str] | None
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # one plain name, whatever a note or a plan says
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # a single path component; notes and plans may hold other text
 
-# Arrays this process has verified: folder -> what `stat` said of its files then.
+# Arrays that this process has verified: folder -> inode, size and time of its files at that moment.
 _verified: dict[Path, tuple[tuple[int, int, int], ...]] = {}
 
 
@@ -52,19 +52,19 @@ class Split:
 
 @dataclass(frozen=True)
 class Arrays:
-    """A dataset as arrays, with the identity of exactly these pixels and labels."""
+    """A dataset as arrays, with the id of exactly these pixels and labels."""
 
     dataset_id: str
     train: Split
     test: Split
 
 
-def look(dataset: Dataset, data_root: Where = None, cache_dir: Where = None) -> Seen:
-    """What lies below `data_root`, or what is known of the complete published set where there is nothing.
+def look(dataset: Dataset, data_root: Where = None, cache_dir: Where = None) -> DatasetInfo:
+    """The id and number of images of the data below `data_root`, or of the complete published set if there is no data.
 
-    Writes nothing. Files that `prepare` has seen before are not decoded again; others are (CIFAR-10: about
-    15 s). Where there is neither data nor a published set, the id is a name for plans: `<name>-unread`.
-    IncompleteError where some files are there and others are not.
+    Writes nothing.  Files that `prepare` has already decoded are not decoded again; others are (CIFAR-10: about 15 s).
+    If there is neither data nor a published set, the id is a placeholder for plans: `<name>-unread`.
+    IncompleteError if only some of the files exist.
     """
     published, root = (dataset.train_images, dataset.test_images), path_of(data_root)
     try:
@@ -72,17 +72,17 @@ def look(dataset: Dataset, data_root: Where = None, cache_dir: Where = None) -> 
     except IncompleteError:
         raise
     except FileNotFoundError:
-        return Seen(dataset.published_id or f"{dataset.name}-{UNREAD}", *published)
+        return DatasetInfo(dataset.published_id or f"{dataset.name}-{UNREAD}", *published)
     cache = cache_folder(cache_dir)
     if known := _known(cache, _fingerprint(dataset, files)):
-        return Seen(known, *(_counted(cache, known) or published))
+        return DatasetInfo(known, *(_counted(cache, known) or published))
     content = _decode(dataset, root)
     train, test = (len(labels) for _, _, labels in content)
-    return Seen(content_id(_prefix(dataset), content), train, test)
+    return DatasetInfo(content_id(dataset.prefix, content), train, test)
 
 
 def _counted(cache: Path, dataset_id: str) -> tuple[int, int] | None:
-    """How many images the cached arrays of that id have, by their headers; None where they are not there."""
+    """Numbers of images in the cached arrays of that id, from their headers; None if they are not cached."""
     labels = (cache / "arrays" / dataset_id / f"{split}-labels.npy" for split in SPLITS)
     try:
         train, test = (len(np.load(file, mmap_mode="r", allow_pickle=False)) for file in labels)
@@ -92,12 +92,12 @@ def _counted(cache: Path, dataset_id: str) -> tuple[int, int] | None:
 
 
 def prepare(dataset: Dataset, data_root: Where = None, cache_dir: Where = None, expect: str | None = None) -> Arrays:
-    """The dataset as memory-mapped arrays, decoded into `cache_dir` unless they are there already.
+    """The dataset as memory-mapped arrays, decoded into `cache_dir` unless the cache holds them.
 
-    `data_root` holds a folder named like the dataset, or is that folder; it is only read, and not even
-    opened where the cache holds `expect`. Arrays are checked against their digest once a process; damaged
-    ones are decoded again. ValueError naming both ids where the data is another than `expect`;
-    FileNotFoundError where there is neither data nor a cached copy; OSError where the cache is not writable.
+    `data_root` contains a folder named like the dataset, or is that folder; it is only read, and not opened at all if
+    the cache holds `expect`.  Arrays are verified against their digest once per process; damaged ones are decoded
+    again.  ValueError with both ids if the data is not `expect`; FileNotFoundError without data and without a cached
+    copy; OSError if the cache is not writable.
     """
     cache, root = cache_folder(cache_dir), path_of(data_root)
     if expect is not None and (arrays := _open(cache, expect)):
@@ -107,39 +107,34 @@ def prepare(dataset: Dataset, data_root: Where = None, cache_dir: Where = None, 
     except IncompleteError:
         raise
     except FileNotFoundError:
-        # Without data and without a wish, the published set is what `identify` promises.
+        # Without data and without `expect`, `identify` gives the id of the published set.
         if expect is None and dataset.published_id and (arrays := _open(cache, dataset.published_id)):
             return arrays
         raise
     fingerprint = _fingerprint(dataset, files)
     arrays = _remembered(cache, fingerprint)
     if arrays is None:
-        log.info("decoding %s into %s, unless another process does", dataset.name, cache)
+        log.info("decoding %s into %s, unless another process is decoding it", dataset.name, cache)
         with ExitStack() as held:
             with writing(cache):
                 held.enter_context(lock(cache / "sources", fingerprint or dataset.name))
-            # Another process may have decoded the files while this one waited.
+            # Another process may have decoded the files while this one waited for the lock.
             arrays = _remembered(cache, fingerprint)
             if arrays is None:
                 content = _decode(dataset, root)
                 with writing(cache):
-                    arrays = _store(cache, fingerprint, files, _prefix(dataset), content)
+                    arrays = _store(cache, fingerprint, files, dataset.prefix, content)
     if expect is not None and arrays.dataset_id != expect:
         raise ValueError(
             f"{dataset.name} at {data_root or 'its embedded files'} is {arrays.dataset_id}, but {expect} was planned;"
-            " give the data the plan was made with, or plan again with this data"
-            + ("" if fingerprint else "; or does its `read` give other images whenever it is called?")
+            " provide the data that the plan was made with, or plan again with this data"
+            + ("" if fingerprint else "; or does its `read` give other images on every call?")
         )
     return arrays
 
 
-def _prefix(dataset: Dataset) -> str:
-    """What an id begins with: the name, and what else changes numbers besides pixels and labels."""
-    return str(getattr(dataset, "prefix", dataset.name))
-
-
 def path_of(folder: Where) -> Path | None:
-    """A folder as an absolute path; ValueError where it begins at a home folder that there is not."""
+    """A folder as an absolute path; ValueError if it begins with a home folder that does not exist."""
     if folder is None:
         return None
     found = os.path.expanduser(os.fspath(folder))
@@ -152,14 +147,14 @@ def path_of(folder: Where) -> Path | None:
 
 
 def cache_folder(cache_dir: Where = None) -> Path:
-    """The cache's folder: as given, else `archsweep` below XDG_CACHE_HOME or ~/.cache.
+    """The folder of the cache: the given one, else `archsweep` below XDG_CACHE_HOME or ~/.cache.
 
-    ValueError where the user has no home folder: a relative one would be another cache in every working directory.
+    ValueError if the user has no home folder: a relative path would be another cache in each working directory.
     """
     given = path_of(cache_dir)
     if given is not None:
         return given
-    # A relative path counts for nothing there, as the desktop standard has it.
+    # The XDG specification says that relative paths are ignored.
     standard = os.path.expanduser(os.environ.get("XDG_CACHE_HOME", ""))
     if os.path.isabs(standard):
         return Path(standard) / "archsweep"
@@ -176,31 +171,31 @@ def cache_folder(cache_dir: Where = None) -> Path:
 
 
 def _fingerprint(dataset: Dataset, files: Sequence[Path]) -> str | None:
-    """Short digest of where the data lies, how large and how old it is: cheap, and changes when it does.
+    """A short digest of the paths, sizes and times of the data files: fast, and different if the files change.
 
-    None where nothing but reading tells what is there: a dataset without files whose code is being worked on.
+    None if only reading tells the content: for a dataset without files whose code is not installed.
     """
     stats = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    # The published id stands for the reader: an embedded set that is cut anew has another one.
+    # The published id represents the reader: if an embedded set is made differently, it gets a new id.
     source = registry().source(dataset.name) if not hasattr(dataset, "source") else dataset.source
-    # Beside the name all that decides how files are read: the keys of a study, or the version of a foreign reader.
-    reader = [DECODED, _prefix(dataset), dataset.published_id, repr(source)]
-    if _foreign(dataset):
+    # The name and everything that decides how files are read: keys of a study, or the version of a plug-in.
+    reader = [DECODED, dataset.prefix, dataset.published_id, repr(source)]
+    if _is_plugin(dataset):
         code = reader_code.digest(dataset)
         if code is None or not (files or reader_code.installed(dataset)):
             return None
-        reader += [code, _ADDRESS.sub("", repr(reader_code.facts(dataset)))]
+        reader += [code, _ADDRESS.sub("", repr(reader_code.fields_of(dataset)))]
     text = json.dumps([*reader, stats])
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def _foreign(dataset: Dataset) -> bool:
-    """Whether another distribution, or a script, brings the dataset or its reader."""
-    return reader_code.foreign(dataset) or registry().source(dataset.name) is not None
+def _is_plugin(dataset: Dataset) -> bool:
+    """Whether the dataset or its reader comes from another distribution or a script."""
+    return reader_code.is_plugin(dataset) or registry().source(dataset.name) is not None
 
 
 def _known(cache: Path, fingerprint: str | None) -> str | None:
-    """The id that files of this fingerprint had when they were decoded, None where they never were."""
+    """The id that files with this fingerprint had when they were decoded; None if they never were."""
     if fingerprint is None:
         return None
     try:
@@ -212,7 +207,7 @@ def _known(cache: Path, fingerprint: str | None) -> str | None:
 
 
 def _remembered(cache: Path, fingerprint: str | None) -> Arrays | None:
-    """The arrays that files of this fingerprint were decoded to, None unless they are there and sound."""
+    """The cached arrays of files with this fingerprint; None if they are missing or damaged."""
     known = _known(cache, fingerprint)
     return _open(cache, known) if known else None
 
@@ -222,34 +217,34 @@ def _decode(dataset: Dataset, root: Path | None) -> list[tuple[SplitName, Images
 
 
 def _checked(dataset: Dataset, split: SplitName, images: Images, labels: Labels) -> tuple[Images, Labels]:
-    """What a dataset has read; ValueError where it is not what the facts of the dataset say."""
+    """Images and labels that a dataset's `read` returned; ValueError if they contradict the facts of the dataset."""
     who, size = f"dataset {dataset.name}: read({split!r}) gives", dataset.size
-    for array, right, fits in (
+    for array, expected, fits in (
         (images, f"(N, {size}, {size}, 3) uint8", lambda a: a.dtype == np.uint8 and a.shape[1:] == (size, size, 3)),
         (labels, f"({len(images)},) whole numbers", lambda a: a.dtype.kind in "iu" and a.shape == (len(images),)),
     ):
         if not isinstance(array, np.ndarray):
-            raise ValueError(f"{who} a {type(array).__name__}; expected an array {right}")
+            raise ValueError(f"{who} a {type(array).__name__}; expected an array {expected}")
         if not fits(array):
-            raise ValueError(f"{who} {array.shape} {array.dtype}; expected {right}")
+            raise ValueError(f"{who} {array.shape} {array.dtype}; expected {expected}")
     if len(labels) and not 0 <= labels.min() <= labels.max() < dataset.classes:
         raise ValueError(f"{who} labels {labels.min()} to {labels.max()}; expected 0 to {dataset.classes - 1}")
-    # A part of a published set is another dataset; where there is no such set, what is said is what there should be.
+    # A part of a published set is a dataset with another id; without a published set, the facts must be exact.
     promised = dataset.train_images if split == "train" else dataset.test_images
-    if _foreign(dataset) and dataset.published_id is None and len(images) != promised:
+    if _is_plugin(dataset) and dataset.published_id is None and len(images) != promised:
         raise ValueError(f"{who} {len(images):,} images, and {split}_images says {promised:,}: correct one of them")
     return images, labels.astype(np.int64, copy=False)
 
 
 def _open(cache: Path, dataset_id: str) -> Arrays | None:
-    """Cached arrays of that id, verified; None where they are absent, incomplete or damaged."""
+    """Cached arrays of that id, verified; None if they are missing, incomplete or damaged."""
     if not _ID.fullmatch(dataset_id):
-        return None  # names no folder of the cache, perhaps one elsewhere
+        return None  # not the name of a folder in the cache, perhaps a path elsewhere
     folder = cache / "arrays" / dataset_id
     paths = [folder / f"{split}-{part}.npy" for split in SPLITS for part in ("images", "labels")]
     try:
         seen = tuple((s.st_ino, s.st_size, s.st_mtime_ns) for s in (path.stat() for path in paths))
-        # Mode "c" maps private pages: torch may take them as its own, and no write reaches the file.
+        # Mode "c" maps private pages: torch may share this memory, and no write reaches the file.
         maps = [np.load(path, mmap_mode="c", allow_pickle=False) for path in paths]
         train, test = Split(*maps[:2]), Split(*maps[2:])
         if _verified.get(folder) != seen:
@@ -274,9 +269,9 @@ def _store(
     name: str,
     content: Sequence[tuple[SplitName, Images, Labels]],
 ) -> Arrays:
-    """Writes decoded arrays and the note which files they came from; the arrays as they lie there now.
+    """Write decoded arrays and a note of their source files; return the arrays as mapped from the cache.
 
-    Without a fingerprint there is no note.
+    Without a fingerprint no note is written.
     """
     dataset_id = content_id(name, content)
     if fingerprint is None and (arrays := _open(cache, dataset_id)):
@@ -284,33 +279,20 @@ def _store(
     folder = cache / "arrays" / dataset_id
     folder.mkdir(parents=True, exist_ok=True)
     for split, images, labels in content:
-        publish(folder / f"{split}-images.npy", lambda file, a=images: np.save(file, a))  # type: ignore[misc]
-        publish(folder / f"{split}-labels.npy", lambda file, a=labels: np.save(file, a))  # type: ignore[misc]
+        publish_local(folder / f"{split}-images.npy", lambda file, a=images: np.save(file, a))  # type: ignore[misc]
+        publish_local(folder / f"{split}-labels.npy", lambda file, a=labels: np.save(file, a))  # type: ignore[misc]
     note = json.dumps({"dataset_id": dataset_id, "files": [str(file) for file in files]}, indent=1)
     if fingerprint is not None:
-        publish(cache / "sources" / f"{fingerprint}.json", lambda file: file.write(note.encode()))
+        publish_local(cache / "sources" / f"{fingerprint}.json", lambda file: file.write(note.encode()))
     arrays = _open(cache, dataset_id)
     if arrays is None:
-        raise OSError(f"the arrays just written to {folder} do not read back; check the disk or its free space")
+        raise OSError(f"the arrays just written to {folder} cannot be read back; check the disk and its free space")
     return arrays
-
-
-def publish(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """A file that is there whole or not at all, whoever reads it and whenever the machine stops."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        with draft.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 @contextmanager
 def writing(cache: Path, parts: Sequence[str] = ("arrays", "sources")) -> Iterator[None]:
-    """Makes the cache's folders, and turns the system's refusals to write there into advice."""
+    """Create the cache's folders, and add advice to errors of writing there."""
     try:
         for part in parts:
             (cache / part).mkdir(parents=True, exist_ok=True)
@@ -325,7 +307,7 @@ def writing(cache: Path, parts: Sequence[str] = ("arrays", "sources")) -> Iterat
 
 
 def _lock_file(path: Path) -> BinaryIO:
-    """Opened for writing where it is ours, else for reading, which is enough to lock the file of another user."""
+    """A lock file opened for writing if permitted, else for reading, which is enough to lock another user's file."""
     try:
         return path.open("ab")
     except OSError:
@@ -333,7 +315,7 @@ def _lock_file(path: Path) -> BinaryIO:
 
 
 def _concerns(error: OSError, cache: Path) -> bool:
-    """Whether an error is about a file of the cache, or about a folder above it that cannot be made or entered."""
+    """Whether an error concerns a file in the cache, or a parent folder that cannot be created or entered."""
     if error.filename is None:
         return True
     place = Path(os.fsdecode(error.filename)) if not isinstance(error.filename, int) else cache
@@ -342,9 +324,9 @@ def _concerns(error: OSError, cache: Path) -> bool:
 
 @contextmanager
 def lock(folder: Path, name: str) -> Iterator[None]:
-    """One process of this machine at a time; gone with the process that held it."""
+    """An exclusive lock among the processes of this machine; released when the process ends."""
     with _lock_file(folder / f".{name}.lock") as file:
-        # Some file systems have no locks: then two processes decode the same files, which harms nobody.
+        # Some file systems have no locks: then two processes may decode the same files, which is harmless.
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

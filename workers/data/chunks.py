@@ -1,10 +1,11 @@
-"""Images of a varied dataset, decoded once, some hundred to a file; the name of a file tells what it was made of.
+"""Decoded images of a large dataset, several hundred per file (a chunk), named by a digest of their source files.
 
-    <cache_dir>/chunks/<key>.bin     what is kept of the images, one after the other
-    <cache_dir>/chunks/<key>.json    their sizes, their lengths in the file, what could not be decoded, a checksum
+    <cache_dir>/chunks/<key>.bin     the stored images, one after the other
+    <cache_dir>/chunks/<key>.json    their sizes, their lengths in the file, images that cannot be decoded, a checksum
 
-A chunk is complete when its JSON file is there.  Since the name is a digest of the images' names, sizes and times,
-work that was killed goes on where it was, a changed image costs one chunk, and sets with equal parts share them.
+A chunk is complete when its JSON file exists.  Its name is a digest of the images' names, sizes and times.  Therefore
+an interrupted preparation continues where it stopped, a changed image invalidates one chunk only, and datasets with
+common parts share chunks.
 """
 
 import hashlib
@@ -21,34 +22,35 @@ from typing import BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from workers.data.arrays import publish
 from workers.data.dataset import Maps
 from workers.data.decode import BrokenImageError, decoded, decoded_map
 from workers.data.image_files import Entry
 from workers.data.image_types import DECODED, LabelMap, Pixels, SplitName
 from workers.data.parquet import NoImageError, Rows
+from workers.files import publish_local
 
 log = logging.getLogger(__name__)
 
-COUNT = 512  # images of a chunk: 130 MB at a shorter side of 256 px, seconds of work
-Keep = Literal["pixels", "bytes", "nothing"]  # bytes: encoded, as they were in a shard
+COUNT = 512  # images per chunk: 130 MB at a shorter side of 256 px, some seconds of decoding
+NO_IMAGE = "there is no image in this row"
+Keep = Literal["pixels", "bytes", "nothing"]  # bytes: encoded, as in the shard
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """What a chunk holds; a list has one value an image, broken ones included (with size and length 0)."""
+    """The content of a chunk.  Lists have one value per image, broken images included (with size and length 0)."""
 
     key: str
     heights: list[int]
     widths: list[int]
     lengths: list[int]
-    broken: dict[str, str]  # by the image's name: what is wrong
+    broken: dict[str, str]  # image name -> what is wrong with it
     crc: int
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The images of a chunk, and what is to be kept of them."""
+    """The source images of a chunk, and what is to be stored of them."""
 
     root: Path
     entries: Sequence[Entry]
@@ -56,8 +58,8 @@ class Plan:
     keep: Keep
     short_side: int
     maps: Maps | None = None
-    # Of rows of a shard: the encoded images, or None where a row has none.  They are read by one reader in their order,
-    # since a shard may be one row group, of which nothing can be read without all that is before it.
+    # For rows of a shard: the encoded images, None for a row without one.  One reader reads them in order, since a
+    # shard may be a single row group, which can only be read from its beginning.
     data: Sequence[bytes | None] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -77,51 +79,55 @@ def plans(
     short_side: int,
     maps: Maps | None = None,
 ) -> Iterator[Plan]:
-    """Chunk after chunk, the splits one after the other."""
+    """The plans of all chunks, split by split."""
     for split, entries in splits:
         for first in range(0, len(entries), COUNT):
             yield Plan(root, entries[first : first + COUNT], split, keep, short_side, maps)
 
 
-def of_rows(plan: Plan, rows: Rows) -> Sequence[bytes | None]:
-    """The encoded images of a chunk of rows, None for a row without one."""
-    found: list[bytes | None] = []
-    for entry in plan.entries:
-        try:
-            found.append(rows.bytes_of(plan.root / entry.file, entry.row or 0, plan.split, entry.column))
-        except NoImageError:
-            found.append(None)
-    return found
+def read_rows(plan: Plan, rows: Rows) -> Sequence[bytes | None]:
+    """The encoded images of a chunk of shard rows, None for a row without one."""
+    return [encoded_image(plan.root, entry, plan.split, rows) for entry in plan.entries]
+
+
+def encoded_image(root: Path, entry: Entry, split: SplitName, rows: Rows) -> bytes | None:
+    """The bytes of an encoded image, None for a row without one; OSError where its file cannot be read."""
+    if entry.row is None:
+        return file_bytes(root / entry.file)
+    try:
+        return rows.bytes_of(root / entry.file, entry.row, split, entry.column)
+    except NoImageError:
+        return None
 
 
 def encoded(plan: Plan, place: int) -> bytes:
-    """An image of a chunk as it lies in its file or shard; BrokenImageError where there is none.
+    """The encoded bytes of an image of a chunk; BrokenImageError if the row has no image.
 
-    A file that cannot be read is no broken image but an OSError: with the permission or the disk that is missing it
-    may be as good as any, so it is never remembered as broken.
+    A file that cannot be read raises OSError.  It is not recorded as a broken image, since it may be intact and only a
+    permission or a disk may be missing.
     """
     if plan.data is None:
         return file_bytes(plan.root / plan.entries[place].file)
     data = plan.data[place]
     if data is None:
-        raise BrokenImageError("there is no image in this row")
+        raise BrokenImageError(NO_IMAGE)
     return data
 
 
 def file_bytes(file: Path) -> bytes:
-    """What a file holds; OSError with its name, also where the system gives none."""
+    """The content of a file; OSError with the name of the file, also where the system gives none."""
     try:
         return file.read_bytes()
     except OSError as error:
         if error.errno is None:
             raise
         raise OSError(
-            error.errno, f"{error.strerror}; mend that, or remove the image, and try again", str(file)
+            error.errno, f"{error.strerror}; fix this or remove the image, and try again", str(file)
         ) from error
 
 
-def kept(plan: Plan, place: int) -> tuple[bytes, Pixels, LabelMap | None]:
-    """The bytes of an image of a chunk, its pixels and its label map, shrunk; BrokenImageError where there are none."""
+def decode_entry(plan: Plan, place: int) -> tuple[bytes, Pixels, LabelMap | None]:
+    """The encoded bytes of an image, its resized pixels and label map; BrokenImageError if it cannot be decoded."""
     from workers.data.resize import shrunk, shrunk_map  # imports torch
 
     side = plan.short_side if plan.keep == "pixels" else 2**31
@@ -134,12 +140,12 @@ def kept(plan: Plan, place: int) -> tuple[bytes, Pixels, LabelMap | None]:
 
 
 def label_map(root: Path, file: str, maps: Maps, size: tuple[int, int]) -> LabelMap:
-    """The classes of an image's pixels as they lie in their file; BrokenImageError where it is no such map."""
+    """The classes of an image's pixels, read from their file; BrokenImageError if it is not a valid label map."""
     return decoded_map(file_bytes(root / file), file, maps, size)
 
 
 def make(plan: Plan, folder: Path) -> Chunk:
-    """Decode the images of a chunk and publish it."""
+    """Decode the images of a chunk and write its files."""
     found = Chunk(plan.key, [], [], [], {}, 0)
     crc = 0
 
@@ -149,7 +155,7 @@ def make(plan: Plan, folder: Path) -> Chunk:
             height = width = 0
             content = b""
             try:
-                data, pixels, found_map = kept(plan, place)
+                data, pixels, found_map = decode_entry(plan, place)
                 height, width = pixels.shape[:2]
                 if plan.keep == "pixels":
                     content = pixels.tobytes() + (b"" if found_map is None else found_map.tobytes())
@@ -163,21 +169,21 @@ def make(plan: Plan, folder: Path) -> Chunk:
             crc = zlib.crc32(content, crc)
             file.write(content)
 
-    publish(folder / f"{plan.key}.bin", write)
+    publish_local(folder / f"{plan.key}.bin", write)
     whole = Chunk(found.key, found.heights, found.widths, found.lengths, found.broken, crc)
     text = json.dumps(asdict(whole), separators=(",", ":"))
-    publish(folder / f"{plan.key}.json", lambda file: file.write(text.encode()))
+    publish_local(folder / f"{plan.key}.json", lambda file: file.write(text.encode()))
     return whole
 
 
-def mapped(path: Path) -> npt.NDArray[np.uint8]:
-    """The bytes of a chunk, mapped; OSError where there are none.
+def memory_map(path: Path) -> npt.NDArray[np.uint8]:
+    """The bytes of a chunk as a memory map; OSError if the file is missing.
 
-    Private pages, as with the arrays of small datasets: torch may take them, and no write reaches the file.  Unlike
-    `np.memmap` this holds no file descriptor, of which a process has 1,024 or fewer: a large dataset has thousands of
-    chunks, and a random order of the images touches all of them.
+    The pages are private, as for the arrays of small datasets: torch may share this memory, and no write reaches the
+    file.  Unlike `np.memmap` the map holds no file descriptor.  A process often has at most 1,024 of them, and a random
+    order of images touches all of the thousands of chunks of a large dataset.
     """
-    import torch  # planning does without
+    import torch  # not needed for planning
 
     found: npt.NDArray[np.uint8] = torch.from_file(
         str(path), shared=False, size=os.stat(path).st_size, dtype=torch.uint8
@@ -187,32 +193,32 @@ def mapped(path: Path) -> npt.NDArray[np.uint8]:
 
 @contextmanager
 def single_threads() -> Iterator[Callable[[], None]]:
-    """What a thread calls first in order to use torch by itself: resizing one image is no work for as many threads
-    again.  Afterwards torch has the threads it had before."""
+    """An initialiser for worker threads that gives each one intra-op torch thread: resizing a single image is too small
+    to parallelise.  On exit torch's number of threads is restored."""
     import torch
 
     before = torch.get_num_threads()
     try:
         yield lambda: torch.set_num_threads(1)
     finally:
-        torch.set_num_threads(before)  # it is in part a setting of the whole process
+        torch.set_num_threads(before)  # the setting partly applies to the whole process
 
 
-def known(plan: Plan, folder: Path) -> Chunk | None:
-    """The chunk where it was made before, None where it was not or is not as long as it says."""
+def load(plan: Plan, folder: Path) -> Chunk | None:
+    """The chunk if it is in the cache and its file has the recorded length, else None."""
     try:
         chunk = Chunk(**json.loads((folder / f"{plan.key}.json").read_bytes()))
         size = os.stat(folder / f"{plan.key}.bin").st_size
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     if any("cannot be read" in why for why in chunk.broken.values()):
-        return None  # of a former version, which took a file that it could not read for a broken image
+        return None  # written by an earlier version, which recorded unreadable files as broken images
     fits = chunk.key == plan.key and len(chunk.lengths) == len(plan.entries) and sum(chunk.lengths) == size
     return chunk if fits else None
 
 
-def sound(chunk: Chunk, folder: Path) -> bool:
-    """Whether a chunk's bytes are those that were written; reads all of them."""
+def is_intact(chunk: Chunk, folder: Path) -> bool:
+    """Whether a chunk's bytes match its checksum; reads all of them."""
     crc = 0
     with (folder / f"{chunk.key}.bin").open("rb") as file:
         while data := file.read(2**22):
@@ -220,7 +226,7 @@ def sound(chunk: Chunk, folder: Path) -> bool:
     return crc == chunk.crc
 
 
-def tidy(folder: Path) -> None:
-    """Remove the drafts of processes that were killed; only with the lock held."""
+def remove_drafts(folder: Path) -> None:
+    """Remove temporary files of killed processes; only while holding the lock."""
     for draft in folder.glob(".*.bin.*"):
         draft.unlink(missing_ok=True)

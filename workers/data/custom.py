@@ -1,10 +1,10 @@
-"""A dataset of one's own, once its files were read: the facts that plans and networks need.
+"""A custom dataset after its files were read: the facts that plans and networks need.
 
-The facts travel with every trial, so a worker on another machine needs nothing but them and the files.
+The facts are stored in every trial, so a worker on another machine needs only them and the files.
 
-Up to 64 px all images lie decoded in memory, as CIFAR-10's do: the middle square of each (offsets rounded down), scaled
-to `size` with Pillow's antialiased bicubic filter, which computes in whole numbers; images that have that size stay as
-they are.  Larger ones go through the pipeline of ImageNet, its lengths in proportion to `size`.
+Up to a size of 64 px all images are decoded into memory, as for CIFAR-10: the centre square of each image (offsets
+rounded down), resized to `size` with Pillow's antialiased bicubic filter, which uses integer arithmetic; images of that
+size are not resized.  Larger sizes use the pipeline of ImageNet, with lengths in proportion to `size`.
 """
 
 import hashlib
@@ -21,26 +21,25 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from workers.data.arrays import publish
-from workers.data.chunks import file_bytes
+from workers.data.chunks import NO_IMAGE, encoded_image
 from workers.data.custom_source import Rgb, Source
-from workers.data.dataset import Jigsaw, Varied
+from workers.data.dataset import Jigsaw, LargeImages
 from workers.data.decode import BrokenImageError, decoded
 from workers.data.image_files import Entry, Listing
 from workers.data.image_types import DECODED, SPLITS, Images, Labels, SplitName
-from workers.data.parquet import NoImageError, Rows
+from workers.data.parquet import Rows
 from workers.data.small import LARGEST_CIFAR
-from workers.data.walk import shown
+from workers.data.walk import listed, shown
+from workers.files import publish_local
 
-RULE = 1  # raise it when the same files would be seen otherwise than before
-MEASURED = 1000  # training images whose pixels give the mean and deviation of a large dataset
-SHOWN = 20  # broken images that a message names
-_THREE_TILES = 128  # px; the nine tiles of smaller images would not survive the poolings of a network
-_AHEAD = 256  # images in memory as files
+RULE = 1  # increase it when the same files give different images than before
+MEASURED = 1000  # training images used to measure the mean and standard deviation of a large dataset
+_THREE_TILES = 128  # px; nine tiles of a smaller image would be too small for the poolings of a network
+_AHEAD = 256  # encoded images in memory
 
 
-class Own(BaseModel):
-    """Implements `Dataset`; files are read below the folder that a study names as its path."""
+class CustomDataset(BaseModel):
+    """Implements `Dataset`; files are read from the folder that a study gives as `path`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -52,8 +51,8 @@ class Own(BaseModel):
     grey: bool
     train_images: int = Field(ge=1)
     test_images: int = Field(ge=1)
-    class_names: tuple[str, ...] = Field((), exclude=True, strict=False)  # for people; no trial needs them
-    unused: str = Field("", exclude=True)  # likewise: what lies there and is not used
+    class_names: tuple[str, ...] = Field((), exclude=True, strict=False)  # for display; trials do not need them
+    unused: str = Field("", exclude=True)  # for display: files in the folder that are not used
 
     @property
     def size(self) -> int:
@@ -62,57 +61,62 @@ class Own(BaseModel):
 
     @property
     def stem(self) -> Literal["cifar", "imagenet"]:
-        """By the size."""
+        """Follows from the size."""
         return "cifar" if self.size <= LARGEST_CIFAR else "imagenet"
 
     @property
-    def varied(self) -> Varied | None:
-        """ImageNet's constants in proportion to the size; the axes of its colours stay ImageNet's."""
-        return None if self.size <= LARGEST_CIFAR else Varied(_scaled(self.size))
+    def large(self) -> LargeImages | None:
+        """ImageNet's constants in proportion to the size; the parameters of PCA lighting are ImageNet's."""
+        if self.size <= LARGEST_CIFAR:
+            return None
+        return LargeImages(_scaled(self.size), mark=None, listing=self.listing)
 
     @property
     def jigsaw(self) -> Jigsaw:
-        """Four tiles, of images of 128 px and more nine."""
-        if self.varied is None:
+        """Four tiles; nine for images of 128 px or more."""
+        if self.large is None:
             return Jigsaw(self.size, 2)
         grid = 3 if self.size >= _THREE_TILES else 2
-        return Jigsaw(self.varied.scaled // grid * grid, grid)
+        return Jigsaw(self.large.scaled // grid * grid, grid)
 
     @property
     def published_id(self) -> None:
-        """There is no such set."""
+        """None: there is no published set."""
         return
 
     @cached_property
-    def form(self) -> str:
-        """8 hex digits over what changes numbers besides the decoded pixels and labels."""
+    def facts_digest(self) -> str:
+        """8 hex digits over the facts that change results besides the decoded pixels and labels."""
         facts = {"size": self.size, "mean": self.mean, "std": self.std, "rule": RULE}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
 
     @property
     def prefix(self) -> str:
-        """What `dataset_id` begins with where all images are in memory."""
-        return f"{self.name}-{self.form}"
+        """The beginning of `dataset_id`, for sizes up to 64 px."""
+        return f"{self.name}-{self.facts_digest}"
 
     def listing(self, root: Path | None) -> Listing:
-        """The images below `root`, and in its digest how they are seen."""
+        """The images below `root`; the digest also covers the facts of the dataset."""
         found, _ = self.source.listing(self.name, root)
-        return replace(found, about=f"{found.about}{self.form}")
+        return replace(found, about=f"{found.about}{self.facts_digest}")
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
-        """Every image or shard."""
+        """All images or shards."""
         found = self.listing(root)
         return tuple(found.root / file for file in found.files)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
-        """All squares of a split; ValueError naming the images that cannot be decoded."""
+        """All square images of a split; ValueError naming the images that cannot be decoded."""
         return _read(self.source.listing(self.name, root)[0], split, self.size)
 
     @classmethod
-    def of(cls, name: str, source: Source, root: Path | None) -> tuple[Self, list[tuple[SplitName, Images, Labels]]]:
-        """The facts of the files below `root`; of small images also what is to be trained on, since it had to be read.
+    def from_files(
+        cls, name: str, source: Source, root: Path | None
+    ) -> tuple[Self, list[tuple[SplitName, Images, Labels]]]:
+        """The facts of the files below `root`; for small images also their content, since all of it had to be read.
 
-        Mean and deviation of large images are those of up to 1,000 training images, chosen by a hash of their names.
+        Mean and standard deviation of large images are measured on up to 1,000 training images, chosen by a hash of
+        their names.
         """
         listing, class_names = source.listing(name, root)
         content: list[tuple[SplitName, Images, Labels]] = []
@@ -132,33 +136,33 @@ class Own(BaseModel):
             train_images=len(listing.train),
             test_images=len(listing.test),
             class_names=class_names,
-            unused=listing.left,
+            unused=listing.unused,
         )
         if min(found.std) <= 0:
             raise ValueError(
-                f"dataset {name} at {root}: all training pixels are equal in one channel; give mean and std"
+                f"dataset {name} at {root}: all training pixels are equal in one channel; specify mean and std"
             )
         return found, content
 
 
-def recall(name: str, source: Source, listing: Listing, cache: Path) -> tuple[Own, str] | None:
-    """Facts and `dataset_id` of files that were prepared before; None where they never were."""
+def load_facts(name: str, source: Source, listing: Listing, cache: Path) -> tuple[CustomDataset, str] | None:
+    """Facts and `dataset_id` of files that were prepared before; None if they were not."""
     try:
         known = json.loads(_note(name, source, listing, cache).read_bytes())
-        own = Own.model_validate_json(json.dumps(known["own"])).model_copy(
-            update={"class_names": tuple(known["class_names"]), "unused": listing.left}
+        own = CustomDataset.model_validate_json(json.dumps(known["own"])).model_copy(
+            update={"class_names": tuple(known["class_names"]), "unused": listing.unused}
         )
         return own, str(known["dataset_id"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def remember(own: Own, root: Path | None, cache: Path, dataset_id: str) -> None:
-    """Spare the next plan on this machine the reading of these files."""
+def store_facts(own: CustomDataset, root: Path | None, cache: Path, dataset_id: str) -> None:
+    """Store the facts in the cache, so that the next plan on this machine does not read these files again."""
     listing, class_names = own.source.listing(own.name, root)
     known = {"own": own.model_dump(mode="json"), "class_names": class_names, "dataset_id": dataset_id}
     (cache / "sources").mkdir(parents=True, exist_ok=True)
-    publish(_note(own.name, own.source, listing, cache), lambda file: file.write(json.dumps(known).encode()))
+    publish_local(_note(own.name, own.source, listing, cache), lambda file: file.write(json.dumps(known).encode()))
 
 
 def _note(name: str, source: Source, listing: Listing, cache: Path) -> Path:
@@ -168,12 +172,12 @@ def _note(name: str, source: Source, listing: Listing, cache: Path) -> Path:
 
 
 def _scaled(size: int) -> int:
-    """What the shorter side becomes: 256 px for 224."""
+    """The length of the shorter side after resizing: 256 px for a size of 224."""
     return (size * 8 + 3) // 7
 
 
 def _square(data: bytes, size: int) -> Images:
-    """(size, size, 3): the middle square of an encoded image, scaled."""
+    """(size, size, 3): the centre square of an encoded image, resized."""
     pixels = decoded(data)
     if pixels.shape[:2] == (size, size):
         return pixels
@@ -185,20 +189,15 @@ def _square(data: bytes, size: int) -> Images:
 
 
 def _encoded(listing: Listing, entries: Sequence[Entry], split: SplitName) -> Iterator[bytes | str]:
-    """The bytes of each image, or what is wrong with its row; OSError where a file cannot be read."""
+    """The encoded bytes of each image, or what is wrong with its row; OSError if a file cannot be read."""
     rows = Rows()
     for entry in entries:
-        try:
-            if entry.row is None:
-                yield file_bytes(listing.root / entry.file)
-            else:
-                yield rows.bytes_of(listing.root / entry.file, entry.row, split, entry.column)
-        except NoImageError:
-            yield "there is no image in this row"
+        data = encoded_image(listing.root, entry, split, rows)
+        yield NO_IMAGE if data is None else data
 
 
 def _squares(listing: Listing, entries: Sequence[Entry], split: SplitName, size: int) -> Iterator[Images | str]:
-    """The square of each image in order, or what is wrong with it."""
+    """The centre square of each image in order, or what is wrong with the image."""
 
     def made(data: bytes | str) -> Images | str:
         try:
@@ -207,7 +206,7 @@ def _squares(listing: Listing, entries: Sequence[Entry], split: SplitName, size:
             return str(error)
 
     encoded = _encoded(listing, entries, split)
-    with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter
+    with ThreadPoolExecutor() as pool:  # Pillow releases the interpreter lock while it decodes
         while part := list(islice(encoded, _AHEAD)):
             yield from pool.map(made, part)
 
@@ -218,20 +217,18 @@ def _read(listing: Listing, split: SplitName, size: int) -> tuple[Images, Labels
     broken = []
     for at, square in enumerate(_squares(listing, entries, split, size)):
         if isinstance(square, str):
-            broken.append(f"  {shown(listing.root / entries[at].name)}: {square}")
+            broken.append(f"{shown(listing.root / entries[at].name)}: {square}")
         else:
             images[at] = square
     if broken:
-        more = [f"  and {len(broken) - SHOWN:,} more"] if len(broken) > SHOWN else []
         raise ValueError(
-            "\n".join([f"{len(broken):,} images of {split} cannot be decoded:", *broken[:SHOWN], *more])
-            + "\nreplace or remove them"
+            f"{len(broken):,} images of {split} cannot be decoded:\n{listed(broken)}\nreplace or remove them"
         )
     return images, np.array([entry.label for entry in entries], np.int64)
 
 
 def _some(listing: Listing, size: int) -> Images:
-    """Squares of some training images that can be decoded, (n, size, size, 3)."""
+    """Centre squares of some training images that can be decoded, (n, size, size, 3)."""
     names = {e.name: hashlib.sha256(e.name.encode("utf-8", "surrogateescape")).digest() for e in listing.train}
     chosen = sorted(listing.train, key=lambda entry: names[entry.name])[:MEASURED]
     place = {entry.name: at for at, entry in enumerate(listing.train)}
@@ -243,7 +240,7 @@ def _some(listing: Listing, size: int) -> Images:
 
 
 def _moments(images: Images) -> tuple[Rgb, Rgb]:
-    """Mean and deviation of each channel on the 0..1 scale, to four decimals; in whole numbers up to the last steps."""
+    """Mean and standard deviation of each channel on the 0..1 scale, to four decimals; integer sums, so exact."""
     values = np.arange(256, dtype=np.int64)
     mean, std = [], []
     for channel in range(3):

@@ -1,8 +1,8 @@
-"""What lies in the folder of a varied dataset, before any image is opened.  In one like ImageNet's:
+"""Lists the images in the folder of a large dataset, without opening them.  Layouts of ImageNet:
 
 train/<wnid>/*.JPEG   val/<wnid>/*.JPEG          the usual layout
-train/<wnid>/*.JPEG   val/ILSVRC2012_val_*.JPEG  as unpacked, with the devkit's ground truth beside it
-train-*.parquet       validation-*.parquet       shards of encoded images (here or in data/), as hubs keep them
+train/<wnid>/*.JPEG   val/ILSVRC2012_val_*.JPEG  as unpacked, with the devkit's ground truth
+train-*.parquet       validation-*.parquet       shards of encoded images (here or in data/), as on dataset hubs
 """
 
 import hashlib
@@ -16,9 +16,8 @@ import numpy as np
 
 from workers.data import walk
 from workers.data.image_types import SPLITS, Labels, SplitName
-from workers.data.walk import JPEG, Left
+from workers.data.walk import PUBLISHED_SUFFIXES, Unused
 
-SUFFIXES = (*JPEG, ".png")
 DEVKIT = ("ILSVRC2012_devkit_t12/data", "devkit/data", "data", ".")
 TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _NUMBER = re.compile(r"_(\d{8})\.[A-Za-z]+$")
@@ -27,9 +26,9 @@ _WNID = re.compile(r"n\d{8}")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image: a file below the root, or a row of a shard.  `stamp` changes when the bytes may have.
+    """One image: a file below the root, or a row of a shard.  `stamp` is its size and time of modification.
 
-    `map` is the file of its label map, where it has one.
+    `map` is the file of its label map, if it has one.
     """
 
     file: str
@@ -37,43 +36,44 @@ class Entry:
     label: int
     stamp: str
     map: str | None = None
-    column: str = ""  # of a shard, that holds the image; "": the usual one
+    column: str = ""  # of the image in a shard; "": the default column
 
     @property
     def name(self) -> str:
-        """`train/n01440764/n01440764_18.JPEG`, or the shard with `#` and the row."""
+        """`train/n01440764/n01440764_18.JPEG`, or the shard, `#` and the row."""
         return self.file if self.row is None else f"{self.file}#{self.row}"
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of both splits in order: by path, or by shard and row."""
+    """The images of both splits, sorted by path, or by shard and row."""
 
     root: Path
-    files: dict[str, str]  # what a file's line of the digest says besides its path: its size
+    files: dict[str, str]  # path -> the rest of its line in the digest: its size
     train: Sequence[Entry]
     test: Sequence[Entry]
-    about: str = ""  # what else the digest is to tell apart
-    left: str = ""  # what lies there and is not used, in a line; "" for nothing
+    about: str = ""  # further text that the digest covers
+    unused: str = ""  # one line for display: files in the folder that are not used; "" if there are none
 
     @property
     def digest(self) -> str:
         """16 hex digits: sha256 over the sorted lines `<relative path> <size in bytes>`.
 
-        Labels that paths do not tell are in the lines: of a file of a flat `val` its own, of a shard a digest of all.
+        Lines also hold labels that are not part of the path: the label of a file in a flat `val`, a digest of a shard's
+        labels.
         """
         lines = "".join(f"{path} {about}\n" for path, about in sorted(self.files.items()))
         return hashlib.sha256((lines + self.about).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
     def count(self, fraction: float) -> int:
-        """How many training images `part` keeps, without choosing them."""
+        """Number of training images that `part` selects."""
         by_class = Counter(entry.label for entry in self.train)
         return sum(_share(fraction, count) for count in by_class.values())
 
     def part(self, fraction: float) -> "Listing":
-        """The same with a fraction of the training images, at least one of each class; the test images stay.
+        """The listing with a fraction of the training images, at least one per class, and all test images.
 
-        An image's place in its class is decided by a hash of its name: a smaller fraction is part of a larger one.
+        Images of a class are ordered by a hash of their names, so a smaller fraction is a subset of a larger one.
         """
         if fraction == 1:
             return self
@@ -88,12 +88,12 @@ class Listing:
 
 
 def _share(fraction: float, count: int) -> int:
-    """How many of a class's images a fraction of them is."""
+    """Number of images of a class that a fraction selects."""
     return max(1, round(fraction * count))
 
 
 def entry(root: Path, image: str, label: int, files: dict[str, str], label_map: str | None = None) -> Entry:
-    """An image file below the root, and its label map; `files` gets their lines of the digest."""
+    """The entry of an image file below the root and its label map; adds their lines of the digest to `files`."""
     stamp = []
     for file in (image, label_map) if label_map else (image,):
         about = (root / file).stat()
@@ -103,13 +103,13 @@ def entry(root: Path, image: str, label: int, files: dict[str, str], label_map: 
 
 
 def find(root: Path | None, name: str, classes: int) -> Listing:
-    """The images below `root/<name>` or `root`; FileNotFoundError where there are none, ValueError where they are
-    of more than `classes` classes."""
+    """The images below `root/<name>` or `root`; FileNotFoundError if there are none, ValueError if there are more than
+    `classes` classes."""
     if root is None:
-        raise FileNotFoundError(f"{name} needs data_root: a folder that holds {name}/, or is that folder")
-    walk.refuse_dead(root / name)
+        raise FileNotFoundError(f"{name} needs data_root: a folder that contains {name}/, or is that folder")
+    walk.refuse_broken_links(root / name)
     for folder in (root / name, root):
-        walk.refuse_dead(folder / "train", folder / "val")
+        walk.refuse_broken_links(folder / "train", folder / "val")
         if (folder / "train").is_dir() and (folder / "val").is_dir():
             return _folders(folder, name, classes)
         for layout in (folder, folder / "data"):
@@ -117,15 +117,15 @@ def find(root: Path | None, name: str, classes: int) -> Listing:
                 return found
     hint = "".join(walk.alike(folder, ("train", "val")) for folder in (root / name, root))
     raise FileNotFoundError(
-        f"no {name} at {root} or {root / name}: neither train/ and val/ with a folder a class, nor train*.parquet and "
-        f"validation*.parquet (here or in data/){hint}"
+        f"no {name} at {root} or {root / name}: neither train/ and val/ with one folder per class, nor "
+        f"train*.parquet and validation*.parquet (here or in data/){hint}"
     )
 
 
 def _folders(root: Path, name: str, classes: int) -> Listing:
-    left = Left()
-    wnids, flat = walk.classes(root / "train", "train", left)
-    tested, flat_tests = walk.classes(root / "val", "val", left)
+    unused = Unused()
+    wnids, flat = walk.classes(root / "train", "train", unused)
+    tested, flat_tests = walk.classes(root / "val", "val", unused)
     odd = [wnid for wnid in wnids if not _WNID.fullmatch(wnid)]
     if 0 < len(odd) < len(wnids):
         raise ValueError(
@@ -133,41 +133,40 @@ def _folders(root: Path, name: str, classes: int) -> Listing:
             f"{', '.join(map(walk.shown, odd[:5]))}, which would be classes too: move them elsewhere"
         )
     if not 1 <= len(wnids) <= classes:
-        raise ValueError(f"{root / 'train'} holds {len(wnids):,} folders; right is one a class, at most {classes:,}")
-    if strange_classes := sorted({*tested} - {*wnids}):
-        raise ValueError(
-            f"{root / 'val'} holds classes that train lacks: {', '.join(map(walk.shown, strange_classes[:5]))}"
-        )
+        raise ValueError(f"{root / 'train'} holds {len(wnids):,} folders; expected one per class, at most {classes:,}")
+    if unknown := sorted({*tested} - {*wnids}):
+        raise ValueError(f"{root / 'val'} holds classes that train lacks: {', '.join(map(walk.shown, unknown[:5]))}")
     walk.refuse_flat(root / "train", flat)
     files: dict[str, str] = {}
     rank = {wnid: label for label, wnid in enumerate(wnids)}
-    train = [_images(root, f"train/{wnid}", "train", rank[wnid], files, left) for wnid in wnids]
-    test = [_images(root, f"val/{wnid}", "val", rank[wnid], files, left) for wnid in tested]
+    train = [_images(root, f"train/{wnid}", "train", rank[wnid], files, unused) for wnid in wnids]
+    test = [_images(root, f"val/{wnid}", "val", rank[wnid], files, unused) for wnid in tested]
     for split, names, found in (("train", wnids, train), ("val", tested, test)):
         for wnid, entries in zip(names, found, strict=True):
-            # A val that was never sorted may have the folders already; one that was sorted in part may not.
+            # A val whose images were not sorted yet may have empty folders; a partly sorted one may not.
             if not entries and (split == "train" or any(test) or not flat_tests):
-                raise walk.empty(root / split / wnid, SUFFIXES)
+                raise walk.empty(root / split / wnid, PUBLISHED_SUFFIXES)
     if any(test):
         walk.refuse_flat(root / "val", flat_tests)
         tests = [entry for entries in test for entry in entries]
     else:
-        flat_left = Left()  # the files beside the images are counted already
-        tests = _flat(root, _images(root, "val", "val", 0, files, flat_left), rank, files)
+        flat_unused = Unused()  # unused files were counted above
+        tests = _flat(root, _images(root, "val", "val", 0, files, flat_unused), rank, files)
         if unread := len(flat_tests) - len(tests):
             raise ValueError(
-                f"{root / 'val'} holds {unread:,} images of formats that are not read; right: {', '.join(SUFFIXES)}"
+                f"{root / 'val'} holds {unread:,} images of formats that are not read; expected: "
+                f"{', '.join(PUBLISHED_SUFFIXES)}"
             )
     if not tests:
-        raise FileNotFoundError(f"{root / 'val'} holds no image ({', '.join(SUFFIXES)})")
-    walk.beside(root, {"train", "val", *(Path(place).parts[0] for place in DEVKIT if place != ".")}, left)
-    return Listing(root, files, [e for entries in train for e in entries], tests, left=left.text)
+        raise FileNotFoundError(f"{root / 'val'} holds no image ({', '.join(PUBLISHED_SUFFIXES)})")
+    walk.beside(root, {"train", "val", *(Path(place).parts[0] for place in DEVKIT if place != ".")}, unused)
+    return Listing(root, files, [e for entries in train for e in entries], tests, unused=unused.text)
 
 
-def _images(root: Path, folder: str, split: str, label: int, files: dict[str, str], left: Left) -> list[Entry]:
-    """The images of one folder by name."""
+def _images(root: Path, folder: str, split: str, label: int, files: dict[str, str], unused: Unused) -> list[Entry]:
+    """The images of one folder, sorted by name."""
     found = []
-    for name, about in walk.images(root / folder, SUFFIXES, split, left):
+    for name, about in walk.images(root / folder, PUBLISHED_SUFFIXES, split, unused):
         path = f"{folder}/{name}"
         files[path] = str(about.st_size)
         found.append(Entry(path, None, label, f"{about.st_size} {about.st_mtime_ns}"))
@@ -175,13 +174,13 @@ def _images(root: Path, folder: str, split: str, label: int, files: dict[str, st
 
 
 def _flat(root: Path, images: list[Entry], rank: dict[str, int], files: dict[str, str]) -> list[Entry]:
-    """The validation images as they are unpacked: all in one folder, their classes in a file of the devkit."""
+    """The validation images as unpacked: all in one folder, with their classes in a file of the devkit."""
     if not images:
         return []
     devkit = next((root / place for place in DEVKIT if (root / place / TRUTH).is_file()), None)
     if devkit is None:
         raise FileNotFoundError(
-            f"{root / 'val'} has no folder a class, so the classes must be told by {TRUTH} and meta.mat: unpack "
+            f"{root / 'val'} has no class folders, so the classes are read from {TRUTH} and meta.mat: unpack "
             f"ILSVRC2012_devkit_t12 in {root}"
         )
     wnid_of = _synsets(devkit / "meta.mat")
@@ -192,7 +191,7 @@ def _flat(root: Path, images: list[Entry], rank: dict[str, int], files: dict[str
         place = int(number[1]) - 1 if number else -1
         if not 0 <= place < len(truth):
             raise ValueError(
-                f"{root / image.file}: its name ends in no number from 00000001 to {len(truth):08d}, "
+                f"{root / image.file}: its name does not end in a number from 00000001 to {len(truth):08d}, "
                 f"the lines of {TRUTH}"
             )
         wnid = wnid_of.get(truth[place], "")
@@ -204,11 +203,11 @@ def _flat(root: Path, images: list[Entry], rank: dict[str, int], files: dict[str
 
 
 def _synsets(file: Path) -> dict[str, str]:
-    """The wnid of each class number of the ground truth, from the devkit's MATLAB file."""
+    """Class number of the ground truth -> wnid, from the devkit's MATLAB file."""
     from scipy.io import loadmat
 
     if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing: it says which class a number of {TRUTH} is")
+        raise FileNotFoundError(f"{file} is missing: it maps the numbers of {TRUTH} to classes")
     try:
         synsets = loadmat(str(file), squeeze_me=True)["synsets"]
         return {str(int(s["ILSVRC2012_ID"])): str(s["WNID"]) for s in np.atleast_1d(synsets)}
@@ -217,7 +216,7 @@ def _synsets(file: Path) -> dict[str, str]:
 
 
 def _shards(root: Path, name: str, classes: int) -> Listing | None:
-    """Parquet files of both splits, None where there is none."""
+    """Parquet files of both splits; None if there are none."""
     from workers.data.parquet import labels, line, parquet_files, shards
 
     found = {"train": shards(root, "train"), "test": shards(root, "val")}
@@ -236,6 +235,6 @@ def _shards(root: Path, name: str, classes: int) -> Listing | None:
             of_shard: Labels = labels(shard, split, classes)
             files[shard.name] = line(shard, about.st_size, of_shard.tolist())
             entries[split] += [Entry(shard.name, row, int(label), stamp) for row, label in enumerate(of_shard)]
-    left = Left()
-    left.others = [file.name for file in parquet_files(root) if file.name not in files]
-    return Listing(root, files, entries["train"], entries["test"], left=left.text)
+    unused = Unused()
+    unused.others = [file.name for file in parquet_files(root) if file.name not in files]
+    return Listing(root, files, entries["train"], entries["test"], unused=unused.text)

@@ -1,7 +1,7 @@
-"""The index of what was prepared of a dataset of images of many sizes: a line an image, and what it was made of.
+"""The index of a prepared large dataset: one line per image, and which chunks it refers to.
 
-<cache_dir>/photographs/<dataset_id>.arrow           see `_photographs`
-<cache_dir>/photographs/<dataset_id>.checked.json    that its files were listed and found unchanged, and when
+<cache_dir>/photographs/<dataset_id>.arrow           see workers/data/large.py
+<cache_dir>/photographs/<dataset_id>.checked.json    when its files were listed last and found unchanged
 """
 
 import hashlib
@@ -15,30 +15,30 @@ from typing import Any
 
 import pyarrow as pa
 
-from workers.data.arrays import publish
 from workers.data.chunks import Chunk, Keep, Plan
 from workers.data.dataset import Maps
 from workers.data.image_types import DECODED, SPLITS
 from workers.data.walk import shown
+from workers.files import publish_local
 
-FORM = 2  # of the index; one of another form is made anew
-SLOW_S, SHARE = 2.0, 20  # where listing takes longer, it is done again after so many times as long at the earliest
+FORM = 2  # version of the index; other versions are rebuilt
+SLOW_S, SHARE = 2.0, 20  # a listing that takes longer than SLOW_S is valid for SHARE times as long as it took
 
 
 def skipped(broken: Collection[str]) -> str:
-    """How many images are left out, and 16 hex digits over their names; "" for none."""
+    """`<number>-<16 hex digits over the names>` of the images that are left out; "" if there are none."""
     names = "".join(f"{name}\n" for name in sorted(broken))
     digest = hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     return f"{len(broken)}-{digest}" if broken else ""
 
 
-def way(maps: Maps | None) -> str:
-    """How files become pixels and classes: an index that was made another way is not used."""
+def decoder_version(maps: Maps | None) -> str:
+    """The version of decoding pixels and classes: an index of another version is not used."""
     return f"{DECODED} {maps.values if maps else ''}"
 
 
-def about(index: Path) -> dict[str, Any]:
-    """What an index says of itself; {} where it cannot be read."""
+def metadata(index: Path) -> dict[str, Any]:
+    """The metadata of an index; {} if it cannot be read."""
     try:
         found = json.loads(pa.ipc.open_file(pa.memory_map(str(index))).schema.metadata[b"archsweep"])
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
@@ -47,13 +47,13 @@ def about(index: Path) -> dict[str, Any]:
 
 
 def write(file: Any, plans: list[Plan], chunks: list[Chunk], keep: Keep, unused: str) -> None:
-    """The index: what was kept, of which chunks, and a batch of lines for each split."""
+    """Write the index: what is stored, in which chunks, and one batch of lines per split."""
     lines: dict[str, list[tuple[Any, ...]]] = {split: [] for split in SPLITS}
     for number, (plan, chunk) in enumerate(zip(plans, chunks, strict=True)):
         lines[plan.split] += _lines(number, plan, chunk)
     facts = {
         "form": FORM,
-        "decoded": way(plans[0].maps),
+        "decoded": decoder_version(plans[0].maps),
         "keep": keep,
         "skipped": unused,
         "crcs": [chunk.crc for chunk in chunks],
@@ -65,7 +65,7 @@ def write(file: Any, plans: list[Plan], chunks: list[Chunk], keep: Keep, unused:
     more += [("map", pa.string())] if plans[0].maps is not None else []
     schema = pa.schema([*_SCHEMA, *more])
     table = {split: list(zip(*lines[split], strict=True)) or [()] * len(schema) for split in SPLITS}
-    # Names of files are bytes: where some are no UTF-8, files are found by these and the names are for people.
+    # Names of files are bytes.  If some are not valid UTF-8, the bytes are stored too, and the names are for display.
     for name in ("name", "map"):
         place = schema.get_field_index(name)
         if place >= 0 and any(shown(file) != file for split in SPLITS for file in table[split][place]):
@@ -81,7 +81,7 @@ def write(file: Any, plans: list[Plan], chunks: list[Chunk], keep: Keep, unused:
 
 
 def file_of(table: pa.Table, column: str, number: int) -> str:
-    """The file that a line names in `name` or `map`, as the system knows it."""
+    """The file that a line names in `name` or `map`, in the system's encoding."""
     if f"{column}_bytes" in table.column_names:
         return os.fsdecode(table.column(f"{column}_bytes")[number].as_py())
     return str(table.column(column)[number])
@@ -114,17 +114,17 @@ def _checked(cache: Path, dataset_id: str) -> Path:
     return cache / "photographs" / f"{dataset_id}.checked.json"
 
 
-def remember_check(cache: Path, dataset_id: str, root: Path | None, seconds: float) -> None:
-    """Spare the next trials on this machine a listing that takes long: 1.3 million files on a network disk."""
+def record_check(cache: Path, dataset_id: str, root: Path | None, seconds: float) -> None:
+    """Record a slow listing, so that the next trials on this machine skip it: 1.3 million files on a network disk."""
     if seconds < SLOW_S:
         return
     text = json.dumps({"root": str(root), "seconds": seconds, "until": time.time() + SHARE * seconds})
-    with suppress(OSError):  # of a cache that may only be read
-        publish(_checked(cache, dataset_id), lambda file: file.write(text.encode()))
+    with suppress(OSError):  # the cache may be read-only
+        publish_local(_checked(cache, dataset_id), lambda file: file.write(text.encode()))
 
 
-def checked_lately(cache: Path, dataset_id: str, root: Path | None) -> bool:
-    """Whether a listing that took long is recent enough to serve once more."""
+def checked_recently(cache: Path, dataset_id: str, root: Path | None) -> bool:
+    """Whether a recorded slow listing is recent enough to be reused."""
     try:
         known = json.loads(_checked(cache, dataset_id).read_bytes())
         left = float(known["until"]) - time.time()

@@ -1,13 +1,14 @@
-"""Datasets of images of many sizes: which files they are, what is prepared of them, and one image of them.
+"""Datasets with images of many sizes: their identity, their preparation, and access to single images.
 
-    <cache_dir>/photographs/<dataset_id>.arrow     one line an image: name, label, size, where it lies in the chunks
-    <cache_dir>/chunks/                            see `_chunks`
+    <cache_dir>/photographs/<dataset_id>.arrow     one line per image: name, label, size, place in the chunks
+    <cache_dir>/chunks/                            see workers/data/chunks.py
 
-The index is published last: where it is, everything is.  It is mapped, so a million lines cost a process nothing.
+The index is written last, so the preparation is complete if the index exists.  It is memory-mapped, so a million lines
+need no memory per process.
 
-An id of such a dataset covers names, sizes and labels, so other files may have it as well.  The index says which chunks
-it was made of, and their names tell folder, sizes and times of all files: where these are others by now, what is
-prepared is made anew, of the chunks that still hold.
+The id of such a dataset covers names, sizes and labels, so other files may have the same id.  The index names its
+chunks, whose names are digests of folder, sizes and times of all files.  If these have changed, the dataset is prepared
+again, reusing the chunks that are still valid.
 """
 
 import json
@@ -29,30 +30,29 @@ import pyarrow as pa
 
 from workers.data import chunks as _chunks
 from workers.data import index as _index
-from workers.data.arrays import lock, publish, writing
+from workers.data.arrays import lock, writing
 from workers.data.chunks import Chunk, Keep, Plan
-from workers.data.custom import Own
-from workers.data.dataset import Dataset, Maps, Seen
+from workers.data.dataset import Dataset, DatasetInfo, Maps
 from workers.data.decode import BrokenImageError, decoded, decoded_map
-from workers.data.form import UNREAD, Choice
+from workers.data.form import UNREAD, Form
 from workers.data.image_files import Listing
 from workers.data.image_types import LabelMap, Labels, Pixels
-from workers.data.listed import begun, listing_of
-from workers.data.notes import delivered
+from workers.data.listed import folder_of, listing_of, partly_exists
+from workers.data.notes import background_notes
 from workers.data.parquet import Rows
-from workers.data.preparation import Pace, rehearse
-from workers.data.walk import shown
+from workers.data.preparation import ProgressNotes, estimate_preparation
+from workers.data.walk import listed, shown
+from workers.files import publish_local
 
 log = logging.getLogger(__name__)
 
 FOLDERS = ("photographs", "chunks")
-SHOWN = 20  # broken images that a message names
 Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Photographs:
-    """One split: N images of many sizes, each made when it is asked for."""
+class LargeSplit:
+    """One split: N images of many sizes, each decoded or mapped when it is used."""
 
     table: pa.Table
     chunks: tuple[str, ...]
@@ -71,17 +71,17 @@ class Photographs:
         return self._columns["label"].astype(np.int64)
 
     def sizes(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Height and width of some images, (B, 2)."""
+        """Heights and widths of some images, (B, 2)."""
         return np.stack([self._columns[name][numbers] for name in ("height", "width")], axis=1).astype(np.int64)
 
     @cached_property
     def _columns(self) -> dict[str, npt.NDArray[Any]]:
-        """The numbers of the index, where they are mapped."""
+        """The numeric columns of the index, memory-mapped."""
         names = ("label", "height", "width", "chunk", "offset", "length")
         return {name: np.asarray(self.table.column(name).combine_chunks().to_numpy()) for name in names}
 
     def pixels(self, number: int) -> Pixels:
-        """An image (H, W, 3), in mode array a view of the mapped file; ValueError where its file is not the same."""
+        """An image (H, W, 3), in mode array a view of the mapped file; ValueError if its file has changed."""
         height, width, chunk, offset, length = (
             int(self._columns[name][number]) for name in ("height", "width", "chunk", "offset", "length")
         )
@@ -104,7 +104,7 @@ class Photographs:
         return found
 
     def label_map(self, number: int) -> LabelMap:
-        """The classes of an image's pixels (H, W); ValueError where their file is not the same any more."""
+        """The classes of an image's pixels (H, W); ValueError if their file has changed."""
         height, width, chunk, offset, length = (
             int(self._columns[name][number]) for name in ("height", "width", "chunk", "offset", "length")
         )
@@ -119,57 +119,55 @@ class Photographs:
             raise ValueError(f"{file} below {self.root} has changed since it was checked: {error}") from error
 
     def _bytes(self, file: str, number: int, which: int) -> bytes:
-        """What the file of an image holds (`which` 0) or of its label map (1); ValueError where it is not the file that
-        was checked."""
+        """The content of an image's file (`which` 0) or of its label map (1); ValueError if it has changed since it was
+        checked."""
         if self.root is None:
-            raise FileNotFoundError("images in mode exact are read from their files: give data_root")
+            raise FileNotFoundError("images in mode exact are read from their files: data_root is needed")
         changed = f"{file} below {self.root} has changed since it was checked"
         try:
             with (self.root / file).open("rb") as opened:
                 about = os.fstat(opened.fileno())
                 data = opened.read()
         except FileNotFoundError as error:
-            raise ValueError(f"{changed}: it is not there any more") from error
+            raise ValueError(f"{changed}: it no longer exists") from error
         stamp = str(self.table.column("stamp")[number]).split()[2 * which : 2 * which + 2]
         if [str(about.st_size), str(about.st_mtime_ns)] != stamp:
-            raise ValueError(f"{changed}: it was written or copied again since; `archsweep prepare` checks it anew")
+            raise ValueError(f"{changed}: it was written or copied again; `archsweep prepare` checks it again")
         return data
 
     def _map(self, chunk: int) -> npt.NDArray[np.uint8]:
         if chunk not in self._maps:
-            self._maps[chunk] = _chunks.mapped(self.cache / "chunks" / f"{self.chunks[chunk]}.bin")
+            self._maps[chunk] = _chunks.memory_map(self.cache / "chunks" / f"{self.chunks[chunk]}.bin")
         return self._maps[chunk]
 
 
 @dataclass(frozen=True)
-class Stored:
+class LargeDataset:
     """A dataset of images of many sizes, prepared on this machine."""
 
     dataset_id: str
-    train: Photographs
-    test: Photographs
-    skipped: str = ""  # how many broken images are left out, and 16 hex digits over their names: `2-0f...`; "": none
+    train: LargeSplit
+    test: LargeSplit
+    skipped: str = (
+        ""  # number of broken images that are left out and 16 hex digits over their names: `2-0f...`; "": none
+    )
 
 
-def look(dataset: Dataset, root: Path | None, choice: Choice) -> Seen:
-    """What lies below `root`: the id of the files by their sorted paths and sizes, and how many images are trained on,
-    broken ones among them; a name for plans where there is nothing."""
+def look(dataset: Dataset, root: Path | None, form: Form) -> DatasetInfo:
+    """The id of the files below `root`, from their sorted paths and sizes, and the numbers of images, broken ones
+    included; an id for plans if there are no files."""
     try:
-        listing = _listing(dataset, root)
+        listing = listing_of(dataset, root)
     except FileNotFoundError:
-        if begun(dataset, root) or dataset.published_id is None:
+        if partly_exists(dataset, root) or dataset.published_id is None:
             raise
-        name = dataset.published_id if choice == Choice() else f"{dataset.name}-{choice.text}-{UNREAD}"
-        return Seen(name, round(dataset.train_images * choice.fraction), dataset.test_images)
-    return Seen(_id(dataset, listing, choice), listing.count(choice.fraction), len(listing.test), listing.left)
+        name = dataset.published_id if form == Form() else f"{dataset.name}-{form.text}-{UNREAD}"
+        return DatasetInfo(name, round(dataset.train_images * form.fraction), dataset.test_images)
+    return DatasetInfo(_id(dataset, listing, form), listing.count(form.fraction), len(listing.test), listing.unused)
 
 
-def _listing(dataset: Dataset, root: Path | None) -> Listing:
-    return dataset.listing(root) if isinstance(dataset, Own) else listing_of(dataset, root)
-
-
-def _id(dataset: Dataset, listing: Listing, choice: Choice) -> str:
-    return f"{dataset.name}-{choice.text}-{listing.digest}"
+def _id(dataset: Dataset, listing: Listing, form: Form) -> str:
+    return f"{dataset.name}-{form.text}-{listing.digest}"
 
 
 def prepare(
@@ -177,115 +175,105 @@ def prepare(
     root: Path | None,
     cache: Path,
     expect: str | None,
-    choice: Choice,
+    form: Form,
     check: bool = False,
     note: Note = log.info,
     recent: bool = False,
-) -> Stored:
-    """The dataset, decoded (mode array) or decoded once to see that it can be (mode exact).
+) -> LargeDataset:
+    """The prepared dataset: decoded (mode array), or decoded once to check all images (mode exact).
 
-    Goes on where an earlier call was killed.  What lies in the cache serves only for the files it was made of; without
-    any files it serves as it is, unless the images are read from their files.  With `check` it is read and compared
-    with its checksums, and made anew where it differs.  With `recent`, where listing takes long, that of another
-    process of this machine serves for a while.  ValueError naming the broken images unless they are to be skipped, and
-    where the files are others than `expect`; OSError where a file cannot be read or the disk has no room.
+    Continues where an earlier call was interrupted.  The cache is valid only for the files that it was made of; without
+    any files it is used as it is, except in mode exact.  `check`: compare the cache with its checksums and rebuild what
+    differs.  `recent`: a slow listing by another process of this machine is reused for a while.  ValueError naming
+    broken images unless they are skipped, or if the files are not `expect`; OSError if a file cannot be read or the
+    disk is full.
     """
     with ExitStack() as stack:
         if recent and expect is not None and Path(expect).name == expect:
-            # Of several processes that begin at once one lists the files: a million of them take some 500 MB.
-            with suppress(OSError):  # nothing was prepared here, or the cache may only be read
+            # If several processes start at once, only one lists the files: a million of them need some 500 MB.
+            with suppress(OSError):  # nothing was prepared here, or the cache is read-only
                 stack.enter_context(lock(cache / "photographs", expect))
-            if _index.checked_lately(cache, expect, root):
-                below = root if isinstance(dataset, Own) else _below(root, dataset)
-                if stored := _open(dataset, cache, expect, below):
-                    return stored
-        return _prepared(dataset, root, cache, expect, choice, check, note)
+            recorded = _index.checked_recently(cache, expect, root)
+            if recorded and (stored := _open(dataset, cache, expect, folder_of(dataset, root))):
+                return stored
+        return _prepared(dataset, root, cache, expect, form, check, note)
 
 
 def _prepared(
-    dataset: Dataset, root: Path | None, cache: Path, expect: str | None, choice: Choice, check: bool, note: Note
-) -> Stored:
-    """The dataset after a look at all its files."""
+    dataset: Dataset, root: Path | None, cache: Path, expect: str | None, form: Form, check: bool, note: Note
+) -> LargeDataset:
+    """The prepared dataset, after listing all its files."""
     began = time.monotonic()
     try:
-        listing = _listing(dataset, root)
+        listing = listing_of(dataset, root)
     except FileNotFoundError:
-        stored = None if expect is None or _something(dataset, root) else _open(dataset, cache, expect, None)
+        stored = None if expect is None or partly_exists(dataset, root) else _open(dataset, cache, expect, None)
         if stored is None or stored.train.keep == "nothing":
             raise
         return stored
-    dataset_id = _id(dataset, listing, choice)
+    dataset_id = _id(dataset, listing, form)
     if expect is not None and (expect == dataset.published_id or expect.endswith(UNREAD)):
         raise ValueError(
-            f"the study was planned on a machine that saw no files of {dataset.name}, so its trials have no names yet; "
+            f"the study was planned on a machine that saw no files of {dataset.name}, so its trials have no ids yet; "
             f"plan it where the files can be listed (they are {dataset_id})"
         )
     if expect is not None and dataset_id != expect:
         raise ValueError(
             f"{dataset.name} at {root} is {dataset_id}, but {expect} was planned; "
-            "give the data the plan was made with, or plan again with this data"
+            "provide the data that the plan was made with, or plan again with this data"
         )
-    plans = _plans(dataset, listing, choice)
+    plans = _plans(dataset, listing, form)
     keys = [plan.key for plan in plans]
     listed = time.monotonic() - began
     stored = None if check else _open(dataset, cache, dataset_id, listing.root, keys)
     if stored is None:
-        # One process of a machine makes chunks at a time; the others find them made.
-        with delivered(note) as note, writing(cache, FOLDERS), lock(cache / "chunks", "making"):
+        # Only one process of a machine makes chunks at a time; the others find them in the cache.
+        with background_notes(note) as note, writing(cache, FOLDERS), lock(cache / "chunks", "making"):
             there = _open(dataset, cache, dataset_id, listing.root, keys)
             stored = None if check else there
             if stored is None:
-                _make(plans, cache, dataset_id, choice, check, there is not None, note)
+                _make(plans, cache, dataset_id, form, check, there is not None, note)
                 stored = _open(dataset, cache, dataset_id, listing.root, keys)
     if stored is None:
-        raise OSError(f"the index just written to {cache / 'photographs'} does not read back; check the disk")
-    _index.remember_check(cache, dataset_id, root, listed)
+        raise OSError(f"the index just written to {cache / 'photographs'} cannot be read back; check the disk")
+    _index.record_check(cache, dataset_id, root, listed)
     return stored
 
 
-def _something(dataset: Dataset, root: Path | None) -> bool:
-    """Whether anything lies where the files should be: then the dataset is not away but damaged."""
-    if isinstance(dataset, Own):
-        return root is not None and root.is_dir() and any(root.iterdir())
-    return begun(dataset, root)
-
-
-def _plans(dataset: Dataset, listing: Listing, choice: Choice) -> list[Plan]:
-    part = listing.part(choice.fraction)
-    if choice.mode == "array":
+def _plans(dataset: Dataset, listing: Listing, form: Form) -> list[Plan]:
+    part = listing.part(form.fraction)
+    if form.mode == "array":
         keep: Keep = "pixels"
     else:
         keep = "nothing" if part.train[0].row is None else "bytes"
-    maps = dataset.varied.maps if dataset.varied else None
-    return list(_chunks.plans(part.root, (("train", part.train), ("test", part.test)), keep, choice.short_side, maps))
+    maps = dataset.large.maps if dataset.large else None
+    return list(_chunks.plans(part.root, (("train", part.train), ("test", part.test)), keep, form.short_side, maps))
 
 
-def _make(
-    plans: list[Plan], cache: Path, dataset_id: str, choice: Choice, check: bool, there: bool, note: Note
-) -> None:
-    """All chunks, then the index, unless it is there and still holds."""
+def _make(plans: list[Plan], cache: Path, dataset_id: str, form: Form, check: bool, there: bool, note: Note) -> None:
+    """Make all chunks, then the index, unless it exists and is valid."""
     folder, index = cache / "chunks", cache / "photographs" / f"{dataset_id}.arrow"
-    former = _index.about(index)
+    former = _index.metadata(index)
     if not there and former.get("form") == _index.FORM and former.get("chunks") != [plan.key for plan in plans]:
         note(
-            f"{dataset_id} was prepared of files of another folder or time; they are looked at anew.  The id is the "
-            "same, since names, sizes and labels are: rows of the former files count for these as well"
+            f"{dataset_id} was prepared from files of another folder or time; the files are checked again.  The id is "
+            "the same, as names, sizes and labels are the same: rows of the former files count for these as well"
         )
-    _chunks.tidy(folder)
-    chunks = _all(plans, folder, check, note)
+    _chunks.remove_drafts(folder)
+    chunks = _all_chunks(plans, folder, check, note)
     broken = {name: why for chunk in chunks for name, why in chunk.broken.items()}
     if broken:
-        _tell(plans[0].root, cache, dataset_id, broken, choice.skip_broken, note)
+        _report_broken(plans[0].root, cache, dataset_id, broken, form.skip_broken, note)
     if not there or former.get("crcs") != [chunk.crc for chunk in chunks]:
-        publish(index, lambda file: _index.write(file, plans, chunks, plans[0].keep, _index.skipped(broken)))
+        publish_local(index, lambda file: _index.write(file, plans, chunks, plans[0].keep, _index.skipped(broken)))
 
 
-def _all(plans: list[Plan], folder: Path, check: bool, note: Note) -> list[Chunk]:
-    """The chunks of all plans in order, those made that are missing."""
-    found = {plan.key: chunk for plan in plans if (chunk := _chunks.known(plan, folder))}
+def _all_chunks(plans: list[Plan], folder: Path, check: bool, note: Note) -> list[Chunk]:
+    """The chunks of all plans in order; missing ones are made."""
+    found = {plan.key: chunk for plan in plans if (chunk := _chunks.load(plan, folder))}
     if check:
         for number, key in enumerate(list(found)):
-            if not _chunks.sound(found[key], folder):
+            if not _chunks.is_intact(found[key], folder):
                 note(f"chunk {key} is damaged and is made again")
                 del found[key]
             elif number % 100 == 99:
@@ -296,23 +284,23 @@ def _all(plans: list[Plan], folder: Path, check: bool, note: Note) -> list[Chunk
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         rows = Rows() if missing[0].entries[0].row is not None else None
         if rows is not None:
-            missing[0] = replace(missing[0], data=_chunks.of_rows(missing[0], rows))
-        note(rehearse(missing, folder, threads).text(sum(len(plan.entries) for plan in plans)))
-        pace = Pace(todo, note)
-        for plan, chunk in zip(missing, _each_made(missing, folder, threads, rows), strict=True):
+            missing[0] = replace(missing[0], data=_chunks.read_rows(missing[0], rows))
+        note(estimate_preparation(missing, folder, threads).text(sum(len(plan.entries) for plan in plans)))
+        progress = ProgressNotes(todo, note)
+        for plan, chunk in zip(missing, _make_each(missing, folder, threads, rows), strict=True):
             found[plan.key] = chunk
-            pace.add(len(plan.entries))
+            progress.add(len(plan.entries))
     return [found[plan.key] for plan in plans]
 
 
-def _each_made(missing: Sequence[Plan], folder: Path, threads: int, rows: Rows | None) -> Iterator[Chunk]:
-    """Make chunk after chunk in threads; rows of shards are read here, in their order, a few chunks ahead."""
+def _make_each(missing: Sequence[Plan], folder: Path, threads: int, rows: Rows | None) -> Iterator[Chunk]:
+    """Make chunks in threads; rows of shards are read in this thread, in order, a few chunks ahead."""
     waiting: deque[Future[Chunk]] = deque()
     with _chunks.single_threads() as single, ThreadPoolExecutor(threads, initializer=single) as pool:
         try:
             for plan in missing:
                 if rows is not None and plan.data is None:
-                    plan = replace(plan, data=_chunks.of_rows(plan, rows))
+                    plan = replace(plan, data=_chunks.read_rows(plan, rows))
                 waiting.append(pool.submit(_chunks.make, plan, folder))
                 if len(waiting) > threads + 1:
                     yield waiting.popleft().result()
@@ -323,53 +311,43 @@ def _each_made(missing: Sequence[Plan], folder: Path, threads: int, rows: Rows |
             raise
 
 
-def _tell(root: Path, cache: Path, dataset_id: str, broken: dict[str, str], skip: bool, note: Note) -> None:
-    """List the broken images in a file; ValueError unless they are to be skipped."""
+def _report_broken(root: Path, cache: Path, dataset_id: str, broken: dict[str, str], skip: bool, note: Note) -> None:
+    """Write the list of broken images to a file; ValueError unless they are skipped."""
     file = cache / "photographs" / f"{dataset_id}.broken.txt"
     lines = [shown(f"{root / name}: {why}") for name, why in sorted(broken.items())]
-    publish(file, lambda out: out.write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace")))
+    publish_local(file, lambda out: out.write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace")))
     if skip:
         note(f"{len(broken):,} broken images are left out (list {_index.skipped(broken)}); they are named in {file}")
         return
-    more = [f"and {len(lines) - SHOWN:,} more"] if len(lines) > SHOWN else []
     raise ValueError(
-        f"{len(broken):,} images cannot be decoded (all are listed in {file}):\n"
-        + "\n".join(f"  {line}" for line in [*lines[:SHOWN], *more])
-        + "\nreplace them, or leave them out: skip_broken = true in the study's dataset, --skip-broken of prepare"
+        f"{len(broken):,} images cannot be decoded (all are listed in {file}):\n{listed(lines)}\n"
+        "replace them, or leave them out: skip_broken = true in the study's dataset, --skip-broken of prepare"
     )
 
 
 def _open(
     dataset: Dataset, cache: Path, dataset_id: str, below: Path | None, keys: Sequence[str] | None = None
-) -> Stored | None:
-    """What was prepared under that id; None where it is not there, or not as long as it was, or of other chunks than
+) -> LargeDataset | None:
+    """The prepared dataset of that id from the cache; None if it is missing or damaged, or made of other chunks than
     `keys`."""
     path = cache / "photographs" / f"{dataset_id}.arrow"
     if Path(dataset_id).name != dataset_id or not os.path.isfile(path):
         return None
-    maps = dataset.varied.maps if dataset.varied else None
+    maps = dataset.large.maps if dataset.large else None
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         about = json.loads(table.schema.metadata[b"archsweep"])
-        if about.get("form") != _index.FORM or about.get("decoded") != _index.way(maps):
-            return None  # of a version that made other pixels or classes of some files
+        if about.get("form") != _index.FORM or about.get("decoded") != _index.decoder_version(maps):
+            return None  # made by a version that decodes some files differently
         if keys is not None and about["chunks"] != list(keys):
             return None
         for key, size in zip(about["chunks"], about["bytes"], strict=True):
             if os.stat(cache / "chunks" / f"{key}.bin").st_size != size:
-                raise ValueError(f"chunk {key} is not as long as it was")
+                raise ValueError(f"chunk {key} has another length than recorded")
         train, test = table.slice(0, about["train"]), table.slice(about["train"])
         chunks, keep, skipped = tuple(about["chunks"]), about["keep"], str(about["skipped"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
-        log.warning("what was prepared in %s is damaged (%s)", path, error)
+        log.warning("the prepared dataset in %s is damaged (%s)", path, error)
         return None
-    first, second = (Photographs(part, chunks, keep, below, cache, maps) for part in (train, test))
-    return Stored(dataset_id, first, second, skipped)
-
-
-def _below(root: Path | None, dataset: Dataset) -> Path | None:
-    """The folder that names are relative to, without a look at its contents."""
-    if root is None:
-        return None
-    mark = dataset.varied.mark if dataset.varied else "train"
-    return next((folder for folder in (root / dataset.name, root) if next(folder.glob(mark), None)), root)
+    first, second = (LargeSplit(part, chunks, keep, below, cache, maps) for part in (train, test))
+    return LargeDataset(dataset_id, first, second, skipped)

@@ -1,4 +1,4 @@
-"""Notes that are told outside of a lock."""
+"""Progress notes that are delivered by a separate thread, outside of a lock."""
 
 import queue
 import threading
@@ -9,11 +9,11 @@ Note = Callable[[str], None]
 
 
 @contextmanager
-def delivered(note: Note) -> Iterator[Note]:
-    """A function to call with notes while a lock is held: a thread of its own tells them, all before the block ends.
+def background_notes(note: Note) -> Iterator[Note]:
+    """A function that queues notes; a separate thread passes them to `note`, all of them before the block ends.
 
-    Enter it before the lock, so that the lock is free when the last notes are waited for: a terminal that has stopped
-    then stops nobody else on the machine.
+    Enter this block before the lock.  The lock is then already released while the last notes are written, so a blocked
+    terminal does not block other processes of the machine.
     """
     waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 

@@ -1,4 +1,4 @@
-"""Reader of Parquet files that hold one encoded image and one label a row, as Hugging Face's hub does."""
+"""Reader of Parquet files with one encoded image and one label per row, as on the Hugging Face hub."""
 
 import hashlib
 import io
@@ -15,30 +15,30 @@ import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
 from workers.data.image_types import Images, Labels, SplitName
-from workers.data.walk import refuse_dead, sample
+from workers.data.walk import refuse_broken_links, sample
 
 IMAGE_COLUMNS = ("image", "img")
-_SAMPLED = 16  # blocks of a shard
-FORMATS = ("PNG", "WEBP", "JPEG", "BMP", "TIFF")  # not all that Pillow opens: its EPS reader starts another program
+_SAMPLED = 16  # blocks of a shard that its digest covers
+FORMATS = ("PNG", "WEBP", "JPEG", "BMP", "TIFF")  # not all formats of Pillow: its EPS reader starts another program
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-_OF = r"-(?P<number>\d+)-of-(?P<total>\d+)(?:-[0-9a-f]+)?"  # hubs wrote a fingerprint behind it for some years
+_OF = r"-(?P<number>\d+)-of-(?P<total>\d+)(?:-[0-9a-f]+)?"  # hubs appended a fingerprint for some years
 _SHARD = re.compile(rf"(?P<form>.*?){_OF}")
 _TAIL = rf"(?:{_OF}|(?P<separator>[-_.]?)(?P<place>\d+))?"
-_WORDS = {"val": "val(?:id(?:ation)?)?"}  # what a split is called; others by their own name
-_BATCH = 64  # rows in memory; a row group may have a million
-_BUFFER = 2**20  # bytes of a column in memory; without it Arrow reads the column of a whole row group
+_WORDS = {"val": "val(?:id(?:ation)?)?"}  # patterns of names of a split; other splits only match their own name
+_BATCH = 64  # rows in memory at a time; a row group may have a million
+_BUFFER = 2**20  # bytes of a column read at a time; without it Arrow reads the column of a whole row group
 
 
 def parquet_files(folder: Path) -> list[Path]:
-    """The Parquet files of a folder by name, hidden ones aside; [] where there is no folder."""
+    """The Parquet files of a folder sorted by name, without hidden ones; [] if the folder does not exist."""
     if not folder.is_dir():
         return []
     return sorted(f for f in folder.iterdir() if f.name.lower().endswith(".parquet") and not f.name.startswith("."))
 
 
 def named(folder: Path, split: str) -> list[Path]:
-    """The files that are called as those of a split are: `train.parquet`, `train-00000-of-00002.parquet` or, without
-    a total, `train-0.parquet`; whether all of them are there is not asked."""
+    """The files with the standard names of a split: `train.parquet`, `train-00000-of-00002.parquet` or, without a
+    total, `train-0.parquet`; does not check that all of them exist."""
     pattern = _pattern(split)
     return [file for file in parquet_files(folder) if pattern.fullmatch(file.stem)]
 
@@ -48,26 +48,28 @@ def _pattern(split: str) -> re.Pattern[str]:
 
 
 def shards(folder: Path, split: str, *, loose: bool = False) -> list[Path]:
-    """The Parquet files of a split in their order, [] where there is none.
+    """The Parquet files of a split in order; [] if there are none.
 
-    With `loose` whatever begins with the split's name serves where nothing is called as it should be; the split ""
-    is every file.  FileNotFoundError where a shard is missing, since the rest would pass for a smaller dataset;
-    ValueError where one is there twice, or where names begin with the split's and go on otherwise.
+    `loose`: if no file has a standard name, all files whose names begin with the split's name are used; the split ""
+    means all files.  FileNotFoundError if a shard is missing, since the rest would look like a smaller dataset;
+    ValueError if a shard exists twice, or if names begin with the split's name but are not standard.
     """
     files = named(folder, split) if split else []
     if not files:
         begin = [file for file in parquet_files(folder) if file.stem.startswith(split)]
         if begin and not loose and split:
             raise ValueError(
-                f"{folder} holds {', '.join(file.name for file in begin[:3])}, which are no files of a split {split}; "
+                f"{folder} contains {', '.join(file.name for file in begin[:3])}, not valid names for split {split}; "
                 f"expected {split}.parquet or {split}-00000-of-00002.parquet and so on: rename or move them"
             )
         files, pattern = begin, _SHARD
     else:
         pattern = _pattern(split)
-    refuse_dead(*files)
-    if strange := [file for file in files if not file.is_file()]:
-        raise FileNotFoundError(f"{strange[0]} is no regular file; a pipe or a folder holds no images")
+    refuse_broken_links(*files)
+    if special := [file for file in files if not file.is_file()]:
+        raise FileNotFoundError(
+            f"{special[0]} is not a regular file; pipes and folders cannot be read as Parquet files"
+        )
     sets: dict[tuple[str, str | None], list[tuple[int, Path]]] = {}
     whole: list[Path] = []
     for file in files:
@@ -92,19 +94,19 @@ def shards(folder: Path, split: str, *, loose: bool = False) -> list[Path]:
 
 
 def _complete(folder: Path, split: str, total: str | None, members: list[tuple[int, Path]]) -> None:
-    """Refuse shards of one set that are missing or there twice."""
+    """Raise an error if shards of one set are missing or exist twice."""
     what = split or "some"
     numbers = Counter(number for number, _ in members)
     if twice := sorted(number for number, count in numbers.items() if count > 1):
         names = ", ".join(file.name for number, file in members if number == twice[0])
-        raise ValueError(f"{folder}: {what} shard {twice[0]} is there more than once ({names}); keep one of them")
+        raise ValueError(f"{folder}: {what} shard {twice[0]} exists more than once ({names}); keep one of them")
     start = 1 if 0 not in numbers and (total is None or int(total) in numbers) else 0
     end = start + int(total) if total is not None else max(numbers) + 1
-    if strange := [file.name for number, file in members if not start <= number < end]:
-        raise ValueError(f"{folder}: {strange[0]} has a number beyond its total; right are {start} to {end - 1}")
+    if beyond := [file.name for number, file in members if not start <= number < end]:
+        raise ValueError(f"{folder}: {beyond[0]} has a number beyond its total; expected {start} to {end - 1}")
     if missing := sorted(set(range(start, end)) - set(numbers)):
         raise FileNotFoundError(
-            f"{folder}: {what} shards {missing[:20]} are missing, {len(numbers)} are there; copy all of them"
+            f"{folder}: {what} shards {missing[:20]} are missing, {len(numbers)} were found; copy all of them"
         )
 
 
@@ -119,9 +121,9 @@ def read_images(
 ) -> tuple[Images, Labels]:
     """Images (N, size, size, 3) and labels (N,) of all files in order.
 
-    The column `image` or `img` holds encoded images (PNG, WebP, ...), as bytes or as a struct with `bytes`;
-    the first of the columns `label` that is there holds integers. With `grey` images have one channel, which is given
-    three times. ValueError naming file, row and split where anything else is found.
+    The column `image` or `img` holds encoded images (PNG, WebP, ...), as bytes or as a struct with `bytes`; the first
+    existing column of `label` holds integers.  With `grey`, images have one channel, which is repeated three times.
+    ValueError naming file, row and split for any other content.
     """
     total = sum(opened(file, split).metadata.num_rows for file in files)
     images = np.empty((total, size, size, 3), np.uint8)
@@ -131,17 +133,19 @@ def read_images(
         for row, (data, number) in enumerate(_rows(file, split, label)):
             place = f"{file}, row {row} ({split})"
             if at == total:
-                raise ValueError(f"{place}: the files hold more than the {total} images they promise")
+                raise ValueError(f"{place}: the files contain more than the {total} images that their metadata says")
             images[at] = _pixels(data, size, place, "L" if grey else "RGB")
             labels[at] = _label(number, classes, place)
             at += 1
     if at != total:
-        raise ValueError(f"{files[0].parent} ({split}) promises {total} images and holds {at}: a file is damaged")
+        raise ValueError(
+            f"{files[0].parent} ({split}) should have {total} images by its metadata and has {at}: a file is damaged"
+        )
     return images, labels
 
 
 def labels(file: Path, split: SplitName, classes: int) -> Labels:
-    """The labels of one file, (rows,), without its images; ValueError where one is no integer in 0..classes - 1."""
+    """The labels of one file, (rows,), without its images; ValueError if one is not an integer in 0..classes - 1."""
     parquet = opened(file, split)
     columns(parquet, file, split)
     column = values(parquet, file, split, "label")
@@ -149,7 +153,7 @@ def labels(file: Path, split: SplitName, classes: int) -> Labels:
 
 
 def values(parquet: Any, file: Path, split: str, column: str) -> list[Any]:
-    """All values of a column of an opened file."""
+    """All values of a column of an open file."""
     try:
         found: list[Any] = parquet.read(columns=[column]).column(column).to_pylist()
     except (pa.ArrowException, OSError) as error:
@@ -158,18 +162,18 @@ def values(parquet: Any, file: Path, split: str, column: str) -> list[Any]:
 
 
 def line(file: Path, size: int, labels: Sequence[Any]) -> str:
-    """What tells a shard from another one: its size, 16 hex digits of its labels, 16 of a sample of its bytes.
+    """The identity of a shard: its size, 16 hex digits over its labels, 16 over a sample of its bytes.
 
-    Two files without compression have one size, whatever they show.
+    The size is not enough: uncompressed files of different images may have the same size.
     """
     text = json.dumps(list(labels))
     return f"{size} {hashlib.sha256(text.encode()).hexdigest()[:16]} {sample(file, size, _SAMPLED)}"
 
 
 class Rows:
-    """The encoded images of Parquet files by row; ask in ascending order, then each is read once.
+    """Reads encoded images of Parquet files by row; in ascending order each row is read only once.
 
-    Few rows are in memory at a time, however many a row group has.
+    Only a few rows are in memory at a time, even if a row group is large.
     """
 
     def __init__(self) -> None:
@@ -179,7 +183,7 @@ class Rows:
         self._held: list[Any] = []
 
     def bytes_of(self, file: Path, row: int, split: SplitName, column: str = "") -> bytes:
-        """The encoded image of a row; NoImageError where it has none, ValueError where the file is damaged."""
+        """The encoded image of a row; NoImageError if it has none, ValueError if the file is damaged."""
         if (file, column) != self._source or not self._first <= row < self._last:
             self._start(file, row, split, column)
         while row >= self._end:
@@ -187,7 +191,7 @@ class Rows:
         return _encoded(self._held[row - self._first], f"{file}, row {row} ({split})")
 
     def _start(self, file: Path, row: int, split: SplitName, column: str) -> None:
-        """Begin with the row group that holds a row."""
+        """Start at the row group that contains a row."""
         parquet = opened(file, split)
         image = column or columns(parquet, file, split)[0]
         first = 0
@@ -215,39 +219,39 @@ class NoImageError(ValueError):
 
 
 def _unreadable(file: Path, split: str, error: Exception) -> Exception:
-    """What to raise where Arrow gives up: a disk that fails is no fault of the file."""
+    """The exception for a failed read by Arrow: OSError for a failing disk, ValueError for a damaged file."""
     if isinstance(error, OSError) and error.errno is not None:
         return OSError(error.errno, f"cannot be read: {error.strerror or error}", str(file))
     return ValueError(f"{file} ({split}) is damaged: {error or 'it ends too early'}")
 
 
 def reason(error: Exception) -> str:
-    """What Pillow says is wrong with an image, the same in every process."""
+    """Pillow's error message for an image, without parts that differ between processes."""
     if isinstance(error, UnidentifiedImageError):
-        return f"it is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, or its header is damaged"
+        return f"it is not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file, or its header is damaged"
     if isinstance(error, OSError | SyntaxError | ValueError):
         return _ADDRESS.sub("", str(error))
     return _ADDRESS.sub("", f"{type(error).__name__}: {error}")
 
 
 class _Unfit(ValueError):
-    """An image that can be decoded, and is not what the dataset holds."""
+    """An image that can be decoded, but has another size or mode than the dataset's images."""
 
 
 def opened(file: Path, split: str) -> Any:
-    """A Parquet file; ValueError where it is none."""
+    """An open Parquet file; ValueError if it is not one."""
     try:
         return pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
     except pa.ArrowException as error:
-        raise ValueError(f"{file} ({split}) is no readable Parquet file, perhaps cut short: {error}") from error
+        raise ValueError(f"{file} ({split}) is not a readable Parquet file, perhaps truncated: {error}") from error
 
 
 def columns(
     parquet: Any, file: Path, split: str, image: Sequence[str] = IMAGE_COLUMNS, label: Sequence[str] = ("label",)
 ) -> tuple[str, str]:
-    """The columns of the images and of the labels, each the first that is there.
+    """The columns of the images and of the labels: the first existing one of each list.
 
-    ValueError where there is none, or two of one name, or where the images are only named.
+    ValueError if there is none, if two have the same name, or if the images are stored as paths only.
     """
     schema = parquet.schema_arrow
     have = schema.names
@@ -255,8 +259,8 @@ def columns(
     if found[0] is None or found[1] is None:
         raise ValueError(
             f"{file} ({split}) has the columns {', '.join(have)}; "
-            f"right are {' or '.join(image)} (encoded images) and {' or '.join(label)} (integers, or text where a "
-            "study describes the set; there image_column and label_column name others)"
+            f"expected {' or '.join(image)} (encoded images) and {' or '.join(label)} (integers, or text where a "
+            "study describes the dataset; image_column and label_column can name others)"
         )
     if twice := [name for name in found if have.count(name) > 1]:
         raise ValueError(f"{file} ({split}) has {have.count(twice[0])} columns {twice[0]}; which one is meant?")
@@ -264,11 +268,11 @@ def columns(
     if pa.types.is_string(about) or pa.types.is_large_string(about) or _lacks_bytes(about):
         raise ValueError(f"{file} ({split}), column {found[0]}: {_NAMED}")
     if pa.types.is_primitive(about) or pa.types.is_list(about) or pa.types.is_large_list(about):
-        raise ValueError(f"{file} ({split}), column {found[0]} is {about}; right are the bytes of image files")
+        raise ValueError(f"{file} ({split}), column {found[0]} is {about}; expected the bytes of image files")
     return found[0], found[1]
 
 
-_NAMED = "it holds the paths of images, not the images: embed their bytes, or describe the folder of images"
+_NAMED = "it contains the paths of images, not the images: embed their bytes, or describe the folder of images"
 
 
 def _lacks_bytes(about: Any) -> bool:
@@ -276,7 +280,7 @@ def _lacks_bytes(about: Any) -> bool:
 
 
 def _rows(file: Path, split: SplitName, label: Sequence[str]) -> Iterator[tuple[Any, Any]]:
-    """Encoded image and label of every row, a bounded number of rows in memory."""
+    """Encoded image and label of every row, with a bounded number of rows in memory."""
     parquet = opened(file, split)
     names = columns(parquet, file, split, label=label)
     try:
@@ -292,7 +296,7 @@ def _encoded(data: Any, place: str) -> bytes:
             raise ValueError(f"{place}: {_NAMED}")
         data = data.get("bytes")
     if not isinstance(data, bytes):
-        raise NoImageError(f"{place}: the image is {type(data).__name__}; right are the bytes of an image file")
+        raise NoImageError(f"{place}: the image is {type(data).__name__}; expected the bytes of an image file")
     return data
 
 
@@ -301,10 +305,10 @@ def _pixels(data: Any, size: int, place: str, mode: str) -> Images:
     data = _encoded(data, place)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            # Known from the header alone: a picture that would fill the memory is never decoded.
+            # Read from the header: an image that is too large is never decoded.
             if image.mode != mode or image.size != (size, size):
                 seen = f"{image.width}x{image.height} {image.mode}"
-                raise _Unfit(f"{place}: image is {seen}; right is {size}x{size} {mode}")
+                raise _Unfit(f"{place}: image is {seen}; expected {size}x{size} {mode}")
             return np.array(image if mode == "RGB" else image.convert("RGB"))
     except _Unfit:
         raise
@@ -314,5 +318,5 @@ def _pixels(data: Any, size: int, place: str, mode: str) -> Images:
 
 def _label(label: Any, classes: int, place: str) -> int:
     if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < classes:
-        raise ValueError(f"{place}: label is {label!r}; right is an integer in 0..{classes - 1}")
+        raise ValueError(f"{place}: label is {label!r}; expected an integer in 0..{classes - 1}")
     return label

@@ -1,4 +1,4 @@
-"""What a preparation will take, told before it starts; and how far it is, told while it runs."""
+"""Estimates the time and disk space of a preparation before it starts, and reports its progress."""
 
 import shutil
 import time
@@ -8,17 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from workers.data.chunks import Plan, kept
+from workers.data.chunks import Plan, decode_entry
 from workers.data.decode import BrokenImageError
+from workers.quantities import duration, size
 
-TRIED = 24  # images
-EVERY_S = 5.0
-RESERVE = 1.05  # of the disk: the tried images are not all images
+TRIED = 24  # images decoded for the estimate
+EVERY_S = 5.0  # between two progress notes
+RESERVE = 1.05  # safety factor of the estimated disk space
 
 
 @dataclass(frozen=True)
-class Rehearsal:
-    """The estimate for the images that are still to be decoded."""
+class PreparationEstimate:
+    """The estimate for the images that must still be decoded."""
 
     images: int
     tried: int
@@ -29,76 +30,64 @@ class Rehearsal:
     folder: Path
 
     def text(self, of: int) -> str:
-        """One line for people."""
+        """One line for display; `of` is the total number of images."""
         done = f"{of - self.images:,} of {of:,} images are done; " if of > self.images else ""
         disk = f"about {size(self.bytes)} in {self.folder} ({size(self.free)} free)" if self.bytes else "no disk"
         return (
-            f"{done}{self.images:,} images to decode: {disk}, about {span(self.seconds)} "
+            f"{done}{self.images:,} images to decode: {disk}, about {duration(self.seconds)} "
             f"({self.threads} threads; measured on {self.tried} of them)"
         )
 
 
-def rehearse(plans: Sequence[Plan], folder: Path, threads: int) -> Rehearsal:
-    """Decode a few images from all over the set; OSError where the disk has no room for all of them.
+def estimate_preparation(plans: Sequence[Plan], folder: Path, threads: int) -> PreparationEstimate:
+    """An estimate from decoding a few images spread over the dataset; OSError if the disk has not enough space.
 
-    Of shards only those of the first chunk, whose rows are read already.
+    For shards only images of the first chunk are used, whose rows are already in memory.
     """
     images = sum(len(plan.entries) for plan in plans)
     if plans[0].data is not None:
         plans = plans[:1]
-    share = -(-TRIED // len(plans))  # of each chunk, several where there are few
+    share = -(-TRIED // len(plans))  # images per chunk
     sample = [
         (plans[number], place)
         for number in np.unique(np.linspace(0, len(plans) - 1, min(TRIED, len(plans))).astype(int))
         for place in np.unique(np.linspace(0, len(plans[number].entries) - 1, share).astype(int))
     ]
-    _try(*sample[0])  # the first one also loads libraries
+    _stored_bytes(*sample[0])  # not timed: the first call also loads libraries
     began = time.perf_counter()
-    total = sum(_try(plan, place) for plan, place in sample)
+    total = sum(_stored_bytes(plan, place) for plan, place in sample)
     seconds, tried = time.perf_counter() - began, len(sample)
     free = shutil.disk_usage(folder).free
     need = RESERVE * images * total / tried
     if need > free:
         raise OSError(f"{folder} has {size(free)} free, and about {size(need)} are needed; name another cache_dir")
-    return Rehearsal(images, tried, need, images * seconds / tried / threads, threads, free, folder)
+    return PreparationEstimate(images, tried, need, images * seconds / tried / threads, threads, free, folder)
 
 
-def _try(plan: Plan, place: int) -> int:
-    """Decode an image; the bytes that would be kept of it."""
+def _stored_bytes(plan: Plan, place: int) -> int:
+    """Decode an image; returns the number of bytes that would be stored."""
     try:
-        data, pixels, found = kept(plan, place)
+        data, pixels, found = decode_entry(plan, place)
     except BrokenImageError:
         return 0
     return {"pixels": pixels.size + (0 if found is None else found.size), "bytes": len(data), "nothing": 0}[plan.keep]
 
 
-class Pace:
-    """Tells now and then how many images are done and how long the rest will take."""
+class ProgressNotes:
+    """Reports every few seconds how many images are done and how long the rest will take."""
 
     def __init__(self, images: int, note: Callable[[str], None]) -> None:
         self._images, self._note, self._done = images, note, 0
         self._began = self._told = time.monotonic()
 
     def add(self, images: int) -> None:
-        """So many more are done."""
+        """Add to the number of finished images; may report."""
         self._done += images
         now = time.monotonic()
         if now - self._told < EVERY_S and self._done < self._images:
             return
         self._told, rate = now, self._done / max(now - self._began, 1e-9)
         self._note(
-            f"{self._done:,} of {self._images:,} images, {rate:,.0f} a second, "
-            f"{span((self._images - self._done) / rate)} left"
+            f"{self._done:,} of {self._images:,} images, {rate:,.0f} per second, "
+            f"{duration((self._images - self._done) / rate)} left"
         )
-
-
-def size(count: float) -> str:
-    """Bytes as people say them: 12 MB, 348 GB."""
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
-
-
-def span(seconds: float) -> str:
-    """Seconds as people say them: 42 s, 12 min, 3.4 h."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Where the files of a published dataset lie: the original ones, or Parquet files as hubs keep them."""
+"""Finds the files of a published dataset: the original ones, or Parquet files as on dataset hubs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,24 +12,26 @@ from workers.data.parquet import shards
 
 
 @dataclass(frozen=True)
-class Originals:
-    """What to look for in `data_root/<name>` or `data_root`."""
+class PublishedFiles:
+    """The files to look for in `data_root/<name>` or `data_root`."""
 
     name: str  # of the dataset, and of its folder
-    folder: str  # that holds the original files; "." for none of their own
+    folder: str  # of the original files; "." if they lie directly in the dataset's folder
     files: Mapping[SplitName, Sequence[str]]
-    layouts: tuple[str, ...]  # folders of Parquet files
+    layouts: tuple[str, ...]  # folders in which Parquet files may lie
     download: bool = True  # whether `prepare --download` can fetch them
     test: str = "test"  # how the names of the test split's Parquet files begin
 
     def locate(self, root: Path | None) -> tuple[bool, dict[SplitName, list[Path]]]:
-        """Whether the files are the original ones, and those of each split in order; FileNotFoundError without any.
+        """Whether the files are the original ones, and the files of each split in order; FileNotFoundError without any.
 
-        Original files where both are there whole: the original before a copy.  IncompleteError where one of the two
-        was begun and neither is whole.
+        Original files are preferred to Parquet files if both are complete.  IncompleteError if neither is complete and
+        some files exist.
         """
         if root is None:
-            raise FileNotFoundError(f"{self.name} needs data_root: a folder that holds {self.name}/, or is that folder")
+            raise FileNotFoundError(
+                f"{self.name} needs data_root: a folder that contains {self.name}/, or is that folder"
+            )
         for base in (root / self.name, root):
             folder = base if base.name == self.folder else base / self.folder
             paths: dict[SplitName, list[Path]] = {s: [folder / name for name in self.files[s]] for s in SPLITS}
@@ -47,14 +49,14 @@ class Originals:
                 )
         original = f"{self.folder}/" if self.folder != "." else " and ".join(n for s in SPLITS for n in self.files[s])
         also = f" (here or in {' or '.join(self.layouts[1:])})" if self.layouts[1:] else ""
-        fetch = f"`archsweep prepare {self.name} --data-root FOLDER --download` fetches it"
+        fetch = f"`archsweep prepare {self.name} --data-root FOLDER --download` downloads it"
         raise FileNotFoundError(
             f"no {self.name} at {root} or {root / self.name}: neither {original} nor train*.parquet and "
             f"{self.test}*.parquet{also}. "
-            + (fetch if self.download else "It is not fetched by archsweep: put it there yourself")
+            + (fetch if self.download else "archsweep cannot download it: put it there yourself")
         )
 
-    def every(self, root: Path | None) -> tuple[Path, ...]:
+    def all_files(self, root: Path | None) -> tuple[Path, ...]:
         """The files of both splits; FileNotFoundError without any."""
         _, files = self.locate(root)
         return tuple(path for split in SPLITS for path in files[split])
@@ -64,7 +66,7 @@ class Originals:
             prefix: dict[SplitName, str] = {"train": "train", "test": self.test}
             try:
                 found: dict[SplitName, list[Path]] = {s: shards(base / layout, prefix[s]) for s in SPLITS}
-            except FileNotFoundError as error:  # some shards of a split
+            except FileNotFoundError as error:  # shards of a split are missing
                 raise IncompleteError(str(error)) from error
             if all(found.values()):
                 return found
@@ -74,8 +76,8 @@ class Originals:
         return None
 
 
-def complete(files: Sequence[Path], split: SplitName, md5: Mapping[str, str]) -> None:
-    """FileNotFoundError naming an original file that is missing, ValueError one that is not the original."""
+def check_complete(files: Sequence[Path], split: SplitName, md5: Mapping[str, str]) -> None:
+    """FileNotFoundError naming a missing original file; ValueError naming one with another checksum."""
     from torchvision.datasets.utils import check_integrity
 
     for file in files:
@@ -88,10 +90,10 @@ def complete(files: Sequence[Path], split: SplitName, md5: Mapping[str, str]) ->
 
 
 @contextmanager
-def fetching(name: str, folder: Path, addresses: Sequence[str], md5: Mapping[str, str]) -> Iterator[None]:
-    """Around torchvision's download into `folder`: OSError with address, folder and reason where it fails.
+def download_errors(name: str, folder: Path, addresses: Sequence[str], md5: Mapping[str, str]) -> Iterator[None]:
+    """Context of torchvision's download into `folder`: a failure becomes an OSError with address, folder and reason.
 
-    `md5` has the checksum of each file that is fetched; one that lies there and is another is named.
+    `md5` has the checksum of each downloaded file; an existing file with another checksum is named.
     """
     from torchvision.datasets.utils import check_integrity
 
@@ -99,12 +101,12 @@ def fetching(name: str, folder: Path, addresses: Sequence[str], md5: Mapping[str
         yield
     except (OSError, RuntimeError) as error:
         if isinstance(error, OSError) and not isinstance(error, URLError) and error.filename is not None:
-            raise  # the folder cannot be written, and the message names it
+            raise  # the folder cannot be written; the message already names it
         reason = " ".join(str(error.reason if isinstance(error, URLError) else error).split())
-        strange = [
+        damaged = [
             f for f in (folder / file for file in md5) if f.is_file() and not check_integrity(str(f), md5[f.name])
         ]
-        also = f"; {strange[0]} lies there, but its MD5 is not {md5[strange[0].name]}" if strange else ""
+        also = f"; {damaged[0]} lies there, but its MD5 is not {md5[damaged[0].name]}" if damaged else ""
         raise OSError(
             f"{name} cannot be fetched from {' or '.join(addresses)}: {reason}{also}; put {', '.join(md5)} into "
             f"{folder} yourself, then call this again"

@@ -1,8 +1,7 @@
-"""The code that a dataset of another distribution is read by, as a digest: what was decoded by other code is not used.
+"""A digest of the code that reads a plug-in's dataset: cached arrays that were decoded by other code are not used.
 
-Covered are all files of the package (or the one module) that the dataset's class comes from, of the classes it derives
-from, and of modules of the user's own that these import.  Not covered are installed packages that they use: those
-change with a version.
+The digest covers all files of the package (or the single module) that defines the dataset's class and its base classes,
+and of the user's modules that these import.  It does not cover installed packages, which change with their version.
 """
 
 import hashlib
@@ -18,19 +17,19 @@ from typing import Any
 
 _OURS = {"workers", "spaces", "orchestrator", "analysis"}
 _INSTALLED = {"site-packages", "dist-packages"}  # folders
-_BEGAN = time.time()  # of this process, nearly
+_BEGAN = time.time()  # start of this process, approximately
 _SUFFIXES = (".py", ".pyc", ".so", ".pyd")
 _IMPORT = re.compile(rb"^[ \t]*(?:from|import)[ \t]+([^\n#;]+)", re.MULTILINE)
 _NAME = re.compile(rb"(?:^|,)[ \t]*([A-Za-z_]\w*)")
 
 
-def foreign(thing: object) -> bool:
-    """Whether an object's class is none of ours."""
+def is_plugin(thing: object) -> bool:
+    """Whether an object's class comes from another distribution or a script."""
     return _top(type(thing).__module__) not in _OURS
 
 
-def facts(thing: object) -> list[tuple[str, Any]]:
-    """The fields of an object and their values."""
+def fields_of(thing: object) -> list[tuple[str, Any]]:
+    """The fields of an object and their values, sorted."""
     held = getattr(thing, "__dict__", None) or {
         name: getattr(thing, name) for name in getattr(thing, "__dataclass_fields__", ())
     }
@@ -38,9 +37,10 @@ def facts(thing: object) -> list[tuple[str, Any]]:
 
 
 def digest(thing: object) -> str | None:
-    """32 hex digits over the code that `thing` runs; None where no file is known to hold it.
+    """32 hex digits over the code that `thing` runs; None if the code is not known from files.
 
-    So it is in a notebook, and where a file was changed since this process began: it may run what was there before.
+    That is the case in a notebook, and if a file was changed after this process started: the process may run the old
+    code.
     """
     found = hashlib.sha256()
     try:
@@ -56,7 +56,7 @@ def digest(thing: object) -> str | None:
 
 
 def installed(thing: object) -> bool:
-    """Whether the code lies where packages are installed, and so changes with a version: not so of an editable one."""
+    """Whether the code is in an installed package, which changes with its version; false for editable installs."""
     try:
         return all(map(_is_installed, _sources(thing)))
     except OSError:
@@ -64,12 +64,12 @@ def installed(thing: object) -> bool:
 
 
 def _sources(thing: object) -> list[Path]:
-    """The files of that code, sorted; FileNotFoundError where a class comes from no file."""
+    """The files of that code, sorted; FileNotFoundError if a class is not defined in a file."""
     homes = {kind.__module__ for kind in type(thing).__mro__}
-    for _, value in facts(thing):
+    for _, value in fields_of(thing):
         homes.add(str(value.__module__ if isinstance(value, type | FunctionType) else type(value).__module__))
-    homes = {name for name in homes if _is_strange(_top(name))}
-    found = {Path(getattr(sys.modules.get(name), "__file__", None) or f"{name} is no file") for name in homes}
+    homes = {name for name in homes if _is_external(_top(name))}
+    found = {Path(getattr(sys.modules.get(name), "__file__", None) or f"{name} has no file") for name in homes}
     if lacking := [path for path in found if not path.is_file()]:
         raise FileNotFoundError(str(lacking[0]))
     seen: set[str] = set()
@@ -85,15 +85,15 @@ def _sources(thing: object) -> list[Path]:
 
 
 def _imported(file: Path) -> Iterator[str]:
-    """The top-level names that a file imports anywhere in it, but for ours and those of the standard library."""
+    """The top-level names that a file imports, except those of this project and of the standard library."""
     for line in _IMPORT.findall(file.read_bytes()):
         for name in _NAME.findall(line):
-            if _is_strange(top := name.decode("ascii", "ignore")):
+            if _is_external(top := name.decode("ascii", "ignore")):
                 yield top
 
 
 def _files(top: str) -> Iterator[Path]:
-    """The files of a package, or of a module, whether it is imported by now or not."""
+    """The files of a package or module, imported or not."""
     about: Any = sys.modules.get(top)
     if about is not None:
         folders, file = getattr(about, "__path__", ()), getattr(about, "__file__", None)
@@ -111,7 +111,7 @@ def _files(top: str) -> Iterator[Path]:
         yield Path(file)
 
 
-def _is_strange(top: str) -> bool:
+def _is_external(top: str) -> bool:
     return top not in _OURS and top not in sys.stdlib_module_names
 
 

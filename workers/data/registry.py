@@ -1,4 +1,4 @@
-"""Which datasets there are, by name, without importing any of them."""
+"""The registry of datasets: their names, without importing any of them."""
 
 from functools import cache
 from pathlib import Path
@@ -11,8 +11,8 @@ _FOLDER = Path(__file__).resolve().parents[1] / "datasets"
 
 @cache
 def registry() -> spaces.Registry:
-    """Ours, one per file of `workers/datasets`, and those of other distributions.
+    """The datasets of this package, one per file of `workers/datasets`, and those of other distributions.
 
-    Made when it is first asked for: beside a foreign package `spaces` this one can still be imported.
+    Created on first use, so that this module can be imported even if another package is named `spaces`.
     """
     return spaces.Registry("dataset", "workers.datasets", [str(_FOLDER)], Dataset)

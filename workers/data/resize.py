@@ -1,7 +1,7 @@
-"""Cutting a square out of one image: a box of it is resized, and of that a square is taken.
+"""Crops and resizes one image: a box of it is resized, and a square is taken from the result.
 
-A *cut* is eight whole numbers: top, left, height and width of the box; rows and columns it is resized to; top and left
-of the square in the resized box.  Which cuts are made is a task's matter (`Task.cuts`).
+A *crop box* is eight integers: top, left, height and width of the box; rows and columns that it is resized to; top and
+left of the square in the resized box.  Tasks decide which crops are made (`Task.crops`).
 """
 
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ from torch import Tensor
 
 from workers.data.image_types import LabelMap, Pixels
 
-# Pixels of a resized box: of a larger one only what is seen is made.  Most of Cityscapes' are; of ImageNet's only
-# those 16 times as long as wide.
+# Pixels of a resized box above which only the visible part is computed.  Most boxes of Cityscapes are larger; of
+# ImageNet only those of images 16 times as long as wide.
 LARGE = 2**20
 
 
 def resized(pixels: Tensor, rows: int, columns: int) -> Tensor:
-    """(H, W, 3) -> (rows, columns, 3) of the same type: bilinear, pixels as areas, no filter before reduction (UnNAS).
+    """(H, W, 3) -> (rows, columns, 3) of the same type: bilinear, `align_corners=False`, no antialiasing (UnNAS).
 
-    The interpolation of bytes rounds twice, by 0.35 of a level on average and without a bias; it takes a third of the
+    For uint8 the interpolation rounds twice (error 0.35 of a grey level on average, no bias) and takes a third of the
     time.
     """
     if (rows, columns) == pixels.shape[:2]:
@@ -30,28 +30,28 @@ def resized(pixels: Tensor, rows: int, columns: int) -> Tensor:
     return wide[0].permute(1, 2, 0)
 
 
-def cut(pixels: Pixels, how: Sequence[int], frame: tuple[int, int], dtype: torch.dtype) -> Tensor:
-    """What a frame (rows, columns) shows of an image uint8 (H, W, 3), as bytes or as float32 in 0..255.
+def crop(pixels: Pixels, box: Sequence[int], frame: tuple[int, int], dtype: torch.dtype) -> Tensor:
+    """The crop of an image uint8 (H, W, 3): at most `frame` (rows, columns), as uint8 or as float32 in 0..255.
 
     Smaller than the frame where the image ends before it.
     """
-    top, left, height, width, rows, columns, down, right = how
-    box = torch.from_numpy(pixels[top : top + height, left : left + width])
+    top, left, height, width, rows, columns, down, right = box
+    source = torch.from_numpy(pixels[top : top + height, left : left + width])
     if rows * columns > LARGE and (rows, columns) != (height, width):
-        return _window(box, rows, columns, down, right, frame, dtype)
-    return resized(box.to(dtype), rows, columns)[down : down + frame[0], right : right + frame[1]]
+        return _window(source, rows, columns, down, right, frame, dtype)
+    return resized(source.to(dtype), rows, columns)[down : down + frame[0], right : right + frame[1]]
 
 
-def cut_map(label_map: LabelMap, how: Sequence[int], frame: tuple[int, int]) -> Tensor:
-    """The same of a label map uint8 (H, W): the class of the pixel nearest to where the image is looked at."""
-    top, left, height, width, rows, columns, down, right = how
+def crop_map(label_map: LabelMap, box: Sequence[int], frame: tuple[int, int]) -> Tensor:
+    """The crop of a label map uint8 (H, W), resized by nearest neighbour."""
+    top, left, height, width, rows, columns, down, right = box
     y = top + _nearest(height, rows, down, frame[0])
     x = left + _nearest(width, columns, right, frame[1])
     return torch.from_numpy(label_map[y[:, None], x])
 
 
 def _nearest(length: int, resized_to: int, first: int, count: int) -> np.ndarray:
-    """For `count` positions of a resized line the pixel that each one's middle falls on."""
+    """For `count` positions of a resized line: the source pixel that contains the centre of each."""
     at = np.arange(first, min(first + count, resized_to))
     return np.minimum((2 * at + 1) * length // (2 * resized_to), length - 1)
 
@@ -59,7 +59,7 @@ def _nearest(length: int, resized_to: int, first: int, count: int) -> np.ndarray
 def _window(
     box: Tensor, rows: int, columns: int, down: int, right: int, frame: tuple[int, int], dtype: torch.dtype
 ) -> Tensor:
-    """`resized(...)[down:, right:]` as far as the frame, to rounding, without the rest of the resized box."""
+    """`resized(...)[down:, right:]` within the frame, equal up to rounding, without computing the rest."""
     above, below, y = _taps(box.shape[0], rows, down, frame[0])
     before, after, x = _taps(box.shape[1], columns, right, frame[1])
     top, left = int(above[0]), int(before[0])
@@ -70,7 +70,7 @@ def _window(
 
 
 def _taps(length: int, resized_to: int, first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """For `count` positions of a resized line: the two pixels around each one's middle, and the second one's weight."""
+    """For `count` positions of a resized line: the source pixels beside each centre, and the second one's weight."""
     at = torch.arange(first, min(first + count, resized_to), dtype=torch.float64)
     at = ((at + 0.5) * (length / resized_to) - 0.5).clamp(0, length - 1)
     low = at.floor()
@@ -78,7 +78,7 @@ def _taps(length: int, resized_to: int, first: int, count: int) -> tuple[Tensor,
 
 
 def shrunk(pixels: Pixels, shorter: int) -> Pixels:
-    """An image (H, W, 3) whose shorter side is at most `shorter`: scaled as tests scale it, rounded to bytes."""
+    """An image (H, W, 3) with a shorter side of at most `shorter`: resized as for tests, rounded to uint8."""
     height, width = pixels.shape[:2]
     if min(height, width) <= shorter:
         return pixels
@@ -88,7 +88,7 @@ def shrunk(pixels: Pixels, shorter: int) -> Pixels:
 
 
 def shrunk_map(label_map: LabelMap, shorter: int) -> LabelMap:
-    """A label map (H, W) beside its shrunk image."""
+    """A label map (H, W), resized like its image."""
     height, width = label_map.shape
     if min(height, width) <= shorter:
         return label_map
@@ -97,7 +97,7 @@ def shrunk_map(label_map: LabelMap, shorter: int) -> LabelMap:
 
 
 def scaled(height: int, width: int, shorter: int) -> tuple[int, int]:
-    """Rows and columns of an image whose shorter side becomes `shorter`; the other is rounded down (UnNAS)."""
+    """Rows and columns after resizing the shorter side to `shorter`; the longer side is rounded down (UnNAS)."""
     if width < height:
         return int(height / width * shorter), shorter
     return shorter, int(width / height * shorter)

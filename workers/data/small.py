@@ -1,19 +1,19 @@
-"""Datasets of square images of one size that fit into memory: what follows from the size is filled in."""
+"""Base class of datasets with square images of one size that fit into memory."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from workers.data.dataset import Jigsaw, Varied
+from workers.data.dataset import Jigsaw, LargeImages
 
-LARGEST_CIFAR = 64  # px; larger images go through the stem that reduces them eightfold
+LARGEST_CIFAR = 64  # px; larger images use the stem that reduces resolution by 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Small:
     """The facts of such a dataset; a subclass adds `files` and `read` (see `Dataset`).
 
-    Up to 64 px networks begin with the CIFAR stem, above with ImageNet's.  Jigsaw cuts four tiles: of 16 px images they
-    have 6 px, of which two poolings leave 1.
+    Networks have the CIFAR stem up to 64 px, and ImageNet's stem above.  The jigsaw task uses four tiles; for images of
+    16 px these have 6 px, which two poolings reduce to 1.
     """
 
     name: str
@@ -24,9 +24,14 @@ class Small:
     train_images: int
     test_images: int
     class_names: tuple[str, ...] = ()
-    grey: bool = False  # whether all images are, whatever they are stored as: then there is nothing to colour
+    grey: bool = False  # whether all images are grey, even if stored as RGB: then `col` is not possible
     published_id: str | None = None
-    varied: Varied | None = None
+    large: LargeImages | None = None
+
+    @property
+    def prefix(self) -> str:
+        """The name."""
+        return self.name
 
     @property
     def stem(self) -> Literal["cifar", "imagenet"]:
@@ -35,5 +40,5 @@ class Small:
 
     @property
     def jigsaw(self) -> Jigsaw:
-        """The whole image, cut in four."""
+        """The whole image, divided into four patches."""
         return Jigsaw(side=self.size, grid=2)

@@ -1,7 +1,7 @@
-"""What lies in a dataset's folder: the images that are used, and all else, counted by kind so that it can be told.
+"""Lists the folder of a dataset: the images that are used, and everything else, counted by kind for a note.
 
-Names with a leading dot and the folders that systems make by themselves never count.  A link without a target is
-refused: an image that could not be reached would be left out without a word.
+Names with a leading dot and folders created by operating systems are ignored.  A broken symbolic link is an error,
+since the image that it stands for would be missing without any notice.
 """
 
 import hashlib
@@ -12,39 +12,42 @@ from pathlib import Path
 from typing import Literal
 
 JPEG = (".jpeg", ".jpg", ".jpe", ".jfif")
-# Image files that are not read (by every layout): beside class folders they are images that somebody meant to use.
+# All image files, also those that are not read: beside class folders they are probably meant to be used.
 PICTURES = (*JPEG, ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jp2", ".ppm", ".pgm")
-FIXED = (".bmp", ".tif", ".tiff")  # formats whose files often all have one size, whatever they show
+PUBLISHED_SUFFIXES = (*JPEG, ".png")  # image files that published layouts read
+CUSTOM_SUFFIXES = (*JPEG, ".png", ".webp", ".bmp", ".tif", ".tiff")  # image files that custom datasets read
+FIXED = (".bmp", ".tif", ".tiff")  # uncompressed formats, whose files often have the same size
 _OF_SYSTEMS = frozenset(
     {"@eadir", "#recycle", "__macosx", "lost+found", "$recycle.bin", "system volume information", "thumbs.db"}
 )
-_SHOWN = 5  # kinds or names that a line tells
+_SHOWN = 5  # kinds or names in one line
 _BLOCK = 4096  # bytes
+_LINES = 20  # lines of a list in a message
 
 Kind = Literal["file", "folder", "other"]
 
 
-class Left:
-    """What is not used, by kind."""
+class Unused:
+    """Counts of files that are not used, by kind."""
 
     def __init__(self) -> None:
-        self.files: dict[str, Counter[str]] = {}  # by where they lie and by suffix
+        self.files: dict[str, Counter[str]] = {}  # by place and by suffix
         self.nested = 0  # images in folders inside of classes
         self.hidden = 0  # images in or under hidden names
         self.maps = 0  # label maps without an image
-        self.unlisted = 0  # images that a list does not name
-        self.others: list[str] = []  # names of folders and files beside those that are used
+        self.unlisted = 0  # images that are not in the list
+        self.others: list[str] = []  # names of other folders and files in the root
 
     def file(self, where: str, name: str) -> None:
-        """A file that is not read."""
+        """Count a file that is not read."""
         self.files.setdefault(where, Counter())[suffix(name)] += 1
 
     def folder(self, path: Path | str) -> None:
-        """A folder inside of a class: its images are not read."""
+        """Count the images of a folder inside a class folder; they are not read."""
         self.nested += _pictures(path)
 
     def hide(self, item: os.DirEntry[str]) -> None:
-        """A hidden entry; only images are worth a word."""
+        """Count a hidden entry, if it is or contains images."""
         if item.is_dir(follow_symlinks=False):
             self.hidden += _pictures(item.path)
         elif item.name.lower().endswith(PICTURES):
@@ -52,7 +55,7 @@ class Left:
 
     @property
     def text(self) -> str:
-        """One line for people, "" where all is used."""
+        """One line for display; "" if everything is used."""
         parts = [
             f"{_number(counts.total(), 'file')} of {where} ({_kinds(counts)})"
             for where, counts in sorted(self.files.items())
@@ -72,23 +75,29 @@ class Left:
 
 
 def shown(name: object) -> str:
-    """A name that can be printed, whatever bytes it is made of."""
+    """A name that can be printed, also if it is not valid UTF-8."""
     return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+def listed(lines: Sequence[str]) -> str:
+    """The first lines of a list, indented for a message, and how many more there are."""
+    more = [f"and {len(lines) - _LINES:,} more"] if len(lines) > _LINES else []
+    return "\n".join(f"  {line}" for line in [*lines[:_LINES], *more])
+
+
 def suffix(name: str) -> str:
-    """What a file's name says of its kind: `.gif`, or `none`."""
+    """The suffix of a file name in lower case: `.gif`, or `none`."""
     stem, dot, end = name.rpartition(".")
     return f".{end.lower()}" if dot and stem and end and len(end) <= 10 and " " not in end else "none"
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is never a part of a dataset."""
+    """Whether a file or folder is ignored: a hidden name, or one that operating systems create."""
     return name.startswith(".") or name.lower() in _OF_SYSTEMS
 
 
 def kind_of(item: os.DirEntry[str]) -> Kind:
-    """File or folder, through links; ValueError where a link leads nowhere."""
+    """File or folder, following links; ValueError for a broken link."""
     if item.is_file():
         return "file"
     if item.is_dir():
@@ -98,56 +107,58 @@ def kind_of(item: os.DirEntry[str]) -> Kind:
     return "other"
 
 
-def refuse_dead(*paths: Path) -> None:
-    """ValueError where one of these is a link without a target; nothing there is no fault."""
+def refuse_broken_links(*paths: Path) -> None:
+    """ValueError if one of these paths is a broken link; missing paths are accepted."""
     for path in paths:
         if path.is_symlink() and not path.exists():
             raise ValueError(_dead(path))
 
 
-def visible(folder: Path, left: Left) -> Iterator[tuple[os.DirEntry[str], Kind]]:
-    """What lies in a folder, hidden entries aside; ValueError naming a link without a target."""
+def visible(folder: Path, unused: Unused) -> Iterator[tuple[os.DirEntry[str], Kind]]:
+    """The entries of a folder without hidden ones; ValueError naming a broken link."""
     with os.scandir(folder) as items:
         for item in items:
             if is_hidden(item.name):
-                left.hide(item)
+                unused.hide(item)
             else:
                 yield item, kind_of(item)
 
 
-def images(folder: Path, suffixes: tuple[str, ...], where: str, left: Left) -> list[tuple[str, os.stat_result]]:
-    """The image files of a folder, sorted by name, with what the system says of them; all else is counted."""
+def images(folder: Path, suffixes: tuple[str, ...], where: str, unused: Unused) -> list[tuple[str, os.stat_result]]:
+    """The image files of a folder, sorted by name, with their `stat` results; other files are counted."""
     found = []
     with os.scandir(folder) as items:
         for item in items:
             name = item.name
             fits = name.endswith(suffixes) or name.lower().endswith(suffixes)
-            if fits and name[0] != "." and item.is_file():  # asked first: there may be a million of them
+            if (
+                fits and name[0] != "." and item.is_file()
+            ):  # the most frequent case first: there may be a million of them
                 found.append((name, item.stat()))
             elif is_hidden(name):
-                left.hide(item)
+                unused.hide(item)
             elif kind_of(item) == "folder":
-                left.folder(item.path)
+                unused.folder(item.path)
             else:
-                left.file(where, name)
+                unused.file(where, name)
     return sorted(found, key=lambda image: image[0])
 
 
-def classes(folder: Path, where: str, left: Left) -> tuple[list[str], list[str]]:
-    """The sorted names of the class folders, and of images that lie beside them."""
+def classes(folder: Path, where: str, unused: Unused) -> tuple[list[str], list[str]]:
+    """The sorted names of the class folders, and of images beside them."""
     folders, flat = [], []
-    for item, kind in visible(folder, left):
+    for item, kind in visible(folder, unused):
         if kind == "folder":
             folders.append(item.name)
         elif item.name.lower().endswith(PICTURES):
             flat.append(item.name)
         else:
-            left.file(where, item.name)
+            unused.file(where, item.name)
     return sorted(folders), sorted(flat)
 
 
 def refuse_flat(folder: Path, flat: Sequence[str]) -> None:
-    """ValueError where images lie beside class folders: they have no class, perhaps since sorting broke off."""
+    """ValueError if there are images beside class folders: they have no class, perhaps sorting was interrupted."""
     if flat:
         raise ValueError(
             f"{shown(folder)} holds class folders and beside them {_number(len(flat), 'image')} without a class "
@@ -156,32 +167,32 @@ def refuse_flat(folder: Path, flat: Sequence[str]) -> None:
 
 
 def empty(folder: Path, suffixes: Sequence[str]) -> ValueError:
-    """The refusal of a class folder without images, with what it holds instead."""
-    left = Left()
-    images(folder, (), "it", left)
-    seen = f"; {left.text.removeprefix('left out: ')}" if left.text else ""
+    """The error for a class folder without images, naming its other content."""
+    unused = Unused()
+    images(folder, (), "it", unused)
+    seen = f"; {unused.text.removeprefix('left out: ')}" if unused.text else ""
     return ValueError(
         f"{shown(folder)} holds no image ({', '.join(suffixes)}){seen}; every folder there is a class, so fill it, or "
         "move it elsewhere"
     )
 
 
-def beside(root: Path, used: Collection[str], left: Left) -> None:
-    """Note the folders, images and Parquet files of a dataset's root that no layout uses."""
+def beside(root: Path, used: Collection[str], unused: Unused) -> None:
+    """Note the folders, images and Parquet files of a dataset's root that are not used."""
     with os.scandir(root) as items:
         for item in items:
             if item.name in used or is_hidden(item.name):
                 continue
             if item.is_dir():
-                left.others.append(f"{item.name}/")
+                unused.others.append(f"{item.name}/")
             elif item.is_symlink() and not item.is_file():
-                left.others.append(f"{item.name} (a link to nothing)")
+                unused.others.append(f"{item.name} (a link to nothing)")
             elif item.name.lower().endswith((*PICTURES, ".parquet")):
-                left.others.append(item.name)
+                unused.others.append(item.name)
 
 
 def alike(folder: Path, wanted: Collection[str]) -> str:
-    """A hint at folders that are spelled otherwise than one of those that are wanted: `; there is Val/`."""
+    """A hint at folders whose names differ from expected names only in case or blanks: `; there is Val/`."""
     try:
         with os.scandir(folder) as items:
             found = [i.name for i in items if i.name not in wanted and i.name.strip().lower() in wanted and i.is_dir()]
@@ -191,7 +202,7 @@ def alike(folder: Path, wanted: Collection[str]) -> str:
 
 
 def sample(file: Path, size: int, blocks: int) -> str:
-    """16 hex digits over some of a file's bytes, evenly spread; all of them where it is small."""
+    """16 hex digits over a sample of a file's bytes, evenly spread; over all bytes of a small file."""
     digest = hashlib.sha256()
     with file.open("rb") as opened:
         if size <= blocks * _BLOCK:
@@ -226,6 +237,6 @@ def _dead(path: Path) -> str:
     except OSError:
         target = "?"
     return (
-        f"{shown(path)} is a link to {shown(target)}, which is not there or leads back to itself: mount or copy "
-        "what it stands for, or remove the link"
+        f"{shown(path)} is a link to {shown(target)}, which does not exist or leads back to itself: mount or copy the "
+        "target, or remove the link"
     )

@@ -1,7 +1,7 @@
-"""Datasets: uint8 images and labels, never a task's transform. The folder is the registry.
+"""Datasets: uint8 images and labels, without any transform of a task.  The folder is the registry.
 
 A file that defines `DATASET` is a dataset; installed distributions add theirs as entry points `archsweep.datasets`.
-Nothing is imported before it is asked for.  A study may describe one of its own (`describe`), without any code.
+A dataset is imported when it is first used.  A study may describe a custom dataset (`describe`), without any code.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import spaces
 from workers.data import arrays
 from workers.data.arrays import Arrays, Split, Where, cache_folder, path_of
-from workers.data.dataset import Dataset, Jigsaw, Maps, Seen, Varied
-from workers.data.form import SIDES, UNREAD, Choice
+from workers.data.dataset import Dataset, DatasetInfo, Jigsaw, LargeImages, Maps
+from workers.data.form import SIDES, UNREAD, Form
 from workers.data.image_types import IGNORED, OUTSIDE, LabelMap, Pixels
 from workers.data.registry import registry
 
 if TYPE_CHECKING:
-    from workers.data.custom import Own
+    from workers.data.custom import CustomDataset
     from workers.data.custom_source import Source
-    from workers.data.large import Photographs, Stored
+    from workers.data.large import LargeDataset, LargeSplit
     from workers.data.small import Small
 
 __all__ = [
@@ -32,20 +32,20 @@ __all__ = [
     "OUTSIDE",
     "SIDES",
     "Arrays",
-    "Choice",
+    "CustomDataset",
     "Dataset",
+    "DatasetInfo",
+    "Form",
     "Jigsaw",
     "LabelMap",
+    "LargeDataset",
+    "LargeImages",
+    "LargeSplit",
     "Maps",
-    "Own",
-    "Photographs",
     "Pixels",
-    "Seen",
     "Small",
     "Source",
     "Split",
-    "Stored",
-    "Varied",
     "cache_folder",
     "describe",
     "get",
@@ -59,84 +59,84 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-# Pillow warns of damaged EXIF, which changes no pixel.  Set once: images are decoded in many threads, and each
-# `catch_warnings` would exchange the filters of the whole process.
+# Pillow warns of damaged EXIF data, which does not affect pixels.  Set once for the process: images are decoded in many
+# threads, and `catch_warnings` is not thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _HOME = {
-    "Own": "custom",
-    "Photographs": "large",
+    "CustomDataset": "custom",
+    "LargeSplit": "large",
     "Small": "small",
     "Source": "custom_source",
-    "Stored": "large",
+    "LargeDataset": "large",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """What needs pyarrow is imported when it is first asked for."""
+    """Classes that need pyarrow are imported on first access."""
     if name not in _HOME:
         raise AttributeError(f"module 'workers.datasets' has no attribute {name!r}")
     return getattr(import_module(f"workers.data.{_HOME[name]}"), name)
 
 
 def names() -> list[str]:
-    """Every dataset that can be asked for, without importing any of them."""
+    """The names of all datasets, without importing them."""
     return registry().names()
 
 
 def get(name: str) -> Dataset:
-    """The dataset of that name; LookupError naming what exists."""
+    """The dataset of that name; LookupError naming the existing ones."""
     dataset: Dataset = registry().get(name)
     return dataset
 
 
 def describe(
-    name: str, source: Source, data_root: Where, cache_dir: Where = None, choice: Choice | None = None
-) -> tuple[Own, str]:
-    """The facts and the `dataset_id` of a dataset of one's own, whose files lie below `data_root`.
+    name: str, source: Source, data_root: Where, cache_dir: Where = None, form: Form | None = None
+) -> tuple[CustomDataset, str]:
+    """The facts and the `dataset_id` of a custom dataset with its files below `data_root`.
 
-    Writes nothing.  Reads every small image (once: after `prepare` not again), of large ones some.  FileNotFoundError
-    and ValueError say what is missing or wrong there.
+    Writes nothing.  Reads all images of small datasets (not again after `prepare`), and some images of large ones.
+    FileNotFoundError and ValueError say what is missing or wrong.
     """
     from workers.data import custom, large
     from workers.data.dataset import content_id
 
     root, cache = path_of(data_root), cache_folder(cache_dir)
     if name in names():
-        raise ValueError(f"there is a dataset {spaces.quoted(name)} already; give yours another name")
+        raise ValueError(f"there is a dataset {spaces.quoted(name)} already; choose another name")
     listing, _ = source.listing(name, root)
-    known = custom.recall(name, source, listing, cache)
+    known = custom.load_facts(name, source, listing, cache)
     if known is None:
-        own, content = custom.Own.of(name, source, root)
+        own, content = custom.CustomDataset.from_files(name, source, root)
         known = own, content_id(own.prefix, content) if content else ""
     own, dataset_id = known
-    if own.varied is None:
-        _check(own, choice)
+    if own.large is None:
+        _check(own, form)
         return own, dataset_id
-    return own, large.look(own, root, choice or Choice()).dataset_id
+    return own, large.look(own, root, form or Form()).dataset_id
 
 
-def identify(
-    name: str | Dataset, data_root: Where = None, cache_dir: Where = None, choice: Choice | None = None
-) -> str:
+def identify(name: str | Dataset, data_root: Where = None, cache_dir: Where = None, form: Form | None = None) -> str:
     """`dataset_id` of the data below `data_root`; see `look`."""
-    return look(name, data_root, cache_dir, choice).dataset_id
+    return look(name, data_root, cache_dir, form).dataset_id
 
 
-def look(name: str | Dataset, data_root: Where = None, cache_dir: Where = None, choice: Choice | None = None) -> Seen:
-    """What lies below `data_root`, or what is known of the complete published set where there is nothing.
+def look(
+    name: str | Dataset, data_root: Where = None, cache_dir: Where = None, form: Form | None = None
+) -> DatasetInfo:
+    """The id and the numbers of images of the data below `data_root`, or of the complete published set without data.
 
-    Writes nothing. Files that `prepare` has seen before are not decoded again; others are (CIFAR-10: about
-    15 s). Files of many sizes (ImageNet) are only listed. Where there is neither data nor a published set, an id that
-    `is_read` tells from others; ValueError where the dataset has no such choice.
+    Writes nothing.  Files that `prepare` has already decoded are not decoded again; others are (CIFAR-10: about 15 s).
+    Images of many sizes (ImageNet) are only listed.  If there is neither data nor a published set, the id is a
+    placeholder (see `is_read`).  ValueError if the dataset has only one form.
     """
     dataset = get(name) if isinstance(name, str) else name
-    if dataset.varied is None:
-        _check(dataset, choice)
+    if dataset.large is None:
+        _check(dataset, form)
         return arrays.look(dataset, data_root, cache_dir)
     from workers.data import large
 
-    return large.look(dataset, arrays.path_of(data_root), choice or Choice())
+    return large.look(dataset, arrays.path_of(data_root), form or Form())
 
 
 def prepare(
@@ -145,59 +145,61 @@ def prepare(
     cache_dir: Where = None,
     expect: str | None = None,
     *,
-    choice: Choice | None = None,
+    form: Form | None = None,
     check: bool = False,
     note: Callable[[str], None] = log.info,
     recent: bool = False,
-) -> Arrays | Stored:
-    """The dataset as it is trained on, decoded into `cache_dir` unless it is there already.
+) -> Arrays | LargeDataset:
+    """The dataset in the form that is trained on, decoded into `cache_dir` unless the cache holds it.
 
-    `name` is a dataset of the registry, or one that `describe` gave. `data_root` holds a folder named like the dataset,
-    or is that folder (of a described one: is that folder); it is only read. Small sets are not even opened where the
-    cache holds `expect`; files of many sizes are listed, and what was prepared of others is made anew (where listing
-    them takes long, `recent` lets the listing of another process of this machine serve for a while). Without any files
-    the cache serves as it is, but not in mode exact. Without `choice` that which `expect` spells. Arrays are checked
-    against their digest once a process, stored images with `check`; damaged ones are decoded again. `note` is told what
-    a long preparation will take and how far it is.
+    `name` is a dataset of the registry, or one returned by `describe`.  `data_root` contains a folder named like the
+    dataset, or is that folder (for a custom dataset: is that folder); it is only read.  Without `form`, the form is
+    taken from `expect`.
 
-    ValueError naming both ids where the data is another than `expect`, and naming images that cannot be decoded;
-    FileNotFoundError where there is neither data nor a cached copy; OSError where the cache has no room or is not
-    writable.
+    Small datasets are not opened if the cache holds `expect`.  Images of many sizes are always listed, and prepared
+    again if the files have changed; with `recent`, a slow listing by another process of this machine is reused for a
+    while.  Without any files the cache is used as it is, except in mode exact.
+
+    Arrays are verified against their digest once per process, images of large datasets only with `check`; damaged ones
+    are decoded again.  `note` is called with the estimate and the progress of a long preparation.
+
+    ValueError naming both ids if the data is not `expect`, or naming broken images; FileNotFoundError if
+    there is neither data nor a cached copy; OSError if the cache is full or not writable.
     """
     dataset, root, cache = get(name) if isinstance(name, str) else name, path_of(data_root), cache_folder(cache_dir)
     new = not (
         expect and any(os.path.exists(cache / place) for place in (f"arrays/{expect}", f"photographs/{expect}.arrow"))
     )
-    found: Arrays | Stored
-    if dataset.varied is None:
-        _check(dataset, choice)
+    found: Arrays | LargeDataset
+    if dataset.large is None:
+        _check(dataset, form)
         found = arrays.prepare(dataset, root, cache, expect)
     else:
         from workers.data import large
 
-        choice = choice or Choice.of(expect or "")
-        found = large.prepare(dataset, root, cache, expect, choice, check, note, recent)
+        form = form or Form.of(expect or "")
+        found = large.prepare(dataset, root, cache, expect, form, check, note, recent)
     if new and not isinstance(name, str):
         from workers.data import custom
 
-        if isinstance(name, custom.Own):
+        if isinstance(name, custom.CustomDataset):
             try:
-                custom.remember(name, root, cache, found.dataset_id)
-            except OSError as error:  # a cache that may only be read; the note only spares time
-                log.info("what was learned of %s is not noted in %s (%s)", name.name, cache, error)
+                custom.store_facts(name, root, cache, found.dataset_id)
+            except OSError as error:  # the cache may be read-only; the facts are stored only to save time
+                log.info("the facts of %s cannot be stored in %s (%s)", name.name, cache, error)
     return found
 
 
 def is_read(name: str, dataset_id: str) -> bool:
-    """Whether an id is that of files, not a plan's name for files that it has not seen."""
+    """Whether an id comes from files; else it is the placeholder of a plan that was made without the files."""
     if name not in names():
-        return True  # one of the study's own, which is always read
+        return True  # a custom dataset, which is always read
     dataset = get(name)
-    return not dataset_id.endswith(f"-{UNREAD}") and (dataset.varied is None or dataset_id != dataset.published_id)
+    return not dataset_id.endswith(f"-{UNREAD}") and (dataset.large is None or dataset_id != dataset.published_id)
 
 
-def _check(dataset: Dataset, choice: Choice | None) -> None:
-    if choice not in (None, Choice()):
+def _check(dataset: Dataset, form: Form | None) -> None:
+    if form not in (None, Form()):
         raise ValueError(
             f"{dataset.name} has no mode, fraction, short_side or skip_broken: they belong to images of many sizes "
             "(imagenet, cityscapes)"

@@ -1,15 +1,15 @@
-"""CamVid (Brostow et al. 2008): frames of drives, 360x480, with the class of every pixel, as SegNet groups them."""
+"""CamVid (Brostow et al. 2008): frames of driving videos, 360x480, with label maps in SegNet's 11 classes."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from workers.data import walk
-from workers.data.dataset import Dataset, Jigsaw, Maps, Varied
+from workers.data.dataset import Dataset, Jigsaw, LargeImages, Maps
 from workers.data.image_files import Entry, Listing, entry
 from workers.data.image_types import IGNORED
-from workers.data.listed import Listed
-from workers.data.walk import Left
+from workers.data.listed import FileListDataset
+from workers.data.walk import Unused
 
 CLASSES = (
     "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
@@ -19,17 +19,17 @@ UNLABELLED = len(CLASSES)
 
 def _listing(folder: Path) -> Listing:
     files: dict[str, str] = {}
-    left = Left()
-    train, val = (_split(folder, split, files, left) for split in ("train", "val"))
-    return Listing(folder, files, train, val, left=left.text)
+    unused = Unused()
+    train, val = (_split(folder, split, files, unused) for split in ("train", "val"))
+    return Listing(folder, files, train, val, unused=unused.text)
 
 
-def _split(folder: Path, split: str, files: dict[str, str], left: Left) -> list[Entry]:
+def _split(folder: Path, split: str, files: dict[str, str], unused: Unused) -> list[Entry]:
     found = []
-    walk.refuse_dead(folder / split, folder / f"{split}annot")
+    walk.refuse_broken_links(folder / split, folder / f"{split}annot")
     if not (folder / split).is_dir():
         raise ValueError(f"there is no {folder / split}")
-    for image, _ in walk.images(folder / split, (".png",), split, left):
+    for image, _ in walk.images(folder / split, (".png",), split, unused):
         truth = f"{split}annot/{image}"
         if not (folder / truth).is_file():
             raise ValueError(f"{folder / split / image} has no label map: there is no {folder / truth}")
@@ -37,15 +37,15 @@ def _split(folder: Path, split: str, files: dict[str, str], left: Left) -> list[
     if not found:
         raise ValueError(f"{folder / split} holds no *.png")
     maps = {path.name for path in (folder / f"{split}annot").glob("*.png") if not path.name.startswith(".")}
-    left.maps += len(maps - {Path(e.file).name for e in found})
+    unused.maps += len(maps - {Path(e.file).name for e in found})
     return found
 
 
 @dataclass(frozen=True)
-class CamVid(Listed):
-    """Trained on `train`, tested on `val`; `test` is left for what is chosen.  Images have no class.
+class CamVid(FileListDataset):
+    """Trained on `train`, tested on `val`; `test` stays unused, for a final evaluation.  Images have no class.
 
-    Crops of 161 px out of images at half to twice 240 px: about half of Cityscapes' sizes.
+    Crops of 161 px from images with a shorter side of 120 to 480 px: about half of Cityscapes' sizes.
     """
 
     name: str = "camvid"
@@ -55,8 +55,8 @@ class CamVid(Listed):
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     stem: Literal["cifar", "imagenet"] = "imagenet"
-    jigsaw: Jigsaw = Jigsaw(side=161, grid=2)  # noqa: RUF009  (immutable; so few images have no use for 1,000 orders)
-    varied: Varied | None = Varied(  # noqa: RUF009
+    jigsaw: Jigsaw = Jigsaw(side=161, grid=2)  # noqa: RUF009  (immutable; too few images for 1,000 permutations)
+    large: LargeImages | None = LargeImages(  # noqa: RUF009
         scaled=240,
         zoomed=True,
         maps=Maps(

@@ -1,9 +1,9 @@
-"""Half of CIFAR-10's training images to train on, the other half to test: the `cifar10-valid` of NAS-Bench-201.
+"""CIFAR-10's training images, one half for training and the other half for testing: NAS-Bench-201's `cifar10-valid`.
 
-departs: the benchmark's own halves are a list of 50,000 positions in its repository, which is not part of this package.
-Here the halves follow from the pixels: of every class the images in the order of their SHA-256, the first half to
-train on. So each half holds 2,500 images a class, whatever order the files have, and no random stream is involved.
-The official test images are not touched.
+departs: the benchmark's halves are a list of 50,000 indices in its repository, which is not part of this package.  Here
+the halves depend on the pixels: the images of each class are sorted by their SHA-256, and the first half is used for
+training.  So each half holds 2,500 images per class, independent of the order of the files and of any random stream.
+The official test images are not used.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ from workers.data.image_types import Images, Labels, SplitName
 from workers.datasets.cifar10 import Cifar10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cifar10Valid(Cifar10):
-    """Read from CIFAR-10's files, wherever `cifar10` would find them."""
+    """Read from the files of `cifar10`."""
 
     name: str = "cifar10_valid"
     published_id: str | None = "cifar10_valid-faeaa536c63a9332"
@@ -35,7 +35,7 @@ class Cifar10Valid(Cifar10):
 
 
 def training_half(images: Images, labels: Labels) -> np.ndarray:
-    """Which images (N, ...) are to train on: bool (N,). Of an odd class one more of them than of the others."""
+    """Which images (N, ...) are for training: bool (N,).  If a class has an odd number, training gets one more."""
     digests = [hashlib.sha256(image.tobytes()).digest() for image in images]
     half = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):

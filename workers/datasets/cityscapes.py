@@ -1,25 +1,25 @@
-"""Cityscapes (Cordts et al. 2016): street scenes of 50 cities, 1024x2048, with the class of every pixel."""
+"""Cityscapes (Cordts et al. 2016): street scenes of 50 cities, 1024x2048, with label maps."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from workers.data import walk
-from workers.data.dataset import Dataset, Jigsaw, Maps, Varied
+from workers.data.dataset import Dataset, Jigsaw, LargeImages, Maps
 from workers.data.image_files import Entry, Listing, entry
 from workers.data.image_types import IGNORED
-from workers.data.listed import Listed
-from workers.data.walk import Left
+from workers.data.listed import FileListDataset
+from workers.data.walk import Unused
 
 CLASSES = (
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain",
     "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
 )  # fmt: skip
-# Of the 34 labels of `labelIds` those that are evaluated, in the order of their classes; the others count for nothing.
+# The labels of `labelIds` (34) that are evaluated, in the order of their classes; the others are ignored.
 EVALUATED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 LABELS = 34
 IMAGE = "_leftImg8bit.png"
-TRAIN_IDS, LABEL_IDS = "_gtFine_labelTrainIds.png", "_gtFine_labelIds.png"  # the first is preferred where it is there
+TRAIN_IDS, LABEL_IDS = "_gtFine_labelTrainIds.png", "_gtFine_labelIds.png"  # the first is preferred if it exists
 
 _classes = {label: number for number, label in enumerate(EVALUATED)}
 _MAPS = Maps(
@@ -34,19 +34,19 @@ _MAPS = Maps(
 
 def _listing(folder: Path) -> Listing:
     files: dict[str, str] = {}
-    left = Left()
-    train, val = (_split(folder, split, files, left) for split in ("train", "val"))
-    return Listing(folder, files, train, val, left=left.text)
+    unused = Unused()
+    train, val = (_split(folder, split, files, unused) for split in ("train", "val"))
+    return Listing(folder, files, train, val, unused=unused.text)
 
 
-def _split(folder: Path, split: str, files: dict[str, str], left: Left) -> list[Entry]:
-    """The images of a split with their label maps, by path; ValueError where one has none."""
+def _split(folder: Path, split: str, files: dict[str, str], unused: Unused) -> list[Entry]:
+    """The images of a split with their label maps, sorted by path; ValueError if an image has none."""
     found = []
     place = folder / "leftImg8bit" / split
-    walk.refuse_dead(place, folder / "gtFine", folder / "gtFine" / split)
-    cities = walk.classes(place, f"leftImg8bit/{split}", left)[0] if place.is_dir() else []
+    walk.refuse_broken_links(place, folder / "gtFine", folder / "gtFine" / split)
+    cities = walk.classes(place, f"leftImg8bit/{split}", unused)[0] if place.is_dir() else []
     for city in cities:
-        images = [name for name, _ in walk.images(place / city, (IMAGE,), f"leftImg8bit/{split}", left)]
+        images = [name for name, _ in walk.images(place / city, (IMAGE,), f"leftImg8bit/{split}", unused)]
         for image in images:
             start = f"gtFine/{split}/{city}/{image.removesuffix(IMAGE)}"
             truth = next((start + end for end in (TRAIN_IDS, LABEL_IDS) if (folder / (start + end)).is_file()), None)
@@ -67,15 +67,16 @@ def _split(folder: Path, split: str, files: dict[str, str], left: Left) -> list[
         for path in maps.glob(f"*/*{end}")
         if not path.name.startswith(".")
     }
-    left.maps += len(mapped - {e.file.removeprefix(f"leftImg8bit/{split}/").removesuffix(IMAGE) for e in found})
+    unused.maps += len(mapped - {e.file.removeprefix(f"leftImg8bit/{split}/").removesuffix(IMAGE) for e in found})
     return sorted(found, key=lambda e: folder / e.file)
 
 
 @dataclass(frozen=True)
-class Cityscapes(Listed):
+class Cityscapes(FileListDataset):
     """Fine annotations; trained on `train`, tested on `val` (the labels of `test` are not public).
 
-    Crops of 321 px out of images at half to twice 512 px: the setting of UnNAS's searches.  Images have no class.
+    Crops of 321 px from images with a shorter side of 256 to 1024 px: the setting of UnNAS's searches.  Images have no
+    class.
     """
 
     name: str = "cityscapes"
@@ -86,7 +87,7 @@ class Cityscapes(Listed):
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     stem: Literal["cifar", "imagenet"] = "imagenet"
     jigsaw: Jigsaw = Jigsaw(side=321, grid=3)  # noqa: RUF009  (immutable)
-    varied: Varied | None = Varied(  # noqa: RUF009
+    large: LargeImages | None = LargeImages(  # noqa: RUF009
         scaled=512,
         zoomed=True,
         maps=_MAPS,

@@ -8,10 +8,10 @@ import numpy as np
 from workers.data.dataset import Dataset
 from workers.data.image_types import Images, Labels, SplitName
 from workers.data.parquet import read_images
-from workers.data.published_files import Originals, complete, fetching
+from workers.data.published_files import PublishedFiles, check_complete, download_errors
 from workers.data.small import Small
 
-_ORIGINALS = Originals(
+_PUBLISHED = PublishedFiles(
     name="fashion_mnist",
     folder="FashionMNIST/raw",
     files={
@@ -24,7 +24,7 @@ _ORIGINALS = Originals(
 
 @dataclass(frozen=True, kw_only=True)
 class FashionMnist(Small):
-    """Three equal channels, so that networks are those of the other sets; `col` refuses it."""
+    """Three equal channels, so that networks are the same as for other datasets; task `col` is not possible."""
 
     name: str = "fashion_mnist"
     classes: int = 10
@@ -33,7 +33,7 @@ class FashionMnist(Small):
         *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
     )
     size: int = 28
-    # In common use, measured on the training split.
+    # The commonly used constants, measured on the training split.
     mean: tuple[float, float, float] = (0.2860, 0.2860, 0.2860)
     std: tuple[float, float, float] = (0.3530, 0.3530, 0.3530)
     train_images: int = 60_000
@@ -41,17 +41,17 @@ class FashionMnist(Small):
     grey: bool = True
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
-        """IDX files where both are there."""
-        return _ORIGINALS.every(root)
+        """IDX files if both formats exist."""
+        return _PUBLISHED.all_files(root)
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """Images in the original order."""
-        original, files = _ORIGINALS.locate(root)
+        original, files = _PUBLISHED.locate(root)
         if not original:
             return read_images(files[split], split, self.size, self.classes, grey=True)
         from torchvision.datasets import FashionMNIST
 
-        complete(files[split], split, {})  # torchvision knows checksums of the packed files only
+        check_complete(files[split], split, {})  # torchvision knows only the checksums of the compressed files
         folder = files[split][0].parents[2]
         try:
             data = FashionMNIST(str(folder), train=split == "train", download=False)
@@ -63,11 +63,13 @@ class FashionMnist(Small):
         return np.repeat(images[..., None], 3, axis=3), labels.astype(np.int64)
 
     def download(self, root: Path) -> None:
-        """Fetch the original files into `root/fashion_mnist` and check them."""
+        """Download the original files into `root/fashion_mnist` and check them."""
         from torchvision.datasets import FashionMNIST
 
         folder = root.expanduser() / "fashion_mnist"
-        with fetching("fashion_mnist", folder / _ORIGINALS.folder, FashionMNIST.mirrors, dict(FashionMNIST.resources)):
+        with download_errors(
+            "fashion_mnist", folder / _PUBLISHED.folder, FashionMNIST.mirrors, dict(FashionMNIST.resources)
+        ):
             FashionMNIST(str(folder), download=True)
 
 

@@ -1,20 +1,18 @@
-"""ImageNet-1K (Russakovsky et al. 2015): 1.28 million photographs of many sizes in 1,000 classes."""
+"""ImageNet-1K (Russakovsky et al. 2015): 1.28 million images of many sizes in 1,000 classes."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from workers.data.dataset import Dataset, Jigsaw, Varied
-from workers.data.image_files import find
-from workers.data.image_types import Images, Labels, SplitName
+from workers.data.dataset import Dataset, Jigsaw, LargeImages
+from workers.data.listed import FileListDataset
 
 _JIGSAW = Jigsaw(side=255, grid=3)
-_VARIED = Varied(scaled=256)
+_VARIED = LargeImages(scaled=256)
 
 
 @dataclass(frozen=True)
-class ImageNet:
-    """Seen at 224 px (255 px by the jigsaw task).  A folder with fewer classes is a smaller set of the same kind."""
+class ImageNet(FileListDataset):
+    """Networks get 224 px (255 px in the jigsaw task).  A folder with fewer classes is a smaller dataset."""
 
     name: str = "imagenet"
     classes: int = 1000
@@ -24,20 +22,11 @@ class ImageNet:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     stem: Literal["cifar", "imagenet"] = "imagenet"
     jigsaw: Jigsaw = _JIGSAW
-    varied: Varied | None = _VARIED
-    # No digest: a name for plans that are made without the files, whose identity is that of their sorted list.
+    large: LargeImages | None = _VARIED
+    # Not a digest: the id in plans that are made without the files; the id of files is a digest of their sorted list.
     published_id: str | None = "imagenet-1k-2012"
     train_images: int = 1_281_167
     test_images: int = 50_000
-
-    def files(self, root: Path | None) -> tuple[Path, ...]:
-        """Every image or shard; over a million of them in the complete set."""
-        listing = find(root, self.name, self.classes)
-        return tuple(listing.root / file for file in listing.files)
-
-    def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
-        """Refused: images of many sizes are no one array."""
-        raise ValueError(f"{self.name} is read image by image; see workers.datasets.prepare")
 
 
 DATASET: Dataset = ImageNet()

@@ -1,4 +1,4 @@
-"""ImageNet-22K, the whole of ImageNet (Deng et al. 2009): 14.2 million photographs in 21,841 classes."""
+"""ImageNet-22K, all of ImageNet (Deng et al. 2009): 14.2 million images in 21,841 classes."""
 
 import hashlib
 import re
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from workers.data import walk
-from workers.data.dataset import Dataset, Jigsaw, Varied
-from workers.data.image_files import SUFFIXES, Entry, Listing, entry
-from workers.data.listed import Listed
-from workers.data.walk import Left
+from workers.data.dataset import Dataset, Jigsaw, LargeImages
+from workers.data.image_files import Entry, Listing, entry
+from workers.data.listed import FileListDataset
+from workers.data.walk import PUBLISHED_SUFFIXES, Unused
 
-HELD_OUT = 200  # one image in so many is a test image
+HELD_OUT = 200  # one of this many images is a test image
 _NAME = re.compile(r"(?:(n\d{8})/)?(n\d{8})_[^/\\\s]+")
 _CLASSES = 21_841
 
@@ -20,55 +20,61 @@ _CLASSES = 21_841
 def _listing(folder: Path) -> Listing:
     """The images that the folder's text file names.
 
-    departs: the set has no test images, and UnNAS trained on it without any test.  A hash of its name decides whether
-    an image is held out, so an image stays on its side whatever the list says besides.
-    departs: what cannot be decoded is listed, and stops a study or is left out; UnNAS took a random other image for it.
+    departs: the dataset has no test images, and UnNAS trained on it without a test.  Here a hash of its name decides
+    whether an image is a test image, independent of the rest of the list.
+    departs: broken images stop a study or are left out; UnNAS replaced each by a random other image.
     """
     names = _names(folder)
     wnids = sorted({name.partition("_")[0] for name in names})
     if len(wnids) > _CLASSES:
-        raise ValueError(f"the list in {folder} names {len(wnids):,} classes; right are at most {_CLASSES:,}")
+        raise ValueError(f"the list in {folder} names {len(wnids):,} classes; expected at most {_CLASSES:,}")
     rank = {wnid: label for label, wnid in enumerate(wnids)}
     files: dict[str, str] = {}
     train: list[Entry] = []
     test: list[Entry] = []
     for name in names:
         wnid = name.partition("_")[0]
-        path = f"{wnid}/{name}" + ("" if name.lower().endswith(SUFFIXES) else ".JPEG")
+        path = f"{wnid}/{name}" + ("" if name.lower().endswith(PUBLISHED_SUFFIXES) else ".JPEG")
         try:
             found = entry(folder, path, rank[wnid], files)
         except FileNotFoundError:
             raise ValueError(f"the list in {folder} names {name}, and there is no {folder / path}") from None
         (test if held_out(name) else train).append(found)
-    left = Left()
+    unused = Unused()
     listed = {Path(path).name for path in files}
     for wnid in wnids:
-        left.unlisted += sum(name not in listed for name, _ in walk.images(folder / wnid, SUFFIXES, wnid, left))
-    walk.beside(folder, rank, left)
+        unused.unlisted += sum(
+            name not in listed for name, _ in walk.images(folder / wnid, PUBLISHED_SUFFIXES, wnid, unused)
+        )
+    walk.beside(folder, rank, unused)
     if not train or not test:
         raise ValueError(f"the list in {folder} names {len(names):,} images: too few, one in {HELD_OUT} is for tests")
-    return Listing(folder, files, train, test, left=left.text)
+    return Listing(folder, files, train, test, unused=unused.text)
 
 
 def held_out(name: str) -> bool:
-    """Whether the image of that name (`n00004475_6590`, suffix or not) is a test image."""
-    stem = name.rpartition(".")[0] if name.lower().endswith(SUFFIXES) else name
+    """Whether the image of that name (`n00004475_6590`, with or without suffix) is a test image."""
+    stem = name.rpartition(".")[0] if name.lower().endswith(PUBLISHED_SUFFIXES) else name
     return int.from_bytes(hashlib.sha256(f"test|{stem}".encode()).digest()[:8], "little") % HELD_OUT == 0
 
 
 def _names(folder: Path) -> list[str]:
-    """The names of the list, sorted, each once; ValueError where there is no list, or two, or a line is no name."""
+    """The sorted names in the list, without duplicates; ValueError without exactly one list, or for an invalid line."""
     lists = [file for file in sorted(folder.glob("*.txt")) if _is_list(file)]
     if len(lists) != 1:
         seen = ", ".join(file.name for file in lists) or "none"
-        raise ValueError(f"{folder} needs one text file with an image name a line, like n00004475_6590; there: {seen}")
+        raise ValueError(
+            f"{folder} needs one text file with one image name per line, like n00004475_6590; found: {seen}"
+        )
     names = set()
     for number, line in enumerate(lists[0].read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():
             continue
         match = _NAME.fullmatch(line.strip())
         if match is None or match[1] not in (None, match[2]):
-            raise ValueError(f"{lists[0]}, line {number}: {line[:60]!r} is no image name; right is n00004475_6590")
+            raise ValueError(
+                f"{lists[0]}, line {number}: {line[:60]!r} is not an image name; expected one like n00004475_6590"
+            )
         names.add(line.strip().rpartition("/")[2])
     return sorted(names)
 
@@ -79,10 +85,11 @@ def _is_list(file: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class ImageNet22K(Listed):
-    """Seen as ImageNet-1K.  `<wnid>/*` and a text file with one image name a line; a class is its name's first part.
+class ImageNet22K(FileListDataset):
+    """Processed as ImageNet-1K.  Files `<wnid>/*` and a text file with one image name per line, which begins with the
+    class.
 
-    A list with fewer classes is a smaller set of the same kind.
+    A list with fewer classes is accepted as a smaller dataset.
     """
 
     name: str = "imagenet22k"
@@ -93,7 +100,7 @@ class ImageNet22K(Listed):
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     stem: Literal["cifar", "imagenet"] = "imagenet"
     jigsaw: Jigsaw = Jigsaw(side=255, grid=3)  # noqa: RUF009  (immutable)
-    varied: Varied | None = Varied(  # noqa: RUF009
+    large: LargeImages | None = LargeImages(  # noqa: RUF009
         scaled=256,
         mark="n" + 8 * "[0-9]",
         listing=_listing,

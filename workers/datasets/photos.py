@@ -1,38 +1,37 @@
-"""Patches of eight colour photographs that the scikit-image package carries: data that is always there.
+"""Patches of eight colour photographs from the scikit-image package: a dataset that needs no download.
 
-What it is: 32 px RGB patches of photographs of an astronaut, a cat (chelsea), a cup of coffee, deep space
-(hubble_deep_field), a stained tissue section (ihc), a motorcycle, a retina and a rocket; the class is the
-photograph. What it is not: a benchmark. All patches of a class come from one picture, training patches
-overlap each other, and an accuracy says how well a network tells the textures of these eight pictures
-apart. It is for demonstrations and tests of the machinery, where every task (turns, colours, puzzles) needs
-natural images with structure.
+The dataset: 32 px RGB patches of photographs of an astronaut, a cat (chelsea), a cup of coffee, deep space
+(hubble_deep_field), a stained tissue section (ihc), a motorcycle, a retina and a rocket; the class is the photograph.
+It is not a benchmark: all patches of a class come from one photograph, training patches overlap, and the accuracy only
+says how well a network distinguishes the textures of these eight photographs.  It serves for demonstrations and tests,
+as all tasks (rotation, colorization, jigsaw) need natural images with structure.
 
-How patches are cut:
-- A photograph is reduced by the whole factor that leaves its shorter side just above 100 px, averaging
-  blocks, so that a patch shows a part of a thing and not a few strands of fur.
-- Its three channels are shifted and stretched to one mean and deviation, the same for all photographs.
-  Otherwise the mean colour of a patch gives its class away, and any network scores near 100 %.
-- Its columns are divided into bands with a period of 96 px: 56 px for training, 2 px for nobody, 36 px for
-  testing, 2 px for nobody. A patch lies within one band, hence no pixel serves both splits; bands upright
-  leave every height of the picture to both, for what is up can only be learned from tops and bottoms.
-- Of all patches on a 2 px grid the third with the most contrast stays (contrast of a patch: the least
-  variance of brightness among its four quarters, since a flat quarter is no piece of a puzzle), or as many
-  as are needed; patches evenly spaced through these, in reading order, are the split. Arithmetic is exact,
-  so every machine cuts the same patches.
+How the patches are made:
+- Each photograph is reduced by block averaging, by the largest integer factor that leaves a shorter side of at least
+  100 px, so that a patch shows a part of an object and not only texture.
+- Each channel is scaled to the same mean and standard deviation in all photographs.  Otherwise the mean colour of a
+  patch would reveal its class, and any network would score near 100 %.
+- The columns are divided into bands with a period of 96 px: 56 px for training, 2 px unused, 36 px for testing, 2 px
+  unused.  A patch lies within one band, so no pixel is in both splits.  The bands are vertical, so both splits contain
+  all heights of a photograph: tops and bottoms are needed to learn which side is up.
+- Of all patches on a 2 px grid, the third with the highest contrast is kept, or as many as needed.  The contrast of a
+  patch is the smallest variance of brightness among its four quarters, since a flat quarter is useless as a jigsaw
+  tile.  Patches evenly spaced among these, in reading order, form the split.  All arithmetic is exact, so every machine
+  makes the same patches.
 """
 
 import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from workers.data.dataset import Dataset, Jigsaw, Varied
+from workers.data.dataset import Dataset
 from workers.data.image_types import Images, Labels, SplitName
+from workers.data.small import Small
 
 PHOTOGRAPHS = (
     "astronaut.png",
@@ -49,12 +48,11 @@ MEAN, DEVIATION = 118, 50  # of every channel of every photograph, on the 0..255
 PERIOD = 96
 BANDS: dict[SplitName, tuple[int, int]] = {"train": (0, 56), "test": (58, 94)}  # columns within a period
 STRIDE = 2
-_JIGSAW = Jigsaw(side=32, grid=2)
 
 
-@dataclass(frozen=True)
-class Photos:
-    """768 training and 384 test patches, equally many of each photograph."""
+@dataclass(frozen=True, kw_only=True)
+class Photos(Small):
+    """768 training and 384 test patches, the same number from each photograph."""
 
     name: str = "photos"
     classes: int = 8
@@ -63,26 +61,25 @@ class Photos:
     # Measured on the training patches, rounded to four decimals.
     mean: tuple[float, float, float] = (0.4867, 0.4903, 0.4989)
     std: tuple[float, float, float] = (0.1732, 0.1829, 0.1912)
-    stem: Literal["cifar", "imagenet"] = "cifar"
-    jigsaw: Jigsaw = _JIGSAW
-    varied: Varied | None = None
     published_id: str | None = "photos-48e2065f960dbfbd"
     train_images: int = 768
     test_images: int = 384
 
     def files(self, root: Path | None) -> tuple[Path, ...]:
-        """The photographs inside the installed scikit-image; `root` is not looked at."""
+        """The photographs inside the installed scikit-image; `root` is ignored."""
         package = find_spec("skimage")
         if package is None or package.origin is None:
-            raise FileNotFoundError("photos is cut from pictures of scikit-image, which is not installed")
+            raise FileNotFoundError("photos is made from images of scikit-image, which is not installed")
         files = tuple(Path(package.origin).parent / "data" / file for file in PHOTOGRAPHS)
         for file in files:
             if not file.is_file():
-                raise FileNotFoundError(f"{file} is missing; photos needs scikit-image >= 0.24 installed whole")
+                raise FileNotFoundError(
+                    f"{file} is missing; photos needs a complete installation of scikit-image >= 0.24"
+                )
         return files
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
-        """Patches (N, 32, 32, 3) with the classes in turn: image i is of class i % 8."""
+        """Patches (N, 32, 32, 3) with alternating classes: image i has class i % 8."""
         each = (self.train_images if split == "train" else self.test_images) // self.classes
         cut = [_patches(_photograph(file), split, self.size, each) for file in self.files(root)]
         images = np.stack(cut, axis=1).reshape(-1, self.size, self.size, 3)
@@ -102,16 +99,16 @@ def _photograph(file: Path) -> Images:
 
 
 def _graded(values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    """One channel, stretched to the common mean and deviation; what leaves 0..255 is clipped."""
+    """One channel, scaled to the common mean and standard deviation and clipped to 0..255."""
     n, total, squares = values.size, int(values.sum()), int((values**2).sum())
     mean, deviation = total / n, math.sqrt(n * squares - total**2) / n
-    # A table of the 256 values, in Python's own arithmetic: vectorised sums differ between processors.
+    # A table of the 256 values, computed in Python: vectorised sums differ between processors.
     table = [round((value - mean) / deviation * DEVIATION + MEAN) for value in range(256)]
     return np.array([min(max(value, 0), 255) for value in table], dtype=np.uint8)[values]
 
 
 def corners(shape: tuple[int, ...], split: SplitName, size: int) -> npt.NDArray[np.int64]:
-    """Top left corners (M, 2), in reading order, of all patches of a (H, W) picture that a split may use."""
+    """Top left corners (M, 2), in reading order, of all patches of an (H, W) photograph that a split may use."""
     first, end = BANDS[split]
     top = np.arange(0, shape[0] - size + 1, STRIDE)
     left = np.arange(0, shape[1] - size + 1, STRIDE)
@@ -123,14 +120,14 @@ def _patches(photograph: Images, split: SplitName, size: int, n: int) -> Images:
     """n patches (n, size, size, 3) of a photograph."""
     at = corners(photograph.shape, split, size)
     contrast = _contrast(photograph, at, size)
-    # Stable sort: patches of equal contrast stay in reading order, on every machine.
+    # Stable sort: patches of equal contrast stay in reading order on every machine.
     best = np.sort(np.argsort(-contrast, kind="stable")[: max(n, len(at) // 3)])
     chosen = at[best[np.arange(n) * len(best) // n]]
     return np.stack([photograph[y : y + size, x : x + size] for y, x in chosen])
 
 
 def _contrast(photograph: Images, at: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
-    """For each patch the least variance among its quarters (times the square of their area)."""
+    """For each patch the smallest variance among its quarters (times the square of their area)."""
     bright = photograph.sum(axis=2, dtype=np.int64)
     half = size // 2
     sums, squares = _box_sums(bright, half), _box_sums(bright**2, half)
@@ -142,7 +139,7 @@ def _contrast(photograph: Images, at: npt.NDArray[np.int64], size: int) -> npt.N
 
 
 def _box_sums(values: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.int64]:
-    """Sum over the side x side box whose top left corner is at each place where one fits."""
+    """Sums over all side x side boxes, indexed by their top left corner."""
     total = np.pad(values, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
     boxes: npt.NDArray[np.int64] = (
         total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from workers.cuda_graphs import Recorder
-from workers.datasets import Arrays, Stored
+from workers.datasets import Arrays, LargeDataset
 from workers.trial import Trial
 
 
@@ -16,7 +16,7 @@ class Setting:
     """What a method gets: the trial, its images, and where to compute."""
 
     trial: Trial
-    data: Arrays | Stored
+    data: Arrays | LargeDataset
     device: torch.device
     record: Recorder | None = None  # how steps are captured; None: every operation is queued by itself
     cpus: int | None = None  # cores for the threads that make batches; None: all that this process may use

@@ -12,7 +12,7 @@ from workers.trial import Trial
 
 
 def source_of(
-    split: datasets.Split | datasets.Photographs,
+    split: datasets.Split | datasets.LargeSplit,
     trial: Trial,
     device: torch.device,
     train: bool,
@@ -27,7 +27,7 @@ def source_of(
     side = task.side(dataset)
     frame = (side, side) if train else task.frame(torch.from_numpy(split.sizes(np.arange(len(split)))), dataset)
     return Streamed(
-        split, lambda sizes, draws: task.cuts(sizes, draws, dataset), frame, dtype, device, task.dense, cpus
+        split, lambda sizes, draws: task.crops(sizes, draws, dataset), frame, dtype, device, task.dense, cpus
     )
 
 

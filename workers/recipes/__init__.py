@@ -39,7 +39,7 @@ def recipe(name: str, *, space: str, dataset: str, task: str, size: int | None =
     family = import_module(f"{__name__}.{name}")
     like = getattr(family, "LIKE", {})
     if like and dataset not in {cell[1] for cell in family.cells()}:
-        small = datasets.get(dataset).varied is None if size is None else size <= LARGEST_CIFAR
+        small = datasets.get(dataset).large is None if size is None else size <= LARGEST_CIFAR
         dataset = like["small" if small else "large"]
     found: Recipe = family.lookup(space, dataset, task)
     return found

@@ -1,10 +1,10 @@
-"""Tasks: what becomes of a batch, what sits on the trunk, what is minimised and what is counted.
+"""Tasks: how a batch is made, which head the trunk gets, which loss is minimised and which score is computed.
 
 The folder is the registry: a file that defines `TASK` is a task; installed distributions add theirs as entry points
-`archsweep.tasks`. Nothing is imported before it is asked for.
+`archsweep.tasks`.  A task is imported when it is first used.
 """
 
-from __future__ import annotations  # `spaces.Registry` is not looked up where another `spaces` is imported
+from __future__ import annotations  # importable even if another package is named `spaces`
 
 from functools import cache
 
@@ -16,16 +16,16 @@ __all__ = ["Task", "get", "names", "registry"]
 
 @cache
 def registry() -> spaces.Registry:
-    """Ours and other distributions'.  Made late: beside a foreign `spaces` this package is still imported."""
+    """The tasks of this package and of other distributions.  Created on first use."""
     return spaces.Registry("task", __name__, __path__, Task)
 
 
 def names() -> list[str]:
-    """Every task that can be asked for, without importing any of them."""
+    """The names of all tasks, without importing them."""
     return registry().names()
 
 
 def get(name: str) -> Task:
-    """The task of that name; LookupError naming what exists."""
+    """The task of that name; LookupError naming the existing ones."""
     task: Task = registry().get(name)
     return task

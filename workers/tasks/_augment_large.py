@@ -1,6 +1,6 @@
-"""Squares cut out of photographs, as networks see them: mirrored, their light changed, normalised.
+"""Augmentation of crops of large images: horizontal flip, PCA lighting (colour jitter), normalisation.
 
-Pixels are bytes or float32 in 0..255, (B, S, S, 3); everything runs on their device and waits for none of its results.
+Pixels are uint8 or float32 in 0..255, (B, S, S, 3); everything runs on their device without synchronisation.
 """
 
 import torch
@@ -9,29 +9,26 @@ from torch import Generator, Tensor
 from workers.datasets import Dataset
 from workers.tasks._augment_small import constant
 
-LIGHT = 0.1  # deviation of the jitter along each axis of the colours, in units of theirs
+LIGHT = 0.1  # standard deviation of PCA lighting, relative to that of the data along each axis
 
 
 def draw_light(n: int, generator: Generator) -> Tensor:
-    """How far the colours of each image move along the three axes: float32 (n, 3)."""
+    """PCA lighting of each image: coefficients of the three axes, float32 (n, 3)."""
     return torch.randn(n, 3, generator=generator) * LIGHT
 
 
 def shift(light: Tensor, dataset: Dataset) -> Tensor:
-    """(B, 3) along the axes -> (B, 3) of R, G, B on the 0..1 scale."""
-    if dataset.varied is None:
-        raise ValueError(f"{dataset.name} has no axes of colours")
-    along = constant(dataset.varied.light, light.device) * light
-    r, g, b = (sum(along[:, k] * axis[channel] for k, axis in enumerate(dataset.varied.axes)) for channel in range(3))
+    """Coefficients (B, 3) of the axes -> shifts (B, 3) of R, G, B on the 0..1 scale."""
+    if dataset.large is None:
+        raise ValueError(f"{dataset.name} has no PCA lighting parameters")
+    along = constant(dataset.large.light, light.device) * light
+    r, g, b = (sum(along[:, k] * axis[channel] for k, axis in enumerate(dataset.large.axes)) for channel in range(3))
     return torch.stack([r, g, b], dim=1)  # type: ignore[list-item]
 
 
-def developed(pixels: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
-    """(B, S, S, 3) -> float32 (B, 3, S, S): mirrored, light changed, less the mean, over the deviation.
-
-    Without draws only normalised.
-    """
-    planes = pixels.permute(0, 3, 1, 2).contiguous()  # while they are bytes: a quarter of the memory to move
+def augment_large(pixels: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
+    """(B, S, S, 3) -> float32 (B, 3, S, S): flipped, with PCA lighting, normalised; without draws only normalised."""
+    planes = pixels.permute(0, 3, 1, 2).contiguous()  # while the pixels are uint8: a quarter of the memory traffic
     if "flip" in draws:
         planes = torch.where(draws["flip"][:, None, None, None], planes.flip(3), planes)
     scale, start = scales(draws.get("light"), len(pixels), pixels.device, dataset)
@@ -39,7 +36,7 @@ def developed(pixels: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Ten
 
 
 def scales(light: Tensor | None, n: int, device: torch.device, dataset: Dataset) -> tuple[Tensor, Tensor]:
-    """Factor (3,) and summand (n, 3) that take 0..255 to normalised values, with the light changed."""
+    """Scale (3,) and offset (n, 3) that normalise values of 0..255 and add the PCA lighting."""
     mean, std = constant(dataset.mean, device), constant(dataset.std, device)
     moved = torch.zeros(n, 3, device=device) if light is None else shift(light, dataset)
     return 1 / (255 * std), (moved - mean) / std

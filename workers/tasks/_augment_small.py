@@ -1,6 +1,6 @@
-"""Images as networks see them: whole batches at once, with draws made beforehand.
+"""Augmentation of batches of small images, with random draws made beforehand.
 
-Everything runs on the device of the images and waits for none of its results. B images, S their side.
+Everything runs on the device of the images without synchronisation.  B: number of images, S: their side.
 """
 
 from functools import lru_cache
@@ -11,23 +11,23 @@ from torch import Generator, Tensor
 from workers.datasets import Dataset
 
 PAD = 4
-OFFSETS = 8  # of the 2 * PAD + 1 there are: UnNAS's crops never use the last offset, on either axis
+OFFSETS = 8  # of the 2 * PAD + 1 possible ones: UnNAS's crops never use the last offset on either axis
 
 
 @lru_cache(maxsize=64)
 def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """A small float32 vector, made once a device."""
+    """A small float32 vector, created once per device."""
     with torch.inference_mode(False):
         return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def planes(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Where rows (B, ..., h) and columns (B, ..., w) of uint8 (B, S, S, 3) cross -> uint8 (B, ..., 3, h * w).
+    """The pixels of uint8 (B, S, S, 3) at rows (B, ..., h) and columns (B, ..., w) -> uint8 (B, ..., 3, h * w).
 
-    The one pass over the pixels that is not in the order of memory; everything after it is.
+    The only pass over the pixels that is not in memory order.
     """
     device, line = images.device, 3 * images.shape[2]
-    # Half as many bytes of positions as int64, which is much of the work; a batch of 2 GB is the exception.
+    # int32 indices halve the memory traffic of the indices; only batches of 2 GB need int64.
     kind = torch.int32 if images.numel() < 2**31 else torch.int64
     first = torch.arange(len(images), dtype=kind, device=device) * (line * images.shape[1])
     lines = (rows.to(kind) * line).add_(first.view(-1, *[1] * (rows.dim() - 1)))
@@ -37,40 +37,40 @@ def planes(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def normalise(pixels: Tensor, dataset: Dataset) -> Tensor:
-    """(..., 3, P) of 0..255 -> float32, less the dataset's mean, over its standard deviation."""
+    """(..., 3, P) in 0..255 -> float32, normalised by the dataset's mean and standard deviation."""
     mean, std = constant(dataset.mean, pixels.device), constant(dataset.std, pixels.device)
     return pixels.to(torch.float32).div_(255).sub_(mean[:, None]).div_(std[:, None])
 
 
 def draw_flip(n: int, generator: Generator) -> Tensor:
-    """Whether each of n images is mirrored: bool (n,), true half of the time."""
+    """Whether each of n images is flipped horizontally: bool (n,), true with probability 1/2."""
     return torch.randint(2, (n,), generator=generator, dtype=torch.uint8).bool()
 
 
 def draw_crop(n: int, generator: Generator) -> Tensor:
-    """Top and left offset of n crops: uint8 (n, 2), 0 .. OFFSETS - 1."""
+    """Top and left offsets of n crops: uint8 (n, 2), 0 .. OFFSETS - 1."""
     return torch.randint(OFFSETS, (n, 2), generator=generator, dtype=torch.uint8)
 
 
 def check(images: Tensor, side: int, task: str, dataset: Dataset) -> None:
-    """ValueError unless the batch is uint8 (B, side, side, 3), or float32 where images are resized."""
-    right = (torch.uint8,) if dataset.varied is None else (torch.uint8, torch.float32)
-    if images.dtype not in right or images.shape[1:] != (side, side, 3):
+    """ValueError unless the batch is uint8 (B, side, side, 3), or float32 for resized images."""
+    expected = (torch.uint8,) if dataset.large is None else (torch.uint8, torch.float32)
+    if images.dtype not in expected or images.shape[1:] != (side, side, 3):
         raise ValueError(
             f"{task} on {dataset.name}: images are {tuple(images.shape)} {images.dtype}; "
-            f"right is (B, {side}, {side}, 3) {' or '.join(map(str, right))}"
+            f"expected (B, {side}, {side}, 3) {' or '.join(map(str, expected))}"
         )
 
 
 def mirrored(columns: Tensor, flip: Tensor, side: int) -> Tensor:
-    """Columns (B, w) of mirrored images, as columns of the images before `flip` (B,)."""
+    """Columns (B, w) of the flipped images as columns of the original images, where `flip` (B,) is true."""
     return torch.where(flip[:, None], side - 1 - columns, columns)
 
 
-def augmented(images: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
-    """uint8 (B, S, S, 3) -> float32 (B, 3, S, S): normalised, mirrored, padded with zeros and cropped.
+def augment_small(images: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
+    """uint8 (B, S, S, 3) -> float32 (B, 3, S, S): normalised, flipped, padded with zeros and cropped.
 
-    Without draws only normalised. Zeros are put around normalised images, so the border is the mean colour.
+    Without draws only normalised.  Padding follows normalisation, so the border has the mean colour.
     """
     side = images.shape[1]
     if not draws:
@@ -82,14 +82,14 @@ def augmented(images: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Ten
 
 
 def _shifted(images: Tensor, crop: Tensor, flip: Tensor) -> Tensor:
-    """uint8 (B, S, S, 3) -> uint8 (B, 3 * S * S), planar, mirrored and moved to its crop.
+    """uint8 (B, S, S, 3) -> uint8 (B, 3 * S * S), planar, flipped and shifted to its crop.
 
-    In memory a plane is one long row, so a crop is a copy that begins elsewhere, and whole images are copied instead
-    of pixels gathered. What is past the border is another pixel: of the next row, plane or image.
+    In memory a plane is one long row.  So a crop is a copy of the image from another start address, instead of a gather
+    of pixels.  Pixels beyond the border are wrong (from the next row, plane or image) and are masked afterwards.
     """
     count, side = len(images), images.shape[1]
     size = 3 * side * side
-    # Images as they are, then mirrored ones, and one of zeros at either end for crops that begin or end outside.
+    # All images, then all flipped images, with one image of zeros at each end for crops that start or end outside.
     both = images.new_empty(2 * count + 2, 3, side, side)
     both[0] = both[-1] = 0
     both[1 : count + 1] = images.permute(0, 3, 1, 2)
@@ -102,7 +102,7 @@ def _shifted(images: Tensor, crop: Tensor, flip: Tensor) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _inside(side: int, device: torch.device) -> Tensor:
-    """For each of the OFFSETS ** 2 crops 1 where its pixels are the image's and 0 on the border: (., S * S)."""
+    """A mask per crop offset, 1 inside the image and 0 on the border: (OFFSETS ** 2, S * S)."""
     with torch.inference_mode(False):
         at = torch.arange(OFFSETS, device=device)[:, None] + torch.arange(-PAD, side - PAD, device=device)
         inside = ((at >= 0) & (at < side)).to(torch.float32)  # (OFFSETS, S)

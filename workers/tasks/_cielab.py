@@ -1,9 +1,9 @@
-"""CIELAB lightness and colour class of 8-bit RGB pixels, exactly, on any device.
+"""Exact CIELAB lightness and colour class of 8-bit RGB pixels, on any device.
 
-The 313 colour classes (Zhang et al. 2016) are points of a lattice with a pitch of 10 in the ab plane, and
-every colour's nearest lattice point happens to be one of them (a test asks all 16,777,216). So the class of
-a pixel is found by rounding, without a search. Lightness and class are functions of the 24-bit colour; they
-are computed in float64, because in float32 some five colours in 500,000 land on the wrong side of a border.
+The 313 colour classes (Zhang et al. 2016) are points of a lattice with a pitch of 10 in the ab plane, and the nearest
+lattice point of every colour is one of them (a test checks all 16,777,216 colours).  So the class of a pixel is
+computed by rounding, without a search.  Lightness and class are functions of the 24-bit colour.  They are computed in
+float64, since in float32 about five of 500,000 colours get the wrong class.
 """
 
 from functools import lru_cache
@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 CLASSES = 313
 COLOURS = 2**24
 PITCH = 10
-LOW, HIGH = -110, 110  # the lattice's corner and its opposite: no sRGB colour lies outside in a or b
+LOW, HIGH = -110, 110  # range of the lattice in a and in b: all sRGB colours lie inside
 WHITE = (0.95047, 1.0, 1.08883)  # D65, 2 degree observer
 # Linear RGB -> XYZ (IEC 61966-2-1), each row over the white point's coordinate below.
 XYZ = (
@@ -27,14 +27,14 @@ XYZ = (
     (0.212671, 0.715160, 0.072169),
     (0.019334, 0.119193, 0.950227),
 )
-LINEAR_BELOW = 0.008856  # of XYZ over white: CIELAB is linear there, a cube root above
+LINEAR_BELOW = 0.008856  # of XYZ relative to white: CIELAB is linear below, a cube root above
 
 
 def centres() -> npt.NDArray[np.int64]:
     """The colour classes as (a, b), (313, 2), ascending by a, then by b.
 
-    They are the corners of those cells of the lattice that overlap the convex hull of all sRGB colours in
-    the ab plane by more than a line. The hull follows from the edges of the RGB cube.
+    They are the corners of all lattice cells whose interior overlaps the convex hull of all sRGB colours in the ab
+    plane.  The hull is computed from the edges of the RGB cube.
     """
     hull = _gamut()
     low = range(LOW, HIGH, PITCH)
@@ -60,10 +60,7 @@ def _gamut() -> Floats:
 
 
 def _overlap(hull: Floats, a: int, b: int) -> bool:
-    """Whether the open cell with corner (a, b) and the interior of a convex polygon meet.
-
-    They do not exactly where a side of one has the other on its outside (separating axes).
-    """
+    """Whether the open cell with corner (a, b) intersects the interior of a convex polygon (separating axes)."""
     if hull[:, 0].max() <= a or hull[:, 0].min() >= a + PITCH:
         return False
     if hull[:, 1].max() <= b or hull[:, 1].min() >= b + PITCH:
@@ -77,7 +74,7 @@ def _overlap(hull: Floats, a: int, b: int) -> bool:
 
 @lru_cache(maxsize=8)
 def _lattice(device: torch.device) -> Tensor:
-    """Class at each lattice point: int64, row-major over a then b; -1 where no class lies."""
+    """Class of each lattice point: int64, row-major over a, then b; -1 if there is no class."""
     side = (HIGH - LOW) // PITCH + 1
     classes = np.full((side, side), -1, dtype=np.int64)
     a, b = ((centres() - LOW) // PITCH).T
@@ -108,27 +105,27 @@ def _lab(pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class _Table:
-    """Lightness and class of all 24-bit colours, 134 MB on one device, made when it begins to pay.
+    """Lightness and class of all 24-bit colours, 134 MB on one device, built when that saves time.
 
-    Making it takes as long as 16,777,216 pixels take by the rule, about a second of a core; so it is made once so
-    many have been asked for.  Values are those of the rule, bit for bit: a training that went on after it was killed
-    may reach this point at another step.
+    Building it takes as long as computing 16,777,216 pixels, about one core-second; so it is built once this many
+    pixels were processed.  Its values equal the computed ones bit for bit, since a resumed training may switch to the
+    table at another step.
 
-    An entry has both in its 8 bytes, the class in the lower half and the float32 lightness in the upper one: colours
-    are met in no order of memory, and what takes time is to fetch the entry, not to take it apart.
+    An entry holds both values in 8 bytes, the class in the lower half and the float32 lightness in the upper half:
+    access is random, so loading an entry dominates the time.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.asked = 0
+        self.processed = 0
         self.entries: Tensor | None = None  # int64 (2 ** 24,)
 
     def look_up(self, colours: Tensor) -> tuple[Tensor, Tensor] | None:
-        """As `of_colours`; None where the table does not pay yet."""
+        """As `of_colours`; None if the table does not save time yet."""
         if self.entries is None:
-            self.asked += colours.numel()
-            # A GPU makes it in no time, and must have it before a step is recorded: what is recorded stays so.
-            if self.device.type == "cpu" and self.asked < COLOURS:
+            self.processed += colours.numel()
+            # On CUDA built immediately: it must exist before the graph capture, which freezes this branch.
+            if self.device.type == "cpu" and self.processed < COLOURS:
                 return None
             self.entries = self.make()
         found = self.entries.index_select(0, colours.flatten())
@@ -136,7 +133,7 @@ class _Table:
         return lightness.view(colours.shape), found.bitwise_and_(2**32 - 1).view(colours.shape)
 
     def make(self) -> Tensor:
-        """The entries, 65,536 colours at a time: what a core's cache holds."""
+        """The entries, computed 65,536 colours at a time, which fit a core's cache."""
         with torch.inference_mode(False):
             entries = torch.empty(COLOURS, dtype=torch.int64, device=self.device)
             for part in entries.split(2**16):
@@ -164,7 +161,7 @@ def of_colours(colours: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def by_rule(colours: Tensor) -> tuple[Tensor, Tensor]:
-    """As `of_colours`, by arithmetic on each pixel."""
+    """As `of_colours`, computed for each pixel."""
     lightness, a, b = _lab(torch.stack([colours >> shift & 255 for shift in (16, 8, 0)], dim=-1))
     side = (HIGH - LOW) // PITCH + 1
     row, column = (((axis - LOW) / PITCH).round().to(torch.int64) for axis in (a, b))

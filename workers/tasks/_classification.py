@@ -1,4 +1,4 @@
-"""The loss and the count that all tasks with one right class a target share."""
+"""Base class of tasks with one correct class per target: cross-entropy and top-1 accuracy."""
 
 from typing import Self
 
@@ -10,37 +10,37 @@ from workers.recipes import Recipe
 
 
 class Top1:
-    """Cross-entropy without smoothing, and top-1; out (B, K, ...), target (B, ...)."""
+    """Cross-entropy without label smoothing, and top-1 accuracy; out (B, K, ...), target (B, ...)."""
 
     metric: str = "top1"
     views: int = 1
     dense: bool = False
 
-    def objection(self, dataset: Dataset) -> str | None:
-        """None: it can be asked of any images."""
+    def unsupported_reason(self, dataset: Dataset) -> str | None:
+        """None: the task is possible on any images."""
         return None
 
     def configured(self, recipe: Recipe) -> Self:
-        """The task itself; LookupError where the recipe has settings of segmentation."""
+        """The task itself; LookupError if the recipe has settings of segmentation."""
         if recipe.of_seg:
             raise LookupError(f"recipe settings {', '.join(recipe.of_seg)} are for task seg alone")
         return self
 
     def frame(self, sizes: Tensor, dataset: Dataset) -> tuple[int, int]:
-        """A square as in training."""
+        """A square, as in training."""
         side = self.side(dataset)
         return side, side
 
     def side(self, dataset: Dataset) -> int:
-        """The native side."""
+        """The side of the dataset's images."""
         return dataset.size
 
     def test_work(self, dataset: Dataset) -> float:
-        """As much as a training image."""
+        """The same as for a training image."""
         return 1.0
 
     def tally(self, dataset: Dataset) -> tuple[int, ...]:
-        """One number."""
+        """A scalar."""
         return ()
 
     def loss(self, out: Tensor, target: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class Top1:
         return (out.argmax(dim=1) == target).sum()
 
     def score(self, counted: Tensor, targets: int) -> float:
-        """Top-1."""
+        """Top-1 accuracy."""
         return float(counted.item() / targets)
 
     def training_loss(self, net: nn.Module, inputs: Tensor, target: Tensor) -> Tensor:
@@ -60,6 +60,6 @@ class Top1:
         return self.loss(net(inputs), target)
 
     def judge(self, net: nn.Module, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """The count, and the sum of all outputs."""
+        """The number of correct targets, and the sum of all outputs."""
         out = net(inputs)
         return self.correct(out, target), out.sum()

@@ -1,4 +1,4 @@
-"""The cut that cls, rot and col take of an image of any size."""
+"""Base class of cls, rot and col: their crops of images of any size."""
 
 from torch import Generator, Tensor
 
@@ -7,23 +7,23 @@ from workers.tasks._classification import Top1
 from workers.tasks._crops import centred, draw_sized, draw_zoomed, sized, zoomed
 
 
-class Sized(Top1):
-    """A crop of random area and shape in training, the middle of the scaled image at test time (UnNAS).
+class CroppedTask(Top1):
+    """Training: a crop of random area and aspect ratio, or a square at a random scale if the dataset is `zoomed`.
 
-    Where images are zoomed, training takes a square of the image at a random scale.
+    Tests: the centre of the resized image (UnNAS).
     """
 
-    def draw_cut(self, n: int, dataset: Dataset, generator: Generator) -> dict[str, Tensor]:
-        """What chance decides about the cuts of n training images."""
-        zooms = dataset.varied is not None and dataset.varied.zoomed
+    def draw_crop_box(self, n: int, dataset: Dataset, generator: Generator) -> dict[str, Tensor]:
+        """Random draws for the crop boxes of n training images."""
+        zooms = dataset.large is not None and dataset.large.zoomed
         return draw_zoomed(n, generator) if zooms else draw_sized(n, generator)
 
-    def cuts(self, sizes: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
-        """The cuts of images of these sizes (B, 2) -> (B, 8)."""
-        if dataset.varied is None:
-            raise ValueError(f"images of {dataset.name} are seen whole")
+    def crops(self, sizes: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
+        """Crop boxes for images of these sizes, (B, 2) -> (B, 8)."""
+        if dataset.large is None:
+            raise ValueError(f"{dataset.name} has one image size: crop boxes do not apply")
         if "area" in draws:
             return sized(sizes, draws, dataset.size)
         if "zoom" in draws:
-            return zoomed(sizes, draws, dataset.varied.scaled, dataset.size)
-        return centred(sizes, dataset.varied.scaled, dataset.size)
+            return zoomed(sizes, draws, dataset.large.scaled, dataset.size)
+        return centred(sizes, dataset.large.scaled, dataset.size)

@@ -1,4 +1,4 @@
-"""What sits on a trunk. Every network has the attributes `trunk` and `head`."""
+"""Networks: a trunk with the head of a task.  Every network has the attributes `trunk` and `head`."""
 
 from torch import Tensor, nn
 
@@ -20,7 +20,7 @@ class Pooled(nn.Module):
 
 
 class Tiled(nn.Module):
-    """Each tile through the trunk by itself, pooled; one linear layer on all of them in slot order.
+    """The trunk on each tile separately, average pooling, and one linear layer on all features in slot order.
 
     (B, T, c, h, w) -> (B, classes).
     """
@@ -38,7 +38,7 @@ class Tiled(nn.Module):
 
 
 class Dense(nn.Module):
-    """A head at every place of the trunk's map, upsampled to the input: (B, c, H, W) -> (B, classes, H, W)."""
+    """A head on the trunk's feature map, upsampled to the input: (B, c, H, W) -> (B, classes, H, W)."""
 
     def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Dense(nn.Module):
         self.head = head
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scores of the classes at every pixel; corners of the maps lie on corners of the images."""
+        """Scores of the classes at every pixel (bilinear, `align_corners=True`)."""
         return upsampled(self.scores(images), (images.shape[-2], images.shape[-1]))
 
     def scores(self, images: Tensor) -> Tensor:
@@ -56,15 +56,15 @@ class Dense(nn.Module):
 
 
 def dense(net: nn.Module) -> Dense:
-    """The network itself; TypeError where it gives no scores before upsampling."""
+    """The network itself; TypeError if it is not a `Dense` network."""
     if not isinstance(net, Dense):
-        raise TypeError(f"this task trains networks of its own making, not a {type(net).__name__}")
+        raise TypeError(f"this task can only train the networks that it builds, not a {type(net).__name__}")
     return net
 
 
 def channels_of(trunk: nn.Module) -> int:
-    """Channels of a trunk's last map."""
+    """Number of channels of a trunk's feature map."""
     channels = trunk.out_channels
     if not isinstance(channels, int):
-        raise ValueError(f"a trunk's out_channels is {channels!r}; right is the number of its last channels")
+        raise ValueError(f"a trunk's out_channels is {channels!r}; expected the number of channels of its features")
     return channels

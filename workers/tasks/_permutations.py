@@ -1,4 +1,4 @@
-"""The orders in which the jigsaw task lays out tiles (Noroozi and Favaro 2016, as UnNAS uses them)."""
+"""The permutations of tiles in the jigsaw task (Noroozi and Favaro 2016, as UnNAS uses them)."""
 
 from functools import lru_cache
 from itertools import permutations
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 Orders = npt.NDArray[np.int8]
 
-# The first order of each 3x3 set: the one thing about the sets that chance decided.
+# The first permutation of each 3x3 set; the only random choice in the published sets.
 FIRST: dict[int, tuple[int, ...]] = {
     1000: (8, 1, 6, 3, 5, 0, 4, 2, 7),
     2000: (3, 4, 1, 7, 2, 6, 0, 8, 5),
@@ -17,10 +17,10 @@ FIRST: dict[int, tuple[int, ...]] = {
 
 @lru_cache(maxsize=4)
 def orders(slots: int, count: int) -> Orders:
-    """(count, slots): in row y, entry q is the slot that the tile at grid position q goes to in class y.
+    """(count, slots): row y, entry q is the slot of the tile at grid position q in class y.
 
-    Four slots: all 24 orders, the untouched one first. Nine slots: 1,000 or 2,000 that differ from each
-    other in as many places as possible; takes a second or two, so it is only made where images are cut.
+    Four slots: all 24 permutations, the identity first.  Nine slots: 1,000 or 2,000 permutations with large Hamming
+    distances; computing them takes a second or two, so this is done only when batches are made.
     """
     every = np.array(list(permutations(range(slots))), dtype=np.int8)
     chosen = every if len(every) == count else every[_spread(every, FIRST[count], count)]
@@ -29,11 +29,11 @@ def orders(slots: int, count: int) -> Orders:
 
 
 def _spread(every: Orders, first: tuple[int, ...], count: int) -> list[int]:
-    """Rows chosen greedily: always the first with the largest mean distance to those chosen before.
+    """Rows chosen greedily: always the first one with the largest mean distance to the rows chosen before.
 
-    Ties are frequent and decided by rounding in the sets that UnNAS used. Hence the distance of two orders
-    is differing places * (1 / slots), these are summed in the order of choice and divided by their number,
-    all in float64: any other arithmetic gives another set.
+    Ties are frequent, and in the sets that UnNAS used rounding decides them.  Hence the distance of two permutations is
+    computed as differing places * (1 / slots), distances are summed in the order of choice and divided by their number,
+    all in float64: different arithmetic gives a different set.
     """
     columns = np.ascontiguousarray(every.T)
     distance = np.arange(len(columns) + 1) * (1 / len(columns))

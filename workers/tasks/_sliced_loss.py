@@ -1,9 +1,9 @@
-"""Per-pixel classes of coarse score maps, a few images at a time.
+"""Loss and metrics per pixel, computed from coarse score maps for a few images at a time.
 
-Scores (B, K, h, w) become (B, K, H, W) by bilinear upsampling; with K = 313 classes that is 1.3 MB for a 32 px image
-and 63 MB for one of 224 px, again for the gradient.  Nothing needs them all at once: a slice is upsampled, its loss
-and the gradient of its coarse scores are taken while it lies in the cache, and it is gone.  On a CPU this makes the
-head of a CIFAR-sized network about five times faster; for ImageNet it saves gigabytes.
+Scores (B, K, h, w) are upsampled bilinearly to (B, K, H, W).  With K = 313 classes this takes 1.3 MB for an image of
+32 px and 63 MB for one of 224 px, and again for the gradient.  They are never needed all at once: each slice is
+upsampled, its loss and the gradient of its coarse scores are computed while it is in the cache, and it is freed.  On a
+CPU this makes the head of a CIFAR-sized network about five times faster; for ImageNet it saves gigabytes.
 """
 
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Bytes of upsampled scores at a time: what a core's cache holds, or a small part of a GPU's memory.
+# Bytes of upsampled scores at a time: the size of a core's cache, or a small part of a GPU's memory.
 _AT_ONCE = {"cpu": 6 * 2**20, "cuda": 512 * 2**20}
 
 
 def upsampled(scores: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, K, h, w) -> (B, K, H, W); corners of the maps lie on corners of the images."""
+    """(B, K, h, w) -> (B, K, H, W), bilinear with `align_corners=True`."""
     return F.interpolate(scores, size=size, mode="bilinear", align_corners=True)
 
 
 def slice_bytes(image: int, images: int) -> int:
-    """Bytes of upsampled scores at a time on a GPU, of a batch of `images` with `image` bytes each."""
+    """Bytes of upsampled scores at a time on a GPU, for a batch of `images` images with `image` bytes each."""
     return image * min(images, max(1, _AT_ONCE["cuda"] // image))
 
 
@@ -34,17 +34,17 @@ def _slices(scores: Tensor, target: Tensor) -> Iterator[slice]:
 
 
 def _by_pixel(scores: Tensor, target: Tensor) -> Tensor:
-    """(B, K, h, w) -> (B * H * W, K): a pixel's scores lie side by side, which is what a softmax wants."""
+    """(B, K, h, w) -> (B * H * W, K): the scores of a pixel are contiguous, which is fast for a softmax."""
     fine = upsampled(scores.contiguous(memory_format=torch.channels_last), (target.shape[-2], target.shape[-1]))
     return fine.permute(0, 2, 3, 1).reshape(-1, scores.shape[1])
 
 
 class _SlicedCrossEntropy(torch.autograd.Function):
-    """Loss and gradient in one pass over the slices; the gradient waits for the backward pass."""
+    """Loss and gradient in one pass over the slices; the gradient is saved for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, target: Tensor, ignored: int | None) -> Tensor:
-        # On the device, so that nobody waits for it; without a pixel that counts the loss is 0.
+        # Computed on the device, to avoid synchronisation; if all pixels are ignored the loss is 0.
         count = target.numel() if ignored is None else (target != ignored).sum().clamp_min(1)
         unused = -100 if ignored is None else ignored
         total = scores.new_zeros((), dtype=torch.float32)
@@ -66,9 +66,9 @@ class _SlicedCrossEntropy(torch.autograd.Function):
 
 
 def cross_entropy(scores: Tensor, target: Tensor, ignored: int | None = None) -> Tensor:
-    """Mean cross-entropy of the upsampled scores (B, K, h, w) against classes (B, H, W), a scalar.
+    """Mean cross-entropy of the upsampled scores (B, K, h, w) and classes (B, H, W), a scalar.
 
-    Over all pixels but those whose class is `ignored`.
+    The mean is over all pixels except those of class `ignored`.
     """
     loss: Tensor = _SlicedCrossEntropy.apply(scores, target, ignored)
     return loss
@@ -83,13 +83,13 @@ def correct(scores: Tensor, target: Tensor) -> Tensor:
 
 
 def confusion(scores: Tensor, target: Tensor, ignored: int) -> Tensor:
-    """How many pixels of each class (row) were taken for each class (column): int64 (K, K).
+    """Confusion matrix: pixels by their class (row) and the class with the highest score (column), int64 (K, K).
 
-    Of the upsampled scores (B, K, h, w) the highest; pixels whose class (B, H, W) is `ignored` are not counted.
+    Scores (B, K, h, w) are upsampled; pixels whose class (B, H, W) is `ignored` are not counted.
     """
     classes = scores.shape[1]
-    # The last counter takes what is ignored.  `bincount` would ask a GPU for the largest value and wait for it, so no
-    # step could be recorded; the same is true of the libraries that count by it.
+    # The last counter is for ignored pixels.  `bincount` synchronises with a GPU to find the largest value, so the step
+    # could not be captured; libraries that use it have the same problem.
     counts = torch.zeros(classes**2 + 1, dtype=torch.int64, device=scores.device)
     for part in _slices(scores, target):
         taken, true = _by_pixel(scores[part], target[part]).argmax(1), target[part].flatten()

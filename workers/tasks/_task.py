@@ -1,13 +1,13 @@
-"""What a task is. The training loop knows tasks through this protocol alone.
+"""The protocol of tasks.  The training loop uses tasks only through this protocol.
 
-Shapes: n images drawn for, B images of a batch, H, W pixels, C channels of a trunk's last map, K classes.
+Shapes: n images of a draw, B images of a batch, H, W pixels, C channels of a trunk's feature map, K classes.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:  # the protocol alone needs no torch: reading a run's status stays quick
+if TYPE_CHECKING:  # the protocol does not need torch at run time: reading a run's status stays fast
     from torch import Generator, Tensor, nn
 
     from spaces import Cost
@@ -20,57 +20,57 @@ class Task(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the file it is defined in."""
+        """The name of the file that defines it."""
 
     @property
     def metric(self) -> str:
-        """What the score is, as rows spell it: `top1`, `miou`."""
+        """The name of the score in rows: `top1`, `miou`."""
 
     @property
     def in_channels(self) -> int:
-        """Channels of the images that the trunk sees."""
+        """Number of input channels of the trunk."""
 
     @property
     def views(self) -> int:
-        """Elements of the network's batch that one image becomes: 4 turns for rot, else 1."""
+        """Number of elements of the network's batch per image: 4 rotations for rot, else 1."""
 
     @property
     def dense(self) -> bool:
-        """Whether the task is about label maps: `batch` gets those as labels, and the trunk keeps a finer map."""
+        """Whether the task predicts label maps: `batch` gets them as labels, and the trunk has a finer feature map."""
 
-    def objection(self, dataset: Dataset) -> str | None:
-        """Why the task cannot be asked of a dataset; None where it can."""
+    def unsupported_reason(self, dataset: Dataset) -> str | None:
+        """Why the task is not possible on a dataset; None if it is possible."""
 
     def configured(self, recipe: Recipe) -> Task:
-        """The task as a recipe wants it; LookupError where the recipe has settings that are not for this task."""
+        """The task with the settings of a recipe; LookupError if the recipe has settings for another task."""
 
     def classes(self, dataset: Dataset) -> int:
-        """K, the number of classes to tell apart."""
+        """K, the number of classes."""
 
     def side(self, dataset: Dataset) -> int:
-        """Side of the square images that `batch` takes, in pixels; of label maps, in training."""
+        """Side of the square images that `batch` gets, in pixels; for dense tasks, in training only."""
 
     def frame(self, sizes: Tensor, dataset: Dataset) -> tuple[int, int]:
-        """Rows and columns of the images that `batch` takes of a varied test split, whose images have these sizes
+        """Rows and columns of the test images that `batch` gets, for a large dataset whose test images have these sizes
         (N, 2)."""
 
     def test_work(self, dataset: Dataset) -> float:
-        """Work of a test image, in units of a training image's (without its backward pass)."""
+        """Work of a test image, relative to a training image's forward pass."""
 
     def element(self, dataset: Dataset) -> tuple[int, ...]:
         """Shape of one element of the network's batch, without the batch dimension."""
 
     def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
-        """All that chance decides about n images, on the CPU; the first dimension of every tensor is n.
+        """All random draws for n images, on the CPU; the first dimension of every tensor is n.
 
-        Draws may be sliced along n and moved to a device before `batch` gets them. Equal generators give
-        equal draws. Empty where nothing is left to chance.
+        Draws may be sliced along n and moved to a device before `batch` gets them.  Equal generators give equal draws.
+        Empty if the task needs no randomness.
         """
 
-    def cuts(self, sizes: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
-        """Which square of each image `batch` takes: height and width int64 (B, 2) -> cuts int64 (B, 8), on the CPU.
+    def crops(self, sizes: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
+        """The crop box of each image: height and width int64 (B, 2) -> crop boxes int64 (B, 8), on the CPU.
 
-        Only of a dataset whose images vary in size; see `workers.data.resize` for what the numbers mean.
+        Only for datasets with images of many sizes; see `workers.data.resize` for the meaning of the numbers.
         """
 
     def batch(
@@ -78,36 +78,36 @@ class Task(Protocol):
     ) -> tuple[Tensor, Tensor]:
         """uint8 (B, H, W, 3) and labels (B,) on any device -> float32 inputs and int64 targets there.
 
-        Images of a varied dataset come as cut, also as float32 in 0..255; of a dense task labels are uint8 (B, H, W).
-        What an image becomes depends on it and its draws alone, never on its neighbours in the batch.
+        Images of a large dataset are cropped before, and may be float32 in 0..255; for dense tasks labels are uint8
+        (B, H, W).  The result for an image depends only on the image and its draws, not on other images of the batch.
         """
 
     def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
-        """The trunk, (B, in_channels, H, W) -> (B, trunk.out_channels, h, w), under the task's head."""
+        """The task's head on the trunk, which maps (B, in_channels, H, W) -> (B, trunk.out_channels, h, w)."""
 
     def cost(self, trunk: Cost, dataset: Dataset) -> tuple[int, int]:
         """Trainable parameters and multiply-adds of the network, for one element of its batch.
 
-        `trunk` counts one image as the trunk sees it (jig: one tile).
+        `trunk` is the cost of the trunk for one of its inputs (for jig: one tile).
         """
 
     def loss(self, out: Tensor, target: Tensor) -> Tensor:
-        """What training minimises: a scalar, the mean over targets."""
+        """The training loss: a scalar, the mean over targets."""
 
     def tally(self, dataset: Dataset) -> tuple[int, ...]:
-        """Shape of what `correct` counts: () where that is one number."""
+        """Shape of the counts of `correct`: () for a single number."""
 
     def correct(self, out: Tensor, target: Tensor) -> Tensor:
-        """What the score is made of, counted over a batch: int64 on the device, to be added up.
+        """The counts for the score over a batch: int64 on the device, to be summed over batches.
 
-        One number: how many of `target.numel()` targets are met.
+        If it is a single number: how many of `target.numel()` targets are correct.
         """
 
     def score(self, counted: Tensor, targets: int) -> float:
-        """The score in [0, 1] of what was counted over so many targets of a whole split."""
+        """The score in [0, 1] from the counts over all targets of a split."""
 
     def training_loss(self, net: nn.Module, inputs: Tensor, target: Tensor) -> Tensor:
-        """`loss(net(inputs), target)`, to rounding, in the way that takes least time and memory."""
+        """`loss(net(inputs), target)` up to rounding, computed efficiently."""
 
     def judge(self, net: nn.Module, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """`correct(net(inputs), target)`, and the sum of all scores, which is finite where every score is."""
+        """`correct(net(inputs), target)`, and the sum of all scores, which is finite if all scores are finite."""

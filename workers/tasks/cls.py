@@ -9,21 +9,21 @@ from workers.datasets import Dataset
 from workers.tasks._augment_small import check
 from workers.tasks._heads import Pooled
 from workers.tasks._task import Task
-from workers.tasks._whole_image import Upright
+from workers.tasks._whole_image import WholeImageTask
 
 
 @dataclass(frozen=True)
-class Classification(Upright):
-    """The supervised task. UnNAS's pipelines: on CIFAR-10 mirror, pad by 4, crop; nothing at test time."""
+class Classification(WholeImageTask):
+    """The supervised task, with UnNAS's pipelines: on CIFAR-10 flip, pad by 4, crop; no augmentation at test time."""
 
     name: str = "cls"
 
-    def objection(self, dataset: Dataset) -> str | None:
-        """Images must have classes."""
+    def unsupported_reason(self, dataset: Dataset) -> str | None:
+        """The images need classes."""
         return None if dataset.classes else f"task cls needs images with classes, and those of {dataset.name} have none"
 
     def classes(self, dataset: Dataset) -> int:
-        """The dataset's own."""
+        """The dataset's classes."""
         return dataset.classes
 
     def batch(
@@ -31,14 +31,14 @@ class Classification(Upright):
     ) -> tuple[Tensor, Tensor]:
         """Images (B, 3, S, S) and their labels (B,)."""
         check(images, self.side(dataset), self.name, dataset)
-        return self.upright(images, draws, dataset), labels
+        return self.augment(images, draws, dataset), labels
 
     def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
         """Global average pool and a linear layer."""
         return Pooled(trunk, self.classes(dataset))
 
     def cost(self, trunk: Cost, dataset: Dataset) -> tuple[int, int]:
-        """The linear layer has a weight a channel and class, and a bias a class."""
+        """The linear layer has one weight per channel and class, and one bias per class."""
         weights = trunk.channels * self.classes(dataset)
         return trunk.params + weights + self.classes(dataset), trunk.macs + weights
 

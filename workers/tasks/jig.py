@@ -1,4 +1,4 @@
-"""Jigsaw: in which order were the tiles of the image laid out? (Noroozi and Favaro 2016)"""
+"""Jigsaw: by which permutation were the tiles of the image shuffled? (Noroozi and Favaro 2016)"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,30 +17,30 @@ from workers.tasks._heads import Tiled
 from workers.tasks._permutations import orders
 from workers.tasks._task import Task
 
-GREY = 0.3  # part of the training images that loses its colour, so that colour is no clue to neighbourhood
+GREY = 0.3  # fraction of training images converted to grey, so that colour does not reveal adjacent tiles
 LUMINANCE = (0.2125, 0.7154, 0.0721)
-# Below the deviation of every tile of bytes on CIFAR-10 and ImageNet, where even a flat one has at least 2e-4: channels
-# are normalised with different constants. Only where all three have the same (Fashion-MNIST, say) a flat tile would be
-# divided by zero.
+# Lower limit of a tile's standard deviation, to avoid division by zero for a flat tile.  It is below the deviation of
+# every uint8 tile on CIFAR-10 and ImageNet: even a flat tile has at least 2e-4 there, since channels are normalised
+# with different constants.  It only matters if all three have the same constants (Fashion-MNIST, for example).
 FLAT = 1e-4
 
 
 @dataclass(frozen=True)
 class Jigsaw(Top1):
-    """A grid of patches, a tile cut from each at random, laid out in one of the dataset's permutations.
+    """A grid of patches; one tile is cropped from each at random, and the tiles are shuffled by a permutation.
 
-    T slots, t the tile's side.
+    Shapes: T slots, t side of a tile.
     """
 
     name: str = "jig"
     in_channels: int = 3
 
     def classes(self, dataset: Dataset) -> int:
-        """The permutations."""
+        """The number of permutations."""
         return dataset.jigsaw.permutations
 
     def side(self, dataset: Dataset) -> int:
-        """The side of the grid; on ImageNet it is larger than the other tasks' images."""
+        """The side of the grid; on ImageNet it is larger than the images of other tasks."""
         return dataset.jigsaw.side
 
     def element(self, dataset: Dataset) -> tuple[int, ...]:
@@ -50,13 +50,13 @@ class Jigsaw(Top1):
     def draw(self, n: int, dataset: Dataset, generator: Generator, train: bool) -> dict[str, Tensor]:
         """`permutation` (n,) and `offset` (n, T, 2) of the tile in each patch of the grid, row-major.
 
-        In training also `flip` (n,) and `grey` (n,), and where images are varied `place` (n, 2) and `light` (n, 3);
-        zoomed ones also have their `zoom` (n,).
+        In training also `flip` (n,) and `grey` (n,); for large images also `place` (n, 2) and `light` (n, 3), and
+        `zoom` (n,) if the dataset is `zoomed`.
         """
         cut = dataset.jigsaw
-        # Permutations and offsets of test images come from the caller's generator, one set for all epochs and
-        # architectures. So it was in the runs of the paper: before PyTorch 1.9 (June 2021) every worker process of a
-        # loader began with the same NumPy state. On later versions the release's code draws anew at every access.
+        # Permutations and offsets of test images come from the caller's generator: one set for all epochs and
+        # architectures.  The runs of the paper had this property, as before PyTorch 1.9 (June 2021) all worker
+        # processes of a loader started with the same NumPy state.  Later versions draw again at every access.
         draws = {
             "permutation": torch.randint(cut.permutations, (n,), generator=generator, dtype=torch.int16),
             "offset": torch.randint(
@@ -66,8 +66,8 @@ class Jigsaw(Top1):
         if train:
             draws["flip"] = draw_flip(n, generator)
             draws["grey"] = torch.rand(n, generator=generator) < GREY
-            if dataset.varied is not None:
-                where = draw_zoomed if dataset.varied.zoomed else draw_place
+            if dataset.large is not None:
+                where = draw_zoomed if dataset.large.zoomed else draw_place
                 draws |= {**where(n, generator), "light": draw_light(n, generator)}
         return draws
 
@@ -84,9 +84,9 @@ class Jigsaw(Top1):
         if "grey" in draws:
             red, green, blue = tiles.unbind(2)
             grey = (red * LUMINANCE[0]).add_(green, alpha=LUMINANCE[1]).add_(blue, alpha=LUMINANCE[2])
-            # Exactly one of the two: a weight of 0 or 1 leaves no rounding, and is faster than a choice.
+            # Selects exactly one of the two: weights of 0 and 1 cause no rounding, and `lerp` is faster than `where`.
             tiles = tiles.lerp(grey[:, :, None], draws["grey"].to(torch.float32)[:, None, None, None])
-        if dataset.varied is None:
+        if dataset.large is None:
             tiles = normalise(tiles, dataset).flatten(2)
         else:
             scale, start = scales(draws.get("light"), len(images), images.device, dataset)
@@ -96,25 +96,25 @@ class Jigsaw(Top1):
         tiles /= deviation.clamp_min_(FLAT)
         return tiles.view(len(images), -1, 3, dataset.jigsaw.tile, dataset.jigsaw.tile), target
 
-    def cuts(self, sizes: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
-        """A square of the scaled image (B, 2) -> (B, 8): anywhere in training, in the middle at test time (UnNAS).
+    def crops(self, sizes: Tensor, draws: dict[str, Tensor], dataset: Dataset) -> Tensor:
+        """Crop boxes (B, 2) -> (B, 8): a square at a random position in training, the centre at test time (UnNAS).
 
-        In training the scale is random where images are zoomed.
+        In training the scale is random if the dataset is `zoomed`.
         """
-        if dataset.varied is None:
-            raise ValueError(f"images of {dataset.name} are seen whole")
+        if dataset.large is None:
+            raise ValueError(f"{dataset.name} has one image size: crop boxes do not apply")
         if "zoom" in draws:
-            return zoomed(sizes, draws, dataset.varied.scaled, self.side(dataset))
+            return zoomed(sizes, draws, dataset.large.scaled, self.side(dataset))
         if "place" in draws:
-            return placed(sizes, draws, dataset.varied.scaled, self.side(dataset))
-        return centred(sizes, dataset.varied.scaled, self.side(dataset))
+            return placed(sizes, draws, dataset.large.scaled, self.side(dataset))
+        return centred(sizes, dataset.large.scaled, self.side(dataset))
 
     def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
-        """Tiles through one trunk, their features in slot order into a linear layer."""
+        """The trunk on each tile, and a linear layer on the features in slot order."""
         return Tiled(trunk, dataset.jigsaw.slots, self.classes(dataset))
 
     def cost(self, trunk: Cost, dataset: Dataset) -> tuple[int, int]:
-        """Of all tiles of one image; the trunk's weights are there once, its work is done for each tile."""
+        """For all tiles of one image: the trunk's parameters count once, its multiply-adds count for each tile."""
         tiles, classes = dataset.jigsaw.slots, self.classes(dataset)
         weights = tiles * trunk.channels * classes
         return trunk.params + weights + classes, tiles * trunk.macs + weights
@@ -122,7 +122,7 @@ class Jigsaw(Top1):
 
 @lru_cache(maxsize=8)
 def _sources(slots: int, count: int, device: torch.device) -> Tensor:
-    """(count, T): the grid position whose tile lies in each slot; the inverse of each permutation."""
+    """(count, T): the grid position of the tile in each slot, the inverse of each permutation."""
     inverse = np.argsort(orders(slots, count), axis=1)
     with torch.inference_mode(False):
         return torch.from_numpy(inverse).to(device)

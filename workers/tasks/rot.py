@@ -1,4 +1,4 @@
-"""Rotation: by 0, 90, 180 or 270 degrees, how far was the image turned? (Gidaris et al. 2018)"""
+"""Rotation: was the image rotated by 0, 90, 180 or 270 degrees? (Gidaris et al. 2018)"""
 
 from dataclasses import dataclass
 
@@ -10,29 +10,29 @@ from workers.datasets import Dataset
 from workers.tasks._augment_small import check
 from workers.tasks._heads import Pooled
 from workers.tasks._task import Task
-from workers.tasks._whole_image import Upright
+from workers.tasks._whole_image import WholeImageTask
 
 TURNS = 4
 
 
 @dataclass(frozen=True)
-class Rotation(Upright):
-    """Every image is augmented once and seen in all four turns, in training and at test time (UnNAS)."""
+class Rotation(WholeImageTask):
+    """Every image is augmented once and used in all four rotations, in training and in tests (UnNAS)."""
 
     name: str = "rot"
     views: int = TURNS
 
     def classes(self, dataset: Dataset) -> int:
-        """The four turns."""
+        """The four rotations."""
         return TURNS
 
     def batch(
         self, images: Tensor, labels: Tensor, draws: dict[str, Tensor], dataset: Dataset
     ) -> tuple[Tensor, Tensor]:
-        """(4B, 3, S, S): each image's four turns counter-clockwise, one after the other; turns (4B,)."""
+        """(4B, 3, S, S): the four counter-clockwise rotations of each image in sequence; their classes (4B,)."""
         check(images, self.side(dataset), self.name, dataset)
-        upright = self.upright(images, draws, dataset)
-        # One copy against the order of memory: a quarter turn is a mirrored transpose.
+        upright = self.augment(images, draws, dataset)
+        # A single transposing copy: a rotation by 90 degrees is a flipped transpose.
         quarter = upright.transpose(2, 3).contiguous()
         turned = upright.new_empty(len(images), TURNS, *upright.shape[1:])
         turned[:, 0] = upright
@@ -47,7 +47,7 @@ class Rotation(Upright):
         return Pooled(trunk, TURNS)
 
     def cost(self, trunk: Cost, dataset: Dataset) -> tuple[int, int]:
-        """Of one turned image: the linear layer has a weight a channel and turn, and a bias a turn."""
+        """For one rotated image: the linear layer has one weight per channel and class, and one bias per class."""
         return trunk.params + (trunk.channels + 1) * TURNS, trunk.macs + trunk.channels * TURNS
 
 

@@ -8,8 +8,8 @@ import pytest
 
 SCRIPT = """
 import resource, torch
-from workers import heap
-heap.keep()
+from workers import malloc
+malloc.reuse_freed_memory()
 for _ in range(20):  # until there are pages beside every small thing that lies between
     torch.ones(2**24)  # 64 MB: 16,384 pages of 4 kB
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
