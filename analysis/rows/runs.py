@@ -192,7 +192,7 @@ def _columns(source: Any, what: str, wanted: Wanted) -> pa.Table:
     except FileNotFoundError:
         raise
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
-        remedy = "writes it anew" if "/plan.parquet (" in what else "trains what is then missing"
+        remedy = "writes a new one" if "/plan.parquet (" in what else "trains what is then missing"
         raise ValueError(
             f"{what} is no readable Parquet file: {error}; "
             f"put a sound copy in its place, or remove it and `run` the study again, which {remedy}"

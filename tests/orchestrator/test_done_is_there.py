@@ -152,10 +152,13 @@ def test_a_run_that_was_lost_while_data_was_prepared_trains_nothing(
         _told(theirs),
     )
 
-    def taken(*args: Any, **options: Any) -> None:
+    prepare = runner.datasets.prepare
+
+    def taken(*args: Any, **options: Any) -> Any:
         other = lease.Lease.mine("theirs")
         store.write(lease._bytes(other), lease.NAME)
         assert theirs.wait(60)
+        return prepare(*args, **options)
 
     monkeypatch.setattr(runner.datasets, "prepare", taken)
     ended = runner.run(studies.load(str(study(archs=1, tasks=("cls",)))))

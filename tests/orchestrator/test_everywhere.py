@@ -36,6 +36,7 @@ class Command:
 def study(place: Path, archs: int = 1) -> None:
     """Write a study of a second into the folder."""
     given = {"archs": archs, "tasks": '["cls"]', "seeds": "[1]", "epochs": 1, "engine": "inline", "execution": ""}
+    given["dataset"] = '"photos"'
     (place / "tiny.toml").write_text(TINY.format(path=place / "run", **given))
 
 

@@ -116,7 +116,7 @@ def test_a_node_that_dies_is_not_held_against_its_trials(
     marks = tmp_path / "marks"
     code = """
 import ray
-(marks / f"node-{ray.get_runtime_context().get_node_id()}").touch()
+(marks / f"node-{ray.get_runtime_context().get_node_id()}").write_text(str(os.getpid()))
 while not (marks / "go").exists(): time.sleep(0.05)
 """
     monkeypatch.setenv("PYTHONPATH", spoil(code)["PYTHONPATH"])  # workers have the environment of their node
@@ -126,7 +126,9 @@ while not (marks / "go").exists(): time.sleep(0.05)
         node = cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
         driver = start("run", study(archs=4, tasks=("jig",), engine="tune"), RAY_ADDRESS=cluster.address)
         wait_for(lambda: len(list(marks.glob("node-*"))) == 2)  # both nodes train
+        worker = (marks / f"node-{node.node_id}").read_text()
         cluster.remove_node(node, allow_graceful=False)
+        wait_for(lambda: not Path(f"/proc/{worker}").exists())  # it outlives its node by a moment
         (marks / "go").touch()
         ended = Ended(driver)
     finally:

@@ -261,7 +261,7 @@ def test_a_malformed_list_in_json_is_named(say: Say, tmp_path: Path, change: Any
         ("- 1", "a configuration should be an object with 'NAS'"),
         ("NAS: {GENOTYPE: nas}", "'CUSTOM_GENOTYPE'"),
         ("NAS: {MATRIX: [[0, 1], [0, 0]], OPS: [input, conv, output]}", "no operation 'conv'"),
-        ("NAS: {MATRIX: 3, OPS: [input, output]}", "no module"),
+        ("NAS: {MATRIX: 3, OPS: [input, output]}", "not a valid module"),
         ("NAS: {CUSTOM_GENOTYPE: [[[none, 0]], [2], [[none, 0]], [2]]}", "concatenates [2]"),
     ],
 )
@@ -327,7 +327,7 @@ def test_architectures_of_a_space_that_we_know_are_described(say: Say, tmp_path:
     file.write_text(f"net,acc\n{arch},90\n{dead_end},92\nabc,80\n")
     columns = ("--space", "nasbench101", "--arch", "net", "--dataset", "cifar10", "--task", "cls", "--value", "acc")
     code, said = say("import", "table", file, "--into", tmp_path / "run", *columns)
-    assert (code, "1 architecture is no text" in said) == (0, True)
+    assert (code, "1 architecture is not valid in space nasbench101" in said) == (0, True)
     df = analysis.load(tmp_path / "run").set_index("arch")
     assert sorted(df.index) == ["abc", arch]
     assert df.loc[arch, ["score_best", "repeats", "arch_id"]].tolist() == [91.0, 2, NB101.arch_id(arch)]

@@ -10,7 +10,7 @@ _FOLDER = Path(__file__).resolve().parents[1] / "datasets"
 
 
 @cache
-def registry() -> spaces.Registry:
+def registry() -> "spaces.Registry":
     """The datasets of this package, one per file of `workers/datasets`, and those of other distributions.
 
     Created on first use, so that this module can be imported even if another package is named `spaces`.
