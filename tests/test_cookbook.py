@@ -75,7 +75,7 @@ def test_the_recipes_in_pandas(runs: Path) -> None:
 def test_the_functions_of_the_page_on_statistics(runs: Path) -> None:
     found: dict[str, Any] = {"analysis": analysis}
     exec("\n".join(blocks("docs/statistics.md", "python")), found)
-    assert not found["late"].empty
+    assert not found["curved"].empty
 
 
 @pytest.mark.parametrize("file", ["docs/cookbook.md", "docs/resume.md", "docs/rows.md"])

@@ -152,7 +152,7 @@ def test_no_name_leads_out_of_the_runs_folder(name: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("url", ["/", "", "//", "memory://a*", "memory://[ab]", "gs://no/such/package", "zip://a::b"])
 def test_a_run_lies_in_one_folder(url: str) -> None:
-    with pytest.raises(ValueError, match=r"no folder for a run|file system|cannot be reached"):
+    with pytest.raises(ValueError, match=r"not a valid folder for a run|file system|cannot be reached"):
         RunStore(url)
 
 
@@ -337,7 +337,7 @@ def test_no_picture_starts_another_program(tmp_path: Path, monkeypatch) -> None:
 def test_a_pipe_in_place_of_a_dataset_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "train.parquet")
     os.mkfifo(tmp_path / "test.parquet")
-    with pytest.raises(FileNotFoundError, match="no regular file"):
+    with pytest.raises(FileNotFoundError, match="not a regular file"):
         datasets.prepare("cifar10", tmp_path, tmp_path / "cache")
 
 
@@ -414,7 +414,7 @@ def test_analysis_refuses_rows_of_other_types_and_text_that_is_none(tmp_path: Pa
         with pytest.raises(ValueError, match="do not fit the schema"):
             analysis.load(tmp_path)
         parquet(tmp_path / "plan.parquet", trial_id=column)
-        with pytest.raises(ValueError, match=r"plan\.parquet is no plan|no rows of ours"):
+        with pytest.raises(ValueError, match=r"plan\.parquet is not a valid plan|no rows of ours"):
             status.status(RunStore(str(tmp_path)))
 
 

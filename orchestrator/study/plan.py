@@ -282,13 +282,15 @@ def order_of_work(table: pa.Table) -> list[dict[str, Any]]:
 
 def trial_of(row: dict[str, Any]) -> workers.Trial:
     """The trial that a plan row names."""
+    executed = row.get("executed")
+    executed = executed if isinstance(executed, str) else None  # pandas has NaN for null
     return workers.Trial(
         space=row["space"],
         arch=row["arch"],
         dataset=row["dataset"],
         task=row["task"],
         seed=row["seed"],
-        recipe=read(row["recipe"], row["recipe_json"]).replace(**json.loads(row.get("executed") or "{}")),
+        recipe=read(row["recipe"], row["recipe_json"]).replace(**(json.loads(executed) if executed else {})),
         dataset_id=row["dataset_id"],
         own=own_of(row),
     )

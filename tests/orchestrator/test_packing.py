@@ -108,7 +108,7 @@ def test_plan_tells_before_any_row_and_finished_trials_tell_better(study: Write,
     assert found is not None
     assert found.measured
     assert found.trial == 9 * 10**9
-    assert "room on GPUs of 80 GB" in found.text()
+    assert "fits on GPUs of 80 GB" in found.text()
     # What torch held besides tensors counts too: a share of the GPU limits both together.
     store.publish_attempt({**row, "trial_id": "1" * 16, "peak_reserved_bytes": 30 * 10**9})
     found = preview(load(str(file))).room

@@ -135,7 +135,7 @@ def test_the_time_left_is_within_a_factor_of_three_once_two_trials_of_every_cell
             assert seconds <= 1.5 * left + 1, (line, left)
         elif waiting:
             checked += 1
-            assert left / 3 - 0.5 <= seconds <= 3 * left + 0.5, (line, left)
+            assert left / 3 - 1 <= seconds <= 3 * left + 1, (line, left)
         else:  # the last ones: off by no more than one of them takes
             assert abs(seconds - left) <= run.longest, (line, left)
     assert checked > 100

@@ -13,14 +13,14 @@ WORKER = """
 import json, sys
 from dataclasses import asdict
 import torch
-from orchestrator import environment
+from orchestrator.execution import node_check
 from orchestrator.ray_tune.worker import SweepTrial
 from workers.cuda_graphs import Captured
 
 def no_capture(work, device):
     raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
 
-config = {"job": json.loads(sys.argv[1]), "room": {"CPU": 1.0}, "tells": False, "driver": asdict(environment.here())}
+config = {"job": json.loads(sys.argv[1]), "room": {"CPU": 1.0}, "per_epoch": False, "driver": asdict(node_check.here())}
 worker = SweepTrial.__new__(SweepTrial)
 worker.setup(config)
 Captured(lambda part: None, list, torch.device("cpu"), no_capture)({})
