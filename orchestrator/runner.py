@@ -119,9 +119,13 @@ def _check_engine(study: Study, store: RunStore, planned: Plan, select: Select, 
     except ray_address.AddressError:
         ledger = Ledger.of(store)
         ledger.overlook(forgive)
-        rows = order_of_work(planned.table)
-        if any(select(row) and ledger.state(row["trial_id"]) in ("left", "failed") for row in rows):
+        if any(select(row) and _waits(row, ledger) for row in order_of_work(planned.table)):
             raise
+
+
+def _waits(row: Mapping[str, Any], ledger: Ledger) -> bool:
+    """Whether the trial of a plan row has still to be trained."""
+    return ledger.state(row["trial_id"]) in ("left", "failed")
 
 
 @stoppable()
@@ -207,7 +211,7 @@ def _launch(
     ledger.overlook(forgive)
     chosen = [row for row in order_of_work(table) if select(row)]
     ids = [row["trial_id"] for row in chosen]
-    todo = [row for row in chosen if ledger.state(row["trial_id"]) in ("left", "failed")][:limit]
+    todo = [row for row in chosen if _waits(row, ledger)][:limit]
     for line in planned.unused.values():
         note(line)
     if not todo:

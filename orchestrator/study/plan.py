@@ -282,8 +282,7 @@ def order_of_work(table: pa.Table) -> list[dict[str, Any]]:
 
 def trial_of(row: dict[str, Any]) -> workers.Trial:
     """The trial that a plan row names."""
-    executed = row.get("executed")
-    executed = executed if isinstance(executed, str) else None  # pandas has NaN for null
+    executed = _text(row, "executed")
     return workers.Trial(
         space=row["space"],
         arch=row["arch"],
@@ -303,4 +302,11 @@ def _own(facts: str) -> datasets.CustomDataset:
 
 def own_of(row: Mapping[str, Any]) -> datasets.CustomDataset | None:
     """The facts that a plan row has of a dataset that its study describes."""
-    return _own(row["own"]) if row.get("own") else None
+    facts = _text(row, "own")
+    return _own(facts) if facts else None
+
+
+def _text(row: Mapping[str, Any], column: str) -> str | None:
+    """A text of a plan row, None where it has none: null, NaN as pandas has it, or no such column."""
+    value = row.get(column)
+    return value if isinstance(value, str) else None
