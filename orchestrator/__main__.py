@@ -23,7 +23,7 @@ def main() -> None:
     from orchestrator.cli import main as cli
 
     if ours:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, cli.interrupted)
     cli.main()
 
 

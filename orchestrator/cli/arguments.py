@@ -28,6 +28,7 @@ class Invocation:
 
     verb: str | None = None
     store: RunStore | None = None
+    interrupted: bool = False  # by a Ctrl-C that was to end the command
 
 
 invocation = Invocation()

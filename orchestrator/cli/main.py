@@ -9,7 +9,8 @@ import os
 import sys
 import traceback
 from functools import partial
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -72,10 +73,20 @@ catalogue.add_to(app, out)
 bench.add_to(app, out)
 
 
+def interrupted(number: int, frame: FrameType | None) -> NoReturn:
+    """The handler of Ctrl-C where a command sets none: KeyboardInterrupt, and the note that it came.
+
+    Libraries that are interrupted while they are imported raise other errors in its place.
+    """
+    invocation.interrupted = True
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the command line; a user's mistake becomes one message and exit code 2."""
     forget_zero_sizes()
     invocation.verb = invocation.store = None
+    invocation.interrupted = False
     with guarded() as (stdout, _):
         code = _checked(_run(), stdout)
     sys.exit(code)
@@ -95,8 +106,12 @@ def _run() -> int:
         return 3
     except KeyboardInterrupt:
         return 130
-    except Exception as error:
-        return _explain(error)
+    except BaseException as error:
+        if invocation.interrupted:
+            return 130
+        if isinstance(error, Exception):
+            return _explain(error)
+        raise
 
 
 def _checked(code: int, stdout: Stream) -> int:

@@ -218,5 +218,25 @@ def test_ctrl_c_while_the_command_is_loaded_ends_in_silence(seconds: float) -> N
         "time.sleep(60)\n"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert ended.returncode in (0, 130, -signal.SIGINT)
+    assert ended.returncode in (0, 130, -signal.SIGINT), ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_library_that_turns_ctrl_c_into_its_own_error_ends_in_silence() -> None:
+    """As C extensions do that are interrupted while they import others."""
+    code = (
+        "import os, signal, sys, types\n"
+        "class Torn(types.ModuleType):\n"
+        "    def __getattr__(self, name):\n"
+        "        try:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "        except BaseException:\n"
+        "            pass\n"
+        "        raise ImportError('failed to import the C API')\n"
+        "sys.modules['orchestrator.cli.listing'] = Torn('listing')\n"
+        "sys.argv = ['archsweep', 'list', 'spaces']\n"
+        "from orchestrator.__main__ import main\n"
+        "main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stderr) == (130, "")

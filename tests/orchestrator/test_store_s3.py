@@ -131,7 +131,11 @@ def test_workers_of_tune_publish_to_s3_and_a_stop_reaches_them(study: Write, buc
     assert SECRET not in out + err
 
 
-def test_of_many_drivers_in_one_instant_one_holds_the_run(store: RunStore) -> None:
+def test_of_many_drivers_in_one_instant_one_holds_the_run(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease that says it has expired, in a file that is new, is watched for LIFE_S before it is taken."""
+    monkeypatch.setattr(lease, "LIFE_S", 0.5)
+    monkeypatch.setattr(lease, "_LOOK_S", 0.1)
+
     def race(names: list[str]) -> list[str]:
         together = threading.Barrier(len(names))
 
