@@ -75,6 +75,8 @@ SCHEMA = pa.schema(
         ("repeats", pa.int64()),  # number of measurements that the score is the mean of
         ("graph", pa.string()),  # the cell as in the plan, if the architecture belongs to a known space
         ("plugins", pa.string()),  # plug-ins used, `space mine: distribution 1.0; ...`; null if none
+        ("test_images", pa.int64()),  # images that the score is measured on
+        ("chance", pa.float64()),  # score of guessing: 1 / classes, for col the share of the most frequent colour
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )

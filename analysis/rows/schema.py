@@ -62,6 +62,8 @@ SCHEMA = pa.schema(
         ("repeats", pa.int64()),  # measurements that the score is the mean of
         ("graph", pa.string()),  # the cell as the plan has it, where the architecture is one of a known space
         ("plugins", pa.string()),  # `space mine: distribution 1.0; ...`: what is not of archsweep; else null
+        ("test_images", pa.int64()),  # images that the score is measured on
+        ("chance", pa.float64()),  # score of guessing: 1 / classes, for col the share of the most frequent colour
     ]
 )
 CURVES = tuple(field.name for field in SCHEMA if field.name.startswith("curve_"))

@@ -112,7 +112,7 @@ def test_where_only_evaluation_is_eager_it_is_said_too(cache: Path) -> None:
     t = training("chain", "cls", cache, CPU, tape)
     t.judging.work._record = nothing
     assert epochs(t, 1)
-    assert t.step_mode.startswith("graph; evaluation eager: the recorded step is not the whole step: 3 of the 3")
+    assert t.step_mode.startswith("graph; evaluation eager: the recorded step is not the whole step: 4 of the 4")
 
 
 def test_memory_that_runs_out_in_a_capture_is_not_hidden_by_what_ends_the_capture() -> None:

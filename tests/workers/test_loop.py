@@ -214,7 +214,7 @@ def test_recorded_steps_go_on_inside_an_epoch(cache: Path) -> None:
         found = second.epoch(0)
         assert found.loss == pytest.approx(undisturbed.loss, rel=1e-5)
         assert found.score == pytest.approx(undisturbed.score, abs=0.02)
-        assert second.columns() == {"step_mode": "graph"}
+        assert second.columns()["step_mode"] == "graph"
 
 
 def test_an_evaluation_goes_on_with_a_whole_part(cache: Path) -> None:

@@ -291,6 +291,17 @@ def test_divergence_is_a_result(cache: Path) -> None:
     assert math.isnan(row["score_best"]) if not finite else row["score_best"] == max(finite)
 
 
+@pytest.mark.parametrize("task", ["cls", "rot", "col", "jig"])
+def test_a_row_says_what_guessing_would_score(task: str, cache: Path) -> None:
+    """A network whose outputs are constant guesses one class; its best choice for col is the most frequent colour."""
+    t = training(small(task), cache)
+    row = workers.run(small(task, epochs=1), cache_dir=cache)
+    targets = torch.cat([targets.flatten() for _, targets in t.test_batches()])
+    shares = torch.bincount(targets, minlength=t.trial.asked.classes(t.trial.data)).double() / len(targets)
+    assert row["chance"] == (shares.max().item() if task == "col" else 1 / len(shares))
+    assert row["test_images"] == len(t.test)
+
+
 def test_other_data_than_planned_is_refused(cache: Path, pictures: Path) -> None:
     with pytest.raises(ValueError, match="pictures-0000"):
         workers.run(small().model_copy(update={"dataset_id": "pictures-0000"}), pictures, cache_dir=cache)

@@ -224,6 +224,8 @@ def _loss(task: Task, dataset: Dataset) -> None:
         expect(bool(total.isfinite()), "the sum of all outputs is not finite")
         score = task.score(counted, targets.numel())
         expect(0 <= score <= 1, f"the score is {score}; expected 0 to 1")
+        chance = task.chance(torch.ones(task.classes(dataset), dtype=torch.int64))
+        expect(chance is None or 0 <= chance <= 1, f"the score of guessing is {chance}; expected 0 to 1, or None")
         next(net.parameters()).view(-1)[0] = torch.nan
         unseen = bool(task.judge(net, inputs, targets)[1].isfinite())
         expect(not unseen, "`judge` does not notice outputs that are not finite")

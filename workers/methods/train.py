@@ -71,7 +71,8 @@ class Training:
 
     @cached_property
     def judging(self) -> "Repeated":
-        """The evaluation of a part of the test split; `sums`: what the task counts, all targets, all scores' sum."""
+        """The evaluation of a part of the test split; `sums`: what the task counts, all targets, all scores' sum, and
+        how often each class is a target."""
         return _judging(self)
 
     def _stream(self, purpose: str, epoch: int) -> torch.Generator:
@@ -197,8 +198,9 @@ def _learning(t: Training) -> Repeated:
 
 def _judging(t: Training) -> Repeated:
     task, recipe = t.trial.asked, t.trial.recipe
-    shapes = task.tally(t.trial.data), ()
-    counted, count = (torch.zeros(shape, dtype=torch.int64, device=t.device) for shape in shapes)
+    classes = task.classes(t.trial.data)
+    shapes = task.tally(t.trial.data), (), (classes + 1,)  # the last counter is for targets without a class
+    counted, count, occurrences = (torch.zeros(shape, dtype=torch.int64, device=t.device) for shape in shapes)
     health = torch.zeros((), dtype=torch.float64, device=t.device)
 
     def work(part: Part) -> None:
@@ -208,8 +210,10 @@ def _judging(t: Training) -> Repeated:
         counted.add_(met)
         count.add_(targets.numel())
         health.add_(total)  # one NaN or infinity anywhere stays in the sum
+        of_class = targets.flatten().clamp(max=classes)
+        occurrences.scatter_add_(0, of_class, torch.ones_like(of_class))  # `bincount` would wait for the device
 
-    sums = (counted, count, health)
+    sums = (counted, count, health, occurrences)
     return Repeated(Captured(work, lambda: list(sums), t.device, t.record), sums)
 
 
@@ -313,7 +317,7 @@ def evaluate(t: Training, at: Position | None = None, between: Callable[[], None
         at.done = min(at.done + t.trial.recipe.test_batch, len(t.test))
         between()
 
-    counted, count, health = t.judging.over(t.test_parts(at.done), after, at.sums)
+    counted, count, health, _ = t.judging.over(t.test_parts(at.done), after, at.sums)
     return t.trial.asked.score(counted, int(count.item())), math.isfinite(health.item())
 
 
@@ -367,8 +371,10 @@ class TrainRun:
         self._at = at
 
     def columns(self) -> dict[str, Any]:
-        """How steps were made."""
-        return {"step_mode": self.t.step_mode}
+        """How steps were made, and what the score is to be compared with."""
+        t = self.t
+        chance = t.trial.asked.chance(t.judging.sums[3][:-1])
+        return {"step_mode": t.step_mode, "test_images": len(t.test), "chance": chance}
 
     def weights(self) -> dict[str, Any]:
         """The network's parameters and statistics after the last epoch."""

@@ -55,6 +55,10 @@ class Top1:
         """Top-1 accuracy."""
         return float(counted.item() / targets)
 
+    def chance(self, occurrences: Tensor) -> float | None:
+        """1 / K: every class is guessed equally often."""
+        return 1 / len(occurrences)
+
     def training_loss(self, net: nn.Module, inputs: Tensor, target: Tensor) -> Tensor:
         """The loss of the network's outputs."""
         return self.loss(net(inputs), target)

@@ -106,6 +106,10 @@ class Task(Protocol):
     def score(self, counted: Tensor, targets: int) -> float:
         """The score in [0, 1] from the counts over all targets of a split."""
 
+    def chance(self, occurrences: Tensor) -> float | None:
+        """The score of guessing, where class k is `occurrences[k]` times the target in the test split, int64 (K,); None
+        if it has no meaning for the score, or cannot be computed as no target was counted."""
+
     def training_loss(self, net: nn.Module, inputs: Tensor, target: Tensor) -> Tensor:
         """`loss(net(inputs), target)` up to rounding, computed efficiently."""
 

@@ -65,6 +65,10 @@ class Colorization(CroppedTask):
         """A 1x1 convolution on the trunk's feature map, upsampled to the input."""
         return Dense(trunk, nn.Conv2d(channels_of(trunk), CLASSES, kernel_size=1))
 
+    def chance(self, occurrences: Tensor) -> float | None:
+        """The share of the most frequent colour: colours are far from equally frequent."""
+        return float(occurrences.max().item() / occurrences.sum().item()) if occurrences.any() else None
+
     def training_loss(self, net: nn.Module, inputs: Tensor, target: Tensor) -> Tensor:
         """The loss of the upsampled scores, computed for a few images at a time to save memory."""
         return cross_entropy(dense(net).scores(inputs), target)

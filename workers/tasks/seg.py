@@ -144,6 +144,10 @@ class Segmentation:
         both = counts.diagonal()
         return float((both / (counts.sum(0) + counts.sum(1) - both + EPSILON)).mean())
 
+    def chance(self, occurrences: Tensor) -> float | None:
+        """None: the mean IoU of guesses depends on how they are spread over the image."""
+        return None
+
     def training_loss(self, net: nn.Module, inputs: Tensor, target: Tensor) -> Tensor:
         """The loss of the upsampled scores, computed for a few images at a time to save memory."""
         return cross_entropy(dense(net).scores(inputs), target, IGNORED)
