@@ -76,6 +76,7 @@ SCHEMA = pa.schema(
         ("graph", pa.string()),  # the cell as in the plan, if the architecture belongs to a known space
         ("plugins", pa.string()),  # plug-ins used, `space mine: distribution 1.0; ...`; null if none
         ("test_images", pa.int64()),  # images that the score is measured on
+        ("test_targets", pa.int64()),  # predictions that it is the mean over: 4 per image in rot, one per pixel in col
         ("chance", pa.float64()),  # score of guessing: 1 / classes, for col the share of the most frequent colour
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},

@@ -225,7 +225,7 @@ def _numbers(correlations: pd.DataFrame) -> dict[Any, Numbers]:
     """rho and its company of each pair of cells, whichever of the two is x."""
     cells = zip(correlations["space"], cell_keys(correlations, "x"), cell_keys(correlations, "y"), strict=True)
     pairs = [frozenset((space, *key) for key in both) for space, *both in cells]
-    lines = correlations[["rho", "rho_low", "rho_high", "n", "reason"]].itertuples(index=False, name=None)
+    lines = correlations[["rho", "rho_low", "rho_high", "n", "reason", "no_signal"]].itertuples(index=False, name=None)
     return {key: Numbers(*line) for key, line in zip(pairs, lines, strict=True)}
 
 

@@ -14,6 +14,7 @@ from analysis.comparison.units import Scale
 from analysis.names import with_interval
 
 _INK = "#222222"
+_MUTED = "#A8ADB3"  # points of a pair without signal
 _LINE = 0.105  # of the panel's height: one line of text
 # size, opacity and rim of the points, by how many there are at most
 _LOOKS = ((99, 17.0, 0.9, 0.5), (1500, 7.0, 0.5, 0.0), (math.inf, 2.0, 0.25, 0.0))
@@ -30,6 +31,7 @@ class Numbers:
     high: float
     n: int
     reason: str = ""  # why rho is not defined
+    no_signal: str = ""  # why it is no finding
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,13 @@ class _Line:
 def draw(ax: Axes, values: Any, scales: list[Scale], numbers: Numbers, shade: str, trend: bool) -> None:
     """Fills the axes with the points of values (n, 2), x first; -inf is drawn on the lower edge."""
     points = values * [s.factor for s in scales]
+    shade = _MUTED if numbers.no_signal else shade
     limits = np.array([_limits(points[:, i]) for i in (0, 1)])
     lines = _lines(numbers)
     while (corner := _free_corner(points, limits, lines)) is None:
         limits[1, 1] += 0.04 * (limits[1, 1] - limits[1, 0])  # headroom for the text, no more than it takes
     _points(ax, points, limits, shade)
-    if trend:
+    if trend and not numbers.no_signal:
         _trend(ax, points, limits)
     _say(ax, lines, corner)
     ax.set_xlim(*limits[0])
@@ -140,6 +143,8 @@ def _lines(numbers: Numbers) -> list[_Line]:
     # Without the side: a panel's x may be the y of the table.
     whys = dict.fromkeys(part.rpartition(": ")[2] for part in numbers.reason.split("; ") if part)
     reasons = [_Line(line, 6.5) for why in whys for line in textwrap.wrap(why, 26)]
+    if numbers.no_signal:
+        return [_Line("no signal", 7.5, "bold"), _Line(f"({rho})", 6.5), *reasons, _Line(f"n = {numbers.n}", 6.5)]
     return [_Line(rho, 7.5, "bold"), *interval, *reasons, _Line(f"n = {numbers.n}", 6.5)]
 
 

@@ -179,6 +179,8 @@ def _told(line: Any, x: str, y: str) -> str:
         told = "; ".join(f"{named.get(side, side)}{colon}{why}" for side, colon, why in whys)
         return f"ρ not defined ({told})" if told else "ρ not defined"
     value, bounds = names.with_interval(line.rho, line.rho_low, line.rho_high)
+    if line.no_signal:
+        return f"no signal (ρ = {value})"
     return f"ρ = {value}" + ("" if math.isnan(line.rho_low) else f" {bounds}")
 
 

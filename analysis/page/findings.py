@@ -41,6 +41,7 @@ def findings(found: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:
 
 def _card(space: str, lines: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:
     told = _of_interest(lines).sort_values("rho", ascending=False, kind="stable")
+    told = told.sort_values("no_signal", key=lambda why: why != "", kind="stable")  # those without signal last
     drawn = told.head(_MOST)
     more = len(lines) - len(drawn)
     note = f'<p class="note">The matrix below has all {len(lines)} pairs.</p>' if more else ""
@@ -49,9 +50,22 @@ def _card(space: str, lines: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> 
         each = zip(text.each(told), xs, ys, strict=True)
         for why in dict.fromkeys(_why(line, x, y) for line, x, y in each if math.isnan(line.rho)):
             note += f'<p class="note">{html.escape(why[:1].upper() + why[1:])}.</p>'
+    if absent := _absent(told):
+        note += f'<p class="note">No signal, so no finding: {html.escape("; ".join(absent))}.</p>'
     forest = _forest(drawn, ceilings, looks) if drawn["rho"].notna().any() else ""
     title = html.escape(names.space_name(space))
     return f'<section class="finding"><h3>{title}</h3><p class="says">{_sentence(told)}</p>{forest}{note}</section>'
+
+
+def _absent(told: pd.DataFrame) -> list[str]:
+    """The cells without signal, each with the reason: "jigsaw: not above chance (4.2 % on 384 test images)"."""
+    xs, ys, _ = text.brief_names(told)
+    found: dict[str, None] = {}
+    for line, x, y in zip(text.each(told), xs, ys, strict=True):
+        for part in filter(None, line.no_signal.split("; ")):
+            side, colon, why = part.partition(": ")
+            found[f"{x if side == 'x' else y}{colon}{why}"] = None
+    return list(found)
 
 
 def _of_interest(lines: pd.DataFrame) -> pd.DataFrame:
@@ -68,6 +82,10 @@ def _of_interest(lines: pd.DataFrame) -> pd.DataFrame:
 
 def _sentence(told: pd.DataFrame) -> str:
     """ "Rotation agrees well with classification on CIFAR-10, best of 3: rho = 0.87 [0.84, 0.90], n = 498." """
+    sound = told[told["no_signal"] == ""]
+    if sound.empty and told["rho"].notna().any():
+        return "Nothing was found: no pair has signal in both of its rankings."
+    told = told if sound.empty else sound
     line = next(text.each(told))
     (x, *_), (y, *_), dataset = text.brief_names(told)
     where = f" on {dataset}" if dataset else ""
@@ -135,11 +153,13 @@ def _forest(lines: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:
             value += f" {bounds}"
         if not math.isnan(line.rho):
             marks += f'<b style="left:{at(line.rho)}"></b>'
+        muted = " muted" if line.no_signal else ""
+        value = "no signal" if muted else value
         task = line.x_task if line.x_task != "cls" else line.y_task
         rows.append(
-            f'<span class="name">{html.escape(x if one_target else f"{x} with {y}")}</span>'
-            f'<span class="track" style="--hue:var(--hue-{looks.task(task).hue})">{marks}</span>'
-            f'<span class="value">{html.escape(value)}</span>'
+            f'<span class="name{muted}">{html.escape(x if one_target else f"{x} with {y}")}</span>'
+            f'<span class="track{muted}" style="--hue:var(--hue-{looks.task(task).hue})">{marks}</span>'
+            f'<span class="value{muted}">{html.escape(value)}</span>'
         )
     head = html.escape(f"ρ with {ys[0]}") if one_target else "ρ"
     scale = "".join(f'<span style="left:{at(tick)}">{names.fixed(tick)}</span>' for tick in ticks)

@@ -26,6 +26,8 @@ def matrices(found: pd.DataFrame, reliability: pd.DataFrame) -> str:
         title = names.space_name(str(space)) + (f" on {dataset}" if dataset else "")
         parts.append(f"<div><h3>{html.escape(title)}, {counted}</h3>\n{_matrix(str(space), lines, own)}</div>")
     note = "ρ with its interval; the stronger the colour, the closer to 1 (or, in the other colour, to −1)."
+    if (found["no_signal"] != "").any():
+        note += " Without colour: one of the two rankings is no more than luck (section Signal)."
     if any(not math.isnan(value) for value in own.values()):
         note += " On the diagonal: ρ between two seeds of the same cell."
     return f'<div class="matrices">{"".join(parts)}</div>\n<p class="note">{note}</p>' if parts else ""
@@ -59,6 +61,8 @@ def _cell(line: Any) -> str:
         return "<td>–</td>"
     kind = "agree" if line.rho >= 0 else "against"
     value, bounds = names.with_interval(line.rho, line.rho_low, line.rho_high)
+    if line.no_signal:
+        return f'<td class="muted" title="{html.escape(line.no_signal)}"><b>{value}</b><small>no signal</small></td>'
     interval = "" if math.isnan(line.rho_low) else f"<small>{bounds}</small>"
     much = round(abs(line.rho) ** 1.5 * 60)
     return f'<td class="{kind}" style="--much:{much}%"><b>{value}</b>{interval}</td>'

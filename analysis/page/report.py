@@ -29,6 +29,7 @@ from analysis.statistics.early import cheapest_of, early_stopping_of
 from analysis.statistics.noise import noise_ceiling_of, reliability_of
 from analysis.statistics.proxy_differences import compare_proxies_of, pool_spaces_of
 from analysis.statistics.random_experiments import random_experiment_of
+from analysis.statistics.signal import signal_of
 from analysis.statistics.size import size_effect_of, size_proxies_of
 from analysis.statistics.top_k import top_k_of
 from analysis.tables import text
@@ -95,6 +96,7 @@ def report(
         + sections.folded("All pairs as a table", pretty, sections.no_pairs(df, planned))
         + statistics_sections.differences(more["differences"])
         + statistics_sections.pooled(more["pooled"]),
+        "Signal": statistics_sections.signal(more["signal"]),
         "Noise ceiling": statistics_sections.noise(more["ceiling"]),
         "Early budget": statistics_sections.budget(more["early"], cheapest_of(more["early"]), looks),
         "Picking by proxy": statistics_sections.picked(more["picks"], looks) + sections.experiments(experiments, looks),
@@ -142,6 +144,7 @@ def _evidence(comparison: Comparison, found: pd.DataFrame) -> dict[str, pd.DataF
         "picks": top_k_of(comparison),
         "pooled": pool_spaces_of(found, confidence),
         "distributions": distributions_of(comparison),
+        "signal": signal_of(comparison),
     }
 
 

@@ -6,6 +6,7 @@ Each is HTML of one or two tables of `analysis`, and nothing where they have no 
 import html
 import math
 
+import numpy as np
 import pandas as pd
 
 from analysis import names
@@ -17,6 +18,34 @@ from analysis.tables import text
 
 _TARGET = ["space", *columns("target")]
 _PROXY = columns("proxy")
+
+
+def signal(table: pd.DataFrame) -> str:
+    """Which rankings are more than luck, of `signal`."""
+    if table.empty:
+        return ""
+    shown = pd.DataFrame({"space": table["space"].map(names.space_name)})
+    pairs = zip(table["dataset"], table["task"], strict=True)
+    shown["cell"] = [f"{names.dataset_name(str(dataset))} {names.task_name(str(task))}" for dataset, task in pairs]
+    if table["recipe"].nunique() > 1:
+        shown["recipe"] = table["recipe"]
+    shown["n"], shown["seeds"] = table["n"], table["n_seeds"]
+    for name in ("chance", "score_min", "score_median", "score_max"):
+        ends = zip(table[name], table["score_min"], table["score_max"], table["metric"], strict=True)
+        shown[name.removeprefix("score_")] = [
+            names.fixed(value * scale(np.array([low, high]), str(metric)).factor) for value, low, high, metric in ends
+        ]
+    shown["p (above chance)"] = table["chance_p"].map(text.p_value)
+    shown["p (differences)"] = table["difference_p"].map(text.p_value)
+    shown["reliability"] = table["reliability"].map(names.fixed)
+    shown["at most"] = table["reliability_most"].map(names.fixed)
+    shown["signal"] = ["not known" if pd.isna(found) else "yes" if found else "no" for found in table["signal"]]
+    shown["reason"] = table["reason"]
+    return _note(
+        "A ranking is signal where the scores are above chance and the architectures differ by more than the choice of "
+        "the test images (one seed) or the seeds explain, both at 5 %. Reliability: measured between two seeds, and "
+        "at most what the sampling of the test images leaves of one seed's ranking. Accuracies in percent."
+    ) + text.html_table(shown)
 
 
 def noise(ceiling: pd.DataFrame) -> str:

@@ -63,6 +63,7 @@ SCHEMA = pa.schema(
         ("graph", pa.string()),  # the cell as the plan has it, where the architecture is one of a known space
         ("plugins", pa.string()),  # `space mine: distribution 1.0; ...`: what is not of archsweep; else null
         ("test_images", pa.int64()),  # images that the score is measured on
+        ("test_targets", pa.int64()),  # predictions that it is the mean over: 4 per image in rot, one per pixel in col
         ("chance", pa.float64()),  # score of guessing: 1 / classes, for col the share of the most frequent colour
     ]
 )

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis import names
 from analysis.comparison.cells import Array, Comparison, compare, frame, why_no_rho
 from analysis.comparison.keys import IDS, LAST, PAIR
 from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
 from analysis.statistics import ranks
-from analysis.statistics.bootstrap import estimate, of_pairs
+from analysis.statistics.bootstrap import DEGENERATE, FEWEST_RESAMPLED, estimate, of_pairs
+from analysis.statistics.signal import Signal, signals
 
 _TYPES = (
     dict.fromkeys(PAIR, "str")
@@ -19,6 +21,7 @@ _TYPES = (
     | dict.fromkeys(IDS, "str")
     | dict.fromkeys(["x_n_seeds", "y_n_seeds", "x_diverged", "y_diverged"], "int64")
     | {"r": "float64", "p_perm": "float64", "x_ties": "int64", "y_ties": "int64"}
+    | {"x_signal": "boolean", "y_signal": "boolean", "no_signal": "str"}
     | LAST
 )
 
@@ -52,7 +55,11 @@ def correlate(
     "degenerate" where the two rank exactly alike (no interval). `p` is exact up to n = 10 and Student's t beyond,
     `p_perm` a permutation test with `resamples` pairings, exact up to n = 10. `r` is over architectures with a finite
     score. Where something cannot be said (fewer than 3 architectures, 5 for the interval, or all scores equal) it is
-    NaN; where that is rho, `reason` says why.
+    NaN; where that is rho or its interval, `reason` says why.
+
+    `x_signal` and `y_signal` are those of `signal`: whether the ranking of a cell is more than luck, missing where that
+    is not known. `no_signal` says why a side has none, and is empty where none is without: a rho with such a side is no
+    finding, whatever its interval.
     """
     return correlate_of(compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)))
 
@@ -61,12 +68,13 @@ def correlate_of(comparison: Comparison) -> pd.DataFrame:
     """`correlate` of a comparison."""
     how = comparison.options.resampling()
     lines: list[dict[str, Any]] = []
-    for cells in comparison.spaces:
+    for cells, found in zip(comparison.spaces, signals(comparison), strict=True):
         for mask, pairs in cells.groups.items():
             used = np.frombuffer(mask, bool)
             numbers = _numbers(cells.values[used], pairs, how)
             for k, pair in enumerate(pairs):
                 line = {name: column[k] for name, column in numbers.items()}
+                line |= _signal(found[pair[0]], found[pair[1]])
                 lines.append(cells.line(pair, used) | line | {"_order": (cells.space, pair)})
     lines.sort(key=lambda line: line["_order"])
     return frame(lines, _TYPES)
@@ -78,6 +86,10 @@ def _numbers(values: Array, pairs: list[tuple[int, int]], how: Resampling) -> di
     tau, tau_p = ranks.kendall(values, pairs)
     drawn = estimate(values, of_pairs(pairs), how)
     ties = ranks.tied(values)
+    whys = [why_no_rho(x=values[:, x], y=values[:, y]) for x, y in pairs]
+    if how.resamples:
+        without = zip(whys, pairs, drawn.low, drawn.method, strict=True)
+        whys = [why or _why_no_interval(len(values), ties, *of) for why, *of in without]
     return {
         "rho": rho,
         "rho_low": drawn.low,
@@ -90,5 +102,24 @@ def _numbers(values: Array, pairs: list[tuple[int, int]], how: Resampling) -> di
         "x_ties": ties[[x for x, _ in pairs]],
         "y_ties": ties[[y for _, y in pairs]],
         "interval_method": drawn.method,
-        "reason": [why_no_rho(x=values[:, x], y=values[:, y]) for x, y in pairs],
+        "reason": whys,
     }
+
+
+def _why_no_interval(n: int, ties: Any, pair: tuple[int, int], low: float, method: str) -> str:
+    """Why a rho has no interval; empty where it has one."""
+    if not np.isnan(low):
+        return ""
+    if n < FEWEST_RESAMPLED:
+        return f"no interval of {names.many(n, 'architecture')} ({FEWEST_RESAMPLED} are needed)"
+    if method == DEGENERATE:
+        return "no interval, as every resample gives the same"
+    tied = {side: int(ties[c]) for side, c in zip("xy", pair, strict=True)}
+    side = max(tied, key=lambda one: tied[one])
+    return f"{side}: no interval, as {tied[side]:,} of {n:,} share their score with another"
+
+
+def _signal(x: Signal, y: Signal) -> dict[str, Any]:
+    """The columns of a pair that say whether its cells have signal."""
+    absent = "; ".join(f"{side}: {one.absent}" for side, one in (("x", x), ("y", y)) if one.absent)
+    return {"x_signal": x.signal, "y_signal": y.signal, "no_signal": absent}

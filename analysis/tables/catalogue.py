@@ -15,6 +15,7 @@ from analysis.statistics.early import cheapest, early_stopping
 from analysis.statistics.noise import noise_ceiling, reliability, rho_by_seeds
 from analysis.statistics.proxy_differences import compare_proxies, pool_spaces
 from analysis.statistics.random_experiments import random_experiment
+from analysis.statistics.signal import signal
 from analysis.statistics.size import size_effect, size_proxies
 from analysis.statistics.top_k import top_k
 
@@ -41,6 +42,13 @@ class Table:
 
 TABLES = {
     "correlate": Table(correlate, ("n", "n_dropped", "rho", "rho_low", "rho_high", "tau", "r", "p", "p_perm")),
+    "signal": Table(
+        signal,
+        (
+            *("n", "n_seeds", "chance", "score_min", "score_median", "score_max"),
+            *("chance_p", "difference_p", "reliability", "reliability_most", "signal", "reason"),
+        ),
+    ),
     "reliability": Table(
         reliability, ("n", "n_seeds", "k", "reliability", "reliability_low", "reliability_high", "reason")
     ),

@@ -19,7 +19,8 @@ def for_display(table: pd.DataFrame, *, shown: Sequence[str] = ()) -> pd.DataFra
     """The table as text: `shown` names columns besides the cells' and their order, by default all but identifiers.
 
     Columns that name a cell (x_dataset, x_task, ... or dataset, task, ...) become one, as short as still tells all
-    cells apart; value, value_low and value_high become a value and its interval.
+    cells apart; value, value_low and value_high become a value and its interval.  A rho stands in parentheses where the
+    column `no_signal` says why it is no finding.
     """
     expect_frame(table)
     sides = [c.removesuffix("dataset") for c in table.columns if c.endswith("dataset") and f"{c[:-7]}task" in table]
@@ -42,6 +43,10 @@ def for_display(table: pd.DataFrame, *, shown: Sequence[str] = ()) -> pd.DataFra
             low, high = (_spelled(one, fine) for one in bounds)
             called = "interval" if len(ends) == 1 and "interval" not in wanted else f"{name} interval"
             found[called] = [names.bounds(*both) for both in zip(low, high, strict=True)]
+    if "no_signal" in table:
+        for name in found.keys() & {"rho", "interval", "rho interval"}:
+            both = zip(found[name], table["no_signal"] != "", strict=True)
+            found[name] = [f"({value})" if absent and value != names.NONE else value for value, absent in both]
     return pd.DataFrame(found)
 
 

@@ -53,6 +53,7 @@ def correlations(table: pd.DataFrame) -> pd.DataFrame:
             "τ": table["tau"].map(names.fixed),
             "p": table["p"].map(p_value),
         }
+        | ({"no signal": table["no_signal"]} if (table["no_signal"] != "").any() else {})
     )
 
 
@@ -108,7 +109,7 @@ def right(table: pd.DataFrame) -> list[bool]:
 
 
 def _number(value: Any) -> bool:
-    return spell(value).strip("–−-[]<%, .0123456789") == ""
+    return spell(value).strip("–−-[]()<%, .0123456789") == ""
 
 
 def _flat(value: Any) -> str:

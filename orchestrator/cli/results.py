@@ -80,7 +80,9 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
         partial(rows, places, note)
         put(table, form, out, asked.shown, empty=_empty(name, rows, places))
         if not form and "reason" not in asked.shown:
-            _show_reasons(table, out)
+            _show_reasons(table, out, "reason", "no value in")
+        if not form:
+            _show_reasons(table, out, "no_signal", "no signal, so rho is in parentheses, in")
         if across and form:
             note.print(
                 "the random experiments with these pairs are a table of their own: --of random_experiment",
@@ -214,13 +216,13 @@ def _empty(name: str, rows: Any, places: list[str]) -> str:
     return no_pairs(rows, plan(*places).to_pandas())
 
 
-def _show_reasons(table: Any, out: Console) -> None:
-    """Why numbers of the table are missing, each reason once, by the names of the cells."""
+def _show_reasons(table: Any, out: Console, column: str, what: str) -> None:
+    """The reasons in a column, why numbers are missing say, each once, by the names of the cells."""
     from analysis import for_display, names
 
-    if "reason" not in table or table.empty:
+    if column not in table or table.empty:
         return
-    why, called = table["reason"].tolist(), for_display(table)
+    why, called = table[column].tolist(), for_display(table)
     many: dict[str, int] = {}
     for k, reason in enumerate(why):
         for part in filter(None, reason.split("; ")):
@@ -228,7 +230,7 @@ def _show_reasons(table: Any, out: Console) -> None:
             told = f"{called[side].iloc[k]}: {said}" if colon and side in called else part
             many[told] = many.get(told, 0) + 1
     for told, lines in list(many.items())[:_MOST_REASONS]:
-        out.print(f"no value in {names.many(lines, 'line')}: {told}", soft_wrap=True)
+        out.print(f"{what} {names.many(lines, 'line')}: {told}", soft_wrap=True)
     if len(many) > _MOST_REASONS:
         out.print(f"and {names.many(len(many) - _MOST_REASONS, 'other reason')}; --csv and --json give all")
 

@@ -30,7 +30,7 @@ def test_json_and_csv_give_every_column_to_the_last_digit(found: pd.DataFrame) -
         io.StringIO(analysis.to_csv(found)),
         dtype=found.dtypes.to_dict(),
         keep_default_na=False,
-        na_values={c: [""] for c in found.select_dtypes("float")},
+        na_values={c: [""] for c in found.select_dtypes(["float", "boolean"])},
     )
     pd.testing.assert_frame_equal(back, found, check_exact=True)
 

@@ -114,7 +114,7 @@ def test_the_same_rows_give_the_same_files(tmp_path: Path) -> None:
 
 def test_the_findings_come_first_in_words_no_stronger_than_the_interval(tmp_path: Path) -> None:
     clear = population(60, tasks=("cls", "rot"), seeds=(1, 2), agreement=0.95)
-    vague = population(12, spaces=("nasbench101",), tasks=("cls", "rot"), seeds=(1, 2), agreement=0.05)
+    vague = population(12, spaces=("nasbench101",), tasks=("cls", "rot"), agreement=0.05)
     text = Page(analysis.report(pd.DataFrame(clear + vague), tmp_path)).text
     found = analysis.correlate(pd.DataFrame(clear + vague)).set_index("space")
     for space, says in (("darts", "agrees well with"), ("nasbench101", "shows no clear agreement with")):
@@ -125,6 +125,23 @@ def test_the_findings_come_first_in_words_no_stronger_than_the_interval(tmp_path
         assert text.index(sentence) < text.index("Drag over points"), "before anything else"
     assert "Preliminary: few architectures." in text
     assert "Noise ceiling" in text, "two seeds say how much noise there is"
+
+
+def test_rankings_by_luck_are_no_findings(tmp_path: Path) -> None:
+    """Of three label-free tasks one is at chance; the others agree with cls, and are the finding."""
+    rows = [row | {"test_images": 10_000, "chance": 0.1} for row in population(40, tasks=("cls", "rot", "jig"))]
+    luck = np.random.default_rng(0).binomial(10_000, 0.1, 40) / 10_000
+    for line, score in zip((line for line in rows if line["task"] == "jig"), luck, strict=True):
+        line["score_best"] = line["score_final"] = score
+    path = analysis.report(pd.DataFrame(rows), tmp_path, figures="none")
+    text = Page(path).text
+    assert "Rotation agrees well with classification on CIFAR-10: ρ" in text
+    assert "No signal, so no finding: jigsaw: not above chance (10 % on 10,000 test images)." in text
+    only = [line for line in rows if line["task"] != "rot"]
+    assert (
+        "Nothing was found: no pair has signal in both of its rankings."
+        in Page(analysis.report(pd.DataFrame(only), tmp_path, figures="none")).text
+    )
 
 
 def test_a_report_amid_a_run_says_so(tmp_path: Path) -> None:

@@ -46,11 +46,12 @@ def test_correlations_of_two_studies_in_every_output(say: Say, runs: list[Path])
     expected = analysis.correlate(analysis.load(*runs))
     code, out, err = say("correlate", *runs)
     assert (code, err) == (0, "")
-    assert len(out.splitlines()) == 1 + len(expected) + 1 == 1 + 28 + 1
-    assert "hidden columns (terminal too narrow): r, p, p_perm; --csv" in out.splitlines()[-1]
+    assert len(out.splitlines()) == 1 + len(expected) + 2 == 1 + 28 + 2
+    assert "hidden columns (terminal too narrow): r, p, p_perm; --csv" in out.splitlines()[-2]
+    assert out.splitlines()[-1] == "no value in 4 lines: no interval, as every resample gives the same"
     assert max(map(len, out.splitlines())) <= 80
     assert "cifar10 rot   imagenet cls" in out
-    assert f"{expected['tau'].iloc[-1]:.3f}" in out.splitlines()[-2]
+    assert f"{expected['tau'].iloc[-1]:.3f}" in out.splitlines()[-3]
     records = json.loads(say("correlate", *runs, "--json")[1])
     assert [record["rho_low"] for record in records] == expected["rho_low"].replace(np.nan, None).tolist()
     table = pd.read_csv(io.StringIO(say("correlate", *runs, "--csv")[1]))

@@ -300,6 +300,7 @@ def test_a_row_says_what_guessing_would_score(task: str, cache: Path) -> None:
     shares = torch.bincount(targets, minlength=t.trial.asked.classes(t.trial.data)).double() / len(targets)
     assert row["chance"] == (shares.max().item() if task == "col" else 1 / len(shares))
     assert row["test_images"] == len(t.test)
+    assert row["test_targets"] == len(targets)
 
 
 def test_other_data_than_planned_is_refused(cache: Path, pictures: Path) -> None:

@@ -373,8 +373,13 @@ class TrainRun:
     def columns(self) -> dict[str, Any]:
         """How steps were made, and what the score is to be compared with."""
         t = self.t
-        chance = t.trial.asked.chance(t.judging.sums[3][:-1])
-        return {"step_mode": t.step_mode, "test_images": len(t.test), "chance": chance}
+        occurrences = t.judging.sums[3][:-1]
+        return {
+            "step_mode": t.step_mode,
+            "test_images": len(t.test),
+            "test_targets": int(occurrences.sum().item()) or None,
+            "chance": t.trial.asked.chance(occurrences),
+        }
 
     def weights(self) -> dict[str, Any]:
         """The network's parameters and statistics after the last epoch."""
