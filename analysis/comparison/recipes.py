@@ -31,6 +31,11 @@ def one_id(df: pd.DataFrame) -> "pd.Series[Any]":
     return ids.map(lambda recipe_id: smallest.get(recipe_id, recipe_id)) if smallest else ids
 
 
+def merged(df: pd.DataFrame) -> pd.DataFrame:
+    """The rows with one recipe_id for recipes that differ in speed and memory only (`one_id`)."""
+    return df.assign(recipe_id=one_id(df)) if "recipe_id" in df else df
+
+
 def told_apart(df: pd.DataFrame) -> dict[str, str]:
     """A name for each recipe_id whose name another recipe of the same space, dataset and task has as well: with the
     parts of `recipe_json` that differ, or the end of its id where these do not tell. Empty where names are clear."""
@@ -83,10 +88,10 @@ def _called(name: str, parts: Mapping[str, Any]) -> str:
 
 
 def named(df: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    """The rows with these names for their recipes."""
+    """The rows with these names, by recipe_id, for their recipes (`told_apart`)."""
     if not names:
         return df
-    return df.assign(recipe=df["recipe_id"].map(names).where(lambda found: found.notna(), df["recipe"]))
+    return df.assign(recipe=one_id(df).map(names).where(lambda found: found.notna(), df["recipe"]))
 
 
 def _parts(text: Any) -> dict[str, Any]:

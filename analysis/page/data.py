@@ -133,9 +133,7 @@ def _score(cells: Cells, c: int, values: Any, means: pd.DataFrame, archs: list[s
 
 def _names(cells: Cells) -> list[str]:
     """The cells' names, without the dataset where there is only one."""
-    called = names.labels(cells.labels)
-    one = _one_dataset(cells)
-    return [name.removeprefix(f"{one} ") for name in called] if one else called
+    return names.labels(cells.labels, dataset=not _one_dataset(cells))
 
 
 def _one_dataset(cells: Cells) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import names
+from analysis.comparison import recipes
 from analysis.comparison.cells import Comparison
 from analysis.comparison.keys import KEY, columns
 from analysis.comparison.options import Options
@@ -105,7 +106,8 @@ def no_pairs(df: pd.DataFrame, planned: pd.DataFrame | None) -> str:
     """Why there is no pair of cells, and whether one is still to come."""
     one = "a correlation is between two cells of one space (datasets, tasks or recipes)"
     cell = [c for c in KEY if c in df]
-    tables = [t for t in (df, planned) if t is not None and len(t) and {"space", *cell} <= set(t.columns)]
+    given = [t for t in (df, planned) if t is not None and len(t) and {"space", *cell} <= set(t.columns)]
+    tables = [recipes.merged(t) for t in given]
     if not tables:
         return f"no results yet; {one}"
     coming = any(t.groupby("space")[cell].apply(lambda cells: len(cells.drop_duplicates())).gt(1).any() for t in tables)

@@ -29,6 +29,8 @@ def cells(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
     """One row per cell: architectures tried, those with every seed, seeds, trials that succeeded and that only failed,
     of those that succeeded how many `diverged` and how many have no finite score, the median and best mean over seeds
     (as the rows have them), and hours of training over all attempts (NaN where no row says how long)."""
+    expect_frame(df)
+    df = recipes.merged(df)
     trials = gather(df, score)
     table = means(df, score=score)
     spent = df["train_s"].to_numpy(float, na_value=np.nan) / 3600 if "train_s" in df else np.full(len(df), np.nan)
@@ -101,7 +103,7 @@ def cost(df: pd.DataFrame) -> pd.DataFrame:
     attempts took, the median training in seconds, and the largest memory of a process and of a device."""
     own = df[df["train_s"].notna()] if "train_s" in df else df.iloc[:0]
     own = own.assign(**{c: own["dataset"] for c in CELL if c not in own})
-    own = own.assign(recipe=recipes.column(own) if "recipe" in own else "")
+    own = recipes.merged(own.assign(recipe=recipes.column(own) if "recipe" in own else ""))
     lines = []
     for _, cell in own.groupby(CELL, sort=True):
         train, wall = cell["train_s"].to_numpy(float), _known(cell, "wall_s")
