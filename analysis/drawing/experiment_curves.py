@@ -78,8 +78,8 @@ def _panel(ax: Axes, inside: pd.DataFrame, looks: Looks) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(linewidth=0.4, color="#E6E8EA")
     ax.set_axisbelow(True)
-    for said in ax.legend(frameon=False, fontsize=6.5, loc="lower right", handlelength=1.6).get_texts():
-        said.set_parse_math(False)
+    for entry in ax.legend(frameon=False, fontsize=6.5, loc="lower right", handlelength=1.6).get_texts():
+        entry.set_parse_math(False)
 
 
 def _recipe(inside: pd.DataFrame, side: str) -> str:

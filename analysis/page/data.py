@@ -174,8 +174,8 @@ def _told(line: Any, x: str, y: str) -> str:
     if math.isnan(line.rho):
         named = {"x": x, "y": y}
         whys = [part.partition(": ") for part in line.reason.split("; ") if part]
-        told = "; ".join(f"{named.get(side, side)}{colon}{why}" for side, colon, why in whys)
-        return f"ρ not defined ({told})" if told else "ρ not defined"
+        reasons = "; ".join(f"{named.get(side, side)}{colon}{why}" for side, colon, why in whys)
+        return f"ρ not defined ({reasons})" if reasons else "ρ not defined"
     value, bounds = names.with_interval(line.rho, line.rho_low, line.rho_high)
     return f"ρ = {value}" + ("" if math.isnan(line.rho_low) else f" {bounds}")
 

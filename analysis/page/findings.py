@@ -40,18 +40,18 @@ def findings(found: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:
 
 
 def _card(space: str, lines: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:
-    told = _of_interest(lines).sort_values("rho", ascending=False, kind="stable")
-    drawn = told.head(_MOST)
+    shown = _of_interest(lines).sort_values("rho", ascending=False, kind="stable")
+    drawn = shown.head(_MOST)
     more = len(lines) - len(drawn)
     note = f'<p class="note">The matrix below has all {len(lines)} pairs.</p>' if more else ""
-    if told["rho"].notna().any():
-        xs, ys, _ = text.brief_names(told)
-        each = zip(text.each(told), xs, ys, strict=True)
+    if shown["rho"].notna().any():
+        xs, ys, _ = text.brief_names(shown)
+        each = zip(text.each(shown), xs, ys, strict=True)
         for why in dict.fromkeys(_why(line, x, y) for line, x, y in each if math.isnan(line.rho)):
             note += f'<p class="note">{html.escape(why[:1].upper() + why[1:])}.</p>'
     forest = _forest(drawn, ceilings, looks) if drawn["rho"].notna().any() else ""
     title = html.escape(names.space_name(space))
-    return f'<section class="finding"><h3>{title}</h3><p class="says">{_sentence(told)}</p>{forest}{note}</section>'
+    return f'<section class="finding"><h3>{title}</h3><p class="says">{_sentence(shown)}</p>{forest}{note}</section>'
 
 
 def _of_interest(lines: pd.DataFrame) -> pd.DataFrame:
@@ -66,10 +66,10 @@ def _of_interest(lines: pd.DataFrame) -> pd.DataFrame:
     return lines
 
 
-def _sentence(told: pd.DataFrame) -> str:
+def _sentence(shown: pd.DataFrame) -> str:
     """ "Rotation agrees well with classification on CIFAR-10, best of 3: rho = 0.87 [0.84, 0.90], n = 498." """
-    line = next(text.each(told))
-    (x, *_), (y, *_), dataset = text.brief_names(told)
+    line = next(text.each(shown))
+    (x, *_), (y, *_), dataset = text.brief_names(shown)
     where = f" on {dataset}" if dataset else ""
     why = _why(line, x, y)
     x = x[:1].upper() + x[1:]
@@ -77,7 +77,7 @@ def _sentence(told: pd.DataFrame) -> str:
         return html.escape(f"{x} and {y}{where}: nothing can be said{_yet(line)}, as {why}.")
     value, bounds = names.with_interval(line.rho, line.rho_low, line.rho_high)
     numbers = f"ρ = {value}" + ("" if math.isnan(line.rho_low) else f" {bounds}")
-    one_target, many = len(set(text.brief_names(told)[1])) == 1, len(told)
+    one_target, many = len(set(text.brief_names(shown)[1])) == 1, len(shown)
     best = f", the best of {many} {'proxies' if one_target else 'pairs'}" if many > 1 else ""
     says = f"{x} {_verb(line)} {y}{where}{best}: "
     if many > 1 and one_target and line.rho_low <= 0:
@@ -107,8 +107,8 @@ def _why(line: Any, x: str, y: str) -> str:
     if line.n < FEWEST:
         return f"{'only ' if line.n else ''}{names.many(line.n, 'architecture')} can be compared"
     cells = {"x": x, "y": y}
-    told = [part.partition(": ") for part in str(line.reason).split("; ") if part]
-    return " and ".join(f"{said} in {cells.get(side, side)}" for side, _, said in told) or "ρ is not defined"
+    causes = [part.partition(": ") for part in str(line.reason).split("; ") if part]
+    return " and ".join(f"{cause} in {cells.get(side, side)}" for side, _, cause in causes) or "ρ is not defined"
 
 
 def _forest(lines: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:

@@ -73,7 +73,7 @@ def report(
         name = " + ".join(dict.fromkeys(str(study(run).get("name", Path(fspath(run)).name)) for run in sources))
         lead, partial = sections.lead(df, planned, _unplanned(df, sources)), sections.partial(df, planned)
     options = Options(common, score, diverged, chance, resamples, confidence, seed)
-    given, df = df, recipes.merged(recipes.named(df, recipes.told_apart(df)))
+    given, df = df, recipes.merged(recipes.named(df, recipes.unique_names(df)))
     comparison = compare(df, options)
     found = correlate_of(comparison)
     looks = drawing.looks_of(comparison.spaces)

@@ -41,7 +41,7 @@ def cells(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
         same = pd.MultiIndex.from_frame(table[CELL]) == key
         of_cell = np.all([(df[c] == k).to_numpy(bool) for c, k in zip(keys, key, strict=True) if c in df], axis=0)
         done = tried[tried["ok"]]
-        asked = tried.drop_duplicates(["arch", "seed"])
+        attempted = tried.drop_duplicates(["arch", "seed"])
         without = np.isneginf(done["value"].to_numpy(float))
         found, hours = table["mean"][same], spent[of_cell]
         lines.append(
@@ -53,7 +53,7 @@ def cells(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
                 "complete": int(table["complete"][same].sum()),
                 "n_seeds": tried["seed"].nunique(),
                 "ok": len(done),
-                "failed": len(asked) - len(done.drop_duplicates(["arch", "seed"])),
+                "failed": len(attempted) - len(done.drop_duplicates(["arch", "seed"])),
                 "diverged": int((stopped[done.index] | without).sum()),
                 "no_score": int(without.sum()),
                 "median": found.median(),

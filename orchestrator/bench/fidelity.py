@@ -1,5 +1,6 @@
-"""`bench fidelity`: trains the same architectures in two or more precisions with the same seeds, as an ordinary study,
-and compares the agreement of rankings between precisions with that between seeds.
+"""`bench fidelity`: whether rankings agree between precisions as well as they agree between seeds.
+
+It trains the same architectures in two or more precisions with the same seeds, as an ordinary study.
 """
 
 import math

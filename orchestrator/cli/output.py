@@ -18,9 +18,9 @@ _EXTRAS = ("p_perm", "p", "r")
 _FOLDS = (40, 20, 16, 12, 10)  # characters of a name per line, tried in this order
 
 
-def chosen(**asked: bool) -> str:
+def chosen(**options: bool) -> str:
     """The selected format, "" for the readable table; ValueError for several."""
-    given = [name for name, wanted in asked.items() if wanted]
+    given = [name for name, wanted in options.items() if wanted]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(f'--{name}' for name in given)} are different outputs: give one of them")
     return given[0] if given else ""

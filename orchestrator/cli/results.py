@@ -65,12 +65,12 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
 
         form = chosen(json=as_json, csv=as_csv, latex=as_latex, markdown=as_markdown)
         name = of or "correlate"
-        asked = catalogue.named(name)
+        wanted = catalogue.named(name)
         level = _chance(chance)
         options = _given(common=common, score=score, diverged=diverged, chance=level, resamples=resamples)
         stores = [store_of(r) for r in runs]
         places = [store.url for store in stores]
-        rows = analysis.load(*places, curves=asked.curves)
+        rows = analysis.load(*places, curves=wanted.curves)
         tell_left_out(stores, note)
         table = analysis.compute(name, rows, **options)
         if across:
@@ -78,8 +78,8 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
                 raise ValueError(f"--across: the table {name} has no pairs of cells")
             table = table[table["x_dataset_id"] != table["y_dataset_id"]]
         partial(rows, places, note)
-        put(table, form, out, asked.shown, empty=_empty(name, rows, places))
-        if not form and "reason" not in asked.shown:
+        put(table, form, out, wanted.shown, empty=_empty(name, rows, places))
+        if not form and "reason" not in wanted.shown:
             _show_reasons(table, out)
         if across and form:
             note.print(
@@ -143,7 +143,7 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
             list[str], typer.Argument(metavar="RUN... FILE", help="runs, then a file: .csv, .parquet, .json or .jsonl")
         ],
     ) -> None:
-        """Write all rows of runs into one file; .json and .jsonl hold one row a line."""
+        """Write all rows of runs into one file; .json and .jsonl have one row per line."""
         import analysis
         from analysis import whole_file
         from analysis.tables.formats import json_lines
@@ -224,11 +224,11 @@ def _show_reasons(table: Any, out: Console) -> None:
     many: dict[str, int] = {}
     for k, reason in enumerate(why):
         for part in filter(None, reason.split("; ")):
-            side, colon, said = part.partition(": ")
-            told = f"{called[side].iloc[k]}: {said}" if colon and side in called else part
-            many[told] = many.get(told, 0) + 1
-    for told, lines in list(many.items())[:_MOST_REASONS]:
-        out.print(f"no value in {names.many(lines, 'line')}: {told}", soft_wrap=True)
+            side, colon, cause = part.partition(": ")
+            message = f"{called[side].iloc[k]}: {cause}" if colon and side in called else part
+            many[message] = many.get(message, 0) + 1
+    for message, lines in list(many.items())[:_MOST_REASONS]:
+        out.print(f"no value in {names.many(lines, 'line')}: {message}", soft_wrap=True)
     if len(many) > _MOST_REASONS:
         out.print(f"and {names.many(len(many) - _MOST_REASONS, 'other reason')}; --csv and --json give all")
 

@@ -27,7 +27,7 @@ def test_recipes_that_differ_in_speed_alone_are_one_cell() -> None:
     df = rows(test_batch=7, threads=4)
     assert set(gather(df)["recipe_id"]) == {"a"}
     assert set(gather(df)["recipe"]) == {"unnas"}
-    assert recipes.told_apart(df) == {}
+    assert recipes.unique_names(df) == {}
     table = means(df)
     assert list(table["mean"]) == [0.5, 0.6, 0.7, 0.8]
     assert set(table["recipe_id"]) == {"a"}

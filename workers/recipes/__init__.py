@@ -1,6 +1,7 @@
 """Recipes: the hyperparameters of a training, as data.  One file per family; the folder is the registry.
 
 `Recipe` is the recipe class of the method `train`, which all families use; `AnyRecipe` is a recipe of any method.
+Imports datasets; tasks, trials and everything above them may import it.
 """
 
 from importlib import import_module
