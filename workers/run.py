@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 import spaces
-from workers import datasets, files, loop, malloc, memory, methods, provenance, tasks
+from workers import datasets, loop, malloc, memory, methods, paths, provenance, tasks
 from workers.cuda_graphs import Graphs, Recorder, on
 from workers.data.agreement import check_left_out_images
 from workers.methods._method import Setting
@@ -69,7 +69,7 @@ def run(
     """
     began, clock = datetime.now(UTC), time.perf_counter()
     if checkpoint_url is not None:
-        files.place(checkpoint_url)  # an invalid URL fails now, not after the first epoch
+        paths.place(checkpoint_url)  # an invalid URL fails now, not after the first epoch
     where = torch.device(device)
     if trial.dataset_id is None:
         trial = trial.model_copy(

@@ -30,9 +30,9 @@ def on_disk(path: Path | None) -> Path | None:
     """The value of an option that names a file or folder on a disk; ValueError for a URL."""
     if path is None:
         return None
-    from workers import files  # imports fsspec
+    from workers import paths  # imports fsspec
 
-    return Path(files.disk_path(str(path)))
+    return Path(paths.disk_path(str(path)))
 
 
 def put(table: Any, form: str, out: Console, shown: tuple[str, ...] = (), empty: str = "no rows") -> None:

@@ -147,10 +147,10 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
         import analysis
         from analysis import whole_file
         from analysis.tables.formats import json_lines
-        from workers import files
+        from workers import paths
 
         *runs, name = arguments
-        file = Path(files.disk_path(name))
+        file = Path(paths.disk_path(name))
         if not runs:
             raise ValueError("give at least one run, then the file: archsweep export runs/demo rows.csv")
         if file.suffix not in (".csv", ".parquet", ".json", ".jsonl"):

@@ -25,7 +25,7 @@ from orchestrator.store import lease
 from orchestrator.store.compaction import conform
 from orchestrator.store.run_folder import RunStore
 from spaces import quoted
-from workers import datasets, files
+from workers import datasets, files, paths
 from workers.row import parquet_bytes
 
 RECIPE = "imported"
@@ -176,7 +176,7 @@ def _dataset_id(name: str) -> str:
 
 
 def _check_place(store: RunStore) -> None:
-    fs, root = files.filesystem(store.url)
+    fs, root = paths.filesystem(store.url)
     fs.invalidate_cache()
     if fs.isfile(root):
         raise ValueError(f"{store.url} is a file; --into names the folder of a run")
