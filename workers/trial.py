@@ -60,7 +60,7 @@ class Trial(BaseModel):
     def _possible(self) -> Self:
         if self.own is not None and self.own.name != self.dataset:
             raise ValueError(f"dataset {self.dataset!r} is given with the facts of dataset {self.own.name!r}")
-        if objection := self.asked.unsupported_reason(self.data):
+        if objection := self.configured_task.unsupported_reason(self.data):
             raise LookupError(objection)
         return self
 
@@ -70,8 +70,8 @@ class Trial(BaseModel):
         return datasets.get(self.dataset) if self.own is None else self.own
 
     @property
-    def asked(self) -> "Task":
-        """The task as the recipe wants it."""
+    def configured_task(self) -> "Task":
+        """The task with the settings that the recipe has for it."""
         return tasks.get(self.task).configured(self.recipe)
 
     @property

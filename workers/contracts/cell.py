@@ -35,7 +35,7 @@ def fits(trial: Trial) -> None:
 
 def _batch(trial: Trial) -> tuple[Tensor, Tensor]:
     """The inputs and targets that the task makes of two images of noise."""
-    task, dataset = trial.asked, trial.data
+    task, dataset = trial.configured_task, trial.data
     side = task.side(dataset)
     chance = torch.Generator().manual_seed(0)
     images = torch.randint(256, (2, side, side, 3), generator=chance, dtype=torch.uint8)
@@ -64,7 +64,7 @@ def _batch(trial: Trial) -> tuple[Tensor, Tensor]:
 
 def _network(device: str, trial: Trial, inputs: Tensor, targets: Tensor) -> None:
     """The shapes of the trunk and of the whole network."""
-    task, dataset = trial.asked, trial.data
+    task, dataset = trial.configured_task, trial.data
     who = f"space {trial.space!r}: the trunk of {trial.arch}"
     with torch.random.fork_rng(devices=[]), torch.device(device), torch.no_grad():
         trunk = build_trunk(trial).eval()

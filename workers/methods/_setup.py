@@ -21,7 +21,7 @@ def source_of(
     """The source of a split's images: small ones resident on the device, crops of large ones made by `cpus` threads."""
     if isinstance(split, datasets.Split):
         return Resident.of(split, device)
-    task, dataset = trial.asked, trial.data
+    task, dataset = trial.configured_task, trial.data
     # Images stored as uint8 are already rounded, so their crops may be rounded again; crops of original files are not.
     dtype = torch.uint8 if split.keep == "pixels" else torch.float32
     side = task.side(dataset)

@@ -92,14 +92,14 @@ class Training:
         return self._parts(order, self._stream("test", 0), self.trial.recipe.test_batch, done, train=False)
 
     def _parts(self, order: Tensor, generator: torch.Generator, size: int, done: int, train: bool) -> Iterator[Part]:
-        task, dataset = self.trial.asked, self.trial.data
+        task, dataset = self.trial.configured_task, self.trial.data
         drawn = {"image": order, **task.draw(len(order), dataset, generator, train=train)}
         left = {name: values[done:] for name, values in drawn.items()}
         return (self.train if train else self.test).parts(left, size)
 
     def batch(self, split: Source, part: Part) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a part."""
-        task, dataset = self.trial.asked, self.trial.data
+        task, dataset = self.trial.configured_task, self.trial.data
         draws = {name: values for name, values in part.items() if name not in PLACES}
         return task.batch(*split.look_up(part), draws, dataset)
 
@@ -171,7 +171,7 @@ class Repeated:
 
 
 def _learning(t: Training) -> Repeated:
-    task, recipe = t.trial.asked, t.trial.recipe
+    task, recipe = t.trial.configured_task, t.trial.recipe
     total = torch.zeros((), dtype=torch.float64, device=t.device)
 
     def work(part: Part) -> None:
@@ -196,7 +196,7 @@ def _learning(t: Training) -> Repeated:
 
 
 def _judging(t: Training) -> Repeated:
-    task, recipe = t.trial.asked, t.trial.recipe
+    task, recipe = t.trial.configured_task, t.trial.recipe
     shapes = task.tally(t.trial.data), ()
     counted, count = (torch.zeros(shape, dtype=torch.int64, device=t.device) for shape in shapes)
     health = torch.zeros((), dtype=torch.float64, device=t.device)
@@ -276,7 +276,7 @@ def precise_bn(t: Training, epoch: int, between: Callable[[], None] = _nothing) 
     squares = [torch.zeros_like(var, dtype=torch.float64) for _, var in running]
     for norm in norms:
         norm.momentum = 1.0  # a batch's own statistics become readable as the running ones
-    task = t.trial.asked
+    task = t.trial.configured_task
     for inputs, targets in t.batches("precise_bn", epoch, steps):
         with arithmetic(recipe, t.device):
             task.judge(t.net, inputs, targets)
@@ -314,7 +314,7 @@ def evaluate(t: Training, at: Position | None = None, between: Callable[[], None
         between()
 
     counted, count, health = t.judging.over(t.test_parts(at.done), after, at.sums)
-    return t.trial.asked.score(counted, int(count.item())), math.isfinite(health.item())
+    return t.trial.configured_task.score(counted, int(count.item())), math.isfinite(health.item())
 
 
 class TrainRun:
