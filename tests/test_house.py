@@ -1,4 +1,4 @@
-"""The repository itself: what is shipped is valid, importing stays light, `make` and `.ci/run` do what they say."""
+"""The repository: shipped files are valid, imports are light, `make` and `.ci/run` work."""
 
 import copy
 import graphlib

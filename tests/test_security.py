@@ -1,4 +1,4 @@
-"""What an attacker may put into a study, a run or a dataset, and what must not come of it."""
+"""Malicious content of studies, runs and datasets does no harm."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Agreement between modes beside that between seeds: worked out again by SciPy, and the rules about what counts."""
+"""Agreement between modes and between seeds: compared with SciPy, and the rules about what counts."""
 
 import itertools
 from typing import Any

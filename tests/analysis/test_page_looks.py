@@ -1,4 +1,4 @@
-"""What one look means on the page and in its figures: colours, dashes, recipes, empty charts, rounding."""
+"""The appearance of the page and its figures: colours, dashes, recipes, empty charts, rounding."""
 
 import json
 import math

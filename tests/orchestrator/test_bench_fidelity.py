@@ -1,4 +1,4 @@
-"""`bench fidelity`: an ordinary run in two precisions, and the numbers that its rows give."""
+"""`bench fidelity`: an ordinary run in two precisions, and the statistics of its rows."""
 
 import json
 from pathlib import Path

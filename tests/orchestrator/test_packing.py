@@ -1,4 +1,4 @@
-"""Room on a GPU: what `plan` says about gpus_per_trial."""
+"""GPU memory: the advice of `plan` about gpus_per_trial."""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""What a run prints where nobody looks on: few lines, however many trials and failures."""
+"""Output of a run without a terminal: few lines, whatever the number of trials and failures."""
 
 import heapq
 import io

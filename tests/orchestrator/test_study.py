@@ -1,4 +1,4 @@
-"""Study files: what they may say, and what they answer to mistakes."""
+"""Study files: valid content, and messages for mistakes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The loop: stops and kills at any step, checkpoints of earlier versions, how often it asks, other methods."""
+"""The loop: stops and kills at any step, checkpoints of earlier versions, how often `stop` is called, other methods."""
 
 import itertools
 import math

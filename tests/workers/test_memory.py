@@ -1,4 +1,4 @@
-"""Whatever a trial held is given back when it ends, not when the garbage collector runs next."""
+"""The memory of a trial is released when it ends, not at the next garbage collection."""
 
 import gc
 from collections.abc import Iterator

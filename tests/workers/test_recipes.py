@@ -1,4 +1,4 @@
-"""Recipes: the paper's settings, and the checks a user meets when overriding them."""
+"""Recipes: the settings of the papers, and the validation of overrides."""
 
 import itertools
 

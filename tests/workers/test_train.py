@@ -1,4 +1,4 @@
-"""The loop: what a training sees, what batch norm holds at an evaluation, what a row tells."""
+"""A training: its batches, the batch-norm statistics of an evaluation, the columns of its row."""
 
 import io
 import math
