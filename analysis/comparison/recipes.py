@@ -55,7 +55,7 @@ def column(df: pd.DataFrame) -> "pd.Series[Any]":
 
 
 def differences(df: pd.DataFrame) -> dict[str, tuple[str, dict[str, Any]]]:
-    """The name, and the parts that differ, of each recipe_id whose name stands for several in one cell."""
+    """The name and the differing fields, by recipe_id, of recipes that share a name within a cell."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for name, each in _of_one_name(df):
         keys = [key for key in dict.fromkeys(key for one in each.values() for key in one) if key not in SPEED]
