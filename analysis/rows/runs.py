@@ -255,7 +255,7 @@ def _spelling(run: str) -> str:
 
 
 def _place(run: Run) -> tuple[Any, str]:
-    """The run's file system and path there, or FileNotFoundError that says what would be right."""
+    """The run's file system and path there, or FileNotFoundError that says what is expected."""
     try:
         fs, root = fsspec.url_to_fs(expanduser(_spelling(fspath(run))))
     except ImportError as error:
