@@ -1,6 +1,7 @@
-"""Rows in, numbers and figures out: reads what runs wrote, needs neither torch nor Ray.
+"""Statistics, tables, figures and the report of a run, from its rows; needs neither torch nor Ray.
 
-A name is imported at its first use: `load` and `query` need neither SciPy nor matplotlib, which take most of a second.
+Imports no other package of this project. Names are imported at their first use: `load` and `query` need neither SciPy
+nor matplotlib, whose import takes most of a second.
 """
 
 from importlib import import_module

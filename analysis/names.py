@@ -53,12 +53,16 @@ def task_name(name: str) -> str:
     return _TASKS.get(name, name)
 
 
-def labels(cells: pd.DataFrame) -> list[str]:
+def labels(cells: pd.DataFrame, *, dataset: bool = True) -> list[str]:
     """A name for each cell of a table with dataset, dataset_id, task, recipe and recipe_id, in its order.
 
-    Dataset and task; where that leaves cells alike, also the recipe's name, then the ends of the ids.
+    Dataset (unless `dataset` is false) and task; if that is the same for several cells, also the recipe's name, then
+    the ends of the ids.
     """
-    base = [f"{dataset_name(str(c.dataset))} {task_name(str(c.task))}" for c in cells.itertuples()]
+    base = [
+        f"{dataset_name(str(c.dataset))} {task_name(str(c.task))}" if dataset else task_name(str(c.task))
+        for c in cells.itertuples()
+    ]
     for more in ("recipe", "dataset_id", "recipe_id"):
         extra = cells[more].astype(str).tolist()
         extra = [value[-6:] if more.endswith("_id") else value for value in extra]
@@ -67,6 +71,12 @@ def labels(cells: pd.DataFrame) -> list[str]:
             for name, value in zip(base, extra, strict=True)
         ]
     return base
+
+
+def plain_labels(cells: pd.DataFrame) -> list[str]:
+    """A name for each cell as users type it: those of dataset, task and recipe that differ within the table."""
+    parts = [part for part in ("dataset", "task", "recipe") if part in cells and cells[part].nunique() > 1] or ["task"]
+    return [" ".join(map(str, line)) for line in cells[parts].itertuples(index=False, name=None)]
 
 
 def _joined(name: str, more: str) -> str:

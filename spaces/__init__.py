@@ -2,6 +2,7 @@
 
 The folder is the registry: every module or package in it without a leading underscore defines a space as `SPACE`;
 installed distributions add theirs as entry points `archsweep.spaces`.  A space is imported when it is first used.
+Imports no other package of this project; `workers` and `orchestrator` may import it.
 """
 
 from spaces._registry import Registry, fault

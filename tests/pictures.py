@@ -1,4 +1,4 @@
-"""A dataset that is trained on in milliseconds: 64 and 32 images of 32 px in four classes, as two Parquet files."""
+"""A dataset on which a training takes milliseconds: 64 and 32 images of 32 px in four classes, as two Parquet files."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What every dataset promises: a new file in the folder is tested as it arrives."""
+"""The contract of datasets; a new dataset in the folder is tested automatically."""
 
 import re
 import subprocess

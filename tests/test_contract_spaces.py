@@ -1,4 +1,4 @@
-"""What every search space promises; a new space is tested by being there.
+"""The contract of search spaces; a new space in the folder is tested automatically.
 
 The promises that hold for spaces of other packages too are `workers.contracts`; here are those of our own beside them.
 """

@@ -1,4 +1,4 @@
-"""What every task promises on every dataset: a new file in either folder is tested as it arrives.
+"""The contract of tasks on every dataset; a new file in either folder is tested automatically.
 
 The promises that hold for tasks of other packages too are `workers.contracts`; here are those of our own beside them.
 """

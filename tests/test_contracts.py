@@ -1,4 +1,4 @@
-"""The contract suites notice what is wrong with an object, and say so in its terms."""
+"""The contract checks find the faults of an object and describe them in terms of its interface."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""What docs/ tells people to type works: recipes and queries on made-up runs, the example on the published table."""
+"""The recipes and queries of docs/ work on generated runs, and the example on the published table."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""What README, CONTRIBUTING and docs/ say exists and works: links, commands, Python, study files, columns, paths."""
+"""Links, commands, Python, study files, columns and paths in README, CONTRIBUTING and docs/ are correct."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The repository itself: what is shipped is valid, importing stays light, `make` and `.ci/run` do what they say."""
+"""The repository: shipped files are valid, imports are light, `make` and `.ci/run` work."""
 
 import copy
 import graphlib
@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ def _cluster(file: str) -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load((ROOT / file).read_text())
     validate_config(prepare_config(copy.deepcopy(config)))
     return config
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == version
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
 
 
 @pytest.mark.parametrize("file", ["cluster.yaml", "docs/cluster-local.yaml"])

@@ -235,7 +235,7 @@ WRONG = [  # what stands in the module, instead of it, and what is said; {line} 
     ("SPACE = Towers()", "SPACE = spaces", "theirs:SPACE is a module; name the object in it"),
     ("SPACE = Towers()", "SPACE = len", "theirs:SPACE lacks arch_id"),
     (OWN, "pass\n", "'towers': the trunk of 3-5-3 has no attribute out_channels"),
-    (OWN, "trunk.out_channels = width + 1\n", "gives (2, 4, 32, 32); with out_channels = 5, expected is (2, 5, h, w)"),
+    (OWN, "trunk.out_channels = width + 1\n", "gives (2, 4, 32, 32); with out_channels = 5, expected (2, 5, h, w)"),
     (OWN, OWN + "        trunk.forward = lambda x: [x]\n", "gives (); with out_channels = 4"),
     ('return "-".join(str(kernel)', 'return [][3], "-".join(str(kernel)', "theirs 1.0, {file}:{line}: IndexError"),
     ("layers, channels = [", "layers, channels = [1 / 0, ", "theirs 1.0, {file}:{line}: ZeroDivisionError"),

@@ -1,4 +1,4 @@
-"""docs/slurm.sh inside a Slurm made of stubs: which address it takes, and that it waits for nothing without limit."""
+"""docs/slurm.sh with stubs of Slurm: which address it uses, and that every wait has a limit."""
 
 import os
 import subprocess

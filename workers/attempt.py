@@ -1,4 +1,4 @@
-"""One try at a trial that always ends in a row: what goes wrong becomes a failed one."""
+"""Run one attempt at a trial; any exception becomes a row with status="failed"."""
 
 import time
 import traceback
@@ -15,7 +15,7 @@ from workers.run import columns, run
 from workers.scrub import scrub
 from workers.trial import Trial
 
-# What libraries say that ask the driver for memory themselves, past torch's own allocator.
+# Error messages of libraries that allocate GPU memory directly, without torch's allocator.
 _CUDA_FULL = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
 
@@ -29,9 +29,9 @@ def error_class(error: BaseException) -> str:
 
 
 def attempt(trial: Trial, data_root: str | Path | None = None, device: str = "cpu", **options: Any) -> dict[str, Any]:
-    """`workers.run` with every exception turned into a row of `status="failed"`; takes the same arguments.
+    """`workers.run`, but an exception gives a row with `status="failed"`; takes the same arguments.
 
-    The trial must carry its dataset_id.  Interrupted passes: a stopped training is neither done nor failed.
+    The trial must have its dataset_id.  Interrupted is raised as it is: a stopped training is neither done nor failed.
     """
     began, clock = datetime.now(UTC), time.perf_counter()
     try:
@@ -40,7 +40,7 @@ def attempt(trial: Trial, data_root: str | Path | None = None, device: str = "cp
         raise
     except (Exception, SystemExit) as error:
         if isinstance(error, SystemExit) and spaces.fault(error) is None:
-            raise  # not a plug-in's: somebody ends this process
+            raise  # not raised by a plug-in: this process is being ended
         return {
             **columns(trial),
             "status": "failed",
@@ -55,5 +55,5 @@ def attempt(trial: Trial, data_root: str | Path | None = None, device: str = "cp
             "wall_s": time.perf_counter() - clock,
         }
     finally:
-        # A process that trains many trials gives each one's memory back.  Here the frames of a failed one are gone.
+        # A process may run many trials, so release the memory now that the frames of a failed one are gone.
         memory.release()

@@ -1,4 +1,4 @@
-"""The state of a run between two epochs or two steps, kept where any node can go on with it."""
+"""Checkpoints: the state of a run between two epochs or two steps, stored where any node can resume from it."""
 
 import io
 import logging
@@ -13,26 +13,25 @@ log = logging.getLogger(__name__)
 
 
 def save(url: str, trial: Trial, state: dict[str, Any]) -> bool:
-    """Publish the state of a training, with a checksum; the checkpoint before it stays whole until then.
+    """Save the state of a training, with a checksum.  The previous checkpoint is replaced atomically.
 
-    False where the store refuses.  That is said in the log, and training goes on: the next checkpoint may find it
-    better.
+    Returns False if the store fails.  The failure is logged and training continues: the next checkpoint may succeed.
     """
     buffer = io.BytesIO()
     torch.save({"trial_id": trial.id, "state": state}, buffer)
     try:
         files.publish(url, checksum.add_to_zip(buffer.getvalue()))
     except OSError as error:
-        log.warning("no checkpoint was kept (%s)", error)
+        log.warning("no checkpoint was saved (%s)", error)
         return False
     return True
 
 
 def load(url: str, trial: Trial, device: torch.device) -> dict[str, Any] | None:
-    """The state to go on from, or None: no checkpoint, another trial's, an unreadable or damaged one, or a store that
-    does not give it after several tries (said in the log).
+    """The state to resume from.  None if there is no checkpoint, if it belongs to another trial, is damaged, or cannot
+    be read after several tries; the reason is logged.
 
-    Only tensors and plain values are read, never pickled code.
+    Only tensors and plain values are loaded, never pickled code.
     """
     try:
         data = files.with_retries(lambda: files.read(url), "the checkpoint could not be read")
@@ -44,6 +43,6 @@ def load(url: str, trial: Trial, device: torch.device) -> dict[str, Any] | None:
             raise ValueError(f"it belongs to trial {found['trial_id']}, not {trial.id}")
         state: dict[str, Any] = found["state"]
     except Exception as error:
-        log.warning("the checkpoint at %s is of no use (%s): training from the start", url, error)
+        log.warning("the checkpoint at %s cannot be used (%s); training from the start", url, error)
         return None
     return state

@@ -1,7 +1,7 @@
-"""The loop over the epochs of a run, whatever its method: curves, log, checkpoints, stops.
+"""The loop over the epochs of a run of any method: curves, log, checkpoints, stops.
 
-A checkpoint holds the state of the run and its progress.  It is saved between two epochs or between two steps; a
-checkpoint between two epochs has the form that it had before there were others (no key `within`, no `begun_s`).
+A checkpoint contains the state of the run and its progress.  It is saved between two epochs or between two steps.  Only
+checkpoints between steps have the keys `within` and `begun_s`; others have the format of earlier versions.
 """
 
 import copy
@@ -19,24 +19,24 @@ from workers.methods._method import Epoch, Run
 from workers.trial import Trial
 
 log = logging.getLogger(__name__)
-Told = Callable[[dict[str, float]], None]
+OnEpoch = Callable[[dict[str, float]], None]
 
-ASK_S = 1.0  # least seconds between two questions whether to stop: an answer may be a file in an object store
+STOP_CHECK_S = 1.0  # minimum seconds between two calls of `stop`, which may look up a file in an object store
 
 
 class Interrupted(Exception):
-    """A run stopped because it was asked to; the message says whether a checkpoint was kept."""
+    """A run ended early because `stop` returned true; the message says whether a checkpoint was saved."""
 
 
 @dataclass
 class Progress:
-    """What a run has shown so far; a list has one value per epoch."""
+    """The results of a run so far; lists have one value per epoch."""
 
     train_loss: list[float] = field(default_factory=list)
     test_score: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     diverged: bool = False
-    begun_s: float = 0.0  # seconds spent on the next epoch before the checkpoint that the run went on from
+    begun_s: float = 0.0  # seconds spent on the next epoch before the checkpoint from which the run resumed
 
     @property
     def epochs(self) -> int:
@@ -44,21 +44,21 @@ class Progress:
 
     @property
     def last(self) -> dict[str, float]:
-        """The epoch that ended last, by the names that loggers know."""
+        """The results of the last completed epoch, by the names that loggers use."""
         curves = {"train_loss": self.train_loss, "test_score": self.test_score, "seconds": self.seconds}
         return {"training_iteration": self.epochs} | {name: values[-1] for name, values in curves.items()}
 
     def add(self, epoch: Epoch, seconds: float) -> None:
-        """Append an epoch; its seconds are those of this process."""
+        """Append the results of an epoch; `seconds` are those spent in this process."""
         self.train_loss.append(epoch.loss)
         self.test_score.append(epoch.score)
         self.seconds.append(self.begun_s + seconds)
         self.begun_s = 0.0
-        # Divergence is a result, not a failure: leaving such architectures out would bias the sample.
+        # Divergence is a result, not a failure: excluding such architectures would bias the sample.
         self.diverged = epoch.diverged
 
     def kept(self, begun_s: float | None) -> dict[str, Any]:
-        """As a checkpoint holds it, after `begun_s` seconds of the next epoch; None: between two epochs."""
+        """The progress as stored in a checkpoint, `begun_s` seconds into the next epoch; None: between two epochs."""
         state = asdict(self)
         if begun_s is None:
             del state["begun_s"]
@@ -67,9 +67,10 @@ class Progress:
         return state
 
     def columns(self) -> dict[str, Any]:
-        """The columns of a row that tell how the run went.
+        """The columns of a row with scores, losses and times.
 
-        Best and last finite evaluation are both kept; UnNAS reports the best.  The first of equal ones is best.
+        `score_best` is the best finite evaluation, which UnNAS reports, and `score_final` the last one.  `best_epoch`
+        is the first epoch with the best score.
         """
         finite = [s for s in self.test_score if math.isfinite(s)]
         best = max(finite, default=math.nan)
@@ -88,7 +89,7 @@ class Progress:
 
 
 def resume(run: Run, trial: Trial, url: str | None, device: torch.device) -> Progress:
-    """Go on from a checkpoint where there is one that fits; one that does not leaves no trace in the run."""
+    """Restore the run from its checkpoint, if there is a valid one; an invalid one leaves the run unchanged."""
     state = checkpoint.load(url, trial, device) if url else None
     if state is None:
         return Progress()
@@ -96,25 +97,25 @@ def resume(run: Run, trial: Trial, url: str | None, device: torch.device) -> Pro
     try:
         progress = _progress(state, run.epochs)
         run.load({key: value for key, value in state.items() if key != "progress"})
-    except Exception as error:  # whatever another version of the code may have left
+    except Exception as error:  # the checkpoint may be one of another version of the code
         log.warning(
-            "the checkpoint at %s does not fit this training (%s): training from the start",
+            "the checkpoint at %s does not fit this training (%s); training from the start",
             url,
             " ".join(str(error).split()),
         )
         run.load(fresh)
         return Progress()
     inside = "within" in state
-    log.info("going on %s epoch %d", "within" if inside else "after", progress.epochs + inside)
+    log.info("resuming %s epoch %d", "within" if inside else "after", progress.epochs + inside)
     return progress
 
 
 def _progress(state: dict[str, Any], epochs: int) -> Progress:
-    """The progress that a checkpoint holds; an error of any kind where it cannot be that of a run of so many epochs."""
+    """The progress stored in a checkpoint; raises any exception if it is not valid for a run of this many epochs."""
     progress = Progress(**state["progress"])
     within = "within" in state
     if within != ("begun_s" in state["progress"]):
-        raise ValueError("the checkpoint has either a position in an epoch or seconds of one, expected both or neither")
+        raise ValueError("the checkpoint has only one of `within` and `begun_s`, expected both or neither")
     least, most = (0, epochs - 1) if within else (1, epochs)
     lengths = {len(progress.train_loss), len(progress.test_score), len(progress.seconds)}
     if len(lengths) != 1 or not least <= progress.epochs <= most:
@@ -129,13 +130,13 @@ def drive(
     url: str | None = None,
     every_s: float = 60.0,
     stop: Callable[[], bool] | None = None,
-    told: Told | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> None:
-    """Compute every epoch that is left; `progress` grows by them.
+    """Compute all remaining epochs and append them to `progress`.
 
-    A checkpoint is saved now and then: at the end of an epoch and between steps, where `every_s` seconds have passed
-    since the last one, and before a stop.  `stop` is asked at the same places, at most once per `ASK_S` seconds.  When
-    it says so, Interrupted is raised.
+    A checkpoint is saved after an epoch or between steps if `every_s` seconds have passed since the last one, and
+    before a stop.  `stop` is called at the same places, at most once per `STOP_CHECK_S` seconds; when it returns true,
+    Interrupted is raised.
     """
     keeper = _Keeper(run, trial, progress, url, every_s, stop)
     metric = tasks.get(trial.task).metric
@@ -152,14 +153,14 @@ def drive(
             progress.test_score[-1],
             progress.seconds[-1],
         )
-        if told is not None:
-            told(progress.last)
+        if on_epoch is not None:
+            on_epoch(progress.last)
         if progress.epochs < run.epochs and not progress.diverged:
             keeper.between_epochs()
 
 
 class _Keeper:
-    """Saves checkpoints and asks whether to stop, each when it is time."""
+    """Saves checkpoints and calls `stop`, each at its intervals."""
 
     def __init__(
         self,
@@ -172,38 +173,38 @@ class _Keeper:
     ) -> None:
         self._run, self._trial, self._progress = run, trial, progress
         self._url, self._every_s, self._stop = url, every_s, stop
-        self._saved = self._asked = time.monotonic()
-        self._begun: float | None = None  # when the epoch that is under way began here
+        self._saved_at = self._stop_checked_at = time.monotonic()
+        self._begun: float | None = None  # start of the current epoch in this process
 
     def epoch_begins(self) -> None:
         """Start the clock of an epoch."""
         self._begun = time.perf_counter()
 
     def epoch_ends(self) -> float:
-        """Stop it; the seconds."""
+        """Stop the clock; returns the seconds of the epoch."""
         seconds, self._begun = self._seconds(), None
         return seconds
 
     def between_steps(self) -> None:
-        """Nothing most of the time: a clock is read, the device is not."""
-        if time.monotonic() - self._asked >= ASK_S:
+        """The same between two steps.  Cheap: mostly it only reads a clock, and it does not wait for the device."""
+        if time.monotonic() - self._stop_checked_at >= STOP_CHECK_S:
             self.between_epochs()
 
     def between_epochs(self) -> None:
-        """Ask whether to stop and save a checkpoint, where it is time; Interrupted where the run is to stop."""
+        """Call `stop` and save a checkpoint, each if its interval has passed; Interrupted if the run is to stop."""
         now, stopping, kept = time.monotonic(), False, False
-        if now - self._asked >= ASK_S:
+        if now - self._stop_checked_at >= STOP_CHECK_S:
             stopping = self._stop is not None and self._stop()
-            self._asked = time.monotonic()
-        if self._url and (stopping or now - self._saved >= self._every_s):
+            self._stop_checked_at = time.monotonic()
+        if self._url and (stopping or now - self._saved_at >= self._every_s):
             begun_s = None if self._begun is None else self._seconds()
             state = {**self._run.state(), "progress": self._progress.kept(begun_s)}
             kept = checkpoint.save(self._url, self._trial, state)
-            self._saved = time.monotonic()
+            self._saved_at = time.monotonic()
         if stopping:
             inside = self._begun is not None
             place = f"{'within' if inside else 'after'} epoch {self._progress.epochs + inside} of {self._run.epochs}"
-            where = "its checkpoint is kept" if kept else "no checkpoint of it was kept"
+            where = "its checkpoint was saved" if kept else "no checkpoint of it was saved"
             raise Interrupted(f"stopped {place}; {where}")
 
     def _seconds(self) -> float:

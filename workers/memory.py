@@ -24,7 +24,7 @@ def training_bytes(trial: Trial) -> int:
     need workspaces, allocators leave gaps, evaluation and CUDA graphs need their own memory, and a CUDA process needs
     some hundred megabytes.  Rows hold the measured value (`peak_reserved_bytes`).
     """
-    task, dataset, recipe = trial.asked, trial.data, trial.recipe
+    task, dataset, recipe = trial.configured_task, trial.data, trial.recipe
     with torch.device("meta"):
         net = build_network(trial)
         inputs = torch.empty(recipe.batch * task.views, *task.element(dataset))

@@ -15,12 +15,12 @@ def build_network(trial: Trial) -> "nn.Module":
     Shapes: cls and rot (B, 3, H, W) -> (B, classes); col (B, 1, H, W) -> (B, 313, H, W);
     jig (B, T, 3, h, w) -> (B, classes); seg (B, 3, H, W) -> (B, classes, H, W).  Works under `torch.device("meta")`.
     """
-    return trial.asked.network(build_trunk(trial), trial.data)
+    return trial.configured_task.network(build_trunk(trial), trial.data)
 
 
 def build_trunk(trial: Trial) -> "nn.Module":
     """The trunk of a trial alone: (B, C, H, W) -> (B, out_channels, h, w)."""
-    dataset, task, recipe = trial.data, trial.asked, trial.recipe
+    dataset, task, recipe = trial.data, trial.configured_task, trial.recipe
     return spaces.get(trial.space).trunk(
         trial.arch,
         in_channels=task.in_channels,
@@ -37,7 +37,7 @@ def cost(trial: Trial) -> tuple[int, int]:
     Computed by arithmetic; no network is built.  An element is one (rotated) image; for jig all tiles of one image;
     for seg one training crop, not the larger test image.
     """
-    dataset, task, recipe = trial.data, trial.asked, trial.recipe
+    dataset, task, recipe = trial.data, trial.configured_task, trial.recipe
     trunk = spaces.get(trial.space).cost(
         trial.arch,
         in_channels=task.in_channels,

@@ -1,4 +1,4 @@
-"""Run one trial, whatever its method, from the first epoch or from its checkpoint, to its row."""
+"""Run one trial with any method, from the first epoch or from a checkpoint, and return its row."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 import spaces
-from workers import datasets, files, loop, malloc, memory, methods, provenance, tasks
+from workers import datasets, loop, malloc, memory, methods, paths, provenance, tasks
 from workers.cuda_graphs import Graphs, Recorder, on
 from workers.data.agreement import check_left_out_images
 from workers.methods._method import Setting
@@ -26,7 +26,7 @@ def setting(
     run_url: str | None = None,
     cpus: int | None = None,
 ) -> Setting:
-    """What the method of a trial gets: its images are prepared, and are those that the trial means."""
+    """The input of the trial's method.  The images are prepared and are checked against the trial's `dataset_id`."""
     data = datasets.prepare(trial.own or trial.dataset, data_root, cache_dir, expect=trial.dataset_id, recent=True)
     if run_url is not None:
         check_left_out_images(run_url, data)
@@ -43,32 +43,33 @@ def run(
     checkpoint_every_s: float = 60.0,
     stop: Callable[[], bool] | None = None,
     cuda_graphs: bool = True,
-    told: loop.Told | None = None,
+    on_epoch: loop.OnEpoch | None = None,
     run_url: str | None = None,
     cpus: int | None = None,
 ) -> dict[str, Any]:
-    """Run a trial and return its row (`workers.row.SCHEMA`, as a dict); scores are fractions of the test split.
+    """Run a trial and return its row (`workers.row.SCHEMA`, as a dict); scores are fractions in [0, 1].
 
-    With `checkpoint_url` (a path or any fsspec URL) the state is kept between epochs and between steps, at most every
-    `checkpoint_every_s` seconds, and a killed run goes on from it: on the CPU the row is bit for bit that of an
-    undisturbed one, times aside.  `stop` is asked between steps, at most once per second; when it says so, the state
-    is saved where that is possible and Interrupted raised.  A diverged training is a row with `diverged=True`.  What
-    else goes wrong is raised.
+    With `checkpoint_url` (a path or any fsspec URL), the state is saved between epochs and between steps, at most every
+    `checkpoint_every_s` seconds, and a killed run resumes from it.  On the CPU the row of a resumed run is identical to
+    that of an uninterrupted one, bit for bit, except for times.  `stop` is called between steps, at most once per
+    second; when it returns true, the state is saved if possible and Interrupted is raised.  A diverged training gives a
+    row with `diverged=True`.  Any other failure raises its exception.
 
-    `told` is called after every epoch with `training_iteration` (from 1), `train_loss`, `test_score`, `seconds`.
+    `on_epoch` is called after every epoch with `training_iteration` (from 1), `train_loss`, `test_score`, `seconds`.
 
-    `run_url` is the folder of the run: there all machines agree on which broken images they leave out.
+    `run_url` is the folder of the run.  It records which damaged images are left out, so that all machines leave out
+    the same ones.
 
-    On a CUDA device steps are replayed as graphs; where that is impossible, or not wanted (`cuda_graphs=False`),
-    they are queued one operation after the other, and the row's `step_mode` says so.  Images of many sizes are made
-    ready by at most `cpus` threads (default: the cores this process may use, or OMP_NUM_THREADS where that is set).
+    On a CUDA device, steps are captured and replayed as CUDA graphs.  If that is impossible or disabled
+    (`cuda_graphs=False`), steps run eagerly; the row's `step_mode` states which.  Large images are decoded by at most
+    `cpus` threads (default: the cores that this process may use, or OMP_NUM_THREADS if it is set).
 
-    Network, graphs and copies of the images are given back before this returns.  On the CPU glibc's malloc keeps the
-    memory of freed tensors, for the whole process and for good (workers/malloc.py).
+    Network, graphs and copies of the images are released before this returns.  On the CPU, glibc's malloc is set to
+    keep the memory of freed tensors, permanently and for the whole process (workers/malloc.py).
     """
     began, clock = datetime.now(UTC), time.perf_counter()
     if checkpoint_url is not None:
-        files.place(checkpoint_url)  # now, not after the first epoch
+        paths.place(checkpoint_url)  # an invalid URL fails now, not after the first epoch
     where = torch.device(device)
     if trial.dataset_id is None:
         trial = trial.model_copy(
@@ -88,14 +89,14 @@ def run(
             work = method.start(setting(trial, where, data_root, cache_dir, record, run_url, cpus))
             progress = loop.resume(work, trial, checkpoint_url, where)
             resumed = progress.epochs
-            loop.drive(work, trial, progress, checkpoint_url, checkpoint_every_s, stop, told)
+            loop.drive(work, trial, progress, checkpoint_url, checkpoint_every_s, stop, on_epoch)
             peak, reserved = provenance.peak_memory(where), provenance.peak_reserved(where)
             found = work.columns()
     finally:
         torch.set_num_threads(threads)
         if work is not None:
             work.close()
-        work = None  # a frame may outlive its call, in a traceback for instance
+        work = None  # this frame may outlive the call, in a traceback for instance
     if where.type == "cuda":
         memory.release()
     return {
@@ -117,7 +118,7 @@ def run(
 
 
 def columns(trial: Trial) -> dict[str, Any]:
-    """The columns of a row that are known before a training begins."""
+    """The columns of a row that are known before the training begins."""
     params, macs = cost(trial)
     return {
         "trial_id": trial.id,
@@ -141,7 +142,7 @@ def columns(trial: Trial) -> dict[str, Any]:
 
 
 def _plugins(trial: Trial) -> str | None:
-    """Which of a trial's parts come from other distributions."""
+    """The parts of a trial that come from plug-ins, with their distributions; None if there are none."""
     parts = (spaces.registry(), trial.space), (datasets.registry(), trial.dataset), (tasks.registry(), trial.task)
     found = [f"{registry.kind} {name}: {source}" for registry, name in parts if (source := registry.source(name))]
     return "; ".join(found) or None

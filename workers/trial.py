@@ -1,4 +1,4 @@
-"""One unit of work: the question that one training answers, and the name of that question."""
+"""A trial: the configuration of one training, and its identifier."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from workers.recipes import AnyRecipe
 if TYPE_CHECKING:
     from workers.tasks import Task
 
-# Part of every trial's identity.  Raise it when the same trial would give other numbers than before.
+# Part of every trial's identity.  Increase it when the same trial would give different numbers than before.
 PROTOCOL = 1
 
 
@@ -27,10 +27,10 @@ def _normal(space: str, arch: str) -> str:
 class Trial(BaseModel):
     """One training: an architecture of a space, on a task of a dataset, with a seed and a recipe.
 
-    `arch` is brought to its normal spelling.  Unknown names raise LookupError, and so does a task that cannot be asked
-    of the dataset; a malformed architecture ValueError.  `dataset_id` says which content is meant; None: whatever lies
-    at the data root.  `own` are the facts of a dataset that is in no registry but described by a study
-    (`workers.datasets.describe`).
+    `arch` is converted to its normal spelling.  LookupError for unknown names and for a task that does not support the
+    dataset; ValueError for a malformed architecture.  `dataset_id` identifies the content of the dataset; None: use
+    the files found at the data root.  `own` holds the facts of a custom dataset, which is described by a study and not
+    registered (`workers.datasets.describe`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -59,24 +59,24 @@ class Trial(BaseModel):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.own is not None and self.own.name != self.dataset:
-            raise ValueError(f"dataset {self.dataset!r} comes with the facts of {self.own.name!r}")
-        if objection := self.asked.unsupported_reason(self.data):
+            raise ValueError(f"dataset {self.dataset!r} is given with the facts of dataset {self.own.name!r}")
+        if objection := self.configured_task.unsupported_reason(self.data):
             raise LookupError(objection)
         return self
 
     @property
     def data(self) -> Dataset:
-        """What is known of the dataset."""
+        """The facts of the dataset."""
         return datasets.get(self.dataset) if self.own is None else self.own
 
     @property
-    def asked(self) -> "Task":
-        """The task as the recipe wants it."""
+    def configured_task(self) -> "Task":
+        """The task with the settings that the recipe has for it."""
         return tasks.get(self.task).configured(self.recipe)
 
     @property
     def id(self) -> str:
-        """`trial_id`: 16 hex digits over everything that changes the number, and nothing else."""
+        """`trial_id`: 16 hexadecimal digits, a hash of everything that changes the results and of nothing else."""
         if self.dataset_id is None:
             raise ValueError("a trial's id needs its dataset_id; see workers.datasets.identify")
         question = {

@@ -1,4 +1,4 @@
-"""Recipes of one name that differ: `demo (epochs=2)`, by what differs between them."""
+"""Unique names for recipes that share a name: `demo (epochs=2)`, by the fields in which they differ."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,13 +10,13 @@ _CELL = ["space", "dataset_id", "task"]
 _MOST = 3  # parts in a name; further ones are left to `differences`
 
 
-# Parts of a recipe that change nothing but speed and memory.  They are in the identity of recipes, as stored ids depend
-# on them; recipes that differ in nothing else are one.
+# Fields of a recipe that affect only speed and memory.  Stored ids depend on them, but recipes that differ only in
+# these fields are treated as one.
 SPEED = ("test_batch", "threads")
 
 
 def one_id(df: pd.DataFrame) -> "pd.Series[Any]":
-    """The recipe_id of each row; of recipes that differ in speed and memory only, the smallest of their ids."""
+    """The recipe_id of each row; for recipes that differ only in speed and memory, the smallest of their ids."""
     ids: pd.Series[Any] = df["recipe_id"].astype(object)
     if "recipe_json" not in df:
         return ids
@@ -31,9 +31,14 @@ def one_id(df: pd.DataFrame) -> "pd.Series[Any]":
     return ids.map(lambda recipe_id: smallest.get(recipe_id, recipe_id)) if smallest else ids
 
 
-def told_apart(df: pd.DataFrame) -> dict[str, str]:
-    """A name for each recipe_id whose name another recipe of the same space, dataset and task has as well: with the
-    parts of `recipe_json` that differ, or the end of its id where these do not tell. Empty where names are clear."""
+def merged(df: pd.DataFrame) -> pd.DataFrame:
+    """The rows with one recipe_id for recipes that differ in speed and memory only (`one_id`)."""
+    return df.assign(recipe_id=one_id(df)) if "recipe_id" in df else df
+
+
+def unique_names(df: pd.DataFrame) -> dict[str, str]:
+    """Unique names, by recipe_id, for recipes that share their name with another one of the same space, dataset and
+    task: with the fields of `recipe_json` that differ, or else with the end of the id. Other recipes are omitted."""
     parts = differences(df)
     found = {i: _called(name, own) for i, (name, own) in parts.items()}
     alike: set[str] = set()
@@ -44,13 +49,13 @@ def told_apart(df: pd.DataFrame) -> dict[str, str]:
 
 
 def column(df: pd.DataFrame) -> "pd.Series[Any]":
-    """The recipe's name of each row, those of one name told apart."""
-    found: pd.Series[Any] = named(df, told_apart(df))["recipe"].astype(object)
+    """The unique name of each row's recipe."""
+    found: pd.Series[Any] = named(df, unique_names(df))["recipe"].astype(object)
     return found
 
 
 def differences(df: pd.DataFrame) -> dict[str, tuple[str, dict[str, Any]]]:
-    """The name, and the parts that differ, of each recipe_id whose name stands for several in one cell."""
+    """The name and the differing fields, by recipe_id, of recipes that share a name within a cell."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for name, each in _of_one_name(df):
         keys = [key for key in dict.fromkeys(key for one in each.values() for key in one) if key not in SPEED]
@@ -83,14 +88,14 @@ def _called(name: str, parts: Mapping[str, Any]) -> str:
 
 
 def named(df: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    """The rows with these names for their recipes."""
+    """The rows with these names, by recipe_id, for their recipes (`unique_names`)."""
     if not names:
         return df
-    return df.assign(recipe=df["recipe_id"].map(names).where(lambda found: found.notna(), df["recipe"]))
+    return df.assign(recipe=one_id(df).map(names).where(lambda found: found.notna(), df["recipe"]))
 
 
 def _parts(text: Any) -> dict[str, Any]:
-    """The parts of a recipe by name, those inside others as `outer.inner`; nothing where it is no such text."""
+    """The fields of a recipe by name, nested ones as `outer.inner`; empty if the text is not a JSON object."""
     try:
         found = json.loads(text)
     except (TypeError, ValueError, RecursionError):

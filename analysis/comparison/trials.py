@@ -93,7 +93,7 @@ def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -
 
 
 def _repeated(df: pd.DataFrame, ok: pd.Series) -> pd.Index:
-    """Successful rows of a trial that another row, which ended earlier, stands for already."""
+    """Successful rows of a trial that already has a successful row, which ended earlier."""
     if "trial_id" not in df:
         return df.index[:0]
     known = df[ok & df["trial_id"].notna()]

@@ -57,7 +57,8 @@ def _panel(ax: Axes, inside: pd.DataFrame, looks: Looks) -> None:
     shown = scale(inside[["mean", "expected"]].to_numpy(float), metric)
     proxies = list(inside.groupby(columns("proxy"), sort=False))
     alike = pd.DataFrame([group.iloc[0] for _, group in proxies])
-    for (cell, group), label in zip(proxies, _labels(alike), strict=True):
+    labels = names.labels(alike.rename(columns=lambda name: name.removeprefix("proxy_")), dataset=False)
+    for (cell, group), label in zip(proxies, map(names.short, labels), strict=True):
         look, x = looks.cell(inside["space"].iloc[0], *cell), group["m"].to_numpy(float)
         shade = look.colour
         style: Any = (0, look.dashes) if look.dashes else "-"
@@ -77,17 +78,8 @@ def _panel(ax: Axes, inside: pd.DataFrame, looks: Looks) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(linewidth=0.4, color="#E6E8EA")
     ax.set_axisbelow(True)
-    for said in ax.legend(frameon=False, fontsize=6.5, loc="lower right", handlelength=1.6).get_texts():
-        said.set_parse_math(False)
-
-
-def _labels(cells: pd.DataFrame) -> list[str]:
-    """Each proxy's task, with its recipe where a task has several."""
-    several = cells["proxy_task"].duplicated(keep=False)
-    return [
-        names.short(names.task_name(str(c.proxy_task)) + (f" ({c.proxy_recipe})" if more else ""))
-        for c, more in zip(cells.itertuples(), several, strict=True)
-    ]
+    for entry in ax.legend(frameon=False, fontsize=6.5, loc="lower right", handlelength=1.6).get_texts():
+        entry.set_parse_math(False)
 
 
 def _recipe(inside: pd.DataFrame, side: str) -> str:

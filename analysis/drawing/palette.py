@@ -50,7 +50,7 @@ AT_RANDOM = Look(_GREY, -1)  # what a random choice gives, beside the proxies
 
 
 class Looks:
-    """The looks of cells in a fixed order, by which those are told apart that have no colour of their own."""
+    """The looks of cells in a fixed order, which distinguishes cells of the same colour."""
 
     def __init__(self, cells: Iterable[Key]) -> None:
         keys = [(str(space), str(d), str(t), str(r)) for space, d, t, r in cells]

@@ -152,7 +152,7 @@ def _say(ax: Axes, lines: list[_Line], corner: tuple[int, int]) -> None:
     """The lines into the corner."""
     right, top = corner
     for k, line in enumerate(lines if top else lines[::-1]):
-        said = ax.annotate(
+        label = ax.annotate(
             line.text,
             (0.97 if right else 0.03, 0.98 if top else 0.03),
             xytext=(0, (-9.0 if top else 9.0) * k),
@@ -165,7 +165,7 @@ def _say(ax: Axes, lines: list[_Line], corner: tuple[int, int]) -> None:
             color=_INK,
             zorder=5,
         )
-        said.set_in_layout(False)  # it lies inside the axes, which need not make room for it
+        label.set_in_layout(False)  # it lies inside the axes, which need not make room for it
 
 
 def _trend(ax: Axes, points: Any, limits: Any) -> None:

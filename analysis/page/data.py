@@ -133,9 +133,7 @@ def _score(cells: Cells, c: int, values: Any, means: pd.DataFrame, archs: list[s
 
 def _names(cells: Cells) -> list[str]:
     """The cells' names, without the dataset where there is only one."""
-    called = names.labels(cells.labels)
-    one = _one_dataset(cells)
-    return [name.removeprefix(f"{one} ") for name in called] if one else called
+    return names.labels(cells.labels, dataset=not _one_dataset(cells))
 
 
 def _one_dataset(cells: Cells) -> str:
@@ -176,8 +174,8 @@ def _told(line: Any, x: str, y: str) -> str:
     if math.isnan(line.rho):
         named = {"x": x, "y": y}
         whys = [part.partition(": ") for part in line.reason.split("; ") if part]
-        told = "; ".join(f"{named.get(side, side)}{colon}{why}" for side, colon, why in whys)
-        return f"ρ not defined ({told})" if told else "ρ not defined"
+        reasons = "; ".join(f"{named.get(side, side)}{colon}{why}" for side, colon, why in whys)
+        return f"ρ not defined ({reasons})" if reasons else "ρ not defined"
     value, bounds = names.with_interval(line.rho, line.rho_low, line.rho_high)
     if line.no_signal:
         return f"no signal (ρ = {value})"

@@ -40,28 +40,28 @@ def findings(found: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:
 
 
 def _card(space: str, lines: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:
-    told = _of_interest(lines).sort_values("rho", ascending=False, kind="stable")
-    told = told.sort_values("no_signal", key=lambda why: why != "", kind="stable")  # those without signal last
-    drawn = told.head(_MOST)
+    shown = _of_interest(lines).sort_values("rho", ascending=False, kind="stable")
+    shown = shown.sort_values("no_signal", key=lambda why: why != "", kind="stable")  # those without signal last
+    drawn = shown.head(_MOST)
     more = len(lines) - len(drawn)
     note = f'<p class="note">The matrix below has all {len(lines)} pairs.</p>' if more else ""
-    if told["rho"].notna().any():
-        xs, ys, _ = text.brief_names(told)
-        each = zip(text.each(told), xs, ys, strict=True)
+    if shown["rho"].notna().any():
+        xs, ys, _ = text.brief_names(shown)
+        each = zip(text.each(shown), xs, ys, strict=True)
         for why in dict.fromkeys(_why(line, x, y) for line, x, y in each if math.isnan(line.rho)):
             note += f'<p class="note">{html.escape(why[:1].upper() + why[1:])}.</p>'
-    if absent := _absent(told):
+    if absent := _absent(shown):
         note += f'<p class="note">No signal, so no finding: {html.escape("; ".join(absent))}.</p>'
     forest = _forest(drawn, ceilings, looks) if drawn["rho"].notna().any() else ""
     title = html.escape(names.space_name(space))
-    return f'<section class="finding"><h3>{title}</h3><p class="says">{_sentence(told)}</p>{forest}{note}</section>'
+    return f'<section class="finding"><h3>{title}</h3><p class="says">{_sentence(shown)}</p>{forest}{note}</section>'
 
 
-def _absent(told: pd.DataFrame) -> list[str]:
+def _absent(lines: pd.DataFrame) -> list[str]:
     """The cells without signal, each with the reason: "jigsaw: not above chance (4.2 % on 384 test images)"."""
-    xs, ys, _ = text.brief_names(told)
+    xs, ys, _ = text.brief_names(lines)
     found: dict[str, None] = {}
-    for line, x, y in zip(text.each(told), xs, ys, strict=True):
+    for line, x, y in zip(text.each(lines), xs, ys, strict=True):
         for part in filter(None, line.no_signal.split("; ")):
             side, colon, why = part.partition(": ")
             found[f"{x if side == 'x' else y}{colon}{why}"] = None
@@ -80,14 +80,14 @@ def _of_interest(lines: pd.DataFrame) -> pd.DataFrame:
     return lines
 
 
-def _sentence(told: pd.DataFrame) -> str:
+def _sentence(shown: pd.DataFrame) -> str:
     """ "Rotation agrees well with classification on CIFAR-10, best of 3: rho = 0.87 [0.84, 0.90], n = 498." """
-    sound = told[told["no_signal"] == ""]
-    if sound.empty and told["rho"].notna().any():
+    sound = shown[shown["no_signal"] == ""]
+    if sound.empty and shown["rho"].notna().any():
         return "Nothing was found: no pair has signal in both of its rankings."
-    told = told if sound.empty else sound
-    line = next(text.each(told))
-    (x, *_), (y, *_), dataset = text.brief_names(told)
+    shown = shown if sound.empty else sound
+    line = next(text.each(shown))
+    (x, *_), (y, *_), dataset = text.brief_names(shown)
     where = f" on {dataset}" if dataset else ""
     why = _why(line, x, y)
     x = x[:1].upper() + x[1:]
@@ -95,7 +95,7 @@ def _sentence(told: pd.DataFrame) -> str:
         return html.escape(f"{x} and {y}{where}: nothing can be said{_yet(line)}, as {why}.")
     value, bounds = names.with_interval(line.rho, line.rho_low, line.rho_high)
     numbers = f"ρ = {value}" + ("" if math.isnan(line.rho_low) else f" {bounds}")
-    one_target, many = len(set(text.brief_names(told)[1])) == 1, len(told)
+    one_target, many = len(set(text.brief_names(shown)[1])) == 1, len(shown)
     best = f", the best of {many} {'proxies' if one_target else 'pairs'}" if many > 1 else ""
     says = f"{x} {_verb(line)} {y}{where}{best}: "
     if many > 1 and one_target and line.rho_low <= 0:
@@ -125,8 +125,8 @@ def _why(line: Any, x: str, y: str) -> str:
     if line.n < FEWEST:
         return f"{'only ' if line.n else ''}{names.many(line.n, 'architecture')} can be compared"
     cells = {"x": x, "y": y}
-    told = [part.partition(": ") for part in str(line.reason).split("; ") if part]
-    return " and ".join(f"{said} in {cells.get(side, side)}" for side, _, said in told) or "ρ is not defined"
+    causes = [part.partition(": ") for part in str(line.reason).split("; ") if part]
+    return " and ".join(f"{cause} in {cells.get(side, side)}" for side, _, cause in causes) or "ρ is not defined"
 
 
 def _forest(lines: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:

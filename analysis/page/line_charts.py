@@ -44,7 +44,7 @@ class Chart:
 
 
 def charts(panels: Sequence[Chart]) -> str:
-    """The panels side by side as far as there is room, with one key for all; nothing is said of lines without a point,
+    """The panels side by side as far as there is room, with one key for all; lines without a point are not listed,
     and of panels without lines."""
     drawable = [replace(panel, series=[s for s in panel.series if _drawn(s)]) for panel in panels]
     panels = [panel for panel in drawable if panel.series]
@@ -89,14 +89,14 @@ def _chart(panel: Chart) -> str:
     parts = [f"<figcaption>{html.escape(panel.title)}</figcaption>"]
     parts.append(f'<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="{html.escape(panel.title)}">')
     right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
-    for value, said in _ticks(low_y, high_y):
+    for value, label in _ticks(low_y, high_y):
         y = float(up(value))
         parts.append(f'<path class="grid" d="M{_LEFT:g} {y:.1f}H{right:g}"/>')
-        parts.append(f'<text x="{_LEFT - 6:g}" y="{y + 4:.1f}" text-anchor="end">{said}</text>')
-    for value, said in _ticks(low_x, high_x) if not panel.log else _powers(xs, panel.log):
+        parts.append(f'<text x="{_LEFT - 6:g}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
+    for value, label in _ticks(low_x, high_x) if not panel.log else _powers(xs, panel.log):
         x = float(across(value))
         parts.append(f'<path class="grid" d="M{x:.1f} {_TOP:g}V{bottom:g}"/>')
-        parts.append(f'<text x="{x:.1f}" y="{bottom + 14:g}" text-anchor="middle">{said}</text>')
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 14:g}" text-anchor="middle">{label}</text>')
     parts += [f'<path class="refer" d="M{_LEFT:g} {float(up(value)):.1f}H{right:g}"/>' for value in panel.refer]
     parts += [_series(series, across, up) for series in panel.series]
     middle = (_LEFT + right) / 2

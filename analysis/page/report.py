@@ -52,14 +52,14 @@ def report(
     seed: int = 0,
     figures: Figures = "png",
 ) -> Path:
-    """Writes what the runs say into a folder and returns the path of its report.html.
+    """Write the report of the runs into a folder; returns the path of its report.html.
 
     Beside it: figures/*.png (with `figures="all"` also *.pdf and *.svg, whose fonts take most of the time; with "none"
     no figure), correlations.csv (all that `correlate` gives), correlations.md, and
     where there are several datasets experiments.csv (all that `random_experiment` gives). The HTML holds
     everything that it shows and names no address; it stays below three megabytes. `out` is the folder: by default
     `report/` in the first run, or under the current folder for a run elsewhere than on this machine and for a frame.
-    It may be written at any moment of a run and says what is missing. The same rows give the same files.
+    It can be written while a run is in progress and then states what is missing. Equal rows give equal files.
     """
     sources = [runs] if isinstance(runs, str | PathLike) else runs
     if not isinstance(sources, pd.DataFrame) and not sources:
@@ -74,7 +74,7 @@ def report(
         name = " + ".join(dict.fromkeys(str(study(run).get("name", Path(fspath(run)).name)) for run in sources))
         lead, partial = sections.lead(df, planned, _unplanned(df, sources)), sections.partial(df, planned)
     options = Options(common, score, diverged, chance, resamples, confidence, seed)
-    given, df = df, recipes.named(df, recipes.told_apart(df))
+    given, df = df, recipes.merged(recipes.named(df, recipes.unique_names(df)))
     comparison = compare(df, options)
     found = correlate_of(comparison)
     looks = drawing.looks_of(comparison.spaces)

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import names
+from analysis.comparison import recipes
 from analysis.comparison.cells import Comparison
 from analysis.comparison.keys import KEY, columns
 from analysis.comparison.options import Options
@@ -105,7 +106,8 @@ def no_pairs(df: pd.DataFrame, planned: pd.DataFrame | None) -> str:
     """Why there is no pair of cells, and whether one is still to come."""
     one = "a correlation is between two cells of one space (datasets, tasks or recipes)"
     cell = [c for c in KEY if c in df]
-    tables = [t for t in (df, planned) if t is not None and len(t) and {"space", *cell} <= set(t.columns)]
+    given = [t for t in (df, planned) if t is not None and len(t) and {"space", *cell} <= set(t.columns)]
+    tables = [recipes.merged(t) for t in given]
     if not tables:
         return f"no results yet; {one}"
     coming = any(t.groupby("space")[cell].apply(lambda cells: len(cells.drop_duplicates())).gt(1).any() for t in tables)
@@ -152,15 +154,15 @@ def failures(df: pd.DataFrame) -> str:
     return text.html_table(table.assign(text=table["text"].map(lambda words: names.short(words, 90))))
 
 
-def ran(df: pd.DataFrame, score: str, told: Mapping[str, tuple[str, Mapping[str, Any]]]) -> str:
-    """What each cell holds, and which recipe is which where several have one name: `told` by recipe_id, as
-    `recipes.differences` gives it."""
+def ran(df: pd.DataFrame, score: str, parts_of: Mapping[str, tuple[str, Mapping[str, Any]]]) -> str:
+    """The counts of each cell, and how recipes with the same name differ: `parts_of` is that of
+    `recipes.differences`, by recipe_id."""
     if df.empty:
         return "<p>No attempt has ended yet.</p>"
     table = counts.cells(df, score=score)
     parts = [text.html_table(counts.spelled(table))]
     called = table.drop_duplicates("recipe_id").set_index("recipe_id")["recipe"]
-    for recipe_id, (_, own) in told.items():
+    for recipe_id, (_, own) in parts_of.items():
         words = ", ".join(f"{key} = {json.dumps(value, default=str)}" for key, value in own.items()) or "no part known"
         line = f"{called.get(recipe_id, '')}: recipe {recipe_id}; {words}."
         parts.append(f'<p class="note">{html.escape(line)}</p>')
@@ -212,8 +214,8 @@ def rules(comparison: Comparison, found: pd.DataFrame) -> str:
 
 
 def _at_chance(used: Options) -> list[str]:
-    told = ", ".join(f"{level:g} ({task})" for task, level in used.levels.items())
-    return [f"A score that is not above chance, {told}, counts as none."] if told else []
+    levels = ", ".join(f"{level:g} ({task})" for task, level in used.levels.items())
+    return [f"A score that is not above chance, {levels}, counts as none."] if levels else []
 
 
 def _kinds(found: pd.DataFrame) -> str:

@@ -84,8 +84,8 @@ def budget(early: pd.DataFrame, cheapest: pd.DataFrame, looks: Looks) -> str:
         cost = "training of an architecture so far, all seeds (s)" if timed else "epochs so far"
         title = f"{names.space_name(str(space))}: ρ with final {called['y'][lines.index[0]]}"
         panels.append(Chart(title, cost, "ρ", series, log=2 if timed else 0, high=1.0))
-    told = charts(panels)
-    if not told:
+    parts = charts(panels)
+    if not parts:
         return ""
     key = [*_TARGET, *_PROXY]
     last = early[early["epoch"] == early["epochs"]]
@@ -99,9 +99,9 @@ def budget(early: pd.DataFrame, cheapest: pd.DataFrame, looks: Looks) -> str:
         table["of the training"] = cheapest["share"].map(lambda v: "" if math.isnan(v) else f"{100 * v:.0f} %")
         table["ρ then"] = _intervals(cheapest, "rho", "rho_low", "rho_high")
         table["ρ in the end"] = cheapest["rho_full"].map(names.fixed)
-        told += _note("The cheapest budget from which on ρ stays above 95 % of that of the whole training:")
-        told += text.html_table(table)
-    return _note("ρ between a proxy stopped early and the target in the end; bands are the intervals.") + told
+        parts += _note("The cheapest budget from which on ρ stays above 95 % of that of the whole training:")
+        parts += text.html_table(table)
+    return _note("ρ between a proxy stopped early and the target in the end; bands are the intervals.") + parts
 
 
 def size(effect: pd.DataFrame, alone: pd.DataFrame) -> str:
@@ -111,9 +111,9 @@ def size(effect: pd.DataFrame, alone: pd.DataFrame) -> str:
     if len(known):
         table = _pairs(known)
         table["ρ"] = _intervals(known, "rho", "rho_low", "rho_high")
-        for name, said in (("params", "parameters"), ("macs", "multiply-adds")):
+        for name, words in (("params", "parameters"), ("macs", "multiply-adds")):
             columns = [f"rho_given_{name}{end}" for end in ("", "_low", "_high")]
-            table[f"ρ given {said}"] = _intervals(known, *columns)
+            table[f"ρ given {words}"] = _intervals(known, *columns)
         for third in ("small", "medium", "large"):
             table[f"ρ of the {third} third"] = _intervals(
                 known, *(f"rho_{third}{end}" for end in ("", "_low", "_high"))
@@ -126,8 +126,8 @@ def size(effect: pd.DataFrame, alone: pd.DataFrame) -> str:
             f"{names.dataset_name(str(line.dataset))} {names.task_name(str(line.task))}" for line in text.each(ranked)
         ]
         table["n"] = ranked["n"]
-        for name, said in (("params", "parameters"), ("macs", "multiply-adds")):
-            table[f"ρ of {said}"] = _intervals(ranked, *(f"rho_{name}{end}" for end in ("", "_low", "_high")))
+        for name, words in (("params", "parameters"), ("macs", "multiply-adds")):
+            table[f"ρ of {words}"] = _intervals(ranked, *(f"rho_{name}{end}" for end in ("", "_low", "_high")))
         parts.append(_note("How well size alone, without training, ranks by each score:") + text.html_table(table))
     return "\n".join(parts)
 
@@ -249,9 +249,9 @@ def _sides(lines: pd.DataFrame) -> dict[str, pd.Series]:
 def _intervals(table: pd.DataFrame, value: str, low: str, high: str) -> pd.Series:
     """ "0.87 [0.84, 0.90]" of each line."""
     both = [names.with_interval(*line) for line in zip(table[value], table[low], table[high], strict=True)]
-    said = [number if interval == "–" else f"{number} {interval}" for number, interval in both]
-    return pd.Series(said, index=table.index, dtype="str")
+    words = [number if interval == "–" else f"{number} {interval}" for number, interval in both]
+    return pd.Series(words, index=table.index, dtype="str")
 
 
-def _note(said: str) -> str:
-    return f'<p class="note">{html.escape(said)}</p>\n'
+def _note(words: str) -> str:
+    return f'<p class="note">{html.escape(words)}</p>\n'

@@ -11,7 +11,7 @@ NOTHING = r"^(none|zero(ize|s)?)$"  # names of the operation that carries nothin
 def read(graph: Any) -> list[dict[str, Any]]:
     """The cells of a `graph` as JSON text or as what it says; none where it is missing or is not a valid graph.
 
-    Rows may hold anything: what is not a name, labels and edges between them is no cell.
+    Rows may contain anything: whatever is not a name, labels and edges between them is not a cell.
     """
     if isinstance(graph, str):
         try:

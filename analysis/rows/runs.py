@@ -77,7 +77,7 @@ def study(run: Run) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{root}/study.toml is no study: {error}") from None
+        raise ValueError(f"{root}/study.toml is not a valid study: {error}") from None
 
 
 def _one_run(fs: Any, root: str, name: str, columns: list[str] | None, curves: bool, planned: bool) -> pa.Table:
@@ -186,7 +186,7 @@ def _columns(source: Any, what: str, wanted: Wanted) -> pa.Table:
         if isinstance(source, bytes):
             check(source)
             source = pa.BufferReader(source)
-        # Nothing is fetched ahead: a part that vanishes would leave requests behind that nobody waits for.
+        # Nothing is fetched ahead: a part that vanishes would leave requests behind without a reader.
         file = pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True)
         return file.read([c for c in file.schema_arrow.names if wanted(c)], use_threads=False)
     except FileNotFoundError:
@@ -194,7 +194,7 @@ def _columns(source: Any, what: str, wanted: Wanted) -> pa.Table:
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         remedy = "writes a new one" if "/plan.parquet (" in what else "trains what is then missing"
         raise ValueError(
-            f"{what} is no readable Parquet file: {error}; "
+            f"{what} is not a readable Parquet file: {error}; "
             f"put a sound copy in its place, or remove it and `run` the study again, which {remedy}"
         ) from error
 
@@ -250,12 +250,12 @@ def _spelling(run: str) -> str:
     if scheme in ("file", "local", "data"):
         raise ValueError(f"{run}: write the path alone")
     if not slashes or len(scheme) == 1:
-        raise ValueError(f"{run} is no path and no URL, as /folder, folder, ./{run} and s3://bucket/folder are")
+        raise ValueError(f"{run} is not a path or URL such as /folder, folder, ./{run} and s3://bucket/folder")
     return run
 
 
 def _place(run: Run) -> tuple[Any, str]:
-    """The run's file system and path there, or FileNotFoundError that says what would be right."""
+    """The run's file system and path there, or FileNotFoundError that says what is expected."""
     try:
         fs, root = fsspec.url_to_fs(expanduser(_spelling(fspath(run))))
     except ImportError as error:
@@ -272,4 +272,4 @@ def _place(run: Run) -> tuple[Any, str]:
         right = f"did you mean {parent}?"
     elif below := [n for n in sorted(inside) if _names(fs, f"{root}/{n}/rows") or _names(fs, f"{root}/{n}/attempts")]:
         right = f"runs in it: {', '.join(below)}"
-    raise FileNotFoundError(f"{fspath(run)} is no run: it {what}; {right}")
+    raise FileNotFoundError(f"{fspath(run)} is not a run: it {what}; {right}")

@@ -42,7 +42,7 @@ def query(source: pd.DataFrame | Run | Sequence[Run], sql: str) -> pd.DataFrame:
         views = {"rows": rows, "plan": plan}
         if "architectures" in sql.lower():  # graphs are read for it, which takes a moment
             views["architectures"] = _architectures(rows, plan)
-    # Only the views can be named in the statement, not the variables of whoever calls.
+    # Only the views can be named in the statement, not the variables of the caller.
     with duckdb.connect(config={"python_enable_replacements": False}) as connection:
         for name, view in views.items():
             connection.register(name, view)

@@ -54,7 +54,7 @@ def correlate(
     and depends on `seed` alone, not on the order of rows; `interval_method` names its kind, "bca" as a rule, and is
     "degenerate" where the two rank exactly alike (no interval). `p` is exact up to n = 10 and Student's t beyond,
     `p_perm` a permutation test with `resamples` pairings, exact up to n = 10. `r` is over architectures with a finite
-    score. Where something cannot be said (fewer than 3 architectures, 5 for the interval, or all scores equal) it is
+    score. Where a number cannot be computed (fewer than 3 architectures, 5 for the interval, or all scores equal) it is
     NaN; where that is rho or its interval, `reason` says why.
 
     `x_signal` and `y_signal` are those of `signal`: whether the ranking of a cell is more than luck, missing where that

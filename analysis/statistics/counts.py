@@ -29,6 +29,8 @@ def cells(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
     """One row per cell: architectures tried, those with every seed, seeds, trials that succeeded and that only failed,
     of those that succeeded how many `diverged` and how many have no finite score, the median and best mean over seeds
     (as the rows have them), and hours of training over all attempts (NaN where no row says how long)."""
+    expect_frame(df)
+    df = recipes.merged(df)
     trials = gather(df, score)
     table = means(df, score=score)
     spent = df["train_s"].to_numpy(float, na_value=np.nan) / 3600 if "train_s" in df else np.full(len(df), np.nan)
@@ -39,7 +41,7 @@ def cells(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
         same = pd.MultiIndex.from_frame(table[CELL]) == key
         of_cell = np.all([(df[c] == k).to_numpy(bool) for c, k in zip(keys, key, strict=True) if c in df], axis=0)
         done = tried[tried["ok"]]
-        asked = tried.drop_duplicates(["arch", "seed"])
+        attempted = tried.drop_duplicates(["arch", "seed"])
         without = np.isneginf(done["value"].to_numpy(float))
         found, hours = table["mean"][same], spent[of_cell]
         lines.append(
@@ -51,7 +53,7 @@ def cells(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
                 "complete": int(table["complete"][same].sum()),
                 "n_seeds": tried["seed"].nunique(),
                 "ok": len(done),
-                "failed": len(asked) - len(done.drop_duplicates(["arch", "seed"])),
+                "failed": len(attempted) - len(done.drop_duplicates(["arch", "seed"])),
                 "diverged": int((stopped[done.index] | without).sum()),
                 "no_score": int(without.sum()),
                 "median": found.median(),
@@ -101,7 +103,7 @@ def cost(df: pd.DataFrame) -> pd.DataFrame:
     attempts took, the median training in seconds, and the largest memory of a process and of a device."""
     own = df[df["train_s"].notna()] if "train_s" in df else df.iloc[:0]
     own = own.assign(**{c: own["dataset"] for c in CELL if c not in own})
-    own = own.assign(recipe=recipes.column(own) if "recipe" in own else "")
+    own = recipes.merged(own.assign(recipe=recipes.column(own) if "recipe" in own else ""))
     lines = []
     for _, cell in own.groupby(CELL, sort=True):
         train, wall = cell["train_s"].to_numpy(float), _known(cell, "wall_s")

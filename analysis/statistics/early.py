@@ -22,7 +22,7 @@ from analysis.comparison.options import Chance, Common, Diverged, Options, Resam
 from analysis.comparison.trials import expect_frame
 from analysis.statistics.bootstrap import estimate
 
-_MOST = 24  # epochs looked at, unless asked for others
+_MOST = 24  # epochs evaluated by default
 _SIDES = ("proxy", "target")
 _TYPES = (
     dict.fromkeys(["space", "proxy_dataset", "proxy_task", "target_dataset", "target_task"], "str")
@@ -57,7 +57,7 @@ def early_stopping(
     at the last epoch.
 
     `seconds`: training and evaluation up to epoch e, summed over seeds, the mean over architectures; `share` is that of
-    the whole training. `macs`: multiply-adds of one forward pass of one element, once an epoch and seed, the mean over
+    the whole training. `macs`: multiply-adds of one forward pass of one element, per epoch and seed, the mean over
     architectures; times the elements of an epoch it is the forward passes' total. What ended early costs what it took.
     The target's own costs are not counted. Raises LookupError without curves and where a choice names no cell.
     """

@@ -1,21 +1,47 @@
-"""Whether a faster mode of training ranks architectures as the mode it replaces does.
+"""Whether a faster mode of training ranks architectures like the mode that it replaces.
 
-A ranking is only as sharp as its seeds: how far two seeds of one mode agree is what another mode can be held to.
+Two seeds of one mode do not agree perfectly, so the agreement between modes is compared with that between seeds.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.cells import Array
+from analysis.comparison.cells import Array, frame
 from analysis.comparison.trials import gather
 from analysis.statistics import ranks
 from analysis.statistics.bootstrap import FEWEST_RESAMPLED, bounds
 
 Pairs = list[tuple[int, int]]
+
+_AGREEMENT = (
+    dict.fromkeys(["comparison", "x", "y"], "str")
+    | {"pairs": "int64"}
+    | dict.fromkeys(["rho", "rho_low", "rho_high", "gap", "gap_low", "gap_high"], "float64")
+)
+_SCORES = (
+    {"mode": "str", "n": "int64", "diverged": "int64"}
+    | dict.fromkeys(["mean", "std", "seed_std"], "float64")
+    | dict.fromkeys(["difference", "difference_std"], "float64")
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Fidelity:
+    """The agreement between modes of training and between seeds; see `fidelity` for the columns of both tables."""
+
+    agreement: pd.DataFrame
+    scores: pd.DataFrame
+    modes: tuple[str, ...]
+    seeds: tuple[int, ...]
+    n: int  # architectures that succeeded in every mode with every seed
+    n_dropped: int  # other architectures
+    confidence: float
+    resamples: int
 
 
 def fidelity(
@@ -27,23 +53,26 @@ def fidelity(
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
-) -> dict[str, Any]:
-    """How the rankings of `modes` agree, the first of which is the one to be replaced, as JSON can hold it.
+) -> Fidelity:
+    """How well the rankings of `modes` agree; the first mode is the one to be replaced.
 
-    `df` has one line per attempt (`load`) at architectures of one space on one task, trained in every mode with the
-    same two or more seeds; column `mode` tells the modes apart. Used are the architectures that succeeded in every
-    mode with every seed: `n`, and `n_dropped` others. What never had a finite score ranks below all.
+    `df` has one row per attempt (`load`) at architectures of one space on one task, trained in every mode with the
+    same two or more seeds; column `mode` identifies the modes. Architectures that succeeded in every mode with every
+    seed are compared (`n`); the others are counted in `n_dropped`. An architecture without a finite score ranks last.
 
-    `agreement`: one row per comparison with `rho`, Spearman's, averaged over `pairs` of rankings, and `low`, `high`
-    from resampled architectures. Comparisons are `seeds` (two seeds of one mode), `other_seeds` (two modes, never
-    with one seed), `same_seed` (two modes; initial weights and batches are shared, so it flatters the mode) and
-    `seed_means` (two modes, scores averaged over seeds first). `other_seeds` is what compares with `seeds`: `gap` is
-    its rho less that of the first mode's seeds, with `gap_low` and `gap_high` from the same resamples.
+    `agreement` has one row per comparison: `rho`, Spearman's, averaged over `pairs` pairs of rankings of modes `x` and
+    `y`, and the interval `rho_low` to `rho_high`, from resampled architectures. `comparison` is `seeds` (two seeds of
+    one mode), `other_seeds` (two modes with different seeds), `same_seed` (two modes with one seed; they share initial
+    weights and batches, which makes rho too high) or `seed_means` (two modes, scores averaged over seeds first). The
+    fair comparison is `other_seeds` with `seeds`: `gap` is its rho less that between seeds of the first mode, with
+    `gap_low` and `gap_high` from the same resamples; NaN in the other rows.
 
-    `scores`: one row per mode with `mean` and `sd` over architectures of the scores averaged over seeds, `diverged`
-    trials, and `less` and `less_sd`, mean and deviation of the difference to the first mode, and `seed_sd`, the
-    deviation of one training's score about the mean of its seeds. Architectures with a diverged trial are left out
-    of these alone. What cannot be said is None. Raises ValueError for fewer than two seeds or modes.
+    `scores` has one row per `mode`: `mean` and `std` over architectures of the scores averaged over seeds, `seed_std`,
+    the standard deviation of one training's score around the mean over its seeds, `difference` and `difference_std`,
+    mean and standard deviation over architectures of the score less that of the first mode, and the number of
+    `diverged` trials. These use the `n` architectures without a diverged trial.
+
+    Values that cannot be computed are NaN. Raises ValueError for fewer than two seeds or modes.
     """
     table, seeds, dropped = _table(df, modes, mode, score)
     each = table.to_numpy().reshape(len(table), len(modes), len(seeds))
@@ -55,36 +84,38 @@ def fidelity(
     rhos = [float(ranks.spearman(values, pairs)[0].mean()) for *_, pairs in lines]
     for k, (what, x, y, pairs) in enumerate(lines):
         low, high = bounds(drawn[k], confidence)
-        line = {"what": what, "x": x, "y": y, "pairs": len(pairs), "rho": rhos[k], "low": low, "high": high}
+        line: dict[str, Any] = dict.fromkeys(_AGREEMENT, np.nan)
+        line |= {"comparison": what, "x": x, "y": y, "pairs": len(pairs)}
+        line |= {"rho": rhos[k], "rho_low": low, "rho_high": high}
         if what == "other_seeds":
             low, high = bounds(drawn[k] - drawn[first], confidence)
             line |= {"gap": rhos[k] - rhos[first], "gap_low": low, "gap_high": high}
         agreement.append(line)
-    return {
-        "modes": list(modes),
-        "seeds": seeds,
-        "n": len(table),
-        "n_dropped": dropped,
-        "confidence": confidence,
-        "resamples": resamples,
-        "agreement": [_plain(line) for line in agreement],
-        "scores": [_plain(line) for line in _scores(modes, each)],
-    }
+    return Fidelity(
+        frame(agreement, _AGREEMENT),
+        frame(_scores(modes, each), _SCORES),
+        tuple(modes),
+        tuple(seeds),
+        len(table),
+        dropped,
+        confidence,
+        resamples,
+    )
 
 
 def _table(df: pd.DataFrame, modes: Sequence[str], mode: str, score: str) -> tuple[pd.DataFrame, list[int], int]:
-    """Architectures x (mode, seed), modes in their order; the seeds; how many architectures lack something."""
+    """Scores, architectures x (mode, seed), modes in their order; the seeds; the number of incomplete architectures."""
     trials = gather(df, score)
     if mode not in df:
-        raise LookupError(f"no column {mode!r} to tell the modes apart")
+        raise LookupError(f"no column {mode!r} that identifies the modes")
     trials["mode"] = df.reset_index(drop=True)[mode].reindex(trials.index)
     trials = trials[trials["mode"].isin(modes)]
     one = trials[["space", "dataset_id", "task"]].drop_duplicates()
     if len(one) > 1:
-        raise ValueError(f"rows of one space, dataset and task are needed; there are {len(one)}")
+        raise ValueError(f"expected rows of one space, dataset and task; there are {len(one)}")
     seeds = sorted(int(s) for s in trials["seed"].unique())
     if len(seeds) < 2 or len(set(modes)) < 2:
-        raise ValueError(f"two seeds and two modes at least are compared; there are {len(seeds)} and {len(set(modes))}")
+        raise ValueError(f"expected at least two seeds and two modes; there are {len(seeds)} and {len(set(modes))}")
     ok = trials[trials["ok"]]
     wide = ok.pivot_table(index="arch", columns=["mode", "seed"], values="value", aggfunc="mean")
     wide = wide.reindex(columns=pd.MultiIndex.from_product([list(modes), seeds])).dropna()
@@ -92,7 +123,7 @@ def _table(df: pd.DataFrame, modes: Sequence[str], mode: str, score: str) -> tup
 
 
 def _comparisons(modes: Sequence[str], seeds: int) -> list[tuple[str, str, str, Pairs]]:
-    """What is compared with what, as pairs of columns: (mode, seed) by mode, then the means of the modes."""
+    """The comparisons: name, both modes, and pairs of columns; columns are (mode, seed), then the means of modes."""
 
     def column(of_mode: int, of_seed: int) -> int:
         return of_mode * seeds + of_seed
@@ -119,7 +150,7 @@ def _resampled(values: Array, groups: list[Pairs], resamples: int, seed: int) ->
 
 
 def _scores(modes: Sequence[str], each: Array) -> list[dict[str, Any]]:
-    """Scores (n, modes, seeds) of the modes beside those of the first, over architectures that never diverged."""
+    """The rows of `scores`, from scores (A, modes, seeds); architectures with a diverged trial are left out."""
     sound = each[np.isfinite(each).all(axis=(1, 2))]
     means = sound.mean(axis=2)
     enough = len(sound) > 1
@@ -133,18 +164,10 @@ def _scores(modes: Sequence[str], each: Array) -> list[dict[str, Any]]:
                 "n": len(sound),
                 "diverged": int((~np.isfinite(each[:, m])).sum()),
                 "mean": means[:, m].mean() if enough else np.nan,
-                "sd": means[:, m].std(ddof=1) if enough else np.nan,
-                "seed_sd": np.sqrt(about.mean()) if enough else np.nan,
-                "less": less.mean() if enough else np.nan,
-                "less_sd": less.std(ddof=1) if enough else np.nan,
+                "std": means[:, m].std(ddof=1) if enough else np.nan,
+                "seed_std": np.sqrt(about.mean()) if enough else np.nan,
+                "difference": less.mean() if enough else np.nan,
+                "difference_std": less.std(ddof=1) if enough else np.nan,
             }
         )
     return lines
-
-
-def _plain(line: dict[str, Any]) -> dict[str, Any]:
-    """None where there is no finite number."""
-    return {
-        key: (float(value) if np.isfinite(value) else None) if isinstance(value, float) else value
-        for key, value in line.items()
-    }

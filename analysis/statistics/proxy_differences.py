@@ -98,7 +98,7 @@ def pool_spaces(
 def pool_spaces_of(correlations: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """`pool_spaces` of what `correlate` gives."""
     key = [f"{side}_{name}" for side in "xy" for name in ("dataset", "dataset_id", "task", "recipe")]
-    # Two recipes of one name are told apart by their order, as ids of recipes differ between spaces.
+    # Two recipes of one name are distinguished by their order, since ids of recipes differ between spaces.
     found = correlations.assign(turn=correlations.groupby(["space", *key]).cumcount())
     lines = []
     for names, of_pair in found.groupby([*key, "turn"], sort=False):
@@ -218,8 +218,8 @@ def pool(rho: Array, n: Array, confidence: float) -> dict[str, Any]:
         few, one = (n <= 3).sum(), ((np.abs(rho) == 1) & (n > 3)).sum()
         undefined = (np.isnan(rho) & (n > 3)).sum()
         why = ((few, "fewer than 4 architectures"), (one, "a rho of 1 or -1"), (undefined, "equal scores, so no rho"))
-        told = "; ".join(f"{count} of {len(rho)} spaces: {words}" for count, words in why if count)
-        return dict.fromkeys(_POOL, np.nan) | {"reason": told}
+        reasons = "; ".join(f"{count} of {len(rho)} spaces: {words}" for count, words in why if count)
+        return dict.fromkeys(_POOL, np.nan) | {"reason": reasons}
     z, variance = np.arctanh(rho), (1 + rho**2 / 2) / (n - 3)
     weight = 1 / variance
     fixed = weight @ z / weight.sum()

@@ -77,9 +77,9 @@ def random_experiment_of(
     lines: list[dict[str, Any]] = []
     named = {"proxy": False, "target": False}
     for cells in comparison.spaces:
-        asked = {"proxy": chosen(cells, proxy or {}), "target": chosen(cells, target or {"task": "cls"})}
-        named = {side: named[side] or bool(found) for side, found in asked.items()}
-        for p, t in _pairs(cells, asked["proxy"], asked["target"], across=proxy is None):
+        selected = {"proxy": chosen(cells, proxy or {}), "target": chosen(cells, target or {"task": "cls"})}
+        named = {side: named[side] or bool(found) for side, found in selected.items()}
+        for p, t in _pairs(cells, selected["proxy"], selected["target"], across=proxy is None):
             used = cells.used((min(p, t), max(p, t))) & np.isfinite(cells.values[:, t])
             about: dict[str, Any] = {"space": cells.space, "n": int(used.sum())}
             about["n_dropped"] = int((cells.seen[:, [p, t]].any(axis=1) & ~used).sum())

@@ -1,6 +1,6 @@
 """Is it only size?  How much of an agreement between cells is that both prefer larger networks.
 
-Ranks do not change under a logarithm: everything said here of params and MACs holds of their logarithms as well.
+Ranks do not change under a logarithm, so all statistics of params and MACs are also those of their logarithms.
 """
 
 from typing import Any
@@ -36,7 +36,7 @@ def size_effect(
     architectures by params (`n_small`, ...; equal sizes stay together), with intervals. Sizes are those of y's rows,
     x's where y has none; the heads of tasks add the same to every architecture. Architectures without sizes are not
     used; `n` counts those that are. A partial rho is NaN, and `reason` says why, where scores are all equal, sizes are
-    unknown or all equal, or params and MACs rank alike, so that one cannot be told from the other.
+    unknown or all equal, or if params and MACs give the same ranking, so that their effects cannot be separated.
     """
     return size_effect_of(compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)))
 

@@ -1,4 +1,4 @@
-"""The tables that can be asked for by name, on the command line say."""
+"""The tables that can be computed by name, for example on the command line."""
 
 import inspect
 from collections.abc import Callable

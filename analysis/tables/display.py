@@ -27,7 +27,7 @@ def for_display(table: pd.DataFrame, *, shown: Sequence[str] = ()) -> pd.DataFra
     own = {side + part for side in sides for part in NAMES}
     wanted = [c for c in shown if c in table] or [c for c in table.columns if c not in own and not _is_id(c)]
     found: dict[str, Any] = {"space": table["space"].astype(str)} if "space" in table else {}
-    found |= {side.rstrip("_") or "cell": cell for side, cell in zip(sides, _cells(table, sides), strict=True)}
+    found |= _cells(table, sides)
     ends = [name for name in wanted if f"{name}_low" in wanted and f"{name}_high" in wanted]
     joined = {f"{name}_{end}" for name in ends for end in ("low", "high")}
     for name in wanted:
@@ -54,19 +54,14 @@ def _is_id(column: str) -> bool:
     return column.endswith(("_id", "_json"))
 
 
-def _cells(table: pd.DataFrame, sides: Sequence[str]) -> list[list[str]]:
-    """The cells on each side by what tells them apart: dataset, task, recipe; by their tasks where nothing does."""
-
-    def several(part: str) -> bool:
-        columns = [table[side + part].astype(str) for side in sides if side + part in table]
-        return len(set().union(*columns)) > 1
-
-    parts = [part for part in ("dataset", "task", "recipe") if several(part)] or ["task"]
-    found = []
-    for side in sides:
-        columns = [table[side + part].astype(str) for part in parts if side + part in table]
-        found.append([" ".join(names) for names in zip(*columns, strict=True)])
-    return found
+def _cells(table: pd.DataFrame, sides: Sequence[str]) -> dict[str, list[str]]:
+    """One column of names for each side: "x", "target", ..., or "cell"."""
+    if not sides:
+        return {}
+    parts = [part for part in ("dataset", "task", "recipe") if all(side + part in table for side in sides)]
+    cells = pd.concat([table[[side + part for part in parts]].set_axis(parts, axis=1) for side in sides])
+    called, many = names.plain_labels(cells), len(table)
+    return {side.rstrip("_") or "cell": called[k * many : (k + 1) * many] for k, side in enumerate(sides)}
 
 
 def _digits(column: "pd.Series[Any]") -> int:

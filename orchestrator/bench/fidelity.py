@@ -1,10 +1,13 @@
-"""`bench fidelity`: trains the same architectures in two or more precisions with the same seeds, as an ordinary study,
-and compares the agreement of rankings between precisions with that between seeds.
+"""`bench fidelity`: whether rankings agree between precisions as well as they agree between seeds.
+
+It trains the same architectures in two or more precisions with the same seeds, as an ordinary study.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, get_args
 
+import pandas as pd
 import torch
 from pydantic import ValidationError
 from rich.console import Console
@@ -18,13 +21,12 @@ from workers.methods.train import arithmetic
 from workers.recipes import Precision
 
 _SMALL = {"epochs": 1, "width": 4, "precise_bn": 64}
-_WHAT = {
+_COMPARED = {
     "seeds": "two seeds of {x}",
     "other_seeds": "{x} and {y}, other seeds",
     "same_seed": "{x} and {y}, same seed *",
     "seed_means": "{x} and {y}, means over seeds",
 }
-_GAP = {"rho": "", "low": "_low", "high": "_high"}
 
 
 class Unfinished(Exception):
@@ -87,8 +89,7 @@ def run(chosen: Study, device: torch.device, watch: runner.Watch) -> dict[str, A
     modes = [str(sweep.override["precision"]) for sweep in chosen.sweeps]
     seconds = rows[rows["status"] == "ok"].groupby("precision")["train_s"].median()
     found = analysis.fidelity(rows, modes)
-    for line in found["scores"]:
-        line["train_s"] = float(seconds[line["mode"]])
+    scores = found.scores.assign(train_s=found.scores["mode"].map(seconds))
     return {
         "bench": "fidelity",
         "conditions": before,
@@ -96,8 +97,26 @@ def run(chosen: Study, device: torch.device, watch: runner.Watch) -> dict[str, A
         **{key: _only(rows, key) for key in ("space", "dataset_id", "task", "recipe", "epochs", "metric")},
         "trained_on": sorted(rows["device"].dropna().unique()),
         "trained_with": sorted(rows["torch_version"].dropna().unique()),
-        **found,
+        "modes": list(found.modes),
+        "seeds": list(found.seeds),
+        "n": found.n,
+        "n_dropped": found.n_dropped,
+        "confidence": found.confidence,
+        "resamples": found.resamples,
+        "agreement": _records(found.agreement),
+        "scores": _records(scores),
     }
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as dicts for JSON; None if there is no finite number."""
+    return [
+        {
+            str(name): None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in row.items()
+        }
+        for row in table.to_dict("records")
+    ]
 
 
 def _only(rows: Any, column: str) -> Any:
@@ -113,7 +132,7 @@ def show(found: dict[str, Any], out: Console) -> None:
     for name in ("pairs", f"rho [{found['confidence']:.0%} interval]"):
         view.add_column(name, justify="right", no_wrap=True)
     for line in found["agreement"]:
-        what = _WHAT[line["what"]].format(**line)
+        what = _COMPARED[line["comparison"]].format(**line)
         view.add_row(what, str(line["pairs"]), _interval(line))
     out.print(view)
     out.print()
@@ -122,16 +141,16 @@ def show(found: dict[str, Any], out: Console) -> None:
     for name in ("mean", "sd archs", "sd seeds", f"less {found['modes'][0]}", "sd archs", "diverged", "s per trial"):
         view.add_column(name, justify="right", no_wrap=True)
     for line in found["scores"]:
-        numbers = [_fraction(line[key]) for key in ("mean", "sd", "seed_sd", "less", "less_sd")]
+        numbers = [_fraction(line[key]) for key in ("mean", "std", "seed_std", "difference", "difference_std")]
         view.add_row(line["mode"], *numbers, str(line["diverged"]), f"{line['train_s']:.1f}")
     out.print(view)
     out.print()
     first = found["agreement"][0]
     for line in found["agreement"]:
-        if line["what"] == "other_seeds":
+        if line["comparison"] == "other_seeds":
             out.print(f"between modes {_interval(line)}")
             out.print(f"between seeds of {first['x']} {_interval(first)}")
-            out.print(f"difference {_interval({key: line[f'gap{end}'] for key, end in _GAP.items()})}")
+            out.print(f"difference {_interval(line, 'gap')}")
             out.print(verdict(first, line), style="bold")
             out.print()
     out.print(
@@ -145,9 +164,9 @@ def show(found: dict[str, Any], out: Console) -> None:
 
 def verdict(seeds: dict[str, Any], modes: dict[str, Any]) -> str:
     """The conclusion from the agreement between modes and the agreement between seeds of the first mode."""
-    if seeds["low"] is None or modes["gap_low"] is None:
+    if seeds["rho_low"] is None or modes["gap_low"] is None:
         return "too few architectures for a conclusion"
-    if seeds["low"] <= 0:
+    if seeds["rho_low"] <= 0:
         return "no conclusion possible, two seeds hardly agree; train longer or more architectures"
     if modes["gap_high"] < 0:
         return f"{modes['y']} does not rank as {modes['x']} does"
@@ -160,11 +179,12 @@ def _signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.2f}"
 
 
-def _interval(line: dict[str, Any]) -> str:
-    """rho with its interval."""
-    if line["low"] is None or line["high"] is None:
-        return _signed(line["rho"])
-    return f"{_signed(line['rho'])} [{line['low']:+.2f} .. {line['high']:+.2f}]"
+def _interval(line: dict[str, Any], name: str = "rho") -> str:
+    """A value with its interval."""
+    value, low, high = (line[f"{name}{end}"] for end in ("", "_low", "_high"))
+    if low is None or high is None:
+        return _signed(value)
+    return f"{_signed(value)} [{low:+.2f} .. {high:+.2f}]"
 
 
 def _fraction(value: float | None) -> str:

@@ -80,9 +80,9 @@ def _store_of(run: str, note: Console) -> RunStore:
 def study_of(name: str) -> Study:
     """The study that STUDY names; the folder of a run stands for its study, even where it was moved."""
     from orchestrator.study.schema import load, parse
-    from workers import files
+    from workers import paths
 
-    name = files.place(_folder_of(name) or name)
+    name = paths.place(_folder_of(name) or name)
     if "://" in name or os.path.isfile(os.path.join(os.path.expanduser(name), "study.toml")):
         from orchestrator.store.run_folder import RunStore
         from orchestrator.study.frozen import study_text

@@ -48,7 +48,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
     ) -> None:
         """Import results of others as rows of a run."""
         from orchestrator.importing import rows as importing
-        from workers import files
+        from workers import paths
 
         given = {"space": space, "arch": arch, "dataset": dataset, "task": task, "value": value}
         given |= {"seed": seed, "metric": metric, "recipe": recipe}
@@ -65,7 +65,7 @@ def add_to(app: typer.Typer, out: Console) -> None:
             out.print(text, style="dim", soft_wrap=True)
 
         if kind == "unnas-archs":
-            n, new = importing.archs(path, Path(files.disk_path(into)).expanduser(), space)
+            n, new = importing.archs(path, Path(paths.disk_path(into)).expanduser(), space)
             out.print(f"{n:,} architectures: {into}{'' if new else ' (unchanged)'}", soft_wrap=True)
             return
         if kind == "table":

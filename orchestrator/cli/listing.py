@@ -127,6 +127,6 @@ def _tables() -> Table:
     from analysis import TABLES
 
     view = _table("table", "about")
-    for name, asked in TABLES.items():
-        view.add_row(name, asked.about)
+    for name, entry in TABLES.items():
+        view.add_row(name, entry.about)
     return view

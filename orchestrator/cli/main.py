@@ -42,8 +42,8 @@ _NARROW = 60  # columns; help is not printed as tables in narrower terminals
 _ANSWERS = (None, "plan", "status", "correlate", "query", "list", "show", "doctor", "bench")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         from importlib.metadata import version
 
         out.print(f"archsweep {version('archsweep')}")

@@ -18,9 +18,9 @@ _EXTRAS = ("p_perm", "p", "r")
 _FOLDS = (40, 20, 16, 12, 10)  # characters of a name per line, tried in this order
 
 
-def chosen(**asked: bool) -> str:
+def chosen(**options: bool) -> str:
     """The selected format, "" for the readable table; ValueError for several."""
-    given = [name for name, wanted in asked.items() if wanted]
+    given = [name for name, wanted in options.items() if wanted]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(f'--{name}' for name in given)} are different outputs: give one of them")
     return given[0] if given else ""
@@ -30,9 +30,9 @@ def on_disk(path: Path | None) -> Path | None:
     """The value of an option that names a file or folder on a disk; ValueError for a URL."""
     if path is None:
         return None
-    from workers import files  # imports fsspec
+    from workers import paths  # imports fsspec
 
-    return Path(files.disk_path(str(path)))
+    return Path(paths.disk_path(str(path)))
 
 
 def put(table: Any, form: str, out: Console, shown: tuple[str, ...] = (), empty: str = "no rows") -> None:

@@ -112,14 +112,14 @@ class Progress:
         """Update the estimate of the time left."""
         if outcome.status == "interrupted":
             return
-        trial_id, ok, running = outcome.trial_id, outcome.status == "ok", list(self._work.running)
+        trial_id, ok, running = outcome.trial_id, outcome.status == "ok", self._work.running
         self._left.ended(trial_id, time.monotonic(), running, outcome.wall_s, outcome.train_s, ok=ok)
         if not ok and trial_id not in self._work.waiting():
             self._left.given_up([trial_id])
 
     def _left_text(self) -> str:
         """The time left, as the end of a line; "" before the first trial has ended."""
-        found = self._left.seconds(time.monotonic(), list(self._work.running))
+        found = self._left.seconds(time.monotonic(), self._work.running)
         if found is None:
             return ""
         seconds, sure = found

@@ -65,12 +65,12 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
 
         form = chosen(json=as_json, csv=as_csv, latex=as_latex, markdown=as_markdown)
         name = of or "correlate"
-        asked = catalogue.named(name)
+        wanted = catalogue.named(name)
         level = _chance(chance)
         options = _given(common=common, score=score, diverged=diverged, chance=level, resamples=resamples)
         stores = [store_of(r) for r in runs]
         places = [store.url for store in stores]
-        rows = analysis.load(*places, curves=asked.curves)
+        rows = analysis.load(*places, curves=wanted.curves)
         tell_left_out(stores, note)
         table = analysis.compute(name, rows, **options)
         if across:
@@ -78,8 +78,8 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
                 raise ValueError(f"--across: the table {name} has no pairs of cells")
             table = table[table["x_dataset_id"] != table["y_dataset_id"]]
         partial(rows, places, note)
-        put(table, form, out, asked.shown, empty=_empty(name, rows, places))
-        if not form and "reason" not in asked.shown:
+        put(table, form, out, wanted.shown, empty=_empty(name, rows, places))
+        if not form and "reason" not in wanted.shown:
             _show_reasons(table, out, "reason", "no value in")
         if not form:
             _show_reasons(table, out, "no_signal", "no signal, so rho is in parentheses, in")
@@ -145,14 +145,14 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
             list[str], typer.Argument(metavar="RUN... FILE", help="runs, then a file: .csv, .parquet, .json or .jsonl")
         ],
     ) -> None:
-        """Write all rows of runs into one file; .json and .jsonl hold one row a line."""
+        """Write all rows of runs into one file; .json and .jsonl have one row per line."""
         import analysis
         from analysis import whole_file
         from analysis.tables.formats import json_lines
-        from workers import files
+        from workers import paths
 
         *runs, name = arguments
-        file = Path(files.disk_path(name))
+        file = Path(paths.disk_path(name))
         if not runs:
             raise ValueError("give at least one run, then the file: archsweep export runs/demo rows.csv")
         if file.suffix not in (".csv", ".parquet", ".json", ".jsonl"):
@@ -226,11 +226,11 @@ def _show_reasons(table: Any, out: Console, column: str, what: str) -> None:
     many: dict[str, int] = {}
     for k, reason in enumerate(why):
         for part in filter(None, reason.split("; ")):
-            side, colon, said = part.partition(": ")
-            told = f"{called[side].iloc[k]}: {said}" if colon and side in called else part
-            many[told] = many.get(told, 0) + 1
-    for told, lines in list(many.items())[:_MOST_REASONS]:
-        out.print(f"{what} {names.many(lines, 'line')}: {told}", soft_wrap=True)
+            side, colon, cause = part.partition(": ")
+            message = f"{called[side].iloc[k]}: {cause}" if colon and side in called else part
+            many[message] = many.get(message, 0) + 1
+    for message, lines in list(many.items())[:_MOST_REASONS]:
+        out.print(f"{what} {names.many(lines, 'line')}: {message}", soft_wrap=True)
     if len(many) > _MOST_REASONS:
         out.print(f"and {names.many(len(many) - _MOST_REASONS, 'other reason')}; --csv and --json give all")
 

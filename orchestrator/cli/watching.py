@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 def watch(stores: list[RunStore], every: float, out: Console) -> int:
     """Show the runs until each has ended; 0: all done, 1: quarantined trials, 3: trials left and no driver at work."""
-    said: list[str] = []
+    printed: list[str] = []
     drivers = [_Driver(store) for store in stores]
     view = live(out, "", auto_refresh=False) if out.is_terminal else None
     with view or contextlib.nullcontext():
@@ -32,9 +32,9 @@ def watch(stores: list[RunStore], every: float, out: Console) -> int:
                 view.update(status_view.screen(lines, found), refresh=True)
             else:
                 for line in lines:
-                    if line not in said:
+                    if line not in printed:
                         out.print(line, soft_wrap=True)
-            said = lines
+            printed = lines
             codes = [_code(one) for one in found]
             if not any(at_work and code for at_work, code in zip(busy, codes, strict=True)):
                 break
@@ -42,7 +42,7 @@ def watch(stores: list[RunStore], every: float, out: Console) -> int:
                 break  # the reader has closed the pipe
             time.sleep(every)
     if not view:
-        for text, style in (told for one in found if one for told in status_view.failures(one)):
+        for text, style in (failure for one in found if one for failure in status_view.failures(one)):
             out.print(text, style=style, soft_wrap=True)
     return max(codes)
 

@@ -60,7 +60,7 @@ def _words(file: Path) -> list[str]:
 
 
 def _cores(words: list[str]) -> float | None:
-    """Microseconds of CPU time per period and the period; `max` or -1 is no limit."""
+    """Microseconds of CPU time per period and the period; `max` or -1 mean no limit."""
     try:
         granted, period = map(float, words)
     except ValueError:

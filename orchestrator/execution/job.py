@@ -126,7 +126,7 @@ def perform(job: Job, on_epoch: Callable[[dict[str, Any]], None] | None = None, 
                 checkpoint_every_s=settings.checkpoint_s,
                 cuda_graphs=settings.cuda_graphs,
                 stop=lambda: _asked_to_stop(store),
-                told=on_epoch,
+                on_epoch=on_epoch,
                 run_url=settings.run_url,
                 cpus=cpus,
             )

@@ -37,7 +37,8 @@ class Counts:
 class Work:
     """The trials that one launch still has to train.
 
-    Engines call `take` for the next job and report its result with `finish` or `lost`.  Thread-safe.
+    Engines call `take` for the next job and report its result with `finish` or `lost`.  An engine that takes a job
+    before it has resources for it calls `take(ahead=True)`, and `begin` when the job starts.  Thread-safe.
     Trials that failed before come last: one that needs a machine without other trials then delays no other trial.
     """
 
@@ -51,7 +52,8 @@ class Work:
         self._queue = deque(t for t, state in states.items() if state == "left")
         self._again = {t: 0.0 for t, state in states.items() if state == "failed"}  # not before this time (monotonic)
         self._breaker = FailureLimit()
-        self.running: dict[str, Job] = {}
+        self._open: dict[str, Job] = {}  # taken and not reported yet
+        self._ahead: set[str] = set()  # those of them that have not started
         self.counts = Counts(total)
         self.stopping = threading.Event()
         self.broken: str | None = None  # why the launch stopped itself
@@ -61,25 +63,34 @@ class Work:
     def left(self) -> int:
         """Trials that wait or run now."""
         with self._lock:
-            return len(self._queue) + len(self._again) + len(self.running)
+            return len(self._queue) + len(self._again) + len(self._open)
+
+    @property
+    def running(self) -> list[str]:
+        """The ids of the trials that run now."""
+        with self._lock:
+            return [t for t in self._open if t not in self._ahead]
 
     @property
     def exhausted(self) -> bool:
         """Whether `take` will never return a job again."""
         with self._lock:
-            return self.stopping.is_set() or not (self._queue or self._again or self.running)
+            return self.stopping.is_set() or not (self._queue or self._again or self._open)
 
     def waiting(self) -> list[str]:
-        """The ids of the trials that were not handed out yet."""
+        """The ids of the trials that have not started and are to be attempted."""
         with self._lock:
-            return [*self._queue, *self._again]
+            return [*self._queue, *self._again, *self._ahead]
 
     def row_of(self, trial_id: str) -> dict[str, Any]:
         """The plan's row of a trial."""
         return self._rows[trial_id]
 
-    def take(self) -> Job | None:
-        """The next job; None where none can start at this moment, or a stop was requested."""
+    def take(self, ahead: bool = False) -> Job | None:
+        """The next job; None where none can start at this moment, or a stop was requested.
+
+        ahead: the job does not start now; the engine will call `begin`.
+        """
         with self._lock:
             if self.stopping.is_set():
                 return None
@@ -93,8 +104,20 @@ class Work:
                 chosen = min(ready, key=self._alone)  # those that need a machine for themselves come last
                 del self._again[chosen]
                 job = self._job(chosen)
-            self.running[job.trial_id] = job
+            self._open[job.trial_id] = job
+            if ahead:
+                self._ahead.add(job.trial_id)
             return job
+
+    def begin(self, trial_id: str) -> None:
+        """Report that a job which was taken ahead has started."""
+        with self._lock:
+            self._ahead.discard(trial_id)
+
+    def _close(self, trial_id: str) -> Job | None:
+        """Remove a job from those that are open and return it; the lock must be held."""
+        self._ahead.discard(trial_id)
+        return self._open.pop(trial_id, None)
 
     def _job(self, trial_id: str) -> Job:
         """The next attempt at a trial, with the resources and the timeout that its past failures require."""
@@ -120,7 +143,7 @@ class Work:
     def finish(self, outcome: Outcome) -> None:
         """Report a job that ended in its worker, which has published the row (or was stopped between epochs)."""
         with self._lock:
-            job = self.running.pop(outcome.trial_id, None)
+            job = self._close(outcome.trial_id)
             if job is None:
                 return
             if outcome.status == "interrupted":
@@ -139,7 +162,7 @@ class Work:
         `kind="publish"`: the worker is alive, but could not write its row.  Others could not either: the launch stops.
         """
         with self._lock:
-            job = self.running.pop(trial_id, None)
+            job = self._close(trial_id)
         if job is None:
             return
         text, details = scrub(text), scrub(details)

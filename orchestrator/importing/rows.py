@@ -25,7 +25,7 @@ from orchestrator.store import lease
 from orchestrator.store.compaction import conform
 from orchestrator.store.run_folder import RunStore
 from spaces import quoted
-from workers import datasets, files
+from workers import datasets, files, paths
 from workers.row import parquet_bytes
 
 RECIPE = "imported"
@@ -176,7 +176,7 @@ def _dataset_id(name: str) -> str:
 
 
 def _check_place(store: RunStore) -> None:
-    fs, root = files.filesystem(store.url)
+    fs, root = paths.filesystem(store.url)
     fs.invalidate_cache()
     if fs.isfile(root):
         raise ValueError(f"{store.url} is a file; --into names the folder of a run")
@@ -224,14 +224,14 @@ def _described(rows: pd.DataFrame, note: Note) -> pd.DataFrame:
     Sizes are those of UnNAS's networks, so only its cells have them.
     """
     archs = dict.fromkeys(zip(rows["space"], rows["arch"], strict=True))
-    said = time.monotonic()
+    noted_at = time.monotonic()
     if len(archs) >= _MANY:
         note(f"{len(rows):,} rows are read; describing {len(archs):,} architectures")
     about = {}
     for key in archs:
         about[key] = _about(*key)
-        if time.monotonic() >= said + _NOTE_INTERVAL_S:
-            said = time.monotonic()
+        if time.monotonic() >= noted_at + _NOTE_INTERVAL_S:
+            noted_at = time.monotonic()
             note(f"{len(about):,} of {len(archs):,} architectures are described")
     costs = {
         key: _cost(*key)

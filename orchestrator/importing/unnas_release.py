@@ -215,7 +215,7 @@ def _configured(config: Any) -> tuple[str, str]:
 
 
 def listed(archs: Mapping[str, str]) -> str:
-    """Architectures as a file that a study reads, one a line, the id as its comment."""
+    """Architectures as a file for studies, one per line, with the id as a comment."""
     return "".join(f"{arch}  # {name}\n" for name, arch in archs.items())
 
 

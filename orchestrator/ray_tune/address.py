@@ -40,14 +40,14 @@ def check() -> None:
 
 def resolved() -> str:
     """HOST:PORT of the cluster that RAY_ADDRESS names, after it has answered; AddressError where it does not."""
-    said = named()
-    if said == "auto":
+    given = named()
+    if given == "auto":
         return _started_here()
-    assert said is not None
-    problem = _problem(said)
+    assert given is not None
+    problem = _problem(given)
     if problem:
-        raise AddressError(f"RAY_ADDRESS={said}: {problem}; {_advice()}")
-    return said
+        raise AddressError(f"RAY_ADDRESS={given}: {problem}; {_advice()}")
+    return given
 
 
 def _advice() -> str:

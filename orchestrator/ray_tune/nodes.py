@@ -15,11 +15,11 @@ def check() -> None:
     """
     nodes = {n["NodeID"]: n["NodeManagerHostname"] for n in ray.nodes() if n["Alive"] and _takes_trials(n["Resources"])}
     ask = ray.remote(num_cpus=0, max_retries=0)(_here)
-    asked = {
+    requests = {
         ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote(): host
         for node_id, host in nodes.items()
     }
-    answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_ANSWER_S) if asked else ([], [])
+    answered, _ = ray.wait(list(requests), num_returns=len(requests), timeout=_ANSWER_S) if requests else ([], [])
     wrong = []
     for answer in answered:
         try:
@@ -31,7 +31,7 @@ def check() -> None:
         except ray.exceptions.RayError:
             continue  # the machine has gone away
         if found:
-            wrong.append(f"  {asked[answer]}: {'; '.join(found)}")
+            wrong.append(f"  {requests[answer]}: {'; '.join(found)}")
     if wrong:
         raise node_check.RefusedError(
             node_check.explain(f"{len(wrong)} of {len(nodes)} machines of the cluster", "\n".join(sorted(wrong)))

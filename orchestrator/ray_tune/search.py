@@ -45,7 +45,7 @@ class JobSearcher(_NotCopied, Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._work.exhausted:
             return str(Searcher.FINISHED)
-        job = self._work.take()
+        job = self._work.take(ahead=True)  # Tune asks for the next trial before it has resources for it
         if job is None:
             return None  # a running trial may fail and be queued again
         room = _room(job, self._cpus)
@@ -72,6 +72,7 @@ class ResultCallback(_NotCopied, SilentReporter):
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         self._began[trial.config["job"]["trial_id"]] = time.monotonic()
+        self._work.begin(trial.config["job"]["trial_id"])
         if self._loggers:
             self._loggers.began(Job.from_json(trial.config["job"]))
 

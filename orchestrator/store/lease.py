@@ -157,7 +157,7 @@ def _renewed(store: RunStore, there: bytes, found: Lease) -> bool:
         return unexpired
     rest = LIFE_S - max(age, 0.0) if age is not None and age < LIFE_S else LIFE_S
     log.warning(
-        "whether the lease of %s has expired cannot be told from the clocks here, there and of the run's folder: "
+        "whether the lease of %s has expired cannot be determined from the clocks here, there and of the run's folder: "
         "waiting %.0f s to see whether it is renewed",
         found.holder,
         rest,

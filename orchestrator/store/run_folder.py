@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orchestrator.store import compaction
-from workers import checksum, files
+from workers import checksum, files, paths
 from workers.row import SCHEMA, parquet_bytes
 
 STOP = "stop"  # the file that asks a run to stop
@@ -39,13 +39,13 @@ class RunStore:
     """Names and files of one run; every write appears at once or not at all."""
 
     def __init__(self, url: str) -> None:
-        self.url = files.place(url).rstrip("/")
+        self.url = paths.place(url).rstrip("/")
         if not self.url:
             raise ValueError(f"{url!r} is not a valid folder for a run: give a folder below it")
         if "://" in self.url and any(c in self.url for c in _WILD):
             # Object stores interpret them as patterns, even when a folder is removed.
             raise ValueError(f"{url!r} is not a valid folder for a run: a URL must not contain {' '.join(_WILD)}")
-        self.local = files.is_local(files.filesystem(self.url)[0])
+        self.local = paths.is_local(paths.filesystem(self.url)[0])
         self._heads: dict[str, tuple[pa.Table, bool]] = {}  # by name of the part; a part never changes
 
     def at(self, *names: str) -> str:

@@ -71,7 +71,7 @@ def status(store: RunStore) -> Status:
         plan = store.attempts(columns).group_by(columns).aggregate([])
         plan = plan.sort_by([(name, "ascending") for name in CELL])
     if plan is None:
-        raise FileNotFoundError(f"{store.url} is no run: it holds no plan.parquet; `archsweep run` makes one")
+        raise FileNotFoundError(f"{store.url} is not a run: it has no plan.parquet; `archsweep run` creates one")
     ledger = Ledger.of(store)
     cells: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     failures: dict[tuple[str, str], list[str]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Every trial of a study before anything starts: ids, costs, cells.  Needs no data where a published set is meant."""
+"""The plan of a study: all its trials with ids and costs.  Published datasets need not be present."""
 
 import contextlib
 import hashlib
@@ -38,15 +38,15 @@ SCHEMA = pa.schema(
         ("params", pa.int64()),
         ("macs", pa.int64()),
         ("graph", pa.string()),  # the cells as JSON (nodes, edges), so that analysis draws them without the spaces
-        ("train_images", pa.int64()),  # what an epoch and an evaluation see, for estimates
+        ("train_images", pa.int64()),  # images per epoch and per evaluation, for estimates
         ("test_images", pa.int64()),
-        ("own", pa.string()),  # the facts, as JSON, of a dataset that the study describes; else null
-        ("executed", pa.string()),  # JSON of test_batch, threads where they differ from recipe_json; else null
+        ("own", pa.string()),  # the facts of a custom dataset as JSON; else null
+        ("executed", pa.string()),  # JSON of test_batch and threads if they differ from recipe_json; else null
     ]
 )
 
 _LIKE_AN_ARCHITECTURE = re.compile(r"[A-Za-z0-9._+:|~()\[\]{}<>-]{0,1000}")  # short, no spaces, commas, quotes
-_MOST = 10_000_000  # trials of a study
+_MOST = 10_000_000  # trials per study
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,21 @@ class Plan:
     """The trials of a study, and how its architectures were drawn."""
 
     table: pa.Table
-    samples: dict[str, spaces.Sample]  # by the sweep's label, drawn ones only
-    roots: dict[str, Path | None]  # where the data of each dataset_id lies
-    own: dict[str, datasets.CustomDataset]  # by dataset_id, those that the study describes
-    unused: dict[str, str]  # by dataset_id, what lies there and is not used: a line where there is something
+    samples: dict[str, spaces.Sample]  # by the sweep's label; only of sweeps that draw architectures
+    roots: dict[str, Path | None]  # the data root of each dataset_id
+    own: dict[str, datasets.CustomDataset]  # the custom datasets by dataset_id
+    unused: dict[str, str]  # by dataset_id, a line about files that are present but not used, if there are any
 
 
 def _listed(sweep: Sweep) -> list[str]:
-    """The architectures of a file or list, in normal spelling, each once."""
+    """The architectures of a file or list in normal spelling, without duplicates."""
     chosen = sweep.architectures
     if chosen.file is not None:
         path = Path(chosen.file).expanduser()
         if path.is_dir() or path.suffix == ".json":
             raise ValueError(
-                f"architectures of a sweep: {path} is no text with one architecture a line; of UnNAS's configurations "
-                f"and of lists in JSON, `archsweep import unnas-archs {path} --into archs.txt` makes one"
+                f"architectures of a sweep: {path} is not a text file with one architecture per line; "
+                f"`archsweep import unnas-archs {path} --into archs.txt` converts UnNAS's configurations and JSON lists"
             )
         if not path.is_file():
             raise FileNotFoundError(f"architectures of a sweep: there is no file {path}")
@@ -80,18 +80,18 @@ def _listed(sweep: Sweep) -> list[str]:
 
 
 def _read(path: Path) -> list[str]:
-    """The architectures that a file names.  What cannot be one is not quoted: the file may be another than meant."""
+    """The architectures of a text file.  Invalid lines are not quoted in errors: it may be the wrong, private file."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError(f"architectures of a sweep: {path} is no text in UTF-8") from None
-    # Not `splitlines`, which also ends lines at characters that a comment may hold.
+        raise ValueError(f"architectures of a sweep: {path} is not text in UTF-8") from None
+    # Not `splitlines`, which also splits at characters that may occur in a comment.
     lines = [line.partition("#")[0].strip() for line in text.split("\n")]
     for number, line in enumerate(lines, start=1):
         if not _LIKE_AN_ARCHITECTURE.fullmatch(line):
-            raise ValueError(f"architectures of a sweep: line {number} of {path} is no architecture of any space")
+            raise ValueError(f"architectures of a sweep: line {number} of {path} is not an architecture of any space")
     if not any(lines):
-        raise ValueError(f"architectures of a sweep: {path} names none")
+        raise ValueError(f"architectures of a sweep: {path} contains no architecture")
     return [line for line in lines if line]
 
 
@@ -101,7 +101,7 @@ def _sample(space: str, n: int, seed: int, min_params: int) -> spaces.Sample:
 
 
 def architectures(sweep: Sweep) -> tuple[list[str], spaces.Sample | None]:
-    """The architectures of a sweep, in order; the sample too where they are drawn."""
+    """The architectures of a sweep, in order, and the sample if they are drawn at random."""
     chosen = sweep.architectures
     if chosen.sample is None:
         return _listed(sweep), None
@@ -115,11 +115,11 @@ def _recipes(sweep: Sweep) -> dict[str, AnyRecipe]:
 
 @contextlib.contextmanager
 def _plugins_named(*passing: type[Exception]) -> Iterator[None]:
-    """What the code of a plug-in raises becomes a ValueError with its distribution, file and line; `passing` pass."""
+    """Exceptions of a plug-in become a ValueError with its distribution, file and line, except those in `passing`."""
     try:
         yield
     except (Exception, SystemExit) as error:
-        if isinstance(error, ValidationError):  # pydantic's words around an error of a plug-in, or of ours about one
+        if isinstance(error, ValidationError):  # pydantic wraps the error of a plug-in or of ours
             inner = error.errors()[0].get("ctx", {}).get("error", error)
         else:
             inner = error
@@ -134,7 +134,7 @@ def _plugins_named(*passing: type[Exception]) -> Iterator[None]:
 def dataset_of(
     study: Study, sweep: Sweep, root: Path | None
 ) -> tuple[datasets.DatasetInfo, datasets.CustomDataset | None]:
-    """The dataset of a sweep as it lies there, and the facts of a dataset of one's own."""
+    """The dataset of a sweep as found at `root`, and its facts if it is a custom one."""
     chosen, cache = sweep.dataset, study.execution.cache_dir
     if chosen.source is None:
         return datasets.look(chosen.name, root, cache, chosen.choice), None
@@ -142,14 +142,15 @@ def dataset_of(
     return datasets.DatasetInfo(dataset_id, round(own.train_images * chosen.fraction), own.test_images, own.unused), own
 
 
-LargeDataset = Mapping[str, Mapping[str, set[str]]]  # by question of a recipe, by its JSON: ids of finished trials
+# Ids of finished trials, by the recipe without settings of speed (`question`) and by the recipe's JSON.
+Finished = Mapping[str, Mapping[str, set[str]]]
 
 
-def _as_stored(trial: workers.Trial, stored: LargeDataset) -> workers.Trial:
-    """The trial under the id that its finished row has in the run, where one is there under another id.
+def _as_stored(trial: workers.Trial, stored: Finished) -> workers.Trial:
+    """The trial with the id of its finished row, if the run has one under another id.
 
-    `test_batch` and `threads` change nothing but speed and memory, but earlier versions gave a trial whose study
-    overrode them an id of its own.  Such a row counts as done: its plan line has that id and that recipe.
+    `test_batch` and `threads` affect only speed and memory, but in earlier versions overriding them changed the id.
+    Such a row counts as done: the plan row gets its id and its recipe.
     """
     recipe = trial.recipe
     others = stored.get(question(recipe.json_text), {})
@@ -163,9 +164,9 @@ def _as_stored(trial: workers.Trial, stored: LargeDataset) -> workers.Trial:
 
 
 def _trials(
-    sweep: Sweep, seen: datasets.DatasetInfo, own: datasets.CustomDataset | None, archs: list[str], stored: LargeDataset
+    sweep: Sweep, seen: datasets.DatasetInfo, own: datasets.CustomDataset | None, archs: list[str], stored: Finished
 ) -> Iterator[dict[str, Any]]:
-    """Yield one plan row per trial; costs are computed once per architecture and task, seeds share them."""
+    """Yield one plan row per trial; costs are computed once per architecture and task."""
     space = spaces.get(sweep.space)
     recipes = _recipes(sweep)
     facts = own and own.model_dump_json()
@@ -184,7 +185,7 @@ def _trials(
             )
             if arch is archs[0] and (
                 spaces.registry().source(sweep.space) or tasks.registry().source(task)
-            ):  # ours are known to fit
+            ):  # spaces and tasks of this project are known to fit
                 from workers import contracts  # imports torch
 
                 contracts.fits(first)
@@ -213,11 +214,13 @@ def _trials(
 
 
 def plan(study: Study) -> Plan:
-    """All trials of a study.  A trial that two sweeps name is one trial.  Reads data only to learn its identity, and of
-    the run's rows only which recipes they have."""
+    """The plan of a study.  A trial that occurs in two sweeps is planned once.
+
+    Reads data only to determine dataset ids, and from the rows of the run only ids and recipes.
+    """
     rows: dict[str, dict[str, Any]] = {}
     samples, roots, described, unused = {}, {}, {}, {}
-    stored: LargeDataset | None = None
+    stored: Finished | None = None
     for number, sweep in enumerate(study.sweeps):
         root = study.root_of(sweep.dataset)
         with _plugins_named(ValueError, OSError):
@@ -227,10 +230,10 @@ def plan(study: Study) -> Plan:
             unused[seen.dataset_id] = f"{sweep.dataset.name}: {seen.unused}"
         if own is not None:
             described[seen.dataset_id] = own
-        asked = (sweep.architectures.sample or 1) * len(sweep.tasks) * len(sweep.seeds)
-        if asked > _MOST:
-            raise ValueError(f"sweep {number + 1} asks for {asked:,} trials; a study may have {_MOST:,}")
-        # A listed architecture that is none is the user's mistake, and the space has said so.
+        many = (sweep.architectures.sample or 1) * len(sweep.tasks) * len(sweep.seeds)
+        if many > _MOST:
+            raise ValueError(f"sweep {number + 1} has {many:,} trials; a study may have {_MOST:,}")
+        # An invalid architecture in a list is a mistake of the user, and the message of the space explains it.
         with _plugins_named(*((ValueError,) if sweep.architectures.sample is None else ())):
             archs, drawn = architectures(sweep)
         if drawn is not None:
@@ -245,7 +248,7 @@ def plan(study: Study) -> Plan:
 
 
 def too_large_batches(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """A sentence for each batch that is larger than the training split it is taken from; such trials fail."""
+    """A message for each batch size that is larger than the training split; such trials fail."""
     seen = {(row["dataset_id"], row["train_images"], row["recipe"], row["recipe_json"]) for row in rows}
     found = {
         (recipe.batch, images, dataset_id)
@@ -260,12 +263,12 @@ def too_large_batches(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def order_of_work(table: pa.Table) -> list[dict[str, Any]]:
-    """Plan rows in the order they are handed out: architecture by architecture, the architectures shuffled.
+    """The plan rows in the order of execution: architecture by architecture, with the architectures shuffled.
 
-    Whatever moment a study is looked at, what is done is then a random sample of its architectures, each with all its
-    tasks and seeds: correlations over the architectures that all cells share are unbiased, and grow sharper from the
-    first minutes on.  (Seed by seed would leave hardly an architecture with all seeds while the second seed trains.)
-    The order is a function of the trials alone, so that a resumed run, another engine or a larger study keeps it.
+    At any moment the finished trials then form a random sample of the architectures, each with all its tasks and seeds.
+    So correlations over the architectures that all cells share are unbiased from the first minutes on, and their
+    intervals shrink.  (In the order of seeds, few architectures would be complete before the last seed is trained.)
+    The order depends only on the trials, so a resumed run, another engine and a larger study keep it.
     """
 
     @cache
@@ -281,7 +284,7 @@ def order_of_work(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def trial_of(row: dict[str, Any]) -> workers.Trial:
-    """The trial that a plan row names."""
+    """The trial of a plan row."""
     executed = _text(row, "executed")
     return workers.Trial(
         space=row["space"],
@@ -301,12 +304,12 @@ def _own(facts: str) -> datasets.CustomDataset:
 
 
 def own_of(row: Mapping[str, Any]) -> datasets.CustomDataset | None:
-    """The facts that a plan row has of a dataset that its study describes."""
+    """The facts of the custom dataset in a plan row; None for registered datasets."""
     facts = _text(row, "own")
     return _own(facts) if facts else None
 
 
 def _text(row: Mapping[str, Any], column: str) -> str | None:
-    """A text of a plan row, None where it has none: null, NaN as pandas has it, or no such column."""
+    """A text in a plan row; None for null, for NaN (pandas) and for a missing column."""
     value = row.get(column)
     return value if isinstance(value, str) else None

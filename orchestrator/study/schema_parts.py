@@ -6,19 +6,19 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 import spaces
-from workers import datasets, files
+from workers import datasets, paths
 from workers.datasets import SIDES, Source
 from workers.scrub import LOGIN
 
 
 def check_place(path: str) -> str:
     """A path or URL in its normal spelling; ValueError where it cannot be used."""
-    return files.place(_checked(path))
+    return paths.place(_checked(path))
 
 
 def check_disk_path(path: str) -> str:
     """A path on a disk in its normal spelling; ValueError where it cannot be used."""
-    return files.disk_path(_checked(path))
+    return paths.disk_path(_checked(path))
 
 
 def _checked(path: str) -> str:

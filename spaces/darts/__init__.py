@@ -1,4 +1,7 @@
-"""The DARTS space: a normal and a reduction cell of four nodes, eight operations (Liu et al. 2019)."""
+"""The DARTS space: a normal and a reduction cell of four nodes, eight operations (Liu et al. 2019).
+
+Architectures as text, their graph, cost and network.  Imports only the shared files of `spaces`, such as `_space`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The NAS-Bench-101 space: modules of at most 7 vertices and 9 edges, three operations (Ying et al. 2019)."""
+"""The NAS-Bench-101 space: modules of at most 7 vertices and 9 edges, three operations (Ying et al. 2019).
+
+Architectures as text, their graph, cost and network.  Imports only the shared files of `spaces`, such as `_space`.
+"""
 
 from __future__ import annotations
 

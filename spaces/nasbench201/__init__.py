@@ -1,4 +1,7 @@
-"""The NAS-Bench-201 space: cells of four nodes and six edges, five operations (Dong & Yang 2020)."""
+"""The NAS-Bench-201 space: cells of four nodes and six edges, five operations (Dong & Yang 2020).
+
+Architectures as text, their graph, cost and network.  Imports only the shared files of `spaces`, such as `_space`.
+"""
 
 from __future__ import annotations
 

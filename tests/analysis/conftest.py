@@ -1,4 +1,4 @@
-"""Puts the made-up runs beside these tests within reach of `import`."""
+"""Makes the helper modules in this folder importable."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A study whose every headline figure is known: normal qualities, sizes and noise of seeds, and what must come out."""
+"""A simulated study with known true statistics: normal qualities, sizes and noise of seeds."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Made-up runs for the tests of analysis: rows as the workers publish them, and folders that hold them."""
+"""Generated runs for the tests of analysis: rows as workers publish them, and run folders."""
 
 import datetime as dt
 import itertools

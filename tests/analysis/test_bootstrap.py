@@ -1,4 +1,4 @@
-"""Bootstrap intervals: ranks of resamples without sorting, bounds as worked out by SciPy, and what they hold."""
+"""Bootstrap intervals: ranks of resamples without sorting, bounds equal to those of SciPy, coverage."""
 
 import warnings
 

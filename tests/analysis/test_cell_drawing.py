@@ -1,4 +1,4 @@
-"""Cells as drawings: nothing overlaps, everything is there, and what is no graph is not drawn."""
+"""Drawings of cells: nothing overlaps, nothing is missing, and invalid graphs are not drawn."""
 
 import json
 from itertools import combinations, pairwise

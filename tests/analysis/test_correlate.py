@@ -1,4 +1,4 @@
-"""Numbers worked out by hand, numbers published with real data, and the rules about what is compared."""
+"""Correlations against values computed by hand and published values, and the rules about what is compared."""
 
 import itertools
 import warnings

@@ -1,4 +1,4 @@
-"""How early one can look: rankings after each epoch, their costs, and the cheapest that will do."""
+"""Early stopping: rankings after each epoch, their costs, and the cheapest sufficient budget."""
 
 from pathlib import Path
 

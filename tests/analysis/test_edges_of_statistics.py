@@ -1,5 +1,4 @@
-"""Numbers where rankings are equal, opposite, tied, constant or few: within their bounds, and missing ones with a
-reason."""
+"""Statistics of equal, opposite, tied, constant and short rankings: within their bounds, or missing with a reason."""
 
 import math
 import warnings

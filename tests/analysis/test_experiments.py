@@ -1,4 +1,4 @@
-"""Random experiments with a proxy: the paper's procedure to the letter, and the limit of infinitely many repeats."""
+"""Random experiments with a proxy: the procedure of the paper, and the limit of infinitely many repeats."""
 
 import itertools
 import math

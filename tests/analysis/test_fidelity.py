@@ -1,4 +1,4 @@
-"""Agreement between modes beside that between seeds: worked out again by SciPy, and the rules about what counts."""
+"""Agreement between modes and between seeds: compared with SciPy, and the rules about what counts."""
 
 import itertools
 from typing import Any
@@ -10,6 +10,7 @@ from made_up import failed, row
 from scipy import stats
 
 import analysis
+from analysis.statistics.fidelity import Fidelity
 
 pytestmark = pytest.mark.filterwarnings("error")
 MODES = ("fp32", "bf16")
@@ -27,8 +28,9 @@ def frame(scores: np.ndarray[Any, Any], modes: tuple[str, ...] = MODES) -> pd.Da
     )  # fmt: skip
 
 
-def line(found: dict[str, Any], what: str, y: str = "bf16") -> dict[str, Any]:
-    return next(one for one in found["agreement"] if one["what"] == what and one["y"] == y)
+def line(found: Fidelity, comparison: str, y: str = "bf16") -> Any:
+    table = found.agreement
+    return table[(table["comparison"] == comparison) & (table["y"] == y)].iloc[0]
 
 
 def noisy(n: int, seeds: int = 2, modes: int = 2) -> np.ndarray[Any, Any]:
@@ -52,16 +54,18 @@ def test_every_rho_is_the_mean_over_the_pairs_it_names() -> None:
         ("same_seed", "bf16"): (3, rho(*zip(a, b, strict=True))),
         ("seed_means", "bf16"): (1, rho((a.mean(axis=0), b.mean(axis=0)))),
     }
-    assert {(one["what"], one["y"]) for one in found["agreement"]} == set(expected)
+    assert set(zip(found.agreement["comparison"], found.agreement["y"], strict=True)) == set(expected)
     for (what, y), (pairs, value) in expected.items():
         got = line(found, what, y)
         assert got["pairs"] == pairs
         assert got["rho"] == pytest.approx(value, abs=1e-12)
-        assert got["low"] < got["rho"] < got["high"]
+        assert got["rho_low"] < got["rho"] < got["rho_high"]
     other = line(found, "other_seeds")
     assert other["gap"] == pytest.approx(other["rho"] - line(found, "seeds", "fp32")["rho"])
-    assert (found["n"], found["n_dropped"], found["seeds"]) == (11, 0, [1, 2, 3])
-    assert analysis.fidelity(frame(x), MODES) == found, "the order of rows changes nothing"
+    assert (found.n, found.n_dropped, found.seeds) == (11, 0, (1, 2, 3))
+    again = analysis.fidelity(frame(x), MODES)  # the order of rows changes nothing
+    pd.testing.assert_frame_equal(again.agreement, found.agreement)
+    pd.testing.assert_frame_equal(again.scores, found.scores)
 
 
 def test_a_mode_that_changes_nothing_is_no_worse_than_a_seed() -> None:
@@ -84,13 +88,13 @@ def test_a_mode_that_ranks_the_other_way_round_shows() -> None:
 
 def test_differences_of_scores() -> None:
     x = np.array([[[0.5, 0.7], [0.6, 0.6]], [[0.2, 0.4], [0.5, 0.3]], [[0.8, 0.8], [0.9, 0.7]]])
-    first, second = analysis.fidelity(frame(x), MODES)["scores"]
+    first, second = analysis.fidelity(frame(x), MODES).scores.to_dict("records")
     assert first["mean"] == pytest.approx((0.6 + 0.3 + 0.8) / 3)
-    assert first["sd"] == pytest.approx(np.std([0.6, 0.3, 0.8], ddof=1))
-    assert first["seed_sd"] == pytest.approx(np.sqrt((0.02 + 0.02 + 0) / 3))
-    assert (first["less"], first["less_sd"]) == (0, 0)
-    assert second["less"] == pytest.approx((0 + 0.1 + 0) / 3)
-    assert second["less_sd"] == pytest.approx(np.std([0, 0.1, 0], ddof=1))
+    assert first["std"] == pytest.approx(np.std([0.6, 0.3, 0.8], ddof=1))
+    assert first["seed_std"] == pytest.approx(np.sqrt((0.02 + 0.02 + 0) / 3))
+    assert (first["difference"], first["difference_std"]) == (0, 0)
+    assert second["difference"] == pytest.approx((0 + 0.1 + 0) / 3)
+    assert second["difference_std"] == pytest.approx(np.std([0, 0.1, 0], ddof=1))
 
 
 def test_what_lacks_a_training_is_dropped_and_what_diverged_ranks_last() -> None:
@@ -101,27 +105,27 @@ def test_what_lacks_a_training_is_dropped_and_what_diverged_ranks_last() -> None
     df = pd.concat([df, pd.DataFrame([lost])], ignore_index=True)
     df.loc[(df["arch"] == "a1") & (df["precision"] == "bf16"), "score_best"] = np.nan
     found = analysis.fidelity(df, MODES)
-    assert (found["n"], found["n_dropped"]) == (7, 1)
+    assert (found.n, found.n_dropped) == (7, 1)
     x[1, 1] = -1000
     rho = stats.spearmanr(x[1:, 1, 0], x[1:, 1, 1]).statistic
     assert line(found, "seeds", "bf16")["rho"] == pytest.approx(rho)
-    assert [one["diverged"] for one in found["scores"]] == [0, 2]
-    assert [one["n"] for one in found["scores"]] == [6, 6]
-    assert found["scores"][0]["mean"] == pytest.approx(x[2:, 0].mean())
+    assert list(found.scores["diverged"]) == [0, 2]
+    assert list(found.scores["n"]) == [6, 6]
+    assert found.scores["mean"][0] == pytest.approx(x[2:, 0].mean())
 
 
 def test_every_mode_is_held_against_the_first() -> None:
     modes = ("fp32", "tf32", "bf16")
     found = analysis.fidelity(frame(noisy(6, modes=3), modes), modes)
-    between = [(one["x"], one["y"]) for one in found["agreement"] if one["what"] == "other_seeds"]
-    assert between == [("fp32", "tf32"), ("fp32", "bf16")]
+    between = found.agreement[found.agreement["comparison"] == "other_seeds"]
+    assert list(zip(between["x"], between["y"], strict=True)) == [("fp32", "tf32"), ("fp32", "bf16")]
 
 
 def test_too_little_says_nothing() -> None:
     found = analysis.fidelity(frame(noisy(4)), MODES)
-    assert line(found, "seeds")["rho"] is not None
-    assert line(found, "seeds")["low"] is line(found, "other_seeds")["gap_low"] is None
-    with pytest.raises(ValueError, match="two seeds and two modes"):
+    assert np.isfinite(line(found, "seeds")["rho"])
+    assert np.isnan([line(found, "seeds")["rho_low"], line(found, "other_seeds")["gap_low"]]).all()
+    with pytest.raises(ValueError, match="at least two seeds and two modes"):
         analysis.fidelity(frame(noisy(4, seeds=1)), MODES)
     with pytest.raises(ValueError, match="one space, dataset and task"):
         analysis.fidelity(pd.concat([frame(noisy(4)), frame(noisy(4)).assign(task="rot", trial_id=None)]), MODES)

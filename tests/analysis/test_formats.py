@@ -1,4 +1,4 @@
-"""What leaves for other programs is whole and exact; what readers get is short and safe."""
+"""Formats for programs are complete and exact; formats for readers are short and escaped."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What one look means on the page and in its figures: colours, dashes, recipes, empty charts, rounding."""
+"""The appearance of the page and its figures: colours, dashes, recipes, empty charts, rounding."""
 
 import json
 import math
@@ -148,21 +148,21 @@ def test_recipes_of_one_name_are_told_apart_by_what_differs(tmp_path: Path) -> N
             for k, line in enumerate(population(6, tasks=("cls", "rot"), rng=epochs))
         ]
     df = pd.DataFrame(rows)
-    assert recipes.told_apart(df) == {"r-one": "demo (epochs=1)", "r-two": "demo (epochs=2)"}
+    assert recipes.unique_names(df) == {"r-one": "demo (epochs=1)", "r-two": "demo (epochs=2)"}
     text = words(page(df, tmp_path))
     assert "rotation, demo (epochs=1)" in text
     assert re.search(r"rotation demo \(epochs=1\) 6 6 1 6", text), "what ran"
     assert re.search(r"classification demo \(epochs=2\) 6 0\.06", text), "and what it cost"
     assert "demo (epochs=2): recipe r-two; epochs = 2." in text
     assert set(pd.read_csv(tmp_path / "correlations.csv")["x_recipe"]) == {"demo"}, "the table has the rows' names"
-    assert recipes.told_apart(df.assign(recipe_json=None)) == {"r-one": "demo (r-one)", "r-two": "demo (r-two)"}
+    assert recipes.unique_names(df.assign(recipe_json=None)) == {"r-one": "demo (r-one)", "r-two": "demo (r-two)"}
     nested = df.assign(
         recipe_json=[json.dumps({"model": {"width": 4 if i == "r-one" else 8}}) for i in df["recipe_id"]]
     )
-    assert recipes.told_apart(nested)["r-two"] == "demo (model.width=8)"
-    assert recipes.told_apart(df[df["recipe_id"] == "r-one"]) == {}
+    assert recipes.unique_names(nested)["r-two"] == "demo (model.width=8)"
+    assert recipes.unique_names(df[df["recipe_id"] == "r-one"]) == {}
     other = df.assign(recipe_id=df["recipe_id"] + "-b", space="b")
-    both = recipes.told_apart(pd.concat([df, other]))
+    both = recipes.unique_names(pd.concat([df, other]))
     assert both["r-one-b"] == both["r-one"] == "demo (epochs=1)", "spaces have ids of their own"
 
 

@@ -1,4 +1,4 @@
-"""What a proxy's best architectures are worth to the target, and which of two proxies is the better."""
+"""How good a proxy's best architectures are on the target, and comparison of two proxies."""
 
 import itertools
 import math

@@ -6,6 +6,8 @@ import pandas as pd
 
 from analysis.comparison import recipes
 from analysis.comparison.trials import gather, means
+from analysis.page import sections
+from analysis.statistics import counts
 
 from .made_up import row
 
@@ -25,11 +27,28 @@ def test_recipes_that_differ_in_speed_alone_are_one_cell() -> None:
     df = rows(test_batch=7, threads=4)
     assert set(gather(df)["recipe_id"]) == {"a"}
     assert set(gather(df)["recipe"]) == {"unnas"}
-    assert recipes.told_apart(df) == {}
+    assert recipes.unique_names(df) == {}
     table = means(df)
     assert list(table["mean"]) == [0.5, 0.6, 0.7, 0.8]
     assert set(table["recipe_id"]) == {"a"}
     assert list(df["recipe_id"]) == ["b", "b", "a", "a"], "rows stay as they are"
+
+
+def test_hours_and_the_missing_pair_are_those_of_the_one_cell() -> None:
+    df = rows(test_batch=7).assign(train_s=3600.0)
+    (cell,) = counts.cells(df).to_dict("records")
+    assert (cell["recipe_id"], cell["archs"], cell["hours"]) == ("a", 4, 4.0)
+    assert len(counts.cost(df)) == 1
+    assert sections.no_pairs(df, None).startswith("one cell only in each space")
+    longer = rows(epochs=3)
+    assert sections.no_pairs(longer, None).startswith("no two cells of one space have results yet")
+
+
+def test_every_id_of_a_recipe_gets_its_name_beside_another_recipe() -> None:
+    df = rows(test_batch=7)
+    longer = df.tail(1).assign(recipe_id="c", recipe_json=json.dumps(TEXT | {"epochs": 3}))
+    found = recipes.column(pd.concat([df, longer]))
+    assert list(found) == ["unnas (epochs=2)"] * 4 + ["unnas (epochs=3)"]
 
 
 def test_any_other_difference_is_another_cell() -> None:

@@ -1,4 +1,4 @@
-"""Figures as files, and a report that needs nothing but itself."""
+"""Figures as files, and a self-contained report."""
 
 import base64
 import json

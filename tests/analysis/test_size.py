@@ -1,4 +1,4 @@
-"""What is left of an agreement once size is held constant."""
+"""Rank correlation with network size held constant."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""What holds of every statistic: its columns never depend on what there is, and its rule is said."""
+"""Properties of all statistics: columns do not depend on the data, and the rule is stated."""
 
 import inspect
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Anyone's table becomes rows: names of columns or constants, averaged repeats, errors that help."""
+"""Rows from tables of other sources: columns or constants, averaged repeats, helpful errors."""
 
 import datetime
 from decimal import Decimal

@@ -1,10 +1,10 @@
 # ruff: noqa: PT017  (an input that is accepted is as right as one that is refused)
-"""Fuzzing that is led by coverage, run by hand: what hypothesis draws at random, atheris finds its way to.
+"""Fuzzing guided by coverage (atheris), run by hand, with the inputs that hypothesis draws at random.
 
     pip install 'archsweep[fuzz]'
     python tests/fuzz/by_coverage.py study -max_total_time=600      # or: arch, name
 
-Whatever is no ValueError or LookupError stops it, with the input that did it.
+Any exception other than ValueError and LookupError stops it and prints the input.
 """
 
 import sys

@@ -120,11 +120,11 @@ def spoil(tmp_path: Path) -> Spoil:
 
 # Epochs that last, without any work: how long a training takes is then the same on every machine.
 SLOW = """
-heard = options.get("told")
+heard = options.get("on_epoch")
 def told(values):
     time.sleep({seconds})
     if heard is not None: heard(values)
-if {condition}: options["told"] = told
+if {condition}: options["on_epoch"] = told
 """
 
 

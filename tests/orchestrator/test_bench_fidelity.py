@@ -1,4 +1,4 @@
-"""`bench fidelity`: an ordinary run in two precisions, and the numbers that its rows give."""
+"""`bench fidelity`: an ordinary run in two precisions, and the statistics of its rows."""
 
 import json
 from pathlib import Path
@@ -53,8 +53,8 @@ def test_numbers_come_from_the_rows_of_a_run_that_resumes(fidelity, tmp_path: Pa
         ("other_seeds", "bf16"): sum(other) / 2,
         ("seed_means", "bf16"): stats.spearmanr(mean["fp32"], mean["bf16"]).statistic,
     }
-    assert {(x["what"], x["y"]): x["rho"] for x in found["agreement"]} == pytest.approx(expected)
-    assert found["scores"][1]["less"] == pytest.approx((mean["bf16"] - mean["fp32"]).mean())
+    assert {(x["comparison"], x["y"]): x["rho"] for x in found["agreement"]} == pytest.approx(expected)
+    assert found["scores"][1]["difference"] == pytest.approx((mean["bf16"] - mean["fp32"]).mean())
 
     before = sorted(rows["finished_at"])
     assert fidelity(*TINY, "--into", run, "--json", file)[0] == 0
@@ -104,7 +104,7 @@ def test_failed_trials_leave_nothing_to_compare(fidelity, tmp_path: Path, monkey
 
 def test_the_verdict_is_no_better_than_the_seeds() -> None:
     def said(low: float | None, gap: tuple[float, float, float | None]) -> str:
-        seeds = {"x": "fp32", "low": low}
+        seeds = {"x": "fp32", "rho_low": low}
         return bench_fidelity.verdict(
             seeds, {"y": "bf16", "x": "fp32"} | dict(zip(("gap_low", "gap", "gap_high"), gap, strict=True))
         )

@@ -1,4 +1,4 @@
-"""`archsweep check`: a plug-in's author hears what is wrong, in the terms of the contract."""
+"""`archsweep check`: faults of a plug-in are reported in terms of the contract."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the command line says: two recipes told apart, hints, mistakes of users and mistakes of ours."""
+"""Messages of the command line: names of recipes, hints, mistakes of users, errors of the program."""
 
 import io
 import json

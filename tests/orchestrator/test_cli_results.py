@@ -1,4 +1,4 @@
-"""Correlate, query and export as they are called from a shell: to a reader, into a pipe, over several runs."""
+"""Correlate, query and export from a shell: on a terminal, into a pipe, over several runs."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""As many cores as a process may use, not as the machine has."""
+"""The number of cores that a process may use, not that of the machine."""
 
 import io
 import os

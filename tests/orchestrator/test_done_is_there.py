@@ -1,4 +1,4 @@
-"""What a run says at its end is what lies in its folder."""
+"""The final message of a run agrees with the content of its folder."""
 
 import contextlib
 import json

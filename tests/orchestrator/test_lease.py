@@ -1,4 +1,4 @@
-"""One driver a run: a dead holder is replaced, a living one is named."""
+"""One driver per run: a dead holder is replaced, a living one is named."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""What is left, what waits for a person, and what `retry` forgives."""
+"""Which trials are left, which are quarantined, and the effect of `retry`."""
 
 from pathlib import Path
 from typing import Any

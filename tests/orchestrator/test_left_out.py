@@ -1,4 +1,4 @@
-"""An edited study: what becomes of the rows that are there is said, by every verb."""
+"""An edited study: every command states which finished trials are no longer part of it."""
 
 import json
 from collections.abc import Callable

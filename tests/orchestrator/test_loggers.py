@@ -1,4 +1,4 @@
-"""A logger hears of trials by name, in order, and its own failure is no failure of the run."""
+"""Loggers receive trials by name and in order; the failure of a logger does not affect the run."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A study on a dataset of one's own, as a user has it: a folder of pictures and a few keys."""
+"""A study on a custom dataset: a folder of images and a few keys."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Room on a GPU: what `plan` says about gpus_per_trial."""
+"""GPU memory: the advice of `plan` about gpus_per_trial."""
 
 import pandas as pd
 import pytest
@@ -66,7 +66,7 @@ def test_a_dense_step_does_not_hold_all_upsampled_scores(task: str) -> None:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        scores = net.scores(torch.randn(2, *t.asked.element(t.data)))
+        scores = net.scores(torch.randn(2, *t.configured_task.element(t.data)))
     own = {p.untyped_storage().data_ptr() for p in net.parameters()}
     real = sum(size for place, (size, _) in kept.items() if place not in own) + scores.numel() * 4
     assert sizes[513] - sizes[512] == pytest.approx(real / 2, rel=0.1)

@@ -1,4 +1,4 @@
-"""Paths and URLs: every part of the program means the same place by one text, or refuses it."""
+"""Paths and URLs: every part of the program interprets a text in the same way, or rejects it."""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Plans: identities that hold when a study grows, and costs known before anything starts."""
+"""Plans: ids stay the same when a study grows, and costs are known before anything starts."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a run prints where nobody looks on: few lines, however many trials and failures."""
+"""Output of a run without a terminal: few lines, whatever the number of trials and failures."""
 
 import heapq
 import io
@@ -43,6 +43,23 @@ def test_four_thousand_trials_print_under_200_lines_whatever_fails(
     assert 20 < len(lines) < 200
     assert any("no file 0" in line for line in lines)  # the first failures are told at once
     assert "4,000" in lines[0]
+
+
+def test_a_trial_that_waits_for_resources_is_not_counted_as_running(study: Write, tmp_path: Path) -> None:
+    """Two trials run at a time; as Ray Tune does, the engine has taken a third one."""
+    planned = plan(load(str(study(archs=4, tasks=("cls",))))).table
+    work = Work(RunStore(str(tmp_path / "run")), order_of_work(planned), Ledger(), None, len(planned))  # type: ignore[arg-type]
+    view = progress.Progress(work, Terminal(file=io.StringIO(), width=200))
+    first, second, third = (job.trial_id for _ in range(3) if (job := work.take(ahead=True)))
+    assert "0 of 4 trials done, 0 running" in view.line()
+    work.begin(first)
+    work.begin(second)
+    assert "2 running" in view.line()
+    work.finish(Outcome(first, "ok"))
+    assert "1 of 4 trials done, 2 running" in view.line(just_ended=True)
+    assert "1 running" in view.line()
+    work.begin(third)
+    assert "2 running" in view.line()
 
 
 _S = {"s": 1.0, "min": 60.0, "h": 3600.0}

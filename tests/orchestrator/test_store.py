@@ -1,4 +1,4 @@
-"""The store: whatever instant a compaction dies at, nothing is lost and nothing counts twice."""
+"""The store: a compaction that is killed at any moment loses no row and duplicates none."""
 
 import contextlib
 import io

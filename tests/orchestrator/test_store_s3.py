@@ -350,4 +350,4 @@ def test_a_checkpoint_on_s3_is_read_back_and_a_torn_or_foreign_one_is_not(
         caplog.clear()
         files.publish(url, torn)
         assert checkpoint.load(url, trial, cpu) is None
-        assert "of no use" in caplog.text
+        assert "cannot be used" in caplog.text

@@ -1,4 +1,4 @@
-"""Study files: what they may say, and what they answer to mistakes."""
+"""Study files: valid content, and messages for mistakes."""
 
 from pathlib import Path
 
@@ -115,7 +115,7 @@ def test_a_study_that_names_the_published_files_is_led_to_the_import(tmp_path: P
     (tmp_path / "nasbench101_500.json").write_text('{"archs": []}')
     for name in ("nasbench101_500.json", "."):
         (tmp_path / "good.toml").write_text(GOOD.replace("sample = 3", f'file = "{name}"'))
-        with pytest.raises(ValueError, match=r"`archsweep import unnas-archs .* --into archs.txt` makes one"):
+        with pytest.raises(ValueError, match=r"`archsweep import unnas-archs .* --into archs.txt` converts"):
             architectures(studies.load(str(tmp_path / "good.toml")).sweeps[0])
 
 

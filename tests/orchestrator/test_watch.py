@@ -1,4 +1,4 @@
-"""`status --watch` shows a run as it goes, and ends by itself with what it means."""
+"""`status --watch` shows the progress of a run and ends with its exit code."""
 
 import dataclasses
 import json

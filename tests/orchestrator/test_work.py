@@ -1,4 +1,4 @@
-"""What the driver hands out and books: never over a published row, more room where it was short, an end to ruin."""
+"""The queue of trials: published rows are kept, retries get more resources, many failures stop the launch."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Faults at random moments, one after the other, each followed by `archsweep run`; at the end nothing may be amiss.
+"""Inject faults at random moments, run `archsweep run` after each, and check the run at the end.
 
 make soak                    at least a hundred faults
 make soak SEED=123 FAULTS=20 the same faults in the same order as before; moments differ as the machine does

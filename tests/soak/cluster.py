@@ -1,4 +1,4 @@
-"""A Ray cluster of three nodes on this machine, in a process of its own that obeys lines on its standard input."""
+"""A Ray cluster of three nodes on this machine, in a separate process that reads commands from its standard input."""
 
 import json
 import os

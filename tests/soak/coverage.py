@@ -1,4 +1,4 @@
-"""How often the intervals of the statistics hold the truth, on simulated rankings whose truth is known.
+"""Coverage of the intervals: how often they contain the true value, on simulated rankings.
 
     python -m tests.soak.coverage --simulations 1000
 

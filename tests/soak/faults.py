@@ -1,4 +1,4 @@
-"""What can befall a run.  Each fault hits the round as it stands, and says whether there was something to hit."""
+"""The faults of a campaign.  Each is applied to the current round and returns whether it had an effect."""
 
 import random
 import time

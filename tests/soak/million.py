@@ -1,9 +1,9 @@
-"""What the statistics cost at the largest: a run of a million rows made up on disk, read and correlated.
+"""Time and memory of the statistics for a run of a million generated rows.
 
     python -m tests.soak.million --archs 55555
 
-Six tasks, three seeds, curves of twelve epochs that nobody reads.  Prints the seconds and peak memory of a process of
-its own that loads the rows and correlates all 15 pairs with 2,000 resamples (BCa).
+Six tasks, three seeds, curves of twelve epochs, which are not read.  Prints the seconds and peak memory of a separate
+process that loads the rows and correlates all 15 pairs with 2,000 resamples (BCa).
 """
 
 import argparse

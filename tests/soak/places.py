@@ -1,4 +1,4 @@
-"""Where the runs of a campaign lie, and how such a place fails: a disk that is full, an object store that is gone."""
+"""The storage of a campaign's runs and its failures: a full disk, an unavailable object store."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""Processes that descend from this one, and nobody else's."""
+"""The child processes of this process, and no other processes."""
 
 import ctypes
 import os

@@ -1,11 +1,11 @@
-"""What a trial costs besides its training: thousands of trials that take no time, through the real command line.
+"""The overhead per trial: thousands of trials without training, through the real command line.
 
     python -m tests.soak.scale --trials 4000
     python -m tests.soak.scale --rows 100000
 
-The first prints milliseconds a trial (the wall's, and of the driver's own CPU, which other users of the machine change
-less), the driver's memory as the run goes on, the longest time in which no trial began, and the lines printed.  The
-second makes up a run with so many rows and prints the seconds that its readers take.
+The first command prints milliseconds per trial (wall-clock time, and CPU time of the driver, which depends less on the
+load of the machine), the driver's memory over time, the longest time without a new trial, and the number of printed
+lines.  The second generates a run with this many rows and prints how many seconds each reader takes.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A few faults of each campaign, every time; `make soak` provokes a hundred."""
+"""A few faults of each campaign; `make soak` injects a hundred."""
 
 import re
 import subprocess

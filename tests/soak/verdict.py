@@ -1,4 +1,4 @@
-"""What must be true of a run that suffered faults and was resumed until nothing was left."""
+"""Checks of a run after faults, when it has been resumed until no trial was left."""
 
 import io
 import itertools

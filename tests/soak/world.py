@@ -1,4 +1,4 @@
-"""Where a round of a campaign takes place: a run's folder, perhaps a cluster, and one driver at a time."""
+"""The environment of a campaign's round: the folder of the run, optionally a cluster, and one driver at a time."""
 
 import contextlib
 import json

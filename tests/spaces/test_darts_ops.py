@@ -1,4 +1,4 @@
-"""Dilated depthwise convolutions taken apart are the convolution itself, whatever the map's size."""
+"""Decomposed dilated depthwise convolutions equal the convolution itself, for any size of the map."""
 
 import pytest
 import torch

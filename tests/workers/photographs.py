@@ -1,4 +1,4 @@
-"""A small ImageNet folder, made of photographs of many sizes: smooth colours with some grain, like no other image."""
+"""A small ImageNet folder with images of many sizes: smooth colours with noise, all different."""
 
 import io
 from pathlib import Path

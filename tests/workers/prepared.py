@@ -24,7 +24,9 @@ def prepare(
 
 
 def stop_after(epochs: int = 1) -> dict[str, Any]:
-    """Options of `workers.run` for a stop after so many epochs of this call; with `workers.loop.ASK_S = 0`, so that it
-    is asked after every epoch."""
+    """Options of `workers.run` that stop it after this many epochs of the call.
+
+    Needs `workers.loop.STOP_CHECK_S = 0`, so that `stop` is called after every epoch.
+    """
     ended: list[dict[str, float]] = []
-    return {"told": ended.append, "stop": lambda: len(ended) >= epochs}
+    return {"on_epoch": ended.append, "stop": lambda: len(ended) >= epochs}

@@ -1,4 +1,4 @@
-"""What a CUDA graph does, on the CPU: operations recorded with the tensors they met, and run again on those tensors."""
+"""A CUDA graph emulated on the CPU: operations are recorded with their tensors and repeated on the same tensors."""
 
 from typing import Any
 

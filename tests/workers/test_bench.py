@@ -1,4 +1,4 @@
-"""Bench: both sides compute the same thing, a difference is noticed, and what is written has the documented keys."""
+"""Bench: both sides compute the same, differences are detected, and the output has the documented keys."""
 
 import json
 from dataclasses import replace

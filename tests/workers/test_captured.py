@@ -1,4 +1,4 @@
-"""A recorded step computes what the eager step computes: on the CPU by a tape, on a GPU by CUDA graphs."""
+"""A captured step computes the same as an eager step: emulated on the CPU, with CUDA graphs on a GPU."""
 
 import subprocess
 import sys

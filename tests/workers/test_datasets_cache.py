@@ -1,4 +1,4 @@
-"""The node's array cache: decoded once, by whichever process, and never wrong in silence."""
+"""The array cache of a node: images are decoded once among all processes, and damage is detected."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""CIFAR-10 from every layout it comes in, and what is said where it is not right."""
+"""CIFAR-10 in all its layouts, and messages for invalid files."""
 
 import hashlib
 import io

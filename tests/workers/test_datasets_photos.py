@@ -1,4 +1,4 @@
-"""The embedded photographs: honest splits, balanced, with something to see in every patch."""
+"""The embedded photographs: disjoint, balanced splits, and no empty patches."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Images as cameras, microscopes and editors write them: the right pixels, or a reason that helps."""
+"""Images as written by cameras, microscopes and editors: correct pixels, or a helpful error."""
 
 import io
 import struct

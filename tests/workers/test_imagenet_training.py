@@ -31,7 +31,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _asked_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.loop.ASK_S", 0.0)
+    monkeypatch.setattr("workers.loop.STOP_CHECK_S", 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The loop: stops and kills at any step, checkpoints of earlier versions, how often it asks, other methods."""
+"""The loop: stops and kills at any step, checkpoints of earlier versions, how often `stop` is called, other methods."""
 
 import itertools
 import math
@@ -32,7 +32,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _asked_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.loop.ASK_S", 0.0)
+    monkeypatch.setattr("workers.loop.STOP_CHECK_S", 0.0)
 
 
 def trial(task: str = "cls", dataset: str = "photos", root: Path | None = None, **changes: Any) -> workers.Trial:
@@ -68,7 +68,7 @@ def test_a_stop_at_any_step_of_an_epoch_changes_nothing(cache: Path, tmp_path: P
     seen = []
     for count in itertools.count(1):
         path = tmp_path / f"{count}.pt"
-        with pytest.raises(workers.Interrupted, match=r"(within|after) epoch 1 of 2; its checkpoint is kept"):
+        with pytest.raises(workers.Interrupted, match=r"(within|after) epoch 1 of 2; its checkpoint was saved"):
             workers.run(t, cache_dir=cache, checkpoint_url=str(path), stop=nth(count))
         seen.append(position(path))
         row = workers.run(t, cache_dir=cache, checkpoint_url=str(path))
@@ -184,7 +184,7 @@ def test_seconds_of_an_interrupted_epoch_add_up(cache: Path, tmp_path: Path) -> 
 
 def test_whether_to_stop_is_asked_once_per_second(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not after every step and every epoch: the answer may be a file in an object store."""
-    monkeypatch.setattr(loop, "ASK_S", 0.05)
+    monkeypatch.setattr(loop, "STOP_CHECK_S", 0.05)
     times: list[float] = []
 
     def stop() -> bool:

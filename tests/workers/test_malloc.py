@@ -1,4 +1,4 @@
-"""What tensors give back is taken again without the kernel's help."""
+"""The memory of freed tensors is reused without system calls."""
 
 import platform
 import subprocess

@@ -1,4 +1,4 @@
-"""Whatever a trial held is given back when it ends, not when the garbage collector runs next."""
+"""The memory of a trial is released when it ends, not at the next garbage collection."""
 
 import gc
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from workers.loop import Interrupted
 
 @pytest.fixture(autouse=True)
 def _asked_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.loop.ASK_S", 0.0)
+    monkeypatch.setattr("workers.loop.STOP_CHECK_S", 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_nothing_of_a_trial_that_failed_or_was_stopped_stays(tmp_path: Path) -> 
     def broken(epoch: dict[str, float]) -> None:
         raise RuntimeError("a logger that fails")
 
-    assert workers.attempt(trial("cls"), cache_dir=tmp_path, told=broken)["status"] == "failed"
+    assert workers.attempt(trial("cls"), cache_dir=tmp_path, on_epoch=broken)["status"] == "failed"
     assert alive() == before
     with pytest.raises(Interrupted):
         workers.attempt(trial("cls", epochs=2), cache_dir=tmp_path, **stop_after())

@@ -1,4 +1,4 @@
-"""A note that nobody takes, as on a terminal that has stopped, holds up nobody else."""
+"""Output that blocks, as on a stopped terminal, does not block other threads."""
 
 import threading
 from pathlib import Path

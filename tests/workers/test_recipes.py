@@ -1,4 +1,4 @@
-"""Recipes: the paper's settings, and the checks a user meets when overriding them."""
+"""Recipes: the settings of the papers, and the validation of overrides."""
 
 import itertools
 
@@ -54,7 +54,7 @@ def test_settings_of_segmentation_are_read_back_and_belong_to_it_alone() -> None
     assert r.replace(rates=[6, 12]).rates == (6, 12)
     assert r.replace(rates=[6, 12]).id != r.id
     where = {"space": "chain", "arch": "c3", "recipe": r}
-    assert workers.Trial(**where, dataset="camvid", task="seg").asked.side(datasets.get("camvid")) == 769
+    assert workers.Trial(**where, dataset="camvid", task="seg").configured_task.side(datasets.get("camvid")) == 769
     assert workers.Trial.model_validate_json(workers.Trial(**where, dataset="camvid", task="seg").model_dump_json())
     with pytest.raises(LookupError, match="aspp, rates, crop, scaled are for task seg alone"):
         workers.Trial(**where, dataset="camvid", task="rot")

@@ -147,7 +147,7 @@ def trial(space: str, task: str, data: Path, arch: str | None = None, **changes)
 
 @pytest.fixture(autouse=True)
 def _asked_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.loop.ASK_S", 0.0)
+    monkeypatch.setattr("workers.loop.STOP_CHECK_S", 0.0)
 
 
 @pytest.fixture(scope="module")

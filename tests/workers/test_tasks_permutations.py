@@ -1,4 +1,4 @@
-"""The orders of the jigsaw task are those of UnNAS, to the last entry."""
+"""The permutations of the jigsaw task are exactly those of UnNAS."""
 
 import hashlib
 from itertools import permutations

@@ -1,4 +1,4 @@
-"""The loop: what a training sees, what batch norm holds at an evaluation, what a row tells."""
+"""A training: its batches, the batch-norm statistics of an evaluation, the columns of its row."""
 
 import io
 import math
@@ -52,7 +52,7 @@ def science(row: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _asked_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.loop.ASK_S", 0.0)
+    monkeypatch.setattr("workers.loop.STOP_CHECK_S", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def stopped(cache: Path, tmp_path: Path) -> tuple[workers.Trial, Path]:
     """A training stopped after the first of two epochs, and its checkpoint."""
     t = small(epochs=2)
     path = tmp_path / "checkpoint.pt"
-    with pytest.raises(workers.Interrupted, match="its checkpoint is kept"):
+    with pytest.raises(workers.Interrupted, match="its checkpoint was saved"):
         workers.run(t, cache_dir=cache, checkpoint_url=str(path), **stop_after())
     return t, path
 
@@ -260,7 +260,7 @@ def test_an_interruption_promises_no_checkpoint_that_is_not_there(
     monkeypatch.setattr("workers.files.WAITS_S", ())
     (tmp_path / "file").write_text("where a folder is needed")
     for url in (None, str(tmp_path / "file" / "checkpoint.pt")):
-        with pytest.raises(workers.Interrupted, match="no checkpoint of it was kept"):
+        with pytest.raises(workers.Interrupted, match="no checkpoint of it was saved"):
             workers.run(small(epochs=2), cache_dir=cache, checkpoint_url=url, **stop_after())
 
 
@@ -297,7 +297,7 @@ def test_a_row_says_what_guessing_would_score(task: str, cache: Path) -> None:
     t = training(small(task), cache)
     row = workers.run(small(task, epochs=1), cache_dir=cache)
     targets = torch.cat([targets.flatten() for _, targets in t.test_batches()])
-    shares = torch.bincount(targets, minlength=t.trial.asked.classes(t.trial.data)).double() / len(targets)
+    shares = torch.bincount(targets, minlength=t.trial.configured_task.classes(t.trial.data)).double() / len(targets)
     assert row["chance"] == (shares.max().item() if task == "col" else 1 / len(shares))
     assert row["test_images"] == len(t.test)
     assert row["test_targets"] == len(targets)

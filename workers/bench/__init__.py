@@ -5,6 +5,7 @@
 
 The baselines are implementations after the papers and the public release (Liu et al. 2020); only the benchmarks use
 them.  A ratio is measured only after both sides gave the same numbers for the same draws and weights.
+May import everything in `workers` except `contracts`; within `workers` nothing imports it.
 """
 
 

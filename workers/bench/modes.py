@@ -26,7 +26,7 @@ def training(task: str, stored: LargeDataset, batch: int = BATCH) -> Training:
 
 
 def measure(array: Training, exact: Training, rounds: int, images: int) -> dict[str, Paired]:
-    """CPU seconds an image of two parts: `cut`, decoded, cut and resized, which is what a GPU is sent; `batch`,
+    """CPU seconds per image of two parts: `cut`, decoded, cut and resized, which is what a GPU is sent; `batch`,
     augmented as well."""
     steps = max(1, min(images, len(array.train)) // array.trial.recipe.batch)
     epochs = iter(range(1, 10**9))

@@ -149,9 +149,9 @@ def gate(t: Ready, rival: Baseline, what: str) -> dict[str, float]:
     finally:
         t.close()
     if not all(found[key] <= TOLERANCE for key in ("outputs", "gradients", "weights")):
-        said = ", ".join(f"{key} by {found[key]:.1e}" for key in ("outputs", "gradients", "weights"))
+        sizes = ", ".join(f"{key} by {found[key]:.1e}" for key in ("outputs", "gradients", "weights"))
         raise GateFailed(
-            f"{what}: in float64 the sides differ, {said} of the largest; expected at most {TOLERANCE:.0e}"
+            f"{what}: in float64 the sides differ, {sizes} of the largest; expected at most {TOLERANCE:.0e}"
         )
     return found
 

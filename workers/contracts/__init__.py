@@ -1,12 +1,12 @@
-"""What every search space, task and dataset must hold, as checks that any package can run on its own.
+"""The requirements on search spaces, tasks and datasets, as checks that the tests of a plug-in can run.
 
-In the tests of a plug-in, one line runs them all:
+One line in these tests runs them all:
 
     @pytest.mark.parametrize("check", workers.contracts.checks("space", SPACE), ids=str)
     def test_contract(check): check()
 
-`archsweep check NAME` runs them from the command line, and `plan` runs the cheap ones before anything trains.
-Imports torch.
+`archsweep check NAME` runs them from the command line, and `plan` runs the cheap ones before any training.
+May import everything in `workers` except `bench`; within `workers` nothing imports it.  Imports torch.
 """
 
 from collections.abc import Callable

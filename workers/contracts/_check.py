@@ -1,16 +1,16 @@
-"""One promise of a contract, and how it is broken."""
+"""One check of a contract, and the error that it raises."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 
 class ContractError(ValueError):
-    """A promise that does not hold; the message says what was seen and what is expected."""
+    """A requirement is not met; the message says what was seen and what is expected."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One promise.  Calling it raises ContractError, or whatever the checked object raises, where it does not hold."""
+    """One requirement.  Calling it raises ContractError if it is not met, or any exception of the checked object."""
 
     promise: str
     verify: Callable[[], None]
@@ -24,6 +24,6 @@ class Check:
 
 
 def expect(holds: bool, message: str) -> None:
-    """ContractError with this message unless it holds."""
+    """Raise ContractError with this message unless `holds` is true."""
     if not holds:
         raise ContractError(message)

@@ -1,4 +1,4 @@
-"""The cheap part of the contracts: whether a space, a task and a dataset fit together, before anything is trained."""
+"""The cheap part of the contracts: whether a space, a task and a dataset fit together, checked before training."""
 
 import torch
 from torch import Tensor
@@ -10,17 +10,18 @@ from workers.trial import Trial
 
 
 def fits(trial: Trial) -> None:
-    """One made-up batch of two images through the task, and its shape through the network, built without memory.
+    """Check the batch that the task makes of two random images, and the shapes of the trunk and the network.
 
-    Milliseconds to some tenths of a second; reads no data.  ContractError where the trunk, the network or the batch is
-    not what the protocols of spaces and tasks promise.  What the code of a plug-in raises passes as it is.
+    The network is built on the meta device, without memory.  Takes milliseconds to some tenths of a second and reads no
+    data.  ContractError if the batch, the trunk or the network violates the protocols of spaces and tasks.  Exceptions
+    raised by the code of a plug-in are not caught.
     """
     inputs, targets = _batch(trial)
     try:
         _network("meta", trial, inputs, targets)
     except ValueError:
         raise
-    except Exception:  # some networks look at numbers while they are built
+    except Exception:  # some networks read values of tensors while they are built
         try:
             _network("cpu", trial, inputs, targets)
         except Exception as error:
@@ -34,7 +35,7 @@ def fits(trial: Trial) -> None:
 
 def _batch(trial: Trial) -> tuple[Tensor, Tensor]:
     """The inputs and targets that the task makes of two images of noise."""
-    task, dataset = trial.asked, trial.data
+    task, dataset = trial.configured_task, trial.data
     side = task.side(dataset)
     chance = torch.Generator().manual_seed(0)
     images = torch.randint(256, (2, side, side, 3), generator=chance, dtype=torch.uint8)
@@ -63,7 +64,7 @@ def _batch(trial: Trial) -> tuple[Tensor, Tensor]:
 
 def _network(device: str, trial: Trial, inputs: Tensor, targets: Tensor) -> None:
     """The shapes of the trunk and of the whole network."""
-    task, dataset = trial.asked, trial.data
+    task, dataset = trial.configured_task, trial.data
     who = f"space {trial.space!r}: the trunk of {trial.arch}"
     with torch.random.fork_rng(devices=[]), torch.device(device), torch.no_grad():
         trunk = build_trunk(trial).eval()
@@ -76,7 +77,7 @@ def _network(device: str, trial: Trial, inputs: Tensor, targets: Tensor) -> None
         shape = tuple(getattr(out, "shape", ()))
         expect(
             len(shape) == 4 and shape[:2] == (2, channels),
-            f"{who} gives {shape}; with out_channels = {channels}, expected is (2, {channels}, h, w)",
+            f"{who} gives {shape}; with out_channels = {channels}, expected (2, {channels}, h, w)",
         )
         answers = build_network(trial).eval()(inputs.to(device))
         expected = (len(targets), task.classes(dataset), *targets.shape[1:])

@@ -151,8 +151,8 @@ def _shapes(space: Space) -> None:
 
 def _cost(space: Space) -> None:
     for arch, where in [*zip(_some(space), _SIZES, strict=False), (_some(space)[0], _SIZES[2])]:
-        said, built = space.cost(arch, **where), _built(space, arch, where)
-        expect(said == built, f"cost({arch!r}, {where}) is {said}; the built network has {built}")
+        stated, built = space.cost(arch, **where), _built(space, arch, where)
+        expect(stated == built, f"cost({arch!r}, {where}) is {stated}; the built network has {built}")
 
 
 def _gradients(space: Space) -> None:

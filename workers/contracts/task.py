@@ -160,9 +160,9 @@ def _cost(task: Task, dataset: Dataset) -> None:
         net = task.network(trunk, dataset).eval()
         one = torch.empty(element[-3:])[None]
     params, macs = sum(p.numel() for p in trunk.parameters()), multiply_adds(trunk, one)
-    said = task.cost(Cost(params, macs, trunk.out_channels, trunk(one).shape[-1]), dataset)
+    stated = task.cost(Cost(params, macs, trunk.out_channels, trunk(one).shape[-1]), dataset)
     built = sum(p.numel() for p in net.parameters()), multiply_adds(net, torch.empty(element, device="meta")[None])
-    expect(said == built, f"cost is {said} parameters and multiply-adds; the network has {built}")
+    expect(stated == built, f"cost is {stated} parameters and multiply-adds; the network has {built}")
 
 
 def _size(task: Task, dataset: Dataset) -> None:

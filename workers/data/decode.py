@@ -177,10 +177,10 @@ def _orientation_tag(exif: bytes) -> int | None:
 
 
 def _undecodable(data: bytes, error: Exception) -> str:
-    said = reason(error)
-    if "MAX_TEXT" in said:
+    text = reason(error)
+    if "MAX_TEXT" in text:
         return (
             f"its texts or its colour profile unpack to more than {TEXT // 2**20} MiB; save it without them, the "
             "pixels may be intact"
         )
-    return f"{len(data):,} bytes cannot be decoded: {said}"
+    return f"{len(data):,} bytes cannot be decoded: {text}"

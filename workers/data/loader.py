@@ -186,8 +186,8 @@ def _copies(index: int) -> torch.cuda.Stream:
 
 def cores() -> int:
     """Number of cores that this process should use: those it is bound to, or OMP_NUM_THREADS if that is less."""
-    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return min(bound(), int(said)) if said.isdecimal() and int(said) else bound()
+    setting = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(bound(), int(setting)) if setting.isdecimal() and int(setting) else bound()
 
 
 def bound() -> int:

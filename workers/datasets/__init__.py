@@ -2,6 +2,7 @@
 
 A file that defines `DATASET` is a dataset; installed distributions add theirs as entry points `archsweep.datasets`.
 A dataset is imported when it is first used.  A study may describe a custom dataset (`describe`), without any code.
+Imports `workers.data`; recipes, tasks and everything above them may import it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What is done with a network, one file per method.  The folder is the registry.
+"""Methods: ways to compute the result of a trial, one file each.  The folder is the registry.
 
-A method makes a `Run` of a trial: epochs that end in columns of its row.  `workers.loop` drives every run in the same
-way, so a method has no code for checkpoints, stops, logs and rows.
+A method creates a `Run` from a trial: epochs, and columns of the trial's row.  `workers.loop` drives every run in the
+same way, so a method contains no code for checkpoints, stops, logs and rows.
+Imports recipes, tasks, datasets and data; only `workers.run` and `workers.bench` import it.
 """
 
 from importlib import import_module
@@ -12,12 +13,12 @@ from workers.methods._method import Method
 
 
 def names() -> list[str]:
-    """Every method that a recipe can name, without importing any of them."""
+    """The names of all methods, without importing any of them."""
     return sorted(m.name for m in iter_modules(__path__) if not m.name.startswith("_"))
 
 
 def get(name: str) -> Method:
-    """The method of a name; LookupError says which there are."""
+    """The method with this name; LookupError lists the names that exist."""
     if name not in names():
         raise LookupError(f"no method {spaces.quoted(name)}; have {', '.join(names())}")
     found: Method = import_module(f"{__name__}.{name}").METHOD

@@ -1,4 +1,4 @@
-"""What `workers.run` and `workers.loop` expect of a method."""
+"""The protocols of methods and runs, as used by `workers.run` and `workers.loop`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from workers.trial import Trial
 
 @dataclass(frozen=True)
 class Setting:
-    """What a method gets: the trial, its images, and where to compute."""
+    """The input of a method: the trial, its images, and the device."""
 
     trial: Trial
     data: Arrays | LargeDataset
     device: torch.device
-    record: Recorder | None = None  # how steps are captured; None: every operation is queued by itself
+    record: Recorder | None = None  # captures steps as CUDA graphs; None: eager execution
     cpus: int | None = None  # cores for the threads that make batches; None: all that this process may use
 
 
 class Epoch(NamedTuple):
-    """The numbers of an epoch."""
+    """The results of one epoch."""
 
     loss: float  # mean training loss
-    score: float  # of the task, over the whole test split; NaN where it is not finite
-    diverged: bool  # no further epoch makes sense
+    score: float  # the task's score on the whole test split; NaN if it is not finite
+    diverged: bool  # if true, no further epoch is computed
 
 
 class Run(Protocol):
@@ -41,33 +41,33 @@ class Run(Protocol):
     def epoch(self, number: int, between: Callable[[], None]) -> Epoch:
         """Compute one epoch (counted from 0) or, after `load`, the rest of one.
 
-        `between` is to be called after every step, when `state` is complete.  It may call `state`, and it may raise an
-        exception, which ends the run.  It does not wait for the device unless the state is saved.
+        The method must call `between` after every step, when `state` is complete.  `between` may call `state`, and it
+        may raise an exception, which ends the run.  It does not wait for the device unless it saves the state.
         """
 
     def state(self) -> dict[str, Any]:
-        """Tensors and plain values from which another process can go on.  Inside an epoch it has a key `within`, with
-        the position in the epoch; "progress" is the loop's key."""
+        """Tensors and plain values from which another process can continue.  Within an epoch there is a key `within`,
+        the position in the epoch.  The key "progress" is reserved for the loop."""
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from a state of the same trial; an error of any kind where it does not fit."""
+        """Continue from a state of the same trial; raises any exception if it does not fit."""
 
     def columns(self) -> dict[str, Any]:
-        """The columns of the row that the method alone knows."""
+        """The columns of the row that are specific to the method."""
 
     def weights(self) -> dict[str, Any] | None:
-        """The final weights, which other trials may use; None where the method has none."""
+        """The final weights, which other trials may use; None if the method has none."""
 
     def close(self) -> None:
-        """Give back graphs and tensors."""
+        """Release graphs and tensors."""
 
 
 class Method(Protocol):
-    """A way to get the columns of a row from a trial.  A file of this folder has one as `METHOD`."""
+    """A way to compute the columns of a row from a trial.  Each file of this folder defines one as `METHOD`."""
 
     @property
     def name(self) -> str:
-        """As a recipe's `method` says it."""
+        """The name of the method: the value of a recipe's field `method`."""
 
     def start(self, setting: Setting) -> Run:
-        """The run as it is before the first epoch; ValueError where the trial cannot be run on these images."""
+        """The run before its first epoch; ValueError if the trial cannot be run on these images."""

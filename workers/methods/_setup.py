@@ -1,4 +1,4 @@
-"""What methods that train by SGD begin with: the network with its optimiser, and where the images are."""
+"""The start of methods that train by SGD: the network with its optimiser, and the sources of images."""
 
 import numpy as np
 import torch
@@ -18,11 +18,11 @@ def source_of(
     train: bool,
     cpus: int | None = None,
 ) -> Source:
-    """Small images whole on the device; of large ones the cuts that the task takes, made by threads of `cpus` cores."""
+    """The source of a split's images: small ones resident on the device, crops of large ones made by `cpus` threads."""
     if isinstance(split, datasets.Split):
         return Resident.of(split, device)
-    task, dataset = trial.asked, trial.data
-    # What was rounded when it was stored may be rounded again; from original files nothing is.
+    task, dataset = trial.configured_task, trial.data
+    # Images stored as uint8 are already rounded, so their crops may be rounded again; crops of original files are not.
     dtype = torch.uint8 if split.keep == "pixels" else torch.float32
     side = task.side(dataset)
     frame = (side, side) if train else task.frame(torch.from_numpy(split.sizes(np.arange(len(split)))), dataset)
@@ -39,10 +39,10 @@ def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.
         net = build_network(trial)  # on the CPU: the same weights whatever the device
     for norm in net.modules():
         if isinstance(norm, nn.BatchNorm2d):
-            # Nothing reads the counter where there is a momentum, and to count is an operation a norm and step.
+            # The counter is not used if there is a momentum; counting would cost one operation per norm and step.
             norm.num_batches_tracked = None
-    # Batches come as (B, C, H, W); weights in channels-last let convolutions give maps in that layout from the first
-    # layer on.  That was measured on CPUs.  On CUDA in fp32 it was not: see docs/benchmarks.md for what to measure.
+    # Batches are (B, C, H, W).  With channels-last weights, convolutions return maps in that layout from the first
+    # layer on.  This was measured on CPUs, not on CUDA in fp32: docs/benchmarks.md says what to measure.
     net = net.to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
         net.parameters(),

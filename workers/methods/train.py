@@ -1,14 +1,14 @@
 """Train an architecture: per epoch one pass over the training split, the statistics of batch norm, one evaluation.
 
-It never asks which task it is.  All random draws of an epoch are made at once, before it begins, and sliced by the
-step; nothing here reads a number back from the device, so an epoch is one uninterrupted queue of work, and a GPU can
-record a step, from the choice of its images to the optimiser, and replay it (workers/cuda_graphs.py).
+The code is the same for all tasks.  All random draws of an epoch are made at once, before it begins, and sliced per
+step.  No value is read back from the device during an epoch, so a whole step, from the selection of its images to the
+optimiser, can be captured on a GPU and replayed (workers/cuda_graphs.py).
 
-As the draws are named by the epoch, a position is enough to go on inside of one: how many images are done, and the sums
-over them (`Position`).
+Draws are named by the epoch, so a position is enough to resume within an epoch: the number of images processed, and the
+sums over them (`Position`).
 
-A *part* is what one step is made of: `image`, positions in the split, int64 (B,), and the task's draws for them; or the
-images themselves, where they do not lie on the device (workers/data/loader.py).
+A *part* is the input of one step: `image`, positions in the split, int64 (B,), and the task's draws for them; or the
+images themselves, if they are not resident on the device (workers/data/loader.py).
 Shapes: N images of a split, B images of a batch, H, W pixels.
 """
 
@@ -33,7 +33,7 @@ from workers.trial import Trial
 
 @dataclass(frozen=True)
 class Training:
-    """What stays the same from the first epoch of a training to the last."""
+    """The fixed parts of a training: trial, network, optimiser, images and device."""
 
     trial: Trial
     net: nn.Module
@@ -44,24 +44,24 @@ class Training:
     record: Recorder | None = None  # how steps are captured; None: every operation is queued by itself
 
     def close(self) -> None:
-        """Let go of the steps and their graphs.
+        """Release the steps and their graphs.
 
-        A step names the training that it is a part of: without this the network, its copies of the images and the
-        graphs' memory would wait for the garbage collector.
+        A step refers to its training.  This reference cycle would keep the network, its copies of the images and the
+        graphs' memory until the next garbage collection.
         """
         for step in ("learning", "judging"):
             self.__dict__.pop(step, None)
 
     @property
     def step_mode(self) -> str:
-        """How steps are made: `graph`, `eager`, or `eager: ` and why nothing could be captured; of training, and of
-        evaluation where that is another."""
+        """How steps are executed: `graph`, `eager`, or `eager: ` with the reason why they could not be captured; also
+        the mode of the evaluation if it differs."""
         trained, judged = self.learning.work.mode, self.judging.work.mode
         return trained if judged == trained or trained != "graph" else f"{trained}; evaluation {judged}"
 
     @property
     def steps(self) -> int:
-        """Steps an epoch; the last partial batch is dropped."""
+        """Steps per epoch; the last partial batch is dropped."""
         return len(self.train) // self.trial.recipe.batch
 
     @cached_property
@@ -80,27 +80,27 @@ class Training:
         return stream(t.dataset_id, t.task, t.seed, purpose, epoch)
 
     def parts(self, purpose: str, epoch: int, steps: int, done: int = 0) -> Iterator[Part]:
-        """`steps` parts of the training split, in the order of the (purpose, epoch) stream, without the first `done`
+        """`steps` parts of the training split, in the order of the (purpose, epoch) stream, after the first `done`
         images."""
         size, generator = self.trial.recipe.batch, self._stream(purpose, epoch)
         order = torch.randperm(len(self.train), generator=generator)[: steps * size]
         return self._parts(order, generator, size, done, train=True)
 
     def test_parts(self, done: int = 0) -> Iterator[Part]:
-        """The test split in order without the first `done` images; draws are the same at every evaluation of every
-        architecture."""
+        """The test split in order, after the first `done` images; all evaluations of all architectures use the same
+        draws."""
         order = torch.arange(len(self.test))
         return self._parts(order, self._stream("test", 0), self.trial.recipe.test_batch, done, train=False)
 
     def _parts(self, order: Tensor, generator: torch.Generator, size: int, done: int, train: bool) -> Iterator[Part]:
-        task, dataset = self.trial.asked, self.trial.data
+        task, dataset = self.trial.configured_task, self.trial.data
         drawn = {"image": order, **task.draw(len(order), dataset, generator, train=train)}
         left = {name: values[done:] for name, values in drawn.items()}
         return (self.train if train else self.test).parts(left, size)
 
     def batch(self, split: Source, part: Part) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a part."""
-        task, dataset = self.trial.asked, self.trial.data
+        task, dataset = self.trial.configured_task, self.trial.data
         draws = {name: values for name, values in part.items() if name not in PLACES}
         return task.batch(*split.look_up(part), draws, dataset)
 
@@ -109,7 +109,7 @@ class Training:
         return (self.batch(self.train, part) for part in self.parts(purpose, epoch, steps))
 
     def test_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The whole test split, the same batches at every evaluation of every architecture."""
+        """The whole test split; the batches are the same in all evaluations of all architectures."""
         return (self.batch(self.test, part) for part in self.test_parts())
 
 
@@ -119,15 +119,15 @@ def _nothing() -> None:
 
 @dataclass
 class Position:
-    """How far an epoch has come: in training (and then the statistics of batch norm), or in the evaluation."""
+    """The progress within an epoch: in training (which ends with the batch-norm statistics) or in the evaluation."""
 
     split: Literal["train", "test"] = "train"
     done: int = 0  # images of the split
-    sums: tuple[Tensor, ...] = ()  # over these images, to go on with; empty: zeros
-    loss: float = math.nan  # mean training loss, once it is known
+    sums: tuple[Tensor, ...] = ()  # over these images; empty: zeros
+    loss: float = math.nan  # mean training loss, known after the training part
 
     def check(self, t: "Training") -> None:
-        """ValueError where it cannot be one of this training."""
+        """ValueError unless it is a valid position of this training."""
         if self.split not in ("train", "test") or not isinstance(self.loss, float):
             raise ValueError(f"a position in split {self.split!r} with a loss {self.loss!r}, expected train or test")
         most = t.steps * t.trial.recipe.batch if self.split == "train" else len(t.test)
@@ -143,7 +143,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Repeated:
-    """Work that is done part by part, and what it adds up on the device."""
+    """Work done part by part, and the sums that it accumulates on the device."""
 
     work: Captured
     sums: tuple[Tensor, ...]
@@ -165,14 +165,14 @@ class Repeated:
                 self.work(part)
                 after()
         finally:
-            # Threads that make parts end now, not when the garbage collector comes.
+            # End the threads that make parts now, not at the next garbage collection.
             if (close := getattr(parts, "close", None)) is not None:
                 close()
         return self.sums
 
 
 def _learning(t: Training) -> Repeated:
-    task, recipe = t.trial.asked, t.trial.recipe
+    task, recipe = t.trial.configured_task, t.trial.recipe
     total = torch.zeros((), dtype=torch.float64, device=t.device)
 
     def work(part: Part) -> None:
@@ -185,7 +185,7 @@ def _learning(t: Training) -> Repeated:
         total.add_(loss.detach())
 
     def state() -> list[Tensor]:
-        # Momentum is there from the start, as zeros, so that the step which is recorded is like any other.
+        # Momentum buffers are created as zeros at the start, so that the captured step equals all others.
         momenta = [
             t.optimizer.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
             for p in t.net.parameters()
@@ -197,7 +197,7 @@ def _learning(t: Training) -> Repeated:
 
 
 def _judging(t: Training) -> Repeated:
-    task, recipe = t.trial.asked, t.trial.recipe
+    task, recipe = t.trial.configured_task, t.trial.recipe
     classes = task.classes(t.trial.data)
     shapes = task.tally(t.trial.data), (), (classes + 1,)  # the last counter is for targets without a class
     counted, count, occurrences = (torch.zeros(shape, dtype=torch.int64, device=t.device) for shape in shapes)
@@ -228,12 +228,12 @@ def arithmetic(recipe: Recipe, device: torch.device) -> AbstractContextManager[o
 
 
 def learning_rate(recipe: Recipe, epoch: int) -> float:
-    """Cosine, updated once an epoch (epoch = 0..E-1): begins at the peak, never reaches zero."""
+    """Cosine schedule, updated once per epoch (epoch = 0..E-1): begins at the peak, never reaches zero."""
     return 0.5 * recipe.lr * (1 + math.cos(math.pi * epoch / recipe.epochs))
 
 
 def set_rate(t: Training, rate: float) -> None:
-    """A captured step reads the rate from the device: there it is a tensor, and stays the same one."""
+    """Set the learning rate.  A captured step reads it from the device, so there the same tensor is kept."""
     for group in t.optimizer.param_groups:
         if t.device.type == "cpu" and t.record is None:
             group["lr"] = rate
@@ -244,9 +244,9 @@ def set_rate(t: Training, rate: float) -> None:
 
 
 def train_epoch(t: Training, epoch: int, at: Position | None = None, between: Callable[[], None] = _nothing) -> Tensor:
-    """One pass over the training split (epoch counts from 0); the mean loss as a float64 scalar on the device.
+    """One pass over the training split (epoch counts from 0); returns the mean loss, a float64 scalar on the device.
 
-    It goes on from `at`, which it moves with every step before it calls `between`.
+    Continues from `at`, which is updated after every step, before `between` is called.
     """
     at = at or Position()
     set_rate(t, learning_rate(t.trial.recipe, epoch))
@@ -262,11 +262,11 @@ def train_epoch(t: Training, epoch: int, at: Position | None = None, between: Ca
 
 @torch.no_grad()
 def precise_bn(t: Training, epoch: int, between: Callable[[], None] = _nothing) -> None:
-    """Replace the running averages of batch norm by statistics of the network as it is now.
+    """Replace the running averages of batch norm by statistics of the network with its current weights.
 
     `precise_bn // batch` augmented training batches pass through the network in training mode; with means m_i and
     unbiased variances v_i of batch i: mean = avg(m_i), var = avg(v_i + m_i^2) - mean^2 (Liu et al. 2020, release).
-    `between` is called after each; whoever stops there begins with the first batch again.
+    `between` is called after each; a run that is stopped there resumes with the first of these batches.
     """
     recipe = t.trial.recipe
     steps = min(recipe.precise_bn // recipe.batch, t.steps)
@@ -279,8 +279,8 @@ def precise_bn(t: Training, epoch: int, between: Callable[[], None] = _nothing) 
     means = [torch.zeros_like(mean, dtype=torch.float64) for mean, _ in running]
     squares = [torch.zeros_like(var, dtype=torch.float64) for _, var in running]
     for norm in norms:
-        norm.momentum = 1.0  # a batch's own statistics become readable as the running ones
-    task = t.trial.asked
+        norm.momentum = 1.0  # the running statistics are then those of the last batch
+    task = t.trial.configured_task
     for inputs, targets in t.batches("precise_bn", epoch, steps):
         with arithmetic(recipe, t.device):
             task.judge(t.net, inputs, targets)
@@ -297,7 +297,7 @@ def precise_bn(t: Training, epoch: int, between: Callable[[], None] = _nothing) 
 
 
 def _running(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """The running mean and variance of a norm, the tensors themselves."""
+    """The tensors of a norm's running mean and variance."""
     if norm.running_mean is None or norm.running_var is None:
         raise ValueError(
             "a batch norm without running statistics cannot be evaluated; build it with track_running_stats"
@@ -308,7 +308,7 @@ def _running(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 def evaluate(t: Training, at: Position | None = None, between: Callable[[], None] = _nothing) -> tuple[float, bool]:
     """The task's score over the whole test split, in [0, 1], and whether all outputs were finite.
 
-    It goes on from `at`, which it moves with every part before it calls `between`.
+    Continues from `at`, which is updated after every part, before `between` is called.
     """
     at = at or Position("test")
     t.net.eval()
@@ -318,7 +318,7 @@ def evaluate(t: Training, at: Position | None = None, between: Callable[[], None
         between()
 
     counted, count, health, _ = t.judging.over(t.test_parts(at.done), after, at.sums)
-    return t.trial.asked.score(counted, int(count.item())), math.isfinite(health.item())
+    return t.trial.configured_task.score(counted, int(count.item())), math.isfinite(health.item())
 
 
 class TrainRun:
@@ -327,7 +327,7 @@ class TrainRun:
     def __init__(self, t: Training) -> None:
         self.t = t
         self.epochs = t.trial.recipe.epochs
-        self._at: Position | None = None  # inside an epoch alone
+        self._at: Position | None = None  # only within an epoch
 
     def epoch(self, number: int, between: Callable[[], None] = _nothing) -> Epoch:
         """Train, compute the statistics of batch norm, evaluate."""
@@ -347,7 +347,7 @@ class TrainRun:
         return Epoch(at.loss, score if finite else math.nan, diverged=not (finite and math.isfinite(score)))
 
     def state(self) -> dict[str, Any]:
-        """Network and optimiser, and the position inside an epoch."""
+        """The state of network and optimiser, and the position within an epoch."""
         state: dict[str, Any] = {"net": self.t.net.state_dict(), "optimizer": self.t.optimizer.state_dict()}
         if self._at is None:
             return state
@@ -356,16 +356,16 @@ class TrainRun:
         return state | {"within": {"split": at.split, "done": at.done, "sums": list(sums), "loss": at.loss}}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Put a state into network and optimiser; an error of any kind where it does not fit."""
-        net = state["net"]  # the same dict: it carries versions of its layers as an attribute
+        """Load a state into network and optimiser; raises any exception if it does not fit."""
+        net = state["net"]  # not a copy: it has an attribute with the versions of its layers
         for key in [key for key in net if key.endswith("num_batches_tracked")]:
-            del net[key]  # checkpoints had the counters of batch norm once
+            del net[key]  # checkpoints of earlier versions contain these counters
         at = _position(self.t, state["within"]) if "within" in state else None
         self.t.net.load_state_dict(net)
         self.t.optimizer.load_state_dict(state["optimizer"])
         for parameter, kept in self.t.optimizer.state.items():
             for name, value in kept.items():
-                # Scalars (counters of steps) aside, what is kept of a parameter has its shape.
+                # Except for scalars (step counters), the optimiser's tensors have the shape of their parameter.
                 if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
                     raise ValueError(f"{name} is {tuple(value.shape)}, its parameter is {tuple(parameter.shape)}")
         self._at = at
@@ -378,7 +378,7 @@ class TrainRun:
             "step_mode": t.step_mode,
             "test_images": len(t.test),
             "test_targets": int(occurrences.sum().item()) or None,
-            "chance": t.trial.asked.chance(occurrences),
+            "chance": t.trial.configured_task.chance(occurrences),
         }
 
     def weights(self) -> dict[str, Any]:
@@ -387,22 +387,22 @@ class TrainRun:
         return found
 
     def close(self) -> None:
-        """Give back the steps and their graphs."""
+        """Release the steps and their graphs."""
         self.t.close()
 
 
 def _position(t: Training, within: Mapping[str, Any]) -> Position:
-    """The position that a checkpoint holds; an error of any kind where it is not one of this training."""
+    """The position stored in a checkpoint; raises any exception if it is not valid for this training."""
     at = Position(within["split"], within["done"], tuple(within["sums"]), within["loss"])
     at.check(t)
     if at.split == "test" and 0 < len(t.test) - at.done < t.trial.recipe.test_batch:
-        # A step is recorded with the first part that it gets, and that must be a whole one: evaluate from the start.
+        # The first part of a step is captured and must be a whole one, so evaluate from the start.
         return Position("test", loss=at.loss)
     return at
 
 
 def training(setting: Setting) -> Training:
-    """Network, optimiser and images of a trial, as they are before the first epoch."""
+    """Network, optimiser and images of a trial before the first epoch."""
     trial, data = setting.trial, setting.data
     if trial.recipe.batch > len(data.train):
         raise ValueError(
@@ -422,7 +422,7 @@ class Train:
     name = "train"
 
     def start(self, setting: Setting) -> TrainRun:
-        """The training before its first epoch; ValueError where the batch is larger than the training split."""
+        """The training before its first epoch; ValueError if the batch is larger than the training split."""
         return TrainRun(training(setting))
 
 

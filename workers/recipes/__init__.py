@@ -1,6 +1,7 @@
-"""How a network is trained, as data.  One file per family of recipes; the folder is the registry.
+"""Recipes: the hyperparameters of a training, as data.  One file per family; the folder is the registry.
 
-`Recipe` is the class of the method `train`, which all families here have; `AnyRecipe` is the recipe of any method.
+`Recipe` is the recipe class of the method `train`, which all families use; `AnyRecipe` is a recipe of any method.
+Imports datasets; tasks, trials and everything above them may import it.
 """
 
 from importlib import import_module
@@ -17,22 +18,22 @@ __all__ = ["AnyRecipe", "Base", "Precision", "Recipe", "Sgd", "Train", "cells", 
 
 
 def names() -> list[str]:
-    """Every family of recipes that can be asked for, without importing any of them."""
+    """The names of all families of recipes, without importing any of them."""
     return sorted(m.name for m in iter_modules(__path__) if not m.name.startswith("_"))
 
 
 def cells(name: str) -> list[tuple[str, str, str]]:
-    """The (space, dataset, task) that a family has settings of its own for."""
+    """Every (space, dataset, task) for which a family defines settings."""
     found: list[tuple[str, str, str]] = import_module(f"{__name__}.{name}").cells()
     return found
 
 
 def recipe(name: str, *, space: str, dataset: str, task: str, size: int | None = None) -> Recipe:
-    """The recipe of one cell of a study; LookupError says which cells the family knows.
+    """The recipe of one cell of a study; LookupError lists the cells that the family covers.
 
-    A family may train datasets that it has no settings for as one of those it has (its `LIKE`): small ones, whose
-    images lie in memory, and large ones.  `size`, in pixels, is that of a dataset in no registry.
-    `r.replace(epochs=2)` gives a checked copy with other values.
+    For a dataset without settings, a family may use those of another dataset (its `LIKE`): one for small datasets,
+    whose images fit in memory, and one for large ones.  `size` is the image size in pixels of a dataset that is not
+    registered.  `r.replace(epochs=2)` returns a validated copy with other values.
     """
     if name not in names():
         raise LookupError(f"no recipe {spaces.quoted(name)}; have {', '.join(names())}")

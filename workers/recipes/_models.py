@@ -1,7 +1,7 @@
-"""The fields of a recipe: everything but data, task, architecture and seed that changes a trial's numbers.
+"""The fields of a recipe: everything that changes a trial's numbers besides data, task, architecture and seed.
 
-There is one class per method (workers/methods).  `AnyRecipe` is what a trial has: its field `method` names the class
-and recipes stored before there was such a field are those of method `train`.
+There is one class per method (workers/methods).  `AnyRecipe` is the union of these classes; the field `method` selects
+one.  Recipes stored before this field existed belong to the method `train`.
 """
 
 import hashlib
@@ -17,30 +17,30 @@ Precision = Literal["fp32", "tf32", "bf16"]
 _IMAGES = 2**31 - 1  # more than any split holds; with the limits of width and depth, every cost fits 64 bits
 
 _FACTS = TypeAdapter(dict[str, Any])
-_FIRST = "train"  # the method of recipes that name none
+_FIRST = "train"  # the method of recipes without the field `method`
 
 
 class Base(BaseModel):
-    """What recipes of all methods have: a label, a method, an identity.
+    """The common part of the recipes of all methods: a label, a method, an identity.
 
-    Frozen and checked.  A subclass adds the fields of its method, and `method` as a literal with its default.
+    Frozen and validated.  A subclass adds the fields of its method, and `method` as a literal with its default.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-    FIXED: ClassVar[frozenset[str]] = frozenset({"method"})  # fields that `replace` does not take
+    FIXED: ClassVar[frozenset[str]] = frozenset({"method"})  # fields that `replace` does not accept
 
-    name: str = Field(description="family of the recipe; a label, no part of a trial's identity")
-    method: str = Field(description="what is done with the network: a name of workers.methods")
+    name: str = Field(description="family of the recipe; a label, not part of a trial's identity")
+    method: str = Field(description="how the network is trained: a name in workers.methods")
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The fields that are part of a trial's identity: all but the label, what is not set, and the first method."""
+        """The fields that are part of a trial's identity: all except the label, unset fields and the method `train`."""
         unnamed = {"name"} | ({"method"} if self.method == _FIRST else set())
         return self.model_dump(exclude=unnamed, exclude_none=True)
 
     @property
     def of_seg(self) -> dict[str, Any]:
-        """What is set of segmentation; nothing where the method has no such fields."""
+        """The segmentation fields that are set; empty for methods without such fields."""
         return {}
 
     @property
@@ -50,19 +50,19 @@ class Base(BaseModel):
 
     @property
     def id(self) -> str:
-        """Twelve hex digits that name the resolved recipe."""
+        """The recipe's identifier: twelve hexadecimal digits, a hash of `facts`."""
         return hashlib.sha256(self.json_text.encode()).hexdigest()[:12]
 
     @classmethod
     def read(cls, name: str, json_text: str) -> Self:
-        """The recipe of a name and the JSON of its facts; ValueError where that is not valid for this class.
+        """The recipe with this name and these facts (JSON); ValueError if they are not valid for this class.
 
-        `workers.recipes.read` finds the class.
+        `workers.recipes.read` selects the class.
         """
         return cls.model_validate({"name": name} | _FACTS.validate_json(json_text))
 
     def replace(self, /, **changes: Any) -> Self:
-        """A checked copy with other values; ValueError names the key, what was given and what is known."""
+        """A validated copy with other values; ValueError names the key, the given value and the known keys."""
         unknown = sorted(set(changes) - (set(type(self).model_fields) - self.FIXED))
         if unknown:
             known = ", ".join(k for k in type(self).model_fields if k not in {"name"} | self.FIXED)
@@ -75,12 +75,12 @@ class Base(BaseModel):
             raise ValueError(f"recipe {where} = {spaces.quoted(first['input'])}: {first['msg']}") from None
 
     def _unnamed(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Fields that follow from the changes of others."""
+        """Further fields that change as a consequence of `changes`."""
         return {}
 
 
 class Speed(BaseModel):
-    """The settings that change nothing but speed and memory."""
+    """The settings that affect only speed and memory, not results."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -89,45 +89,47 @@ class Speed(BaseModel):
 
 
 class Sgd(Base):
-    """SGD with a cosine per epoch and an evaluation after every epoch.
+    """SGD with a cosine schedule, updated once per epoch, and an evaluation after every epoch.
 
     The learning rate of epoch e = 0..E-1 is `0.5 * lr * (1 + cos(pi * e / E))`; no warm-up, no clipping, no label
     smoothing; weight decay on every parameter (Liu et al. 2020, release).
 
-    `test_batch` and `threads` change nothing but speed and memory.  They were part of the identity from the beginning,
-    so stored ids depend on them.  Hence the identity holds the values that the recipe was made with (by its family, or
-    read from a stored row), in `counted` once others are executed: `replace(test_batch=...)` changes what is executed
-    and neither `facts` nor `id`.
+    `test_batch` and `threads` affect only speed and memory.  They have been part of the identity from the beginning,
+    so stored ids depend on them.  The identity therefore keeps the values with which the recipe was created (by its
+    family, or read from a stored row).  `replace(test_batch=...)` changes the executed value and leaves `facts` and
+    `id` as they are; the values of the identity are then kept in `counted`.
     """
 
     FIXED: ClassVar[frozenset[str]] = frozenset({"method", "counted"})
 
     epochs: int = Field(ge=1, le=100_000, description="passes over the training split")
-    lr: float = Field(gt=0, lt=1e3, description="peak learning rate, a step of SGD on the mean loss of a batch")
+    lr: float = Field(gt=0, lt=1e3, description="peak learning rate of SGD on the mean loss of a batch")
     batch: int = Field(
-        ge=2, le=_IMAGES, description="training images a step (rot: 4 samples each; jig: all tiles of each)"
+        ge=2, le=_IMAGES, description="training images per step (rot: 4 samples each; jig: all tiles of each)"
     )
-    test_batch: int = Field(ge=1, le=_IMAGES, description="test images a step; changes nothing but speed and memory")
-    weight_decay: float = Field(ge=0, lt=1, description="L2 penalty of every parameter, BN and biases included")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD; dampening is 0")
-    nesterov: bool = Field(True, description="Nesterov's momentum")
+    test_batch: int = Field(ge=1, le=_IMAGES, description="test images per step; affects only speed and memory")
+    weight_decay: float = Field(ge=0, lt=1, description="L2 penalty on every parameter, BN and biases included")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD; dampening is 0")
+    nesterov: bool = Field(True, description="use Nesterov momentum")
     precise_bn: int = Field(
         1024,
         ge=0,
         le=_IMAGES,
-        description="training images whose batches give the BN statistics of an evaluation; 0: running averages",
+        description="training images used to compute the BN statistics before an evaluation; 0: running averages",
     )
     width: int = Field(
         ge=1, le=16_384, description="channels of the first cell (darts), stack (nasbench101) or stage (nasbench201)"
     )
-    depth: int = Field(ge=1, le=1_000, description="cells (darts), or modules a stack or stage")
+    depth: int = Field(ge=1, le=1_000, description="cells (darts), or modules per stack or stage")
     precision: Precision = Field(
         "fp32",
         description="arithmetic of convolutions and matrix products. The studies' protocol is fp32: these "
         "networks amplify rounding about 100,000 times, so another precision is another experiment",
     )
     threads: int = Field(1, ge=1, le=1024, description="torch threads of a training on the CPU")
-    counted: Speed | None = Field(None, description="test_batch and threads of the identity, where others are executed")
+    counted: Speed | None = Field(
+        None, description="test_batch and threads in the identity, if the executed values differ"
+    )
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -137,13 +139,13 @@ class Sgd(Base):
 
     @property
     def executed(self) -> dict[str, int]:
-        """The settings that are executed with other values than the identity has."""
+        """The executed values of test_batch and threads, if they differ from those in the identity."""
         if self.counted is None:
             return {}
         return {k: getattr(self, k) for k, value in self.counted.model_dump().items() if getattr(self, k) != value}
 
     def counted_as(self, facts: Mapping[str, Any]) -> Self:
-        """The same recipe with the identity's test_batch and threads from `facts`; what is executed stays."""
+        """The same recipe with test_batch and threads of `facts` in its identity; the executed values stay."""
         counted = {name: facts[name] for name in Speed.model_fields}
         same = all(getattr(self, name) == value for name, value in counted.items())
         return type(self).model_validate(self.model_dump() | {"counted": None if same else counted})
@@ -155,47 +157,47 @@ class Sgd(Base):
 
 
 class Train(Sgd):
-    """Train an architecture."""
+    """Recipe of the method `train`: train one architecture."""
 
     method: Literal["train"] = "train"
-    # Of segmentation alone; None: as in UnNAS's searches.  A recipe without them has the identity that it had before
-    # there were any.
+    # Only for segmentation; None: as in UnNAS's searches.  Unset fields are not part of the identity, so recipes that
+    # are older than these fields keep their ids.
     aspp: int | None = Field(None, ge=1, le=16_384, description="seg: channels of the ASPP; default 64")
     rates: tuple[Annotated[int, Field(ge=1, le=1_000)], ...] | None = Field(
         None, strict=False, min_length=1, max_length=16, description="seg: dilations of the ASPP; default [6]"
     )
     crop: int | None = Field(None, ge=17, le=16_384, description="seg: side of a training crop; default the dataset's")
     scaled: int | None = Field(
-        None, ge=16, le=16_384, description="seg: training scales the shorter side to half to twice so many pixels"
+        None, ge=16, le=16_384, description="seg: training scales the shorter side to 0.5 to 2 times this many pixels"
     )
 
     @property
     def of_seg(self) -> dict[str, Any]:
-        """What is set of segmentation."""
+        """The segmentation fields that are set."""
         found = {"aspp": self.aspp, "rates": self.rates, "crop": self.crop, "scaled": self.scaled}
         return {name: value for name, value in found.items() if value is not None}
 
 
 def method_of(recipe: Any) -> str | None:
-    """The method of a recipe, or of its fields: `train` where they name none; None where neither is given."""
+    """The method of a recipe or of a mapping of its fields (default `train`); None for any other value."""
     found = recipe.method if isinstance(recipe, Base) else None
     if isinstance(recipe, Mapping):
         found = recipe.get("method", _FIRST)
     return found if isinstance(found, str) else None
 
 
-# The next method joins it as `| Annotated[Darts, Tag("darts")]`.
+# Add a further method as `| Annotated[Darts, Tag("darts")]`.
 AnyRecipe = Annotated[Annotated[Train, Tag("train")], Discriminator(method_of)]
 _ANY: TypeAdapter[AnyRecipe] = TypeAdapter(AnyRecipe)
 
 
 def read(name: str, json_text: str) -> AnyRecipe:
-    """The recipe of a name and the JSON of its facts, of the class of its method; ValueError where it is not valid."""
+    """The recipe with this name and these facts (JSON), of the class of its method; ValueError if it is not valid."""
     return _ANY.validate_python({"name": name} | _FACTS.validate_json(json_text))
 
 
 def question(json_text: str) -> str:
-    """The JSON of a recipe's facts without what changes nothing but speed and memory: equal for recipes of one
-    question, whatever their ids."""
+    """The JSON of a recipe's facts without `test_batch` and `threads`: equal for recipes that give the same numbers,
+    even if their ids differ."""
     facts = {key: value for key, value in _FACTS.validate_json(json_text).items() if key not in Speed.model_fields}
     return json.dumps(facts, sort_keys=True, separators=(",", ":"))

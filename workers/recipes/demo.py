@@ -1,8 +1,8 @@
-"""Small trainings of a few seconds on one core: a whole study in minutes, to see every part of it work.
+"""Small trainings that take a few seconds on one core, so that a complete study takes minutes.
 
-The protocol is that of `unnas` with narrow, shallow networks and few epochs.  Rankings from it are a
-demonstration, not evidence about the full-size networks: after so little training rot and jig lie little above
-chance (1/4 and 1/24), and a ranking of such scores is mostly noise.
+The protocol is that of `unnas` with narrow, shallow networks and few epochs.  The rankings are a demonstration and say
+little about full-size networks: after such a short training, accuracies of rot and jig are barely above chance (1/4
+and 1/24), and a ranking of such scores is mostly noise.
 """
 
 import spaces
@@ -15,30 +15,30 @@ _SMALL = {
     "nasbench201": (8, 1, (4, 2, 2, 4, 4)),
     "chain": (8, 3, (4, 2, 2, 4, 4)),
 }
-# Of photographs, whose networks begin with the ImageNet stem.
+# Large images, for which networks begin with the ImageNet stem.
 _LARGE = {
     "darts": (16, 3, (4, 2, 2, 3, 6)),
     "nasbench101": (16, 1, (6, 3, 3, 4, 8)),
     "nasbench201": (16, 1, (6, 3, 3, 4, 8)),
     "chain": (16, 2, (6, 3, 3, 4, 8)),
 }
-# task: (learning rate, training batch).  Small batches: so few images leave few steps.
+# task: (learning rate, training batch).  Batches are small because an epoch has few images.
 _STEPS = {"cls": (0.1, 32), "rot": (0.1, 16), "col": (0.1, 32), "jig": (0.01, 8), "seg": (0.05, 4)}
 _LARGE_STEPS = {"cls": (0.05, 8), "rot": (0.05, 4), "col": (0.05, 4), "jig": (0.01, 4), "seg": (0.05, 4)}
 _FOUR = ("cls", "rot", "col", "jig")
 _COVERED = {"photos": _FOUR, "cifar10": _FOUR, "camvid": ("seg", "rot", "col", "jig")}
-# What is added is trained as these: datasets by the kind of their images, spaces and tasks of other distributions.
+# Settings for everything else: other datasets by the kind of their images, and spaces and tasks of plug-ins.
 LIKE = {"small": "photos", "large": "camvid"}
 _LIKE_SPACE, _LIKE_TASK = "nasbench101", "cls"
 
 
 def cells() -> list[tuple[str, str, str]]:
-    """Every (space, dataset, task) with a demo recipe of its own."""
-    return [(space, dataset, task) for space in _SMALL for dataset, asked in _COVERED.items() for task in asked]
+    """Every (space, dataset, task) with its own demo settings."""
+    return [(space, dataset, task) for space in _SMALL for dataset, names in _COVERED.items() for task in names]
 
 
 def lookup(space: str, dataset: str, task: str) -> Train:
-    """The demo recipe of a cell, whatever the dataset and the task; LookupError where there is no such space."""
+    """The demo recipe of a cell, for any dataset and task; LookupError if there is no such space."""
     if space not in _SMALL and space not in spaces.names():
         raise LookupError(f"recipe 'demo': there is no space {space}")
     large = dataset == LIKE["large"]

@@ -1,18 +1,18 @@
-"""How NAS-Bench-201 trained its cells (Dong & Yang 2020): 200 epochs; `override = { epochs = 12 }` for the short runs.
+"""The training of NAS-Bench-201 (Dong & Yang 2020): 200 epochs; use `override = { epochs = 12 }` for the short runs.
 
-The short runs of the benchmark differ in nothing else: their cosine ends after 12 epochs.  On `cifar10_valid`, half of
-CIFAR-10's training images and the other half for testing, on `cifar10`, all of them and the test split, on `cifar100`
-and on `imagenet16_120`.  The benchmark reports the last epoch, in our rows `score_final`.
+The short runs differ only in the number of epochs: their cosine ends after epoch 12.  Datasets are `cifar10_valid`
+(half of CIFAR-10's training images, tested on the other half), `cifar10` (all training images, the test split),
+`cifar100` and `imagenet16_120`.  The benchmark reports the last epoch: `score_final` in our rows.
 
-Departures, all small, from the benchmark's training of cls:
+Small differences from the benchmark's training of cls:
 - the last partial batch of an epoch is dropped: 97 steps instead of 98 (`cifar10_valid`), 195 instead of 196;
-- a crop's border is the mean colour instead of black, and offsets are those of UnNAS's crops (workers/tasks);
-- half of the images is another half: see workers/datasets/cifar10_valid.py. Of CIFAR-100 and ImageNet16-120 all test
-  images are used, as in the benchmark's `ori-test` (10,000 and 6,000), not its halves of them: compare with `ori-test`;
-- crops of ImageNet16-120 are of images padded by 4, as those of CIFAR, where the benchmark pads by 2;
-- weights are initialised from our own streams, so a seed is not the benchmark's seed of that number.
-The benchmark has no rot, col and jig.  As UnNAS does, they take the learning rate in proportion to the images a step,
-a quarter of those of cls where an image is four samples (rot) or four tiles (jig).
+- images are padded with the mean colour instead of black, and crop offsets are those of UnNAS (workers/tasks);
+- the two halves of CIFAR-10 are different ones: see workers/datasets/cifar10_valid.py.  For CIFAR-100 and
+  ImageNet16-120, all test images are used (10,000 and 6,000), so compare with the benchmark's `ori-test`;
+- images of ImageNet16-120 are padded by 4, as those of CIFAR; the benchmark pads by 2;
+- initial weights come from our own random streams, so equal seed numbers do not give equal weights.
+The benchmark does not have rot, col and jig.  Following UnNAS, their learning rate is proportional to the images per
+step, which is a quarter of that of cls where an image gives four samples (rot) or four tiles (jig).
 """
 
 from workers.recipes._models import Train

@@ -1,11 +1,11 @@
 """The 16 settings of "Are Labels Necessary for Neural Architecture Search?" (Liu et al., ECCV 2020), sample-based part.
 
-2 spaces x 2 datasets x 4 tasks.  Values as in the authors' public release; inside a setting all 500
-architectures share them.  The learning rate is proportional to the batch: 0.1 at 128 images on CIFAR-10, 0.1 at
-256 images on ImageNet-1K.
+2 spaces x 2 datasets x 4 tasks.  Values are those of the authors' public release; all 500 architectures of a setting
+share them.  The learning rate is proportional to the batch size: 0.1 per 128 images on CIFAR-10, 0.1 per 256 images
+on ImageNet-1K.
 
-Beyond the paper, other datasets are trained with the same values: those whose images lie in memory (CIFAR-100, SVHN,
-STL-10, Fashion-MNIST, ImageNet16-120, small ones of one's own) as CIFAR-10, large ones as ImageNet-1K.
+Beyond the paper, other datasets use the same values: datasets whose images fit in memory (CIFAR-100, SVHN, STL-10,
+Fashion-MNIST, ImageNet16-120, small custom ones) those of CIFAR-10, large ones those of ImageNet-1K.
 """
 
 from workers.recipes._models import Train
@@ -14,17 +14,17 @@ _CIFAR = {
     # task: (learning rate, training batch, test batch)
     "cls": (0.1, 128, 200),
     "col": (0.1, 128, 200),
-    "rot": (0.025, 32, 50),  # 4 turns an image: as many samples a step as cls
-    "jig": (0.025, 32, 50),  # 4 tiles an image
+    "rot": (0.025, 32, 50),  # 4 rotations per image: as many samples per step as cls
+    "jig": (0.025, 32, 50),  # 4 tiles per image
 }
 _IMAGENET = (0.0125, 32, 25)
 LIKE = {"small": "cifar10", "large": "imagenet"}
-# (space, dataset): (width, depth, epochs, images of precise BN)
+# (space, dataset): (width, depth, epochs, images for precise BN)
 _SIZES = {
     ("darts", "cifar10"): (16, 20, 100, 1024),
     ("darts", "imagenet"): (32, 22, 5, 1024),
     ("nasbench101", "cifar10"): (128, 3, 100, 1024),
-    # The release switches precise BN off in this one setting.
+    # The release disables precise BN in this setting only.
     ("nasbench101", "imagenet"): (128, 4, 10, 0),
 }
 

@@ -1,9 +1,9 @@
-"""How UnNAS trained the cells that it had found, from scratch, on Cityscapes (Liu et al. 2020, evaluation phase).
+"""The evaluation phase of UnNAS (Liu et al. 2020): training the cells found by search, from scratch, on Cityscapes.
 
-Widths were chosen for each cell (78 to 86 channels), so that networks cost about the same; 80 is the one of the cell
-found by segmentation: `override = { width = 82 }` for another.  On eight GPUs each normalised its own 8 images; here
-one device normalises all 64, and needs at least 80 GB for it.  Batch norm keeps running averages: precise ones were not
-supported on several GPUs.
+UnNAS chose a width per cell (78 to 86 channels), so that all networks cost about the same.  The default, 80, is that of
+the cell found by segmentation; use `override = { width = 82 }` for another cell.  UnNAS trained on eight GPUs, and
+batch norm was computed over the 8 images of each GPU; here it is computed over all 64 on one device, which takes at
+least 80 GB.  Batch norm uses running averages: precise statistics were not supported on several GPUs.
 """
 
 from workers.recipes._models import Train

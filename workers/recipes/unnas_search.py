@@ -1,10 +1,10 @@
-"""The settings with which UnNAS searched (Liu et al. 2020), for training single networks of the DARTS space.
+"""The settings of UnNAS's search phase (Liu et al. 2020), for training single networks of the DARTS space.
 
-UnNAS has no sample-based experiment on ImageNet-22K and Cityscapes: there it trained supernets, and these are the
-learning settings of those, width and depth included.  What belongs to a supernet alone is left out: the half of the
-data that trained architecture weights (here all training images train), clipping, the warm-up.  SGD has momentum
-without Nesterov, batch norm keeps running averages.  The search on 22K used four GPUs, a quarter of the batch each.
-Segmentation has an ASPP of 64 channels and one rate, 6.  Test batches are ours.
+On ImageNet-22K and Cityscapes UnNAS has no sample-based experiments, only supernets.  The values here are those of the
+supernets, width and depth included.  Settings that only apply to supernets are omitted: the split of the data between
+weights and architecture parameters (here all training images train the weights), gradient clipping, warm-up.  SGD uses
+momentum without Nesterov; batch norm uses running averages.  The search on ImageNet-22K used four GPUs with a quarter
+of the batch each.  Segmentation uses an ASPP with 64 channels and one rate, 6.  Test batch sizes are our choice.
 """
 
 from workers.recipes._models import Train

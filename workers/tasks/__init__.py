@@ -2,6 +2,7 @@
 
 The folder is the registry: a file that defines `TASK` is a task; installed distributions add theirs as entry points
 `archsweep.tasks`.  A task is imported when it is first used.
+Imports recipes and datasets; trials and everything above them may import it.
 """
 
 from __future__ import annotations  # importable even if another package is named `spaces`

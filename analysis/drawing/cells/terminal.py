@@ -42,7 +42,7 @@ def lines(cell: dict[str, Any]) -> list[str]:
                 sign = flat
             wires += flat + sign
         inputs = [f"{op} of {called[s]}" if op else called[s] for s, t, op in edges if t == v]
-        said = f"← {', '.join(inputs)}" if inputs else ""
-        drawn.append((f"{label:<{wide}} {wires}", said))
+        sources = f"← {', '.join(inputs)}" if inputs else ""
+        drawn.append((f"{label:<{wide}} {wires}", sources))
     room = max(len(wires) for wires, _ in drawn)
-    return [f"{wires:<{room}}  {said}".rstrip() for wires, said in drawn]
+    return [f"{wires:<{room}}  {sources}".rstrip() for wires, sources in drawn]

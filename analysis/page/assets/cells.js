@@ -93,8 +93,8 @@ function fillCard(card, space, k, why, book) {
     row.append(element("th", "", axis.name));
     const spread = axis.sd && axis.sd[k] !== null ? ` \u00b1 ${axis.sd[k]}` : "";
     const unit = axis.unit.includes("%") ? " %" : "";
-    const said = Number.isFinite(value) ? `${minus(axis.spell(value))}${spread}${unit}` : "diverged";
-    row.append(element("td", "number", said));
+    const shown = Number.isFinite(value) ? `${minus(axis.spell(value))}${spread}${unit}` : "diverged";
+    row.append(element("td", "number", shown));
     const place = whole && !axis.size ? `${grouped(axis.place(k))} of ${grouped(axis.known)}` : "";
     row.append(element("td", "number rank", place));
   }

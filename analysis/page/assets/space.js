@@ -47,7 +47,7 @@ class Space {
     bar.append(this.legend, find, this.many, this.lister, this.clear);
     this.names = element("textarea");
     this.names.readOnly = this.names.hidden = true;
-    this.names.setAttribute("aria-label", "the selected architectures, one a line");
+    this.names.setAttribute("aria-label", "the selected architectures, one per line");
     this.grid = element("div", "panels");
     this.card = element("aside", "card");
     const linked = element("div", "linked");

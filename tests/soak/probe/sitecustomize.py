@@ -1,4 +1,4 @@
-"""Loaded by every Python process of a campaign: notes each training, folds rows often, dies in a compaction when told.
+"""Loaded by every Python process of a campaign: records trainings, compacts often, ends during a compaction on request.
 
 ARCHSWEEP_SOAK names the folder of the notes.  `events.jsonl` there gets a line when a worker begins a job and one when
 it ends it.  A file `compactor` there holds a number: of so many more steps the compactor survives each, then it dies.

@@ -1,4 +1,4 @@
-"""Loaded by every Python process of a measurement of scale: a training takes no time, and is noted.
+"""Loaded by every Python process of a measurement of scale: replaces trainings by a recorded no-op.
 
 ARCHSWEEP_SOAK names the file of the notes: a line with the time of day for each training.
 """
