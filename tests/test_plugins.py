@@ -141,7 +141,7 @@ def test_broken_plugins_are_explained_and_harm_no_other(
         (spaces, "chain", "space 'chain' is offered by archsweep itself and by bad 1.0"),
         (spaces, "absent", "'absent' of bad 1.0 cannot be loaded from no_such_module:SPACE: ModuleNotFoundError"),
         (spaces, "Upper", "'Upper' of bad 1.0: expected a name of at most 40 lower-case"),
-        (tasks, "half", "'half' of bad 1.0: bad:THING lacks batch, classes, "),
+        (tasks, "half", "'half' of bad 1.0: bad:THING lacks batch, chance, classes, "),
         (tasks, "raising", "ZeroDivisionError"),
         (datasets, "other", "is offered by (bad|worse) 1.0 and by (bad|worse) 1.0"),
     ):
@@ -269,7 +269,7 @@ def test_a_plugin_that_ends_the_process_harms_no_list(say: Say) -> None:
     ("change", "says"),
     [
         (("TASK = UpsideDown()", "TASK = UpsideDown"), "theirs:TASK is a class"),
-        (("TASK = UpsideDown()", "class T:\n    name = 'upside'\nTASK = T()"), "theirs:TASK lacks batch, classes, "),
+        (("TASK = UpsideDown()", "class T:\n    name = 'upside'\nTASK = T()"), "theirs:TASK lacks batch, chance, classes, "),
         (("return 2\n", "return 1 / 0\n"), "ZeroDivisionError: division by zero"),
         (
             ("return 2\n", "return 2\n\n    def network(self, trunk, dataset):\n        return lambda x: 1\n"),
