@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from analysis.statistics.noise import noise_ceiling, reliability, rho_by_seeds
     from analysis.statistics.proxy_differences import compare_proxies, pool_spaces
     from analysis.statistics.random_experiments import random_experiment
+    from analysis.statistics.score_curves import score_curves
     from analysis.statistics.signal import signal
     from analysis.statistics.size import size_effect, size_proxies
     from analysis.statistics.top_k import top_k
@@ -43,6 +44,7 @@ _PLACES = {
     "statistics.proxy_differences": ("compare_proxies", "pool_spaces"),
     "statistics.random_experiments": ("random_experiment",),
     "statistics.signal": ("signal",),
+    "statistics.score_curves": ("score_curves",),
     "statistics.size": ("size_effect", "size_proxies"),
     "statistics.top_k": ("top_k",),
     "tables.catalogue": ("TABLES", "compute"),
@@ -74,6 +76,7 @@ __all__ = [
     "reliability",
     "report",
     "rho_by_seeds",
+    "score_curves",
     "signal",
     "size_effect",
     "size_proxies",

@@ -269,7 +269,10 @@ def test_a_plugin_that_ends_the_process_harms_no_list(say: Say) -> None:
     ("change", "says"),
     [
         (("TASK = UpsideDown()", "TASK = UpsideDown"), "theirs:TASK is a class"),
-        (("TASK = UpsideDown()", "class T:\n    name = 'upside'\nTASK = T()"), "theirs:TASK lacks batch, chance, classes, "),
+        (
+            ("TASK = UpsideDown()", "class T:\n    name = 'upside'\nTASK = T()"),
+            "theirs:TASK lacks batch, chance, classes, ",
+        ),
         (("return 2\n", "return 1 / 0\n"), "ZeroDivisionError: division by zero"),
         (
             ("return 2\n", "return 2\n\n    def network(self, trunk, dataset):\n        return lambda x: 1\n"),

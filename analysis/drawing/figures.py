@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 
 from analysis import names, whole_file
 from analysis.comparison.cells import Cells, Comparison, compare
+from analysis.comparison.chance import Levels, levels
 from analysis.comparison.keys import cell_keys
 from analysis.comparison.options import Chance, Common, Diverged, Options
 from analysis.comparison.units import scale
@@ -34,6 +35,7 @@ _NOTE = (
     "Each point is an architecture, its score the mean over seeds; triangles lie beyond the axes. The line is a robust "
     "trend (Theil-Sen), for the eye only."
 )
+_DOTTED = " Dotted lines: the score of guessing, where it lies inside a panel."
 _ORDER = ("rot", "col", "jig")  # as in the paper; other tasks follow by name, cls is last
 STYLE: Any = {
     "font.family": ["DejaVu Sans"],
@@ -128,9 +130,9 @@ def scatter_of(
     """`scatter` of a comparison and what `correlate` gives of it."""
     looks = looks or looks_of(comparison.spaces)
     spaces = [_Space(cells) for cells in comparison.spaces]
-    numbers = _numbers(correlations)
+    numbers, guessed = _numbers(correlations), levels(comparison.rows, comparison.options.score)
     with mpl.rc_context(STYLE):
-        return Drawings(_figure(x, ys, spaces, numbers, looks, trend) for x, ys in _plots(spaces))
+        return Drawings(_figure(x, ys, spaces, numbers, guessed, looks, trend) for x, ys in _plots(spaces))
 
 
 def looks_of(spaces: Sequence[Cells]) -> Looks:
@@ -186,7 +188,13 @@ def _plots(spaces: list[_Space]) -> list[tuple[_Key, list[_Key]]]:
 
 
 def _figure(
-    x: _Key, ys: list[_Key], spaces: list[_Space], numbers: dict[Any, Numbers], looks: Looks, trend: bool
+    x: _Key,
+    ys: list[_Key],
+    spaces: list[_Space],
+    numbers: dict[Any, Numbers],
+    guessed: Levels,
+    looks: Looks,
+    trend: bool,
 ) -> Drawing:
     spaces = [s for s in spaces if x in s.index and any(y in s.index for y in ys)]
     ys = [y for y in ys if any(y in s.index for s in spaces)]
@@ -196,6 +204,7 @@ def _figure(
     )
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.04, wspace=0.03, hspace=0.03)  # type: ignore[union-attr,call-arg]
     axes = figure.subplots(lines * len(spaces), across, squeeze=False)
+    dotted = False
     for row, space in enumerate(spaces):
         for k in range(lines * across):
             ax = axes[row * lines + k // across, k % across]
@@ -206,7 +215,9 @@ def _figure(
             found = numbers[frozenset((space.cells.space, *space.keys[c]) for c in pair)]
             values = space.cells.values[space.cells.used((min(pair), max(pair)))][:, pair]
             scales = [scale(values[:, i], space.cells.labels["metric"].iloc[c]) for i, c in enumerate(pair)]
-            draw(ax, values, scales, found, looks.task(ys[k].task).colour, trend)
+            chance = [guessed.get((space.cells.space, *space.keys[c])) for c in pair]
+            draw(ax, values, scales, found, looks.task(ys[k].task).colour, trend, chance)
+            dotted = dotted or any(level is not None for level in chance)
             name = space.labels[ys[k]]
             if ys[k].dataset_id == x.dataset_id:
                 name = name.removeprefix(names.dataset_name(space.cells.labels["dataset"].iloc[pair[1]]) + " ")
@@ -218,7 +229,7 @@ def _figure(
     room = int(figure.get_figwidth() * 17)  # characters
     figure.supxlabel(names.wrapped(label + scales[0].unit, room), fontsize=7, parse_math=False)
     others = ", ".join(dict.fromkeys(next(s.labels[y] for s in spaces if y in s.index) for y in ys))
-    return Drawing(_slug(x, ys, spaces), f"{label} against {others}", _NOTE, figure)
+    return Drawing(_slug(x, ys, spaces), f"{label} against {others}", _NOTE + _DOTTED * dotted, figure)
 
 
 def _numbers(correlations: pd.DataFrame) -> dict[Any, Numbers]:

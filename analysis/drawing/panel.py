@@ -2,6 +2,7 @@
 
 import math
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from scipy import stats
 
+from analysis.comparison.chance import widened
 from analysis.comparison.units import Scale
 from analysis.names import with_interval
 
@@ -49,15 +51,34 @@ class _Line:
         return len(self.text) * self.size * wide / 95 + 0.06  # a panel is about 95 points wide
 
 
-def draw(ax: Axes, values: Any, scales: list[Scale], numbers: Numbers, shade: str, trend: bool) -> None:
-    """Fills the axes with the points of values (n, 2), x first; -inf is drawn on the lower edge."""
+def draw(
+    ax: Axes,
+    values: Any,
+    scales: list[Scale],
+    numbers: Numbers,
+    shade: str,
+    trend: bool,
+    chance: Sequence[float | None] = (None, None),
+) -> None:
+    """Fills the axes with the points of values (n, 2), x first; -inf is drawn on the lower edge.
+
+    `chance` is the score of guessing on x and on y: dotted lines where they lie inside the axes, which are extended to
+    hold them as far as the points then still fill most of the panel.
+    """
     points = values * [s.factor for s in scales]
     shade = _MUTED if numbers.no_signal else shade
     limits = np.array([_limits(points[:, i]) for i in (0, 1)])
+    guessed = [None if level is None else level * s.factor for level, s in zip(chance, scales, strict=True)]
+    for i, level in enumerate(guessed):
+        if level is not None:
+            limits[i] = widened(limits[i, 0], limits[i, 1], level)
     lines = _lines(numbers)
     while (corner := _free_corner(points, limits, lines)) is None:
         limits[1, 1] += 0.04 * (limits[1, 1] - limits[1, 0])  # headroom for the text, no more than it takes
     _points(ax, points, limits, shade)
+    for line, level, (low, high) in zip((ax.axvline, ax.axhline), guessed, limits, strict=True):
+        if level is not None and low <= level <= high:
+            line(level, color=_INK, linewidth=0.7, linestyle=(0, (1, 2)), alpha=0.8, zorder=1.5)
     if trend and not numbers.no_signal:
         _trend(ax, points, limits)
     _say(ax, lines, corner)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis import names
 from analysis.comparison.cells import Cells, Comparison
+from analysis.comparison.chance import Levels, levels
 from analysis.comparison.keys import KEY, cell_keys
 from analysis.comparison.trials import means
 from analysis.comparison.units import scale
@@ -21,7 +22,7 @@ from analysis.rows.graph import operations, read
 from analysis.tables.text import each
 
 MOST_POINTS = 4000  # architectures that are drawn, all spaces together; more would only lie on top of one another
-_MOST_BYTES = 2_000_000  # of the JSON; figures and tables share the rest of three megabytes
+_MOST_BYTES = 1_800_000  # of the JSON; figures, charts and tables share the rest of three megabytes
 _MOST_CELLS = 12  # panels per space
 _SHOWN = 300  # steps that a column's spread is divided into where a value is written
 _STEPS = 3000  # that a column's spread is divided into: finer than a panel has pixels
@@ -38,10 +39,11 @@ def content(comparison: Comparison, found: pd.DataFrame, graphs: Graphs, looks: 
     most = MOST_POINTS
     df, spaces = comparison.rows, comparison.spaces
     table = means(df, score=comparison.options.score)
+    guessed = levels(df, comparison.options.score)
     while True:
         book = CellBook()
         room = most // max(len(spaces), 1)
-        shown = [_space(cells, found, df, table, graphs, book, room, looks) for cells in spaces]
+        shown = [_space(cells, found, df, table, guessed, graphs, book, room, looks) for cells in spaces]
         data = {"spaces": [s for s in shown if s], "cells": book.content(), "ramps": _ramps()}
         if len(text(data)) <= _MOST_BYTES or most < 100:
             return data
@@ -59,6 +61,7 @@ def _space(
     found: pd.DataFrame,
     df: pd.DataFrame,
     table: pd.DataFrame,
+    guessed: Levels,
     graphs: Graphs,
     book: CellBook,
     most: int,
@@ -86,7 +89,7 @@ def _space(
         "ids": ["" if pd.isna(i) else str(i) for i in ids],
         "compared": "".join("1" if cells.groups and _compared(cells)[k] else "0" for k in kept),
         "first": columns.index(first),
-        "axes": [_score(cells, c, values[kept, c], mine, archs, looks) for c in columns] + sizes,
+        "axes": [_score(cells, c, values[kept, c], mine, guessed, archs, looks) for c in columns] + sizes,
         "left_out": len(cells.labels) - len(columns),
         "rhos": _rhos(cells, found, columns),
         "counts": _counts(drawn),
@@ -108,8 +111,11 @@ def _compared(cells: Cells) -> Any:
     return np.any([np.frombuffer(mask, bool) for mask in cells.groups], axis=0)
 
 
-def _score(cells: Cells, c: int, values: Any, means: pd.DataFrame, archs: list[str], looks: Looks) -> dict[str, Any]:
-    """A cell as an axis: its names, and one score per architecture; null for none, false for a diverged one."""
+def _score(
+    cells: Cells, c: int, values: Any, means: pd.DataFrame, guessed: Levels, archs: list[str], looks: Looks
+) -> dict[str, Any]:
+    """A cell as an axis: its names, the score of guessing where it is known, and one score per architecture; null for
+    none, false for a diverged one."""
     label = cells.labels.iloc[c]
     shown = scale(values, label["metric"])
     of_cell = np.all([(means[part] == label[part]).to_numpy() for part in KEY], axis=0)
@@ -124,6 +130,8 @@ def _score(cells: Cells, c: int, values: Any, means: pd.DataFrame, archs: list[s
         "digits": _digits(values * shown.factor, _SHOWN),
         "values": _rounded(values * shown.factor),
     }
+    if (level := guessed.get((cells.space, *cell_keys(cells.labels)[c]))) is not None:
+        axis["chance"] = _plain(float(f"{level * shown.factor:.6g}"))
     return axis | (
         {"sd": [None if math.isnan(v) else _plain(float(f"{v:.2g}")) for v in spread]}
         if np.isfinite(spread).any()

@@ -17,7 +17,7 @@ from typing import Any
 from analysis.drawing import palette
 from analysis.page import data as page_data
 
-_SCRIPTS = ("numbers.js", "axis.js", "cells.js", "panel.js", "space.js", "page.js")
+_SCRIPTS = ("numbers.js", "axis.js", "cells.js", "panel.js", "space.js", "curves.js", "page.js")
 
 _PAGE = """<!doctype html>
 <html lang="en">

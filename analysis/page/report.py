@@ -12,6 +12,7 @@ import pandas as pd
 from analysis import names, whole_file
 from analysis.comparison import recipes
 from analysis.comparison.cells import Comparison, compare
+from analysis.comparison.chance import levels
 from analysis.comparison.keys import CELL
 from analysis.comparison.options import Chance, Common, Diverged, Options
 from analysis.drawing import figures as drawing
@@ -21,6 +22,7 @@ from analysis.page.data import content
 from analysis.page.document import document
 from analysis.page.findings import ceilings, findings
 from analysis.page.matrix import matrices
+from analysis.page.score_curves import score_curves
 from analysis.rows.runs import Run, load, plan, study
 from analysis.statistics import counts
 from analysis.statistics.correlation import correlate_of
@@ -85,6 +87,7 @@ def report(
     experiments = random_experiment_of(comparison.by("pair"))
     if len(experiments):
         whole_file.write(folder / "experiments.csv", as_given(experiments, given).to_csv(index=False))
+    guessed = levels(df, score)
     more = _evidence(comparison.resampled(sections.fewer(comparison)), found)
     data = content(comparison, found, sections.graphs(df, planned), looks)
     formats = _FORMATS[figures]
@@ -101,7 +104,8 @@ def report(
         "Early budget": statistics_sections.budget(more["early"], cheapest_of(more["early"]), looks),
         "Picking by proxy": statistics_sections.picked(more["picks"], looks) + sections.experiments(experiments, looks),
         "Size": statistics_sections.size(more["size_effect"], more["size_proxies"]),
-        "Distributions": statistics_sections.distributions(more["distributions"], looks),
+        "Distributions": statistics_sections.distributions(more["distributions"], looks, guessed),
+        "Score curves": score_curves(comparison, looks, guessed),
         "What ran": sections.ran(df, score, recipes.differences(given)),
         "Cost": text.html_table(spent) if len(spent := counts.cost(df)) else "",
         "Failures": sections.failures(df),

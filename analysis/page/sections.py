@@ -81,11 +81,12 @@ def linked(data: Mapping[str, Any]) -> str:
     """Where the script puts the panels of each space, and how to use them."""
     if not data["spaces"]:
         return ""
+    guessed = any("chance" in axis for space in data["spaces"] for axis in space["axes"])
     parts = [
         '<p class="note screen">Drag over points to select architectures in all panels of their space; click one, or '
         "step with the arrow keys, to see its cell and its numbers; Escape clears.</p>",
         '<p class="note">Hollow points are not among the architectures compared; triangles lie beyond the axes or '
-        "diverged.</p>",
+        f"diverged.{' Dashed lines: the score of guessing, where it lies inside a panel.' * guessed}</p>",
         "<noscript><p>The panels need JavaScript. The figures at the end show the same without.</p></noscript>",
     ]
     for k, space in enumerate(data["spaces"]):

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
+from analysis.comparison.chance import Levels
 from analysis.comparison.keys import columns
 from analysis.comparison.units import scale
 from analysis.drawing.palette import AT_RANDOM, Looks
-from analysis.page.line_charts import Chart, Series, charts
+from analysis.page.line_charts import Chart, Mark, Series, charts
 from analysis.tables import text
 
 _TARGET = ["space", *columns("target")]
@@ -151,24 +152,31 @@ def picked(picks: pd.DataFrame, looks: Looks) -> str:
     return _note(note) + drawn if (drawn := charts(panels)) else ""
 
 
-def distributions(table: pd.DataFrame, looks: Looks) -> str:
-    """What the spaces hold, of `distributions`: the share of architectures up to each score, one line per space."""
+def distributions(table: pd.DataFrame, looks: Looks, chance: Levels) -> str:
+    """What the spaces hold, of `distributions`: the share of architectures up to each score, one line per space.
+
+    `chance` is the score of guessing, which a dashed line shows."""
     panels = []
     for (_, task), lines in table.groupby(["dataset_id", "task"], sort=False):
         shown = scale(lines["score"].to_numpy(float), str(lines["metric"].iloc[0]))
-        series = []
+        series, levels = [], {}
         for (space, recipe), one in lines.groupby(["space", "recipe_id"], sort=False):
             recipes = list(dict.fromkeys(lines.loc[lines["space"] == space, "recipe_id"]))
             name = names.space_name(str(space)) + (f" ({one['recipe'].iloc[0]})" if len(recipes) > 1 else "")
             look = looks.space(space, recipes.index(recipe))
             score = one["score"].to_numpy(float) * shown.factor
             series.append(Series(name, look, score, one["edf"], one["edf_low"], one["edf_high"], steps=True))
+            level = chance.get((str(space), str(one["dataset_id"].iloc[0]), str(task), str(recipe)))
+            if level is not None:
+                levels[f"{level * shown.factor:.6g}"] = level * shown.factor
         title = f"{names.dataset_name(str(lines['dataset'].iloc[0]))} {names.task_name(str(task))}"
         unit = shown.unit.strip(" ,") or "score"
-        panels.append(Chart(title, unit, "share of architectures", series, low=0.0, high=1.0))
+        marks = [Mark(level, "x", "chance") for level in levels.values()]
+        panels.append(Chart(title, unit, "share of architectures", series, low=0.0, high=1.0, marks=marks))
+    dashed = " Dashed: the score of guessing." * any(panel.marks for panel in panels)
     note = (
         "The share of architectures that score at most so much. Bands hold the whole curve of the space, if the "
-        "architectures are a random sample of it."
+        f"architectures are a random sample of it.{dashed}"
     )
     return _note(note) + drawn if (drawn := charts(panels)) else ""
 

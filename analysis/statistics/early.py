@@ -137,14 +137,14 @@ class _Curves:
         places = cells.rows[:, cell][:, cells.planned[cell]]
         self.there = (places >= 0).all(axis=1)  # (A,)
         rows = places[self.there]  # (there, S)
-        scores, lasted = _matrix(df["curve_test_score"].to_numpy()[rows.ravel()])
+        scores, lasted = as_matrix(df["curve_test_score"].to_numpy()[rows.ravel()])
         self.epochs = scores.shape[1]
         self.at = _looked_at(self.epochs) if at is None else np.unique([e for e in at if 1 <= e <= self.epochs])
         # What ended early keeps its last score, as its row does.
         upto = np.minimum(self.at, np.maximum(lasted, 1)[:, None]).astype(int) - 1  # (trials, at)
         reached = np.where(np.isfinite(scores), scores, -np.inf)
         reached = np.maximum.accumulate(reached, axis=1) if best else reached
-        seconds, timed = _matrix(df["curve_seconds"].to_numpy()[rows.ravel()])
+        seconds, timed = as_matrix(df["curve_seconds"].to_numpy()[rows.ravel()])
         seconds = np.pad(np.nan_to_num(seconds), [(0, 0), (0, max(0, self.epochs - seconds.shape[1]))]).cumsum(axis=1)
         seconds[timed == 0] = np.nan
         macs = df["macs"].to_numpy(float, na_value=np.nan)[rows.ravel()] if "macs" in df else np.full(rows.size, np.nan)
@@ -182,7 +182,7 @@ def _lines(cells: Cells, curves: _Curves, p: int, t: int, how: Resampling) -> li
     return lines
 
 
-def _matrix(lists: Any) -> tuple[Array, Any]:
+def as_matrix(lists: Any) -> tuple[Array, Any]:
     """Lists of numbers as rows of one matrix, NaN behind their ends, and how long they are."""
     lists = [() if one is None or one is pd.NA or isinstance(one, float) else one for one in lists]
     lengths = np.fromiter(map(len, lists), int, len(lists))

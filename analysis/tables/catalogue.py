@@ -15,6 +15,7 @@ from analysis.statistics.early import cheapest, early_stopping
 from analysis.statistics.noise import noise_ceiling, reliability, rho_by_seeds
 from analysis.statistics.proxy_differences import compare_proxies, pool_spaces
 from analysis.statistics.random_experiments import random_experiment
+from analysis.statistics.score_curves import score_curves
 from analysis.statistics.signal import signal
 from analysis.statistics.size import size_effect, size_proxies
 from analysis.statistics.top_k import top_k
@@ -78,6 +79,7 @@ TABLES = {
     "distributions": Table(distributions, ("n", "score", "edf", "edf_low", "edf_high")),
     "random_search": Table(random_search, ("n", "m", "expected", "std", "best_low", "best_median", "best_high")),
     "random_experiment": Table(random_experiment, ("n", "m", "mean", "std", "expected", "best_low", "best_high")),
+    "score_curves": Table(score_curves, ("n", "epoch", "mean", "median", "low", "high"), curves=True),
     "cells": Table(
         cells,
         ("recipe", "archs", "complete", "n_seeds", "ok", "failed", "diverged", "no_score", "median", "best", "hours"),

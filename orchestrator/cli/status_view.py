@@ -9,6 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.cli.score_lines import tables
 from orchestrator.store.left_out import left_out
 from orchestrator.store.run_folder import RunStore
 from orchestrator.store.status import CELL, STATES, Status, status
@@ -29,11 +30,18 @@ def show(runs: list[str], stores: list[RunStore], as_json: bool, out: Console) -
         if len(runs) > 1:
             out.print(store.url, soft_wrap=True)
         out.print(_cells(one))
+        show_scores(one, out)
         out.print(_summary(one), soft_wrap=True)
         for text, style in failures(one):
             out.print(text, style=style, soft_wrap=True)
         if one.left_out and (others := left_out(store)) is not None:
             out.print(str(others), style="dim", markup=False, soft_wrap=True)
+
+
+def show_scores(found: Status, out: Console) -> None:
+    """Print one line per cell that has finished trials: the range of its scores, beside that of guessing."""
+    for table in tables(found.scores, out.width):
+        out.print(table)
 
 
 def look(store: RunStore) -> Status | None:

@@ -5,6 +5,7 @@ Commands import what they need when they are called, so that `archsweep --help` 
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
@@ -136,7 +137,7 @@ def _train(
 ) -> int:
     """Run a study and print a summary; returns the exit code."""
     from orchestrator import runner
-    from orchestrator.cli import progress
+    from orchestrator.cli import progress, status_view
     from orchestrator.store.run_folder import RunStore
     from orchestrator.store.trial_states import Ledger
 
@@ -154,6 +155,10 @@ def _train(
         f"{study.name}: {ended.done:,} of {ended.total:,} trials done ({ended.trained:,} trained now), "
         f"{ended.left:,} left, {len(ended.quarantined):,} quarantined"
     )
+    # A store that cannot be read now must not change how the launch ends.
+    with contextlib.suppress(OSError, ValueError):
+        if (found := status_view.look(invocation.store)) is not None:
+            status_view.show_scores(found, out)
     if ended.broken:
         out.print(f"stopped: {ended.broken}", style="red", markup=False, soft_wrap=True)
         out.print(f"fix the cause, then run `archsweep run {study.path}` to continue", markup=False, soft_wrap=True)

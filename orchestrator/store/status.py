@@ -1,12 +1,13 @@
 """The state of a run, read from its files alone."""
 
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from orchestrator.store import lease
+from orchestrator.store import lease, scores, trial_states
 from orchestrator.store.recipe_names import COLUMNS, named
 from orchestrator.store.run_folder import RunStore
+from orchestrator.store.scores import Scores
 from orchestrator.store.trial_states import Ledger
 
 CELL = ("space", "dataset", "task", "recipe")
@@ -24,7 +25,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Status:
-    """Counts by cell and state, failures by class and last line of the traceback, and the driver at work."""
+    """Counts by cell and state, failures by class and last line of the traceback, the driver at work, and the scores of
+    cells with finished trials."""
 
     url: str
     cells: dict[tuple[str, ...], Counter[str]]
@@ -33,6 +35,7 @@ class Status:
     stopping: bool
     planned: bool = True  # else imported
     left_out: int = 0  # trials with an ok row that the plan does not hold
+    scores: dict[tuple[str, ...], Scores] = field(default_factory=dict)
 
     def count(self, state: str | None = None) -> int:
         """Trials in a state, or all."""
@@ -46,7 +49,11 @@ class Status:
             **{state: self.count(state) for state in STATES},
             "left_out": self.left_out,
             "cells": [
-                {**dict(zip(CELL, cell, strict=True)), **{s: counts[s] for s in STATES}}
+                {
+                    **dict(zip(CELL, cell, strict=True)),
+                    **{s: counts[s] for s in STATES},
+                    "scores": self.scores[cell].as_json() if cell in self.scores else None,
+                }
                 for cell, counts in self.cells.items()
             ],
             "failures": [asdict(group) | {"count": len(group.trial_ids)} for group in self.failures],
@@ -72,16 +79,19 @@ def status(store: RunStore) -> Status:
         plan = plan.sort_by([(name, "ascending") for name in CELL])
     if plan is None:
         raise FileNotFoundError(f"{store.url} is not a run: it has no plan.parquet; `archsweep run` creates one")
-    ledger = Ledger.of(store)
+    attempts = store.attempts([*trial_states.COLUMNS, *scores.COLUMNS])
+    ledger = Ledger.of(store, attempts)
     cells: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     failures: dict[tuple[str, str], list[str]] = defaultdict(list)
     trial_ids = plan["trial_id"].to_pylist()
     states = [ledger.state(t) for t in trial_ids]
     rows = plan.select(columns[1:]).to_pylist()
     called = named(rows) if "recipe_id" in columns else {}
+    of_trials: list[tuple[str, ...]] = []
     for row, state in zip(rows, states, strict=True):
         recipe = called.get(row.get("recipe_id", ""), row["recipe"])
-        cells[row["space"], row["dataset"], row["task"], recipe][state] += 1
+        of_trials.append((row["space"], row["dataset"], row["task"], recipe))
+        cells[of_trials[-1]][state] += 1
     for trial_id, state in zip(trial_ids, states, strict=True):
         if state in ("failed", "quarantined"):
             last = ledger.counting(trial_id)[-1]
@@ -90,7 +100,8 @@ def status(store: RunStore) -> Status:
     holder = held.holder if held is not None and held.alive() else None
     groups = [Group(*what, trial_ids) for what, trial_ids in failures.items()]
     left_out = len(ledger.done - set(trial_ids))
-    return Status(store.url, dict(cells), _by_size(groups), holder, store.stop_asked(), planned, left_out)
+    found = scores.by_cell(attempts, trial_ids, of_trials)
+    return Status(store.url, dict(cells), _by_size(groups), holder, store.stop_asked(), planned, left_out, found)
 
 
 def _by_size(groups: list[Group]) -> list[Group]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
@@ -66,10 +67,10 @@ class Ledger:
     forgiven: dict[str, int] = field(default_factory=dict)  # failed attempts up to this number do not count
 
     @classmethod
-    def of(cls, store: RunStore) -> "Ledger":
-        """Read from a run's folder."""
+    def of(cls, store: RunStore, rows: pa.Table | None = None) -> "Ledger":
+        """Read from a run's folder; `rows`: its attempts with at least COLUMNS, where they were read already."""
         ledger = cls(forgiven=_forgiven(store))
-        rows = store.attempts(COLUMNS)
+        rows = store.attempts(COLUMNS) if rows is None else rows.select(COLUMNS)
         ok = pc.equal(rows["status"], "ok")
         ledger.done.update(rows["trial_id"].filter(ok).to_pylist())  # most rows: converted without a dict for each
         for row in rows.filter(pc.invert(ok)).to_pylist():

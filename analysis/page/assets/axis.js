@@ -6,6 +6,7 @@ class Axis {
     this.values = column.values.map(score);
     const shown = this.size ? this.values.map((v) => Math.log10(v)) : this.values;
     [this.low, this.high] = limits(shown);
+    if (this.chance !== undefined) [this.low, this.high] = widened(this.low, this.high, this.chance);
     this.title = this.size ? `${this.name} ${this.unit}` : this.name;
     this.label = this.unit ? `${this.name}${this.unit.startsWith("(") ? " " : ", "}${this.unit}` : this.name;
   }

@@ -60,3 +60,10 @@ function limits(values) {
   const margin = high > low ? 0.06 * (high - low) : Math.max(Math.abs(low) * 0.01, 0.5);
   return [low - margin, high + margin];
 }
+
+/** Limits extended to hold a value where what they held keeps two thirds of the axis, as in the static figures. */
+function widened(low, high, value) {
+  const reach = 0.02 * (high - low);
+  const [from, to] = [Math.min(low, value - reach), Math.max(high, value + reach)];
+  return high - low >= (2 / 3) * (to - from) ? [from, to] : [low, high];
+}

@@ -28,6 +28,8 @@ const spaces = [...document.querySelectorAll("[data-space]")].map(
   (home) => new Space(home, data.spaces[Number(home.dataset.space)], data.cells, () => look),
 );
 
+for (const figure of document.querySelectorAll(".chart")) nameLines(figure);
+
 function repaint() {
   look = readTheme();
   for (const space of spaces) space.draw();

@@ -169,10 +169,29 @@ class Panel {
       pen.strokeRect(MARGIN.left, y, right - MARGIN.left, 0);
       pen.fillText(text, MARGIN.left - 6, y + 4);
     }
+    this.guessing(pen, look, right, bottom);
     pen.textAlign = "center";
     let label = this.x.label;
     while (label.length > 8 && pen.measureText(label).width > this.width - 8) label = `${label.slice(0, -3)}\u2026`;
     pen.fillText(label, Math.min((MARGIN.left + right) / 2, this.width - pen.measureText(label).width / 2 - 2), this.height - 5);
+  }
+
+  /** Dashed lines at the score of guessing, where it lies inside the panel. */
+  guessing(pen, look, right, bottom) {
+    const { x, y } = this;
+    pen.strokeStyle = look.soft;
+    pen.setLineDash([4, 3]);
+    pen.beginPath();
+    if (x.chance !== undefined && !x.outside(x.chance)) {
+      pen.moveTo(this.across(x.chance), MARGIN.top);
+      pen.lineTo(this.across(x.chance), bottom);
+    }
+    if (y.chance !== undefined && !y.outside(y.chance)) {
+      pen.moveTo(MARGIN.left, this.up(y.chance));
+      pen.lineTo(right, this.up(y.chance));
+    }
+    pen.stroke();
+    pen.setLineDash([]);
   }
 
   /** What the selection's own correlation is. */
