@@ -139,7 +139,8 @@ def dataset_of(
     if chosen.source is None:
         return datasets.look(chosen.name, root, cache, chosen.choice), None
     own, dataset_id = datasets.describe(chosen.name, chosen.source, root, cache, chosen.choice)
-    return datasets.DatasetInfo(dataset_id, round(own.train_images * chosen.fraction), own.test_images, own.unused), own
+    train_images = round(own.train_images * chosen.choice.fraction)
+    return datasets.DatasetInfo(dataset_id, train_images, own.test_images, own.unused), own
 
 
 LargeDataset = Mapping[str, Mapping[str, set[str]]]  # by question of a recipe, by its JSON: ids of finished trials
