@@ -128,7 +128,7 @@ def test_generated_images_are_planned_prepared_trained_and_resumed(
     assert "classes: house, tree, car, boat" in said
     for arguments in (["plan", str(file)], ["run", str(file)], ["run", str(tmp_path / "run")]):
         app(arguments, standalone_mode=False)
-    assert "nothing to train" in capsys.readouterr().out
+    assert "(0 trained now), 0 left" in capsys.readouterr().out
     rows = pd.read_parquet(tmp_path / "run" / "rows")
     assert sorted(rows["task"]) == ["cls", "col", "jig", "rot"]
     assert set(rows["dataset_id"]) == {dataset_id}
