@@ -9,7 +9,7 @@ TESTS  ?= tests
 .PHONY: demo test check cluster-test soak format bench env clean
 
 demo: $(READY)
-	@echo "== training the 96 networks of the demo, as far as they are not trained yet"
+	@echo "== training the 128 networks of the demo, as far as they are not trained yet"
 	$(BIN)/archsweep run demo
 	@echo "== writing its report"
 	$(BIN)/archsweep report demo

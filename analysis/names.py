@@ -16,6 +16,7 @@ _DATASETS = {
     "imagenet22k": "ImageNet-22K",
     "cityscapes": "Cityscapes",
     "photos": "Photos",
+    "scenes": "Scenes",
 }
 _TASKS = {
     "cls": "classification",

@@ -45,7 +45,7 @@ def test_the_registry_lists_without_importing() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert out.returncode == 0, out.stderr
-    assert {"cifar10", "imagenet", "photos"} <= set(out.stdout.split())
+    assert {"cifar10", "imagenet", "photos", "scenes"} <= set(out.stdout.split())
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
@@ -83,8 +83,10 @@ def test_the_ids_of_embedded_and_published_sets_stay() -> None:
         "imagenet": "imagenet-1k-2012",
         "imagenet22k": "imagenet22k-fall11",
         "photos": "photos-48e2065f960dbfbd",
+        "scenes": "scenes-4aaecf9fa2d94568",
     }
-    assert datasets.identify("photos") == ids["photos"]
+    for embedded in ("photos", "scenes"):
+        assert datasets.identify(embedded) == ids[embedded]
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -139,7 +139,8 @@ def dataset_of(
     if chosen.source is None:
         return datasets.look(chosen.name, root, cache, chosen.choice), None
     own, dataset_id = datasets.describe(chosen.name, chosen.source, root, cache, chosen.choice)
-    return datasets.DatasetInfo(dataset_id, round(own.train_images * chosen.fraction), own.test_images, own.unused), own
+    train_images = round(own.train_images * chosen.choice.fraction)
+    return datasets.DatasetInfo(dataset_id, train_images, own.test_images, own.unused), own
 
 
 # Ids of finished trials, by the recipe without settings of speed (`question`) and by the recipe's JSON.

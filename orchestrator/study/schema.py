@@ -16,6 +16,7 @@ from orchestrator.study.schema_parts import (
     Architectures,
     DatasetChoice,
     DiskPath,
+    GeneratedDataset,
     Part,
     Place,
     check_disk_path,
@@ -170,11 +171,13 @@ class Study(Part):
         except ValueError as error:
             raise ValueError(f"--data-root {spaces.quoted(scrub(data_root))}: {error}") from None
 
-    def root_of(self, choice: DatasetChoice) -> Path | None:
-        """The folder in which a dataset is searched: its path, else the study's data_root.
+    def root_of(self, choice: DatasetChoice | GeneratedDataset) -> Path | None:
+        """The folder in which a dataset is searched: its path, else the study's data_root; None if it is generated.
 
         For a custom dataset it is the folder of its files; below data_root that is the folder of its name.
         """
+        if isinstance(choice, GeneratedDataset):
+            return None
         root = choice.path or self.data_root
         if root and choice.source and not choice.path:
             root = os.path.join(root, choice.name)

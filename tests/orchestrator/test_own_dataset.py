@@ -97,11 +97,42 @@ def test_a_batch_that_is_larger_than_the_dataset_is_told_before_training(
         ('name = "x", kind = "folder", size = 32, split_seed = 1', "split_seed belongs to test_fraction"),
         ('name = "x", kind = "folder", size = 32, label_column = "y"', "belong to kind 'parquet'"),
         ('name = "x", kind = "folder", size = 32, mode = "array"', "one form only"),
+        ('name = "x", kind = "tar"', "not a kind of dataset; expected folder, parquet or scenes"),
+        ('name = "x", kind = ["scenes"]', r"sweeps\[0\]\.dataset\.kind: not a kind of dataset"),
+        (
+            'name = "x", kind = "scenes", path = "y"',
+            r"sweeps\[0\]\.dataset\.path: unknown key; known .*difficulty",
+        ),
+        ('name = "x", kind = "scenes", difficulty = 2', r"sweeps\[0\]\.dataset\.difficulty: .*given: 2"),
+        ('name = "x", kind = "scenes", images = [9, 100]', r"sweeps\[0\]\.dataset: images = \[9, 100\]: expected"),
+        ('name = "x", kind = "scenes", images = [100]', r"sweeps\[0\]\.dataset\.images\[1\]: Field required"),
+        ('name = "x", kind = "scenes", size = 224', r"sweeps\[0\]\.dataset\.size: .*given: 224"),
+        ('name = "scenes", kind = "scenes"', "there is a dataset 'scenes' already"),
     ],
 )
 def test_a_mistake_in_its_keys_is_named_with_its_place(tmp_path: Path, dataset: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         studies.load(str(write(tmp_path, dataset)))
+
+
+def test_generated_images_are_planned_prepared_trained_and_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    numbers = 'kind = "scenes", size = 24, classes = 4, images = [40, 20], difficulty = 0.2, seed = 3'
+    file = write(tmp_path, f'name = "drawn", {numbers}')
+    (dataset_id,) = set(plan(study_of(str(file))).table["dataset_id"].to_pylist())
+    app(["prepare", str(file)], standalone_mode=False)
+    said = capsys.readouterr().out
+    assert f"{dataset_id}: 40 training and 20 test images" in said
+    assert "classes: house, tree, car, boat" in said
+    for arguments in (["plan", str(file)], ["run", str(file)], ["run", str(tmp_path / "run")]):
+        app(arguments, standalone_mode=False)
+    assert "(0 trained now), 0 left" in capsys.readouterr().out
+    rows = pd.read_parquet(tmp_path / "run" / "rows")
+    assert sorted(rows["task"]) == ["cls", "col", "jig", "rot"]
+    assert set(rows["dataset_id"]) == {dataset_id}
+    assert (rows["status"] == "ok").all()
 
 
 def test_missing_files_and_impossible_tasks_end_a_plan_with_code_2(tmp_path: Path) -> None:

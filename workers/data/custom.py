@@ -1,4 +1,4 @@
-"""A custom dataset after its files were read: the facts that plans and networks need.
+"""A custom dataset after its files were read, or its images drawn: the facts that plans and networks need.
 
 The facts are stored in every trial, so a worker on another machine needs only them and the files.
 
@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from PIL import Image
@@ -25,6 +25,7 @@ from workers.data.chunks import NO_IMAGE, encoded_image
 from workers.data.custom_source import Rgb, Source
 from workers.data.dataset import Jigsaw, LargeImages
 from workers.data.decode import BrokenImageError, decoded
+from workers.data.generated import AnyGenerated, Generated
 from workers.data.image_files import Entry, Listing
 from workers.data.image_types import DECODED, SPLITS, Images, Labels, SplitName
 from workers.data.parquet import Rows
@@ -39,12 +40,12 @@ _AHEAD = 256  # encoded images in memory
 
 
 class CustomDataset(BaseModel):
-    """Implements `Dataset`; files are read from the folder that a study gives as `path`."""
+    """Implements `Dataset`; files are read from the folder that a study gives as `path`, generated images are drawn."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
-    source: Source
+    source: Annotated[Source | AnyGenerated, Field(discriminator="kind")]
     classes: int = Field(ge=2)
     mean: Rgb
     std: Rgb
@@ -87,7 +88,9 @@ class CustomDataset(BaseModel):
     @cached_property
     def facts_digest(self) -> str:
         """8 hex digits over the facts that change results besides the decoded pixels and labels."""
-        facts = {"size": self.size, "mean": self.mean, "std": self.std, "rule": RULE}
+        facts: dict[str, object] = {"size": self.size, "mean": self.mean, "std": self.std, "rule": RULE}
+        if isinstance(self.source, Generated):
+            facts |= {"kind": self.source.kind, "version": self.source.VERSION}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
 
     @property
@@ -107,11 +110,11 @@ class CustomDataset(BaseModel):
 
     def read(self, split: SplitName, root: Path | None) -> tuple[Images, Labels]:
         """All square images of a split; ValueError naming the images that cannot be decoded."""
-        return _read(self.source.listing(self.name, root)[0], split, self.size)
+        return _read(self.source, self.source.listing(self.name, root)[0], split)
 
     @classmethod
     def from_files(
-        cls, name: str, source: Source, root: Path | None
+        cls, name: str, source: Source | AnyGenerated, root: Path | None
     ) -> tuple[Self, list[tuple[SplitName, Images, Labels]]]:
         """The facts of the files below `root`; for small images also their content, since all of it had to be read.
 
@@ -121,20 +124,22 @@ class CustomDataset(BaseModel):
         listing, class_names = source.listing(name, root)
         content: list[tuple[SplitName, Images, Labels]] = []
         if source.size <= LARGEST_CIFAR:
-            content = [(split, *_read(listing, split, source.size)) for split in SPLITS]
+            content = [(split, *_read(source, listing, split)) for split in SPLITS]
             seen = [images for _, images, _ in content]
         else:
             seen = [_some(listing, source.size)]
         mean, std = _moments(seen[0])
+        if not isinstance(source, Generated):
+            mean, std = source.mean or mean, source.std or std
         found = cls(
             name=name,
             source=source,
             classes=len(class_names),
-            mean=source.mean or mean,
-            std=source.std or std,
+            mean=mean,
+            std=std,
             grey=all(_is_grey(images) for images in seen),
-            train_images=len(listing.train),
-            test_images=len(listing.test),
+            train_images=len(content[0][2]) if content else len(listing.train),
+            test_images=len(content[1][2]) if content else len(listing.test),
             class_names=class_names,
             unused=listing.unused,
         )
@@ -145,8 +150,10 @@ class CustomDataset(BaseModel):
         return found, content
 
 
-def load_facts(name: str, source: Source, listing: Listing, cache: Path) -> tuple[CustomDataset, str] | None:
-    """Facts and `dataset_id` of files that were prepared before; None if they were not."""
+def load_facts(
+    name: str, source: Source | AnyGenerated, listing: Listing, cache: Path
+) -> tuple[CustomDataset, str] | None:
+    """Facts and `dataset_id` of files or numbers that were prepared before; None if they were not."""
     try:
         known = json.loads(_note(name, source, listing, cache).read_bytes())
         own = CustomDataset.model_validate_json(json.dumps(known["own"])).model_copy(
@@ -165,9 +172,10 @@ def store_facts(own: CustomDataset, root: Path | None, cache: Path, dataset_id: 
     publish_local(_note(own.name, own.source, listing, cache), lambda file: file.write(json.dumps(known).encode()))
 
 
-def _note(name: str, source: Source, listing: Listing, cache: Path) -> Path:
+def _note(name: str, source: Source | AnyGenerated, listing: Listing, cache: Path) -> Path:
     stamps = sorted({(entry.file, entry.stamp) for entry in (*listing.train, *listing.test)})
-    text = json.dumps([RULE, DECODED, name, source.model_dump(mode="json"), str(listing.root), stamps])
+    origin = [source.VERSION] if isinstance(source, Generated) else [str(listing.root), stamps]
+    text = json.dumps([RULE, DECODED, name, source.model_dump(mode="json"), *origin])
     return cache / "sources" / f"own-{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.json"
 
 
@@ -211,11 +219,13 @@ def _squares(listing: Listing, entries: Sequence[Entry], split: SplitName, size:
             yield from pool.map(made, part)
 
 
-def _read(listing: Listing, split: SplitName, size: int) -> tuple[Images, Labels]:
+def _read(source: Source | AnyGenerated, listing: Listing, split: SplitName) -> tuple[Images, Labels]:
+    if isinstance(source, Generated):
+        return source.draw(split)
     entries = listing.train if split == "train" else listing.test
-    images = np.empty((len(entries), size, size, 3), np.uint8)
+    images = np.empty((len(entries), source.size, source.size, 3), np.uint8)
     broken = []
-    for at, square in enumerate(_squares(listing, entries, split, size)):
+    for at, square in enumerate(_squares(listing, entries, split, source.size)):
         if isinstance(square, str):
             broken.append(f"{shown(listing.root / entries[at].name)}: {square}")
         else:

@@ -25,6 +25,7 @@ from workers.data.registry import registry
 if TYPE_CHECKING:
     from workers.data.custom import CustomDataset
     from workers.data.custom_source import Source
+    from workers.data.generated import AnyGenerated, Generated, Scenes
     from workers.data.large import LargeDataset, LargeSplit
     from workers.data.small import Small
 
@@ -37,6 +38,7 @@ __all__ = [
     "Dataset",
     "DatasetInfo",
     "Form",
+    "Generated",
     "Jigsaw",
     "LabelMap",
     "LargeDataset",
@@ -44,6 +46,7 @@ __all__ = [
     "LargeSplit",
     "Maps",
     "Pixels",
+    "Scenes",
     "Small",
     "Source",
     "Split",
@@ -66,6 +69,8 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _HOME = {
     "CustomDataset": "custom",
+    "Generated": "generated",
+    "Scenes": "generated",
     "LargeSplit": "large",
     "Small": "small",
     "Source": "custom_source",
@@ -92,11 +97,12 @@ def get(name: str) -> Dataset:
 
 
 def describe(
-    name: str, source: Source, data_root: Where, cache_dir: Where = None, form: Form | None = None
+    name: str, source: Source | AnyGenerated, data_root: Where, cache_dir: Where = None, form: Form | None = None
 ) -> tuple[CustomDataset, str]:
-    """The facts and the `dataset_id` of a custom dataset with its files below `data_root`.
+    """The facts and the `dataset_id` of a custom dataset with its files below `data_root`, or with generated images.
 
-    Writes nothing.  Reads all images of small datasets (not again after `prepare`), and some images of large ones.
+    Writes nothing.  Reads or draws all images of small datasets (not again after `prepare`), and some images of large
+    ones.
     FileNotFoundError and ValueError say what is missing or wrong.
     """
     from workers.data import custom, large

@@ -1,8 +1,8 @@
 """Small trainings that take a few seconds on one core, so that a complete study takes minutes.
 
 The protocol is that of `unnas` with narrow, shallow networks and few epochs.  The rankings are a demonstration and say
-little about full-size networks: after such a short training, accuracies of rot and jig are barely above chance (1/4
-and 1/24), and a ranking of such scores is mostly noise.
+little about full-size networks.  On `scenes` every task is learned in these seconds.  On photographs accuracies of rot
+and jig are barely above chance (1/4 and 1/24) after such a short training, and a ranking of such scores is mostly noise.
 """
 
 import spaces
@@ -15,6 +15,13 @@ _SMALL = {
     "nasbench201": (8, 1, (4, 2, 2, 4, 4)),
     "chain": (8, 3, (4, 2, 2, 4, 4)),
 }
+# For `scenes`, which is learned faster.
+_DRAWN = {
+    "darts": (4, 3, (1, 1, 1, 1)),
+    "nasbench101": (8, 1, (2, 1, 1, 2)),
+    "nasbench201": (8, 1, (2, 1, 1, 2)),
+    "chain": (8, 3, (2, 1, 1, 2)),
+}
 # Large images, for which networks begin with the ImageNet stem.
 _LARGE = {
     "darts": (16, 3, (4, 2, 2, 3, 6)),
@@ -24,9 +31,10 @@ _LARGE = {
 }
 # task: (learning rate, training batch).  Batches are small because an epoch has few images.
 _STEPS = {"cls": (0.1, 32), "rot": (0.1, 16), "col": (0.1, 32), "jig": (0.01, 8), "seg": (0.05, 4)}
+_DRAWN_STEPS = {"cls": (0.1, 16), "rot": (0.1, 16), "col": (0.1, 16), "jig": (0.02, 8)}
 _LARGE_STEPS = {"cls": (0.05, 8), "rot": (0.05, 4), "col": (0.05, 4), "jig": (0.01, 4), "seg": (0.05, 4)}
 _FOUR = ("cls", "rot", "col", "jig")
-_COVERED = {"photos": _FOUR, "cifar10": _FOUR, "camvid": ("seg", "rot", "col", "jig")}
+_COVERED = {"scenes": _FOUR, "photos": _FOUR, "cifar10": _FOUR, "camvid": ("seg", "rot", "col", "jig")}
 # Settings for everything else: other datasets by the kind of their images, and spaces and tasks of plug-ins.
 LIKE = {"small": "photos", "large": "camvid"}
 _LIKE_SPACE, _LIKE_TASK = "nasbench101", "cls"
@@ -43,6 +51,8 @@ def lookup(space: str, dataset: str, task: str) -> Train:
         raise LookupError(f"recipe 'demo': there is no space {space}")
     large = dataset == LIKE["large"]
     sizes, steps = (_LARGE, _LARGE_STEPS) if large else (_SMALL, _STEPS)
+    if dataset == "scenes":
+        sizes, steps = _DRAWN, _DRAWN_STEPS
     width, depth, epochs = sizes[space if space in sizes else _LIKE_SPACE]
     known = task if task in steps else _LIKE_TASK
     lr, batch = steps[known]
