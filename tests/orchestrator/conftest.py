@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +10,8 @@ import pytest
 
 from orchestrator import runner
 from orchestrator.study.schema import load
+
+from .warm import Command
 
 TINY = """
 name = "tiny"
@@ -146,7 +146,7 @@ def inline(file: Path) -> None:
     assert runner.run(load(str(file))).exit_code == 0
 
 
-_STARTED: list[subprocess.Popen[str]] = []
+_STARTED: list[Command] = []
 
 
 @pytest.fixture(autouse=True)
@@ -160,16 +160,15 @@ def _no_process_stays() -> Iterator[None]:
             process.wait()
 
 
-def start(*words: object, **options: object) -> subprocess.Popen[str]:
-    """`archsweep WORDS` as a process of its own, in a process group of its own."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from orchestrator.cli.main import main; main()", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "COLUMNS": "200", **{k: str(v) for k, v in options.items()}},
-    )
+def start(*words: object, **options: object) -> Command:
+    """`archsweep WORDS` as a process of its own, in a process group of its own; options are environment variables.
+
+    It is forked from a process that has imported everything: PYTHONPATH reaches what it starts, not the command.
+    `cpus` and `ignored` are those of `warm.start`.
+    """
+    given = {name: options.pop(name) for name in ("cpus", "ignored") if name in options}
+    env = {**os.environ, "COLUMNS": "200", **{k: str(v) for k, v in options.items()}}
+    process = Command(*words, env=env, **given)
     _STARTED.append(process)
     return process
 
@@ -177,9 +176,9 @@ def start(*words: object, **options: object) -> subprocess.Popen[str]:
 class Ended:
     """How a command ended."""
 
-    def __init__(self, process: subprocess.Popen[str], timeout: float = 240) -> None:
-        self.out, self.err = process.communicate(timeout=timeout)
-        self.code = process.returncode
+    def __init__(self, process: Command, timeout: float = 240) -> None:
+        self.code = process.wait(timeout)
+        self.out, self.err = process.out, process.err
 
 
 def cli(*words: object, **options: object) -> Ended:

@@ -1,9 +1,6 @@
 """The number of cores that a process may use, not that of the machine."""
 
 import io
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,24 +79,3 @@ def test_plan_says_how_long_this_machine_takes(study: Write, monkeypatch: pytest
     found = preview.preview(load(str(study(archs=1, tasks=("jig",), engine="tune"))))
     preview.show(found, Terminal(file=printed, width=200))
     assert f"on this machine about {duration(found.left.seconds / 3)}: 3 trials at a time" in printed.getvalue()
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux pins processes to cores")
-@pytest.mark.ray
-@pytest.mark.xdist_group("ray")
-def test_ray_gets_the_cores_of_this_process_and_doctor_names_them() -> None:
-    code = (
-        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from orchestrator.cli import doctor\n"
-        "from orchestrator.ray_tune import cluster\n"
-        "from orchestrator.study.schema import Execution\n"
-        "import ray\n"
-        "print(next(c.text for c in doctor.checks() if c.what == 'cpu'))\n"
-        "with cluster.connected(Execution()): print(ray.cluster_resources()['CPU'])\n"
-    )
-    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=240)
-    assert ended.returncode == 0, ended.stderr
-    doctor, ray = ended.stdout.splitlines()[-2:]
-    assert doctor.startswith("1 cores usable of ")
-    assert ray == "1.0"

@@ -36,7 +36,7 @@ def test_every_fault_in_one_study(study: Write, spoil: Spoil, tmp_path: Path) ->
         engine="tune",
         execution="gpus_per_trial = 0.5\ncpus_per_trial = 0.5\ntrial_timeout_s = 15",
     )
-    faults = ["once", "always", "oom_cuda", "oom_host", "killed", "hang", "native", "device", "none"]
+    faults = ["once", "always", "oom_cuda", "oom_host", "killed", "long", "native", "device", "none"]
     ids = dict(zip(faults, plan(studies.load(str(file))).table["trial_id"].to_pylist(), strict=True))
     environment = spoil(f"""
 ids = {ids!r}
@@ -47,9 +47,11 @@ if attempt > 1: return
 if fault == "once": raise ValueError("no good today")
 if fault == "oom_cuda": raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 if fault == "oom_host": raise MemoryError("no room")
-if fault == "killed": os.kill(os.getpid(), signal.SIGKILL)
-if fault == "hang":
-    while True: time.sleep(0.01)
+if fault == "killed": options["told"] = lambda values: os.kill(os.getpid(), signal.SIGKILL)
+if fault == "long":
+    def endless(values):
+        while True: time.sleep(0.01)
+    options["told"] = endless
 if fault == "device":
     def synchronize(): raise RuntimeError("CUDA error: device-side assert triggered")
     torch.broken, torch.cuda.is_initialized, torch.cuda.synchronize = True, lambda: True, synchronize
@@ -70,13 +72,19 @@ if fault == "native": ctypes.PyDLL(None).sleep(600)
         "oom_cuda": [("oom_cuda", 0.5), ("ok", 1.0)],
         "oom_host": [("oom_host", 0.5), ("ok", 0.5)],
         "killed": [("worker_died", 0.5), ("ok", 0.5)],
-        "hang": [("timeout", 0.5), ("ok", 0.5)],
+        "long": [("timeout", 0.5), ("ok", 0.5)],
         "native": [("timeout", 0.5), ("ok", 0.5)],
         "device": [("error", 0.5), ("ok", 0.5)],  # and no other trial is sent to that process
         "none": [("ok", 0.5)],
     }
-    stacks = every[every["error_class"] == "timeout"]["traceback"]
-    assert all("sitecustomize.py" in text and "in befall" in text for text in stacks)
+    failed = every[every["status"] == "failed"].set_index("trial_id")
+    assert (failed["wall_s"] > 0).all()
+    assert every.groupby("trial_id")["attempt"].apply(sorted).map(lambda numbers: numbers in ([1], [1, 2])).all()
+    for name, where in (("long", "in endless"), ("native", "in befall")):
+        row = failed.loc[ids[name]]
+        assert row["error_text"] == "the attempt did not end in 15 s"
+        assert "sitecustomize.py" in row["traceback"]
+        assert where in row["traceback"]
     assert f"{ids['always']}  error: RuntimeError: no good ever" in ended.out
     said = cli("status", file).out
     assert "8 of 9 trials done" in said
@@ -100,49 +108,16 @@ def test_a_hang_leaves_its_stack_in_the_log_of_the_trial(study: Write, spoil: Sp
 
 def test_a_broken_study_stops_itself_and_says_why(study: Write, spoil: Spoil, tmp_path: Path) -> None:
     environment = spoil('raise FileNotFoundError("no weights on this machine")')
-    ended = cli("run", study(archs=60, tasks=("jig",), engine="tune"), **environment)
+    ended = cli("run", study(archs=60, tasks=("jig",), engine="tune", execution="max_concurrent = 1"), **environment)
     assert ended.code == 1, ended.out + ended.err
     why = "the first 20 attempts all failed, 20 of them with error: FileNotFoundError: no weights on this machine"
-    assert f"stopped: {why}" in ended.out
-    assert 20 <= len(pd.read_parquet(tmp_path / "run" / "rows")) <= 24  # those that ran at that moment
+    assert f"stopped: {why}" in ended.out, ended.err
+    assert 20 <= len(pd.read_parquet(tmp_path / "run" / "rows")) <= 22  # those that ran at that moment
     assert not (tmp_path / "run" / "lease.json").exists()
 
 
-def test_a_node_that_dies_is_not_held_against_its_trials(
-    study: Write, spoil: Spoil, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from ray.cluster_utils import Cluster
-
-    marks = tmp_path / "marks"
-    code = """
-import ray
-(marks / f"node-{ray.get_runtime_context().get_node_id()}").write_text(str(os.getpid()))
-while not (marks / "go").exists(): time.sleep(0.05)
-"""
-    monkeypatch.setenv("PYTHONPATH", spoil(code)["PYTHONPATH"])  # workers have the environment of their node
-    small = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
-    cluster = Cluster(initialize_head=True, head_node_args=small)
-    try:
-        node = cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
-        driver = start("run", study(archs=4, tasks=("jig",), engine="tune"), RAY_ADDRESS=cluster.address)
-        wait_for(lambda: len(list(marks.glob("node-*"))) == 2)  # both nodes train
-        worker = (marks / f"node-{node.node_id}").read_text()
-        cluster.remove_node(node, allow_graceful=False)
-        wait_for(lambda: not Path(f"/proc/{worker}").exists())  # it outlives its node by a moment
-        (marks / "go").touch()
-        ended = Ended(driver)
-    finally:
-        cluster.shutdown()
-    assert ended.code == 0, ended.out + ended.err
-    every = pd.read_parquet(tmp_path / "run" / "rows")
-    failed = every[every["status"] == "failed"]
-    assert failed["error_class"].tolist() == ["node_died"]
-    assert "node has died" in failed["error_text"].iloc[0]
-    assert sorted(every[every["status"] == "ok"]["attempt"]) == [1, 1, 1, 2]
-
-
 def test_sigterm_to_the_whole_group_drains(study: Write, spoil: Spoil, tmp_path: Path) -> None:
-    """As Slurm sends it; one for the driver alone takes the way of ctrl-C."""
+    """As Slurm sends it."""
     file, run = study(archs=6, epochs=40, tasks=("jig",), engine="tune", execution="checkpoint_s = 1"), tmp_path / "run"
     driver = start("run", file, **spoil(slow(0.4)))
     wait_for(lambda: list(run.glob("trials/*/checkpoint.pt")))

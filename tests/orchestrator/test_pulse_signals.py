@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,14 @@ import pytest
 from orchestrator.execution import signals
 from orchestrator.execution.stopped import Stopped
 
-from .conftest import Ended, Write, start
+from .conftest import Ended, Write, start, wait_for
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_run_drains(number: signal.Signals, study: Write, tmp_path: Path) -> None:
     run = tmp_path / "run"
     driver = start("run", study(archs=1, tasks=("jig",), epochs=100_000, execution="checkpoint_s = 0"))
-    end = time.monotonic() + 120
-    while not list(run.glob("trials/*/checkpoint.pt")) and time.monotonic() < end:
-        time.sleep(0.05)
+    wait_for(lambda: list(run.glob("trials/*/checkpoint.pt")))
     driver.send_signal(number)
     ended = Ended(driver)
     assert ended.code == 3, ended.err
@@ -31,15 +28,14 @@ def test_a_run_drains(number: signal.Signals, study: Write, tmp_path: Path) -> N
 
 def test_who_ignores_a_closed_terminal_goes_on_ignoring_it(study: Write, tmp_path: Path) -> None:
     """As under nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        driver = start("run", study(archs=1, tasks=("jig",), epochs=3, execution="checkpoint_s = 0"))
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    end = time.monotonic() + 120
-    while not (tmp_path / "run" / "lease.json").exists() and driver.poll() is None and time.monotonic() < end:
+    file = study(archs=1, tasks=("jig",), epochs=3, execution="checkpoint_s = 0")
+    driver = start("run", file, ignored=[signal.SIGHUP])
+
+    def hang_up() -> bool:
         driver.send_signal(signal.SIGHUP)
-        time.sleep(0.05)
+        return (tmp_path / "run" / "lease.json").exists()
+
+    wait_for(hang_up)
     driver.send_signal(signal.SIGHUP)
     ended = Ended(driver)
     assert ended.code == 0, ended.err

@@ -23,7 +23,7 @@ from orchestrator.store import lease
 from orchestrator.store.run_folder import STOP, RunStore
 from workers import checkpoint, files
 
-from .conftest import Write, cli, start
+from .conftest import Ended, Write, cli, start, wait_for
 from .s3 import KEY, S3, SECRET, environment
 from .test_store import row, seen
 
@@ -116,19 +116,18 @@ def test_workers_of_tune_publish_to_s3_and_a_stop_reaches_them(study: Write, buc
     process = start("run", file)
     try:
         checkpoint_of = lambda: fsspec.filesystem("s3", use_listings_cache=False).glob(f"{url}/trials/*/*.pt")  # noqa: E731
-        while not checkpoint_of():
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.2)
+        wait_for(lambda: checkpoint_of() or process.poll() is not None)
+        assert process.poll() is None, process.out + process.err
         assert cli("run", url).code == 3  # held
         asked = cli("stop", url)
         assert "asked process" in asked.out
-        out, err = process.communicate(timeout=120)
+        ended = Ended(process)
     finally:
         process.kill()
-    assert process.returncode == 3, out + err
+    assert ended.code == 3, ended.out + ended.err
     assert checkpoint_of()
     assert not RunStore(url).exists(STOP)
-    assert SECRET not in out + err
+    assert SECRET not in ended.out + ended.err
 
 
 def test_of_many_drivers_in_one_instant_one_holds_the_run(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,6 +163,7 @@ def test_a_store_that_cannot_be_written_stops_the_launch_and_is_not_the_trial_s_
     def refuse(row: object) -> None:
         raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr("workers.files.WAITS_S", (0.01, 0.01))
     for kind, text in [("publish", "OSError: [Errno 28] No space left on device"), ("worker_died", "killed")]:
         driver, store, _ = work(study, tmp_path, archs=2)
         monkeypatch.setattr(store, "publish_attempt", refuse)

@@ -1,6 +1,7 @@
 """Commands in processes that are forked from one which has imported everything: a start costs hundredths of a second.
 
-`start` gives a command any streams, environment and limits; `Screen` is a terminal in front of one.
+`start` gives a command any streams, environment and limits; `Command` keeps what it prints in files, `Screen` is a
+terminal in front of one.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import select
 import signal
 import struct
 import sys
+import tempfile
 import termios
 import threading
 import time
@@ -32,6 +34,8 @@ _LOADED = [
     "orchestrator.cli.preview",
     "orchestrator.cli.progress",
     "orchestrator.cli.watching",
+    "orchestrator.ray_tune.cluster",
+    "orchestrator.ray_tune.engine",
     "orchestrator.runner",
     "torch",
     "torchvision",
@@ -85,6 +89,7 @@ def _command(words: list[str], env: dict[str, str], given: dict[str, Any]) -> No
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in given.get("ignored", ()):
         signal.signal(number, signal.SIG_IGN)
+    tempfile.tempdir = None  # TMPDIR is read again
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         _connect(number, given.get(name, os.devnull))
     # As Python itself makes them when it starts.
@@ -135,6 +140,53 @@ def _text(number: int, encoding: str, errors: str) -> Any:
         return None
     buffer = io.BufferedWriter(io.FileIO(number, "w", closefd=False))
     return io.TextIOWrapper(buffer, encoding, errors, line_buffering=os.isatty(number))
+
+
+class Command:
+    """A command whose output goes to files, with the methods of a Popen that tests use."""
+
+    def __init__(self, *words: object, **given: Any) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="command-")
+        self._files = Path(self._folder.name, "out"), Path(self._folder.name, "err")
+        out, err = map(str, self._files)
+        self.process = start(list(words), stdout=out, stderr=err, **given)
+        self.pid: int = self.process.pid
+        while not self._files[1].exists() and self.process.is_alive():
+            time.sleep(0.005)  # from here on signals find it in its own session, and with its own handlers
+
+    @property
+    def out(self) -> str:
+        """What it has printed so far."""
+        return kept(self._files[0])
+
+    @property
+    def err(self) -> str:
+        """What it has printed on standard error so far."""
+        return kept(self._files[1])
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended, as Popen says it; None while it runs."""
+        return self.process.exitcode  # type: ignore[no-any-return]
+
+    def poll(self) -> int | None:
+        """The same."""
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Until it has ended; TimeoutError where it has not after so many seconds."""
+        self.process.join(timeout)
+        if self.returncode is None:
+            raise TimeoutError(f"the command had not ended after {timeout} s:\n{self.out}{self.err}")
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, and none to its children."""
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
 
 
 class Screen:

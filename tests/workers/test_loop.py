@@ -49,6 +49,16 @@ def science(row: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in SCIENCE}
 
 
+_WHOLE: dict[str, dict[str, Any]] = {}
+
+
+def whole_of(t: workers.Trial, cache: Path, root: Path | None = None) -> dict[str, Any]:
+    """The row of the undisturbed training, which is trained once for all tests that compare with it."""
+    if t.id not in _WHOLE:
+        _WHOLE[t.id] = science(workers.run(t, root, cache_dir=cache))
+    return _WHOLE[t.id]
+
+
 def nth(count: int) -> Callable[[], bool]:
     """Says stop when it is asked for the `count`-th time, and from then on."""
     asked = itertools.count(1)
@@ -64,7 +74,7 @@ def position(path: Path) -> tuple[int, str, int]:
 
 def test_a_stop_at_any_step_of_an_epoch_changes_nothing(cache: Path, tmp_path: Path) -> None:
     t = trial()
-    whole = science(workers.run(t, cache_dir=cache))
+    whole = whole_of(t, cache)
     seen = []
     for count in itertools.count(1):
         path = tmp_path / f"{count}.pt"
@@ -93,7 +103,7 @@ def test_a_training_stopped_again_and_again_ends_in_the_same_row(
         t = trial(task, "camvid", root, crop=65, scaled=96, test_batch=4, precise_bn=8)
     else:
         root, t = None, trial(task)
-    whole = science(workers.run(t, root, cache_dir=cache))
+    whole = whole_of(t, cache, root)
     path, seen = tmp_path / "c.pt", set()
     for count in itertools.cycle([4, 5, 3, 6]):
         try:
@@ -108,7 +118,7 @@ def test_a_training_stopped_again_and_again_ends_in_the_same_row(
 
 def test_a_training_killed_inside_an_epoch_goes_on_from_the_checkpoint_before(cache: Path, tmp_path: Path) -> None:
     t, path = trial(), tmp_path / "c.pt"
-    whole = science(workers.run(t, cache_dir=cache))
+    whole = whole_of(t, cache)
     asked = itertools.count(1)
 
     def killed() -> bool:
@@ -132,7 +142,7 @@ def test_a_checkpoint_between_epochs_has_the_form_of_earlier_versions(cache: Pat
     assert set(state["progress"]) == {"train_loss", "test_score", "seconds", "diverged"}
     row = workers.run(t, cache_dir=cache, checkpoint_url=str(path))
     assert row["resumed"] == 1
-    assert science(row) == science(workers.run(t, cache_dir=cache))
+    assert science(row) == whole_of(t, cache)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +173,7 @@ def test_a_position_that_does_not_fit_is_left_aside(
     torch.save(saved, path)
     row = workers.run(t, cache_dir=cache, checkpoint_url=str(path))
     assert "does not fit this training" in caplog.text
-    assert science(row) == science(workers.run(t, cache_dir=cache))
+    assert science(row) == whole_of(t, cache)
 
 
 def test_seconds_of_an_interrupted_epoch_add_up(cache: Path, tmp_path: Path) -> None:
