@@ -2,28 +2,29 @@
 
 The protocol is that of `unnas` with narrow, shallow networks and few epochs.  The rankings are a demonstration and say
 little about full-size networks.  On `scenes` every task is learned in these seconds.  On photographs accuracies of rot
-and jig are barely above chance (1/4 and 1/24) after such a short training, and a ranking of such scores is mostly noise.
+and jig are barely above chance after such a short training, and a ranking of such scores is mostly noise.
 """
 
 import spaces
 from workers.recipes._models import Train
 
 # space: (width, depth, epochs for cls, rot, col, jig, seg).  Depth keeps both reductions of a darts network.
-_SMALL = {
+_Sizes = dict[str, tuple[int, int, tuple[int, ...]]]
+_SMALL: _Sizes = {
     "darts": (4, 3, (2, 1, 1, 2, 2)),
     "nasbench101": (8, 1, (4, 2, 2, 4, 4)),
     "nasbench201": (8, 1, (4, 2, 2, 4, 4)),
     "chain": (8, 3, (4, 2, 2, 4, 4)),
 }
 # For `scenes`, which is learned faster.
-_DRAWN = {
+_DRAWN: _Sizes = {
     "darts": (4, 3, (1, 1, 1, 1)),
     "nasbench101": (8, 1, (2, 1, 1, 2)),
     "nasbench201": (8, 1, (2, 1, 1, 2)),
     "chain": (8, 3, (2, 1, 1, 2)),
 }
 # Large images, for which networks begin with the ImageNet stem.
-_LARGE = {
+_LARGE: _Sizes = {
     "darts": (16, 3, (4, 2, 2, 3, 6)),
     "nasbench101": (16, 1, (6, 3, 3, 4, 8)),
     "nasbench201": (16, 1, (6, 3, 3, 4, 8)),
