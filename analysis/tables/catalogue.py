@@ -43,13 +43,7 @@ class Table:
 
 TABLES = {
     "correlate": Table(correlate, ("n", "n_dropped", "rho", "rho_low", "rho_high", "tau", "r", "p", "p_perm")),
-    "signal": Table(
-        signal,
-        (
-            *("n", "n_seeds", "chance", "score_min", "score_median", "score_max"),
-            *("chance_p", "difference_p", "reliability", "reliability_most", "signal", "reason"),
-        ),
-    ),
+    "signal": Table(signal, ("n", "chance", "score_median", "chance_p", "difference_p", "signal")),
     "reliability": Table(
         reliability, ("n", "n_seeds", "k", "reliability", "reliability_low", "reliability_high", "reason")
     ),

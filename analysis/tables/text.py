@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis import names
@@ -91,7 +92,7 @@ def brief_names(table: pd.DataFrame) -> tuple[list[str], list[str], str]:
 
 def spell(value: Any) -> str:
     """A value as people write it."""
-    if isinstance(value, bool):
+    if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
         return ""

@@ -80,7 +80,7 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
         partial(rows, places, note)
         put(table, form, out, wanted.shown, empty=_empty(name, rows, places))
         if not form and "reason" not in wanted.shown:
-            _show_reasons(table, out, "reason", "no value in")
+            _show_reasons(table, out, "reason", "no signal in" if name == "signal" else "no value in")
         if not form:
             _show_reasons(table, out, "no_signal", "no signal, so rho is in parentheses, in")
         if across and form:
@@ -228,6 +228,8 @@ def _show_reasons(table: Any, out: Console, column: str, what: str) -> None:
         for part in filter(None, reason.split("; ")):
             side, colon, cause = part.partition(": ")
             message = f"{called[side].iloc[k]}: {cause}" if colon and side in called else part
+            if "cell" in called:
+                message = f"{called['cell'].iloc[k]}: {part}"
             many[message] = many.get(message, 0) + 1
     for message, lines in list(many.items())[:_MOST_REASONS]:
         out.print(f"{what} {names.many(lines, 'line')}: {message}", soft_wrap=True)
