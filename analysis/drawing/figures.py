@@ -118,7 +118,8 @@ def scatter(
     datasets: `cls` of one on x against every task of the other (figure 4). Where a dataset has no `cls`, its
     last cell is on x. Each panel says rho, its interval and n, over all architectures that `correlate`
     compares with the same arguments; those outside the axes are drawn as triangles on the edge. The trend
-    (Theil-Sen) is decoration. `correlations` and `looks` spare making them again.
+    (Theil-Sen) is decoration; dotted lines are the score of guessing. `correlations` and `looks` spare making them
+    again.
     """
     comparison = compare(df, Options(common, score, diverged, chance, **bootstrap))
     return scatter_of(comparison, correlate_of(comparison) if correlations is None else correlations, looks, trend)
@@ -216,8 +217,7 @@ def _figure(
             values = space.cells.values[space.cells.used((min(pair), max(pair)))][:, pair]
             scales = [scale(values[:, i], space.cells.labels["metric"].iloc[c]) for i, c in enumerate(pair)]
             chance = [guessed.get((space.cells.space, *space.keys[c])) for c in pair]
-            draw(ax, values, scales, found, looks.task(ys[k].task).colour, trend, chance)
-            dotted = dotted or any(level is not None for level in chance)
+            dotted |= draw(ax, values, scales, found, looks.task(ys[k].task).colour, trend, chance)
             name = space.labels[ys[k]]
             if ys[k].dataset_id == x.dataset_id:
                 name = name.removeprefix(names.dataset_name(space.cells.labels["dataset"].iloc[pair[1]]) + " ")

@@ -59,11 +59,11 @@ def draw(
     shade: str,
     trend: bool,
     chance: Sequence[float | None] = (None, None),
-) -> None:
+) -> bool:
     """Fills the axes with the points of values (n, 2), x first; -inf is drawn on the lower edge.
 
     `chance` is the score of guessing on x and on y: dotted lines where they lie inside the axes, which are extended to
-    hold them as far as the points then still fill most of the panel.
+    hold them as far as the points then still fill most of the panel. Returns whether there is such a line.
     """
     points = values * [s.factor for s in scales]
     shade = _MUTED if numbers.no_signal else shade
@@ -76,8 +76,10 @@ def draw(
     while (corner := _free_corner(points, limits, lines)) is None:
         limits[1, 1] += 0.04 * (limits[1, 1] - limits[1, 0])  # headroom for the text, no more than it takes
     _points(ax, points, limits, shade)
+    dotted = False
     for line, level, (low, high) in zip((ax.axvline, ax.axhline), guessed, limits, strict=True):
         if level is not None and low <= level <= high:
+            dotted = True
             line(level, color=_INK, linewidth=0.7, linestyle=(0, (1, 2)), alpha=0.8, zorder=1.5)
     if trend and not numbers.no_signal:
         _trend(ax, points, limits)
@@ -91,6 +93,7 @@ def draw(
     ax.tick_params(length=2.5, width=0.6, color=_INK)
     ax.grid(linewidth=0.4, color="#E6E8EA")
     ax.set_axisbelow(True)
+    return dotted
 
 
 def _points(ax: Axes, points: Any, limits: Any, shade: str) -> None:
