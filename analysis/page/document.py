@@ -1,7 +1,7 @@
 """One HTML document that needs nothing but itself: styles, scripts and data inside, and a policy that lets it fetch
 nothing.
 
-The linked panels are drawn on canvases by some 600 lines of our own (assets/*.js), 30 kB, rather than by a charting
+The linked panels are drawn on canvases by some 800 lines of our own (assets/*.js), 30 kB, rather than by a charting
 library: brushing must repaint several panels of thousands of points at once and open a drawing of a cell, which takes a
 script beside any library; Vega's bundle, the closest candidate, adds 0.9 MB to each report and compiles expressions at
 run time, which the policy below forbids (`script-src` names this one script by its hash).

@@ -124,6 +124,13 @@ def test_chance_of_a_cell_is_what_its_rows_say() -> None:
     assert levels(df.drop(columns="chance")) == {}
 
 
+def test_recipes_that_differ_in_speed_only_have_one_chance() -> None:
+    both = [
+        row(arch=f"a{k}", recipe_id=f"r{k}", recipe_json=f'{{"lr": 1, "threads": {k}}}', chance=0.1) for k in (1, 2)
+    ]
+    assert list(levels(pd.DataFrame(both))) == [("darts", "cifar10-0123456789abcdef", "cls", "r1")]
+
+
 def test_an_axis_follows_chance_as_long_as_its_points_fill_two_thirds() -> None:
     assert widened(10.0, 20.0, 15.0) == (10.0, 20.0)
     assert widened(10.0, 20.0, 8.0) == pytest.approx((7.8, 20.0))
