@@ -171,3 +171,12 @@ def test_rows_of_a_large_row_group_are_read_once(tmp_path: Path, cache: Path, mo
     assert read[0] <= 1600
     for number in (0, 511, 512, 1499):
         assert stored.train.pixels(number).tobytes() == picture(number, (20, 20)).tobytes()
+
+
+@pytest.mark.parametrize("empty", ["train", "validation"])
+def test_a_split_of_imagenet_without_rows_is_refused(tmp_path: Path, cache: Path, empty: str) -> None:
+    for number, split in enumerate(("train", "validation")):
+        images = [] if split == empty else pngs(4, number)
+        shard(tmp_path / "imagenet" / f"{split}.parquet", images, [0, 1, 0, 1][: len(images)])
+    with pytest.raises(FileNotFoundError, match="holds no image: its Parquet files have no rows"):
+        datasets.prepare("imagenet", tmp_path, cache)

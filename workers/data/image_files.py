@@ -235,6 +235,8 @@ def _shards(root: Path, name: str, classes: int) -> Listing | None:
             of_shard: Labels = labels(shard, split, classes)
             files[shard.name] = line(shard, about.st_size, of_shard.tolist())
             entries[split] += [Entry(shard.name, row, int(label), stamp) for row, label in enumerate(of_shard)]
+        if not entries[split]:
+            raise FileNotFoundError(f"{root} ({split}) holds no image: its Parquet files have no rows")
     unused = Unused()
     unused.others = [file.name for file in parquet_files(root) if file.name not in files]
     return Listing(root, files, entries["train"], entries["test"], unused=unused.text)
