@@ -2,6 +2,7 @@
 
 import base64
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,13 @@ ROOT = Path(__file__).resolve().parents[1]
 # The same examples every time, and no limit on their time: machines under test are busy.
 settings.register_profile("archsweep", derandomize=True, deadline=None)
 settings.load_profile("archsweep")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_as_on_a_terminal() -> None:
+    """A session in the background, or under nohup, ignores them, and so would every command that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -47,11 +47,11 @@ if attempt > 1: return
 if fault == "once": raise ValueError("no good today")
 if fault == "oom_cuda": raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 if fault == "oom_host": raise MemoryError("no room")
-if fault == "killed": options["told"] = lambda values: os.kill(os.getpid(), signal.SIGKILL)
+if fault == "killed": options["on_epoch"] = lambda values: os.kill(os.getpid(), signal.SIGKILL)
 if fault == "long":
     def endless(values):
         while True: time.sleep(0.01)
-    options["told"] = endless
+    options["on_epoch"] = endless
 if fault == "device":
     def synchronize(): raise RuntimeError("CUDA error: device-side assert triggered")
     torch.broken, torch.cuda.is_initialized, torch.cuda.synchronize = True, lambda: True, synchronize

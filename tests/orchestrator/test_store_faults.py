@@ -19,7 +19,7 @@ _MAIN = "from workers import files; files.WAITS_S = (0.1, 0.2); from orchestrato
 _WAIT = """
 def told(values):
     while values["training_iteration"] > 1 and not (marks / "go").exists(): time.sleep(0.01)
-options["told"] = told
+options["on_epoch"] = told
 """
 
 

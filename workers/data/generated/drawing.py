@@ -48,7 +48,7 @@ USUAL_HUE = (40, 400, 1480, 0, 980, 1240, 700, 130, 300, 1130)
 def scenes(keys: Words, kinds: npt.NDArray[np.int64], size: int, difficulty: int) -> npt.NDArray[np.uint8]:
     """Images (N, S, S, 3) of objects of the given kinds (N,); `difficulty` is 0..1000."""
     draws = Draws(keys)
-    usual = draws.chance(900 - difficulty // 4)
+    usual = draws.chance(600 - difficulty // 5)
     place = np.where(usual, np.array(USUAL_PLACE, np.int32)[kinds], draws.below(len(PLACES)))
     light = draws.between(-64, 64)  # from the left if negative
     x, y = _grid(size)
@@ -112,8 +112,8 @@ def _background(draws: Draws, place: Ints, x: Ints, y: Ints, difficulty: int) ->
         facts[:, 4] + draws.between(-12, 12),
         facts[:, 5] + draws.between(-60, 70),
     )
-    tilted, missing = draws.chance(250 + difficulty // 4), draws.chance(150 + difficulty // 4)
-    slope = np.where(tilted, draws.between(-200, 200), 0)
+    tilted, missing = draws.chance(450 + difficulty // 4), draws.chance(250 + difficulty // 4)
+    slope = np.where(tilted, draws.between(-350, 350), 0)
     height = draws.between(SIDE // 5, SIDE * 4 // 5)
     height = np.where(missing, np.where(draws.chance(500), -2 * SIDE, 3 * SIDE), height)
     below = y - _at(height) + ((x - SIDE // 2) * _at(slope) >> 8)
@@ -230,7 +230,7 @@ def _lit(x: Ints, pose: _Pose, light: Ints) -> Ints:
 def _paint(draws: Draws, kinds: npt.NDArray[np.int64]) -> tuple[list[Ints], list[Ints], list[Ints]]:
     """Hues, saturations and values of the colours of each object."""
     usual = np.array(USUAL_HUE, np.int32)[kinds] + draws.between(-90, 90)
-    hue = np.where(draws.chance(750), usual, draws.below(HUES)).astype(np.int32)
+    hue = np.where(draws.chance(400), usual, draws.below(HUES)).astype(np.int32)
     value = draws.between(70, 225)
     # The second colour is much darker or brighter than the first, so that parts can be told apart without colours.
     step = draws.between(45, 90)

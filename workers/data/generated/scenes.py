@@ -19,7 +19,7 @@ class Scenes(Generated):
     kind: Literal["scenes"] = "scenes"
     classes: int = Field(len(SILHOUETTES), ge=2, le=len(SILHOUETTES), description="the first of the ten kinds")
     difficulty: float = Field(
-        0.5,
+        0.3,
         ge=0,
         le=1,
         description="higher: smaller objects, more lean, clutter and noise, fewer horizons, less usual places",
