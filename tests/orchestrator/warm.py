@@ -96,9 +96,12 @@ def _command(words: list[str], env: dict[str, str], given: dict[str, Any]) -> No
     encoding = env.get("PYTHONIOENCODING", "utf-8")
     sys.stdout, sys.stderr = _text(1, encoding, "strict"), _text(2, encoding, "backslashreplace")
     sys.argv = ["archsweep", *words]
+    from ray._raylet import Config
+
     from orchestrator.__main__ import main
     from orchestrator.cli import main as cli
 
+    Config.initialize("")  # Ray reads its environment variables when it is imported; that was another environment
     # What importing does, for the streams and the environment of this moment.
     cli.forget_zero_sizes()
     cli.out.__init__()  # type: ignore[misc]
