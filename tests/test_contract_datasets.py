@@ -83,7 +83,7 @@ def test_the_ids_of_embedded_and_published_sets_stay() -> None:
         "imagenet": "imagenet-1k-2012",
         "imagenet22k": "imagenet22k-fall11",
         "photos": "photos-48e2065f960dbfbd",
-        "scenes": "scenes-2658bd779f5d8aff",
+        "scenes": "scenes-976d963f3acef5f5",
     }
     for embedded in ("photos", "scenes"):
         assert datasets.identify(embedded) == ids[embedded]

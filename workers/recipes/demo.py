@@ -18,7 +18,7 @@ _SMALL: _Sizes = {
 }
 # For `scenes`: task: (epochs, learning rate, training batch).  One epoch of darts takes as long as two of the others.
 _DRAWN_DARTS = {"cls": (1, 0.1, 16), "rot": (1, 0.1, 16), "col": (1, 0.1, 16), "jig": (1, 0.02, 8)}
-_DRAWN_OTHERS = {"cls": (4, 0.1, 32), "rot": (1, 0.1, 16), "col": (1, 0.1, 16), "jig": (4, 0.05, 16)}
+_DRAWN_OTHERS = {"cls": (5, 0.1, 32), "rot": (1, 0.1, 16), "col": (1, 0.1, 16), "jig": (4, 0.05, 16)}
 _DRAWN_SIZES = {"darts": (3, 3), "nasbench101": (8, 1), "nasbench201": (8, 1), "chain": (8, 3)}
 # Large images, for which networks begin with the ImageNet stem.
 _LARGE: _Sizes = {
