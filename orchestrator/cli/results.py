@@ -80,7 +80,12 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
         partial(rows, places, note)
         put(table, form, out, wanted.shown, empty=_empty(name, rows, places))
         if not form and "reason" not in wanted.shown:
-            _show_reasons(table, out, "reason", "no signal in" if name == "signal" else "no value in")
+            if name == "signal":
+                known = table["signal"].notna()
+                _show_reasons(table[known], out, "reason", "no signal in")
+                _show_reasons(table[~known], out, "reason", "signal not known in")
+            else:
+                _show_reasons(table, out, "reason", "no value in")
         if not form:
             _show_reasons(table, out, "no_signal", "no signal, so rho is in parentheses, in")
         if across and form:
