@@ -15,7 +15,7 @@ demo: $(READY)
 	$(BIN)/archsweep report demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup $(TESTS)
 
 check: $(READY)
 	$(BIN)/ruff check .
