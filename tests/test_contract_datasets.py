@@ -83,7 +83,7 @@ def test_the_ids_of_embedded_and_published_sets_stay() -> None:
         "imagenet": "imagenet-1k-2012",
         "imagenet22k": "imagenet22k-fall11",
         "photos": "photos-48e2065f960dbfbd",
-        "scenes": "scenes-976d963f3acef5f5",
+        "scenes": "scenes-2cecdfd3288ac717",
     }
     for embedded in ("photos", "scenes"):
         assert datasets.identify(embedded) == ids[embedded]

@@ -78,7 +78,7 @@ def _drawn(space: str, task: str) -> Train:
         batch=batch,
         test_batch=100,
         weight_decay=5e-4,
-        precise_bn=256,
+        precise_bn=128,
         width=width,
         depth=depth,
     )

@@ -31,7 +31,7 @@ class Generated(BaseModel):
 
     size: int = Field(32, ge=SMALLEST, le=LARGEST_CIFAR, description="side of the images in px")
     classes: int = Field(10, ge=2, description="number of classes")
-    images: tuple[Count, Count] = Field((800, 700), strict=False, description="numbers of training and of test images")
+    images: tuple[Count, Count] = Field((750, 600), strict=False, description="numbers of training and of test images")
     seed: int = Field(0, ge=0, lt=2**63, description="of the images; another seed gives other images")
 
     @model_validator(mode="after")
