@@ -19,7 +19,7 @@ from analysis.drawing.cells.drawing import operation
 from analysis.drawing.palette import Looks
 from analysis.page.cell_code import CellBook, counts
 from analysis.rows.graph import operations, read
-from analysis.tables.text import each
+from analysis.tables.text import causes, each
 
 MOST_POINTS = 4000  # architectures that are drawn, all spaces together; more would only lie on top of one another
 _MOST_BYTES = 1_800_000  # of the JSON; figures, charts and tables share the rest of three megabytes
@@ -181,7 +181,7 @@ def _told(line: Any, x: str, y: str) -> str:
     """ "ρ = 0.87 [0.84, 0.90]", or why there is none, by the names of the two cells."""
     if math.isnan(line.rho):
         named = {"x": x, "y": y}
-        whys = [part.partition(": ") for part in line.reason.split("; ") if part]
+        whys = causes(line.reason)
         reasons = "; ".join(f"{named.get(side, side)}{colon}{why}" for side, colon, why in whys)
         return f"ρ not defined ({reasons})" if reasons else "ρ not defined"
     value, bounds = names.with_interval(line.rho, line.rho_low, line.rho_high)

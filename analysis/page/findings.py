@@ -62,8 +62,7 @@ def _absent(lines: pd.DataFrame) -> list[str]:
     xs, ys, _ = text.brief_names(lines)
     found: dict[str, None] = {}
     for line, x, y in zip(text.each(lines), xs, ys, strict=True):
-        for part in filter(None, line.no_signal.split("; ")):
-            side, colon, why = part.partition(": ")
+        for side, colon, why in text.causes(line.no_signal):
             found[f"{x if side == 'x' else y}{colon}{why}"] = None
     return list(found)
 
@@ -125,7 +124,7 @@ def _why(line: Any, x: str, y: str) -> str:
     if line.n < FEWEST:
         return f"{'only ' if line.n else ''}{names.many(line.n, 'architecture')} can be compared"
     cells = {"x": x, "y": y}
-    causes = [part.partition(": ") for part in str(line.reason).split("; ") if part]
+    causes = text.causes(str(line.reason))
     return " and ".join(f"{cause} in {cells.get(side, side)}" for side, _, cause in causes) or "ρ is not defined"
 
 

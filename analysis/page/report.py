@@ -31,7 +31,7 @@ from analysis.statistics.early import cheapest_of, early_stopping_of
 from analysis.statistics.noise import noise_ceiling_of, reliability_of
 from analysis.statistics.proxy_differences import compare_proxies_of, pool_spaces_of
 from analysis.statistics.random_experiments import random_experiment_of
-from analysis.statistics.signal import signal_of
+from analysis.statistics.signal import signal_of, signals
 from analysis.statistics.size import size_effect_of, size_proxies_of
 from analysis.statistics.top_k import top_k_of
 from analysis.tables import text
@@ -78,7 +78,8 @@ def report(
     options = Options(common, score, diverged, chance, resamples, confidence, seed)
     given, df = df, recipes.merged(recipes.named(df, recipes.unique_names(df)))
     comparison = compare(df, options)
-    found = correlate_of(comparison)
+    tested = signals(comparison)
+    found = correlate_of(comparison, tested)
     looks = drawing.looks_of(comparison.spaces)
     folder.mkdir(parents=True, exist_ok=True)
     whole_file.write(folder / "correlations.csv", as_given(found, given).to_csv(index=False))
@@ -99,7 +100,7 @@ def report(
         + sections.folded("All pairs as a table", pretty, sections.no_pairs(df, planned))
         + statistics_sections.differences(more["differences"])
         + statistics_sections.pooled(more["pooled"]),
-        "Signal": statistics_sections.signal(more["signal"]),
+        "Signal": statistics_sections.signal(signal_of(comparison, tested)),
         "Noise ceiling": statistics_sections.noise(more["ceiling"]),
         "Early budget": statistics_sections.budget(more["early"], cheapest_of(more["early"]), looks),
         "Picking by proxy": statistics_sections.picked(more["picks"], looks) + sections.experiments(experiments, looks),
@@ -148,7 +149,6 @@ def _evidence(comparison: Comparison, found: pd.DataFrame) -> dict[str, pd.DataF
         "picks": top_k_of(comparison),
         "pooled": pool_spaces_of(found, confidence),
         "distributions": distributions_of(comparison),
-        "signal": signal_of(comparison),
     }
 
 

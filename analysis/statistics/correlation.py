@@ -1,6 +1,7 @@
 """How far the rankings of architectures agree between tasks and datasets: UnNAS, figures 2 to 4, as a
 table."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,11 +65,11 @@ def correlate(
     return correlate_of(compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)))
 
 
-def correlate_of(comparison: Comparison) -> pd.DataFrame:
-    """`correlate` of a comparison."""
+def correlate_of(comparison: Comparison, known: Sequence[Sequence[Signal]] | None = None) -> pd.DataFrame:
+    """`correlate` of a comparison; `known` is what `signals` gives, if that has been computed."""
     how = comparison.options.resampling()
     lines: list[dict[str, Any]] = []
-    for cells, found in zip(comparison.spaces, signals(comparison), strict=True):
+    for cells, found in zip(comparison.spaces, known or signals(comparison), strict=True):
         for mask, pairs in cells.groups.items():
             used = np.frombuffer(mask, bool)
             numbers = _numbers(cells.values[used], pairs, how)

@@ -11,7 +11,7 @@ with it, however far from 0.  Three questions, each answered from the rows alone
   scores).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,10 +96,10 @@ def signal(
     return signal_of(compare(df, Options(common, score, diverged, chance, seed=seed)))
 
 
-def signal_of(comparison: Comparison) -> pd.DataFrame:
-    """`signal` of a comparison."""
+def signal_of(comparison: Comparison, known: Sequence[Sequence[Signal]] | None = None) -> pd.DataFrame:
+    """`signal` of a comparison; `known` is what `signals` gives, if that has been computed."""
     lines = []
-    for cells, found in zip(comparison.spaces, signals(comparison), strict=True):
+    for cells, found in zip(comparison.spaces, known or signals(comparison), strict=True):
         for c, one in enumerate(found):
             line = cells.cell(c, cells.alone(c)) | {"test_images": one.test_images, "chance": one.chance}
             line |= {"score_min": one.low, "score_median": one.median, "score_max": one.high}

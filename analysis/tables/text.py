@@ -90,6 +90,11 @@ def brief_names(table: pd.DataFrame) -> tuple[list[str], list[str], str]:
     return x, y, names.dataset_name(str(table["x_dataset"].iloc[0])) if one else ""
 
 
+def causes(reason: str) -> list[tuple[str, str, str]]:
+    """Side, colon and cause of each part of a column of reasons, "x: why; y: why"; the side alone without a colon."""
+    return [part.partition(": ") for part in reason.split("; ") if part]
+
+
 def spell(value: Any) -> str:
     """A value as people write it."""
     if isinstance(value, bool | np.bool_):
