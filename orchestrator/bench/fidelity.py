@@ -17,8 +17,8 @@ import analysis
 from orchestrator import runner
 from orchestrator.study.schema import Execution, Study, Sweep, explain
 from workers.bench.timing import conditions
-from workers.methods.train import arithmetic
 from workers.recipes import Precision
+from workers.training.steps import arithmetic
 
 _SMALL = {"epochs": 1, "width": 4, "precise_bn": 64}
 _COMPARED = {

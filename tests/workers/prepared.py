@@ -7,8 +7,9 @@ import torch
 
 import workers
 from workers.cuda_graphs import Recorder
-from workers.methods.train import Training, training
+from workers.methods.train import training
 from workers.run import setting
+from workers.training.steps import Training
 
 
 def prepare(

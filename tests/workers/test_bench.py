@@ -13,7 +13,7 @@ from tests.workers.photographs import folder
 from workers.bench import GateFailed, data, packing, step
 from workers.bench.baseline_step import Library, Plain, topk_errors
 from workers.bench.timing import Ceiling, Paired
-from workers.methods.train import learning_rate
+from workers.training.epoch import learning_rate
 
 CPU = torch.device("cpu")
 TASKS = ["cls", "rot", "col", "jig"]

@@ -15,7 +15,8 @@ from tests.workers.prepared import prepare
 from tests.workers.replayed import tape
 from workers.cuda_graphs import Captured, Graphs, Recorder, Replay
 from workers.data.loader import Resident
-from workers.methods.train import Training, evaluate, train_epoch
+from workers.training.epoch import evaluate, train_epoch
+from workers.training.steps import Training
 
 CPU = torch.device("cpu")
 

@@ -19,7 +19,7 @@ from workers.data import chunks, loader
 from workers.data.loader import slices
 from workers.data.resize import crop
 from workers.datasets import Form
-from workers.methods.train import evaluate, train_epoch
+from workers.training.epoch import evaluate, train_epoch
 
 CPU = torch.device("cpu")
 

@@ -8,9 +8,9 @@ import torch
 import spaces
 import workers
 from workers import datasets, recipes, tasks
-from workers.methods.train import learning_rate
 from workers.recipes import names, unnas_search
 from workers.recipes.unnas import cells
+from workers.training.epoch import learning_rate
 
 
 def test_the_paper_has_sixteen_settings() -> None:

@@ -20,8 +20,8 @@ from tests.workers.test_imagenet_tasks import bilinear, centre, flipped, normali
 from workers import datasets, tasks
 from workers.data.resize import crop, crop_map
 from workers.datasets import IGNORED, OUTSIDE, Form
-from workers.methods.train import evaluate, train_epoch
 from workers.tasks._aspp import Aspp
+from workers.training.epoch import evaluate, train_epoch
 
 CITY = datasets.get("cityscapes")
 SIZES = [(900, 600), (1100, 560), (330, 700), (640, 322)]  # width, height

@@ -14,7 +14,8 @@ import workers
 from tests.workers.prepared import prepare, stop_after
 from workers import checkpoint, datasets
 from workers.datasets import Source
-from workers.methods.train import Training, precise_bn
+from workers.training.epoch import precise_bn
+from workers.training.steps import Training
 
 # What two runs of one trial must agree on, bit for bit: all but times, places and memory.
 SCIENCE = [

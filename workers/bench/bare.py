@@ -5,7 +5,7 @@ from torch import nn
 
 import workers
 from workers.data.loader import Source
-from workers.methods.train import Training
+from workers.training.steps import Training
 
 
 def trial(task: str, dataset: str, batch: int | None = None) -> workers.Trial:

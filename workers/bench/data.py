@@ -12,8 +12,8 @@ from workers import datasets, tasks
 from workers.bench import GateFailed, bare, baseline_data
 from workers.bench.timing import Paired, conditions, cpu_seconds, interleaved, wall_seconds
 from workers.data.loader import Resident
-from workers.methods.train import Training
 from workers.tasks._cielab import centres
+from workers.training.steps import Training
 
 TOLERANCE = 1e-5  # of the inputs, which have a standard deviation of about 1
 DATASET = "cifar10"

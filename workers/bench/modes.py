@@ -10,8 +10,8 @@ from workers import datasets
 from workers.bench import bare
 from workers.bench.timing import Paired, conditions, cpu_seconds, interleaved
 from workers.datasets import Form, LargeDataset
-from workers.methods._setup import source_of
-from workers.methods.train import Training
+from workers.training.setup import source_of
+from workers.training.steps import Training
 
 BATCH = 16
 CPU = torch.device("cpu")

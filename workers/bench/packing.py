@@ -32,8 +32,9 @@ from workers.bench.data import training
 from workers.bench.step import Cell, cells
 from workers.bench.timing import conditions
 from workers.cuda_graphs import Graphs, on
-from workers.methods._setup import learner
-from workers.methods.train import Training, evaluate, learning_rate, set_rate
+from workers.training.epoch import evaluate, learning_rate, set_rate
+from workers.training.setup import learner
+from workers.training.steps import Training
 
 WAYS = ("eager", "processes", "mps", "streams")
 IMAGES = {"cpu": 512, "cuda": 4096}  # per split; the time of a step does not depend on it

@@ -20,9 +20,10 @@ from workers.bench.data import DATASET, training
 from workers.bench.timing import Ceiling, Paired, conditions, cpu_seconds, cuda_seconds, interleaved
 from workers.cuda_graphs import Graphs, Part, on
 from workers.data.loader import Source
-from workers.methods._setup import learner
-from workers.methods.train import Training, train_epoch
 from workers.recipes import Recipe
+from workers.training.epoch import train_epoch
+from workers.training.setup import learner
+from workers.training.steps import Training
 
 TOLERANCE = 1e-9  # of outputs and gradients in float64, relative to the largest
 SPACES = ("darts", "nasbench101")

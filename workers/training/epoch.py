@@ -1,0 +1,134 @@
+"""One epoch of a training: a pass over the training split, the statistics of batch norm, an evaluation.
+
+Draws are named by the epoch, so a position is enough to resume within an epoch: the number of images processed, and the
+sums over them (`Position`).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from workers.recipes import Recipe
+from workers.training.steps import Training, arithmetic, nothing
+
+
+@dataclass
+class Position:
+    """The progress within an epoch: in training (which ends with the batch-norm statistics) or in the evaluation."""
+
+    split: Literal["train", "test"] = "train"
+    done: int = 0  # images of the split
+    sums: tuple[Tensor, ...] = ()  # over these images; empty: zeros
+    loss: float = math.nan  # mean training loss, known after the training part
+
+    def check(self, t: Training) -> None:
+        """ValueError unless it is a valid position of this training."""
+        if self.split not in ("train", "test") or not isinstance(self.loss, float):
+            raise ValueError(f"a position in split {self.split!r} with a loss {self.loss!r}, expected train or test")
+        most = t.steps * t.trial.recipe.batch if self.split == "train" else len(t.test)
+        if not 0 <= self.done <= most:
+            raise ValueError(f"a position after {self.done} images, expected 0 to {most}")
+        if self.split == "train" and self.done % t.trial.recipe.batch:
+            raise ValueError(f"a position after {self.done} images, expected whole batches of {t.trial.recipe.batch}")
+        wanted = (t.learning if self.split == "train" else t.judging).sums
+        found = [(s.shape, s.dtype) for s in self.sums]
+        if found != [(s.shape, s.dtype) for s in wanted]:
+            raise ValueError(f"sums of {found}, expected {[(s.shape, s.dtype) for s in wanted]}")
+
+
+def learning_rate(recipe: Recipe, epoch: int) -> float:
+    """Cosine schedule, updated once per epoch (epoch = 0..E-1): begins at the peak, never reaches zero."""
+    return 0.5 * recipe.lr * (1 + math.cos(math.pi * epoch / recipe.epochs))
+
+
+def set_rate(t: Training, rate: float) -> None:
+    """Set the learning rate.  A captured step reads it from the device, so there the same tensor is kept."""
+    for group in t.optimizer.param_groups:
+        if t.device.type == "cpu" and t.record is None:
+            group["lr"] = rate
+        elif isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = torch.tensor(rate, device=t.device)
+
+
+def train_epoch(t: Training, epoch: int, at: Position | None = None, between: Callable[[], None] = nothing) -> Tensor:
+    """One pass over the training split (epoch counts from 0); returns the mean loss, a float64 scalar on the device.
+
+    Continues from `at`, which is updated after every step, before `between` is called.
+    """
+    at = at or Position()
+    set_rate(t, learning_rate(t.trial.recipe, epoch))
+    t.net.train()
+
+    def after() -> None:
+        at.done += t.trial.recipe.batch
+        between()
+
+    (total,) = t.learning.over(t.parts("train", epoch, t.steps, at.done), after, at.sums)
+    return total / t.steps
+
+
+@torch.no_grad()
+def precise_bn(t: Training, epoch: int, between: Callable[[], None] = nothing) -> None:
+    """Replace the running averages of batch norm by statistics of the network with its current weights.
+
+    `precise_bn // batch` augmented training batches pass through the network in training mode; with means m_i and
+    unbiased variances v_i of batch i: mean = avg(m_i), var = avg(v_i + m_i^2) - mean^2 (Liu et al. 2020, release).
+    `between` is called after each; a run that is stopped there resumes with the first of these batches.
+    """
+    recipe = t.trial.recipe
+    steps = min(recipe.precise_bn // recipe.batch, t.steps)
+    norms = [m for m in t.net.modules() if isinstance(m, nn.BatchNorm2d)]
+    if not steps or not norms:
+        return
+    t.net.train()
+    momenta = [norm.momentum for norm in norms]
+    running = [_running(norm) for norm in norms]
+    means = [torch.zeros_like(mean, dtype=torch.float64) for mean, _ in running]
+    squares = [torch.zeros_like(var, dtype=torch.float64) for _, var in running]
+    for norm in norms:
+        norm.momentum = 1.0  # the running statistics are then those of the last batch
+    task = t.trial.configured_task
+    for inputs, targets in t.batches("precise_bn", epoch, steps):
+        with arithmetic(recipe, t.device):
+            task.judge(t.net, inputs, targets)
+        for (mean, var), total, square in zip(running, means, squares, strict=True):
+            m = mean.double()
+            total += m
+            square += var.double() + m * m
+        between()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    for (mean, var), total, square in zip(running, means, squares, strict=True):
+        mean.copy_(total / steps)
+        var.copy_(square / steps - (total / steps) ** 2)
+
+
+def _running(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """The tensors of a norm's running mean and variance."""
+    if norm.running_mean is None or norm.running_var is None:
+        raise ValueError(
+            "a batch norm without running statistics cannot be evaluated; build it with track_running_stats"
+        )
+    return norm.running_mean, norm.running_var
+
+
+def evaluate(t: Training, at: Position | None = None, between: Callable[[], None] = nothing) -> tuple[float, bool]:
+    """The task's score over the whole test split, in [0, 1], and whether all outputs were finite.
+
+    Continues from `at`, which is updated after every part, before `between` is called.
+    """
+    at = at or Position("test")
+    t.net.eval()
+
+    def after() -> None:
+        at.done = min(at.done + t.trial.recipe.test_batch, len(t.test))
+        between()
+
+    counted, count, health, _ = t.judging.over(t.test_parts(at.done), after, at.sums)
+    return t.trial.configured_task.score(counted, int(count.item())), math.isfinite(health.item())
