@@ -176,10 +176,11 @@ engine = "inline"
 
 
 @pytest.fixture
-def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Say]:
+def say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archsweep: Callable[..., tuple[int, str, str]]
+) -> Iterator[Say]:
     """Installs a module `theirs` as the space `towers`, the task `upside` or both, and calls the command line."""
     points = {"archsweep.spaces": {"towers": "theirs:SPACE"}, "archsweep.tasks": {"upside": "theirs:TASK"}}
-    monkeypatch.setenv("COLUMNS", "300")
 
     def run(text: str, *words: str, kinds: tuple[str, ...] = ("spaces", "tasks")) -> tuple[int, str]:
         shutil.rmtree(tmp_path / "site", ignore_errors=True)
@@ -188,12 +189,8 @@ def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         site = str(tmp_path / "site")
         monkeypatch.setattr("sys.path", [site, *(p for p in sys.path if p != site)])
         forget()
-        monkeypatch.setattr("sys.argv", ["archsweep", *words])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), " ".join((out + err).split())
+        code, out, err = archsweep(*words, columns=300)
+        return code, " ".join((out + err).split())
 
     yield run
     forget()

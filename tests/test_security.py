@@ -20,7 +20,6 @@ from PIL import Image
 import analysis
 import workers
 from orchestrator import terminal
-from orchestrator.cli import main
 from orchestrator.execution.job import Settings
 from orchestrator.execution.work_queue import Work
 from orchestrator.store import lease
@@ -95,14 +94,12 @@ def planned(folder: Path) -> RunStore:
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Say:
+def say(archsweep: Callable[..., tuple[int, str, str]]) -> Say:
     """Exit code, and all that a command prints."""
 
     def run(*words: object) -> tuple[int, str]:
-        monkeypatch.setattr("sys.argv", ["archsweep", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        return int(ended.value.code or 0), "".join(capsys.readouterr())
+        code, out, err = archsweep(*words)
+        return code, out + err
 
     return run
 

@@ -49,14 +49,14 @@ def look(store: RunStore) -> Status | None:
     return status(store) if store.exists("plan.parquet") or store.listing("rows") else None
 
 
-def screen(lines: list[str], found: list[Status | None]) -> Group:
-    """The most important lines first: a terminal cuts off what does not fit."""
+def screen(lines: list[str], found: list[Status | None], width: int) -> Group:
+    """The most important lines first: a terminal cuts off what does not fit below.  `width`: columns of the terminal."""
     parts: list[Any] = []
     for line, one in zip(lines, found, strict=True):
         parts.append(line)
         if one is not None:
             parts += [Text(printable(text), style) for text, style in failures(one)]
-            parts += [_cells(one), ""]
+            parts += [_cells(one), *tables(one.scores, width), ""]
     return Group(*parts)
 
 

@@ -29,7 +29,7 @@ def watch(stores: list[RunStore], every: float, out: Console) -> int:
             found = [_patiently(status_view.look, store) for store in stores]
             lines = [status_view.line(s, one, len(stores) > 1) for s, one in zip(stores, found, strict=True)]
             if view:
-                view.update(status_view.screen(lines, found), refresh=True)
+                view.update(status_view.screen(lines, found, out.width), refresh=True)
             else:
                 for line in lines:
                     if line not in printed:
@@ -42,8 +42,10 @@ def watch(stores: list[RunStore], every: float, out: Console) -> int:
                 break  # the reader has closed the pipe
             time.sleep(every)
     if not view:
-        for text, style in (failure for one in found if one for failure in status_view.failures(one)):
-            out.print(text, style=style, soft_wrap=True)
+        for one in filter(None, found):
+            status_view.show_scores(one, out)
+            for text, style in status_view.failures(one):
+                out.print(text, style=style, soft_wrap=True)
     return max(codes)
 
 

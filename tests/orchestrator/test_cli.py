@@ -53,19 +53,9 @@ class Said:
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def say(archsweep):
     """Run a command in this process, at 80 columns."""
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*words: object) -> Said:
-        capsys.readouterr()
-        monkeypatch.setattr("sys.argv", ["archsweep", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            module.main()
-        code = ended.value.code
-        return Said(int(code or 0), *capsys.readouterr())
-
-    return run
+    return lambda *words: Said(*archsweep(*words))
 
 
 def test_help_fits_a_screen_and_names_every_verb(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:

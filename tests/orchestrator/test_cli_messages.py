@@ -36,18 +36,9 @@ override = { epochs = 2, width = 4, batch = 32, test_batch = 32, precise_bn = 64
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def say(archsweep):
     """Run a command in this process, at 120 columns."""
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*words: object) -> Said:
-        capsys.readouterr()
-        monkeypatch.setattr("sys.argv", ["archsweep", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        return Said(int(ended.value.code or 0), *capsys.readouterr())
-
-    return run
+    return lambda *words: Said(*archsweep(*words, columns=120))
 
 
 def test_two_recipes_of_one_run_are_told_apart_by_what_differs(study: Write, say, tmp_path: Path) -> None:

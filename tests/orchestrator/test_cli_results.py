@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 import analysis
-from orchestrator.cli import main
 from orchestrator.store.run_folder import RunStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "analysis"))
@@ -21,19 +20,9 @@ Say = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Say:
+def say(archsweep: Say) -> Say:
     """Exit code, standard output and the rest, at 80 columns."""
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        monkeypatch.setattr("sys.argv", ["archsweep", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+    return archsweep
 
 
 @pytest.fixture

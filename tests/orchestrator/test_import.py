@@ -10,7 +10,6 @@ import pytest
 
 import analysis
 import spaces
-from orchestrator.cli import main as module
 from orchestrator.store import lease
 from orchestrator.store.run_folder import RunStore
 
@@ -27,16 +26,12 @@ MAPPED = ("--space", "mine", "--arch", "net", "--dataset", "on", "--task", "cls"
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Say:
-    monkeypatch.setenv("COLUMNS", "200")
+def say(archsweep: Callable[..., tuple[int, str, str]]) -> Say:
+    """Exit code, and all that was printed, as one line."""
 
     def run(*words: object) -> tuple[int, str]:
-        capsys.readouterr()
-        monkeypatch.setattr("sys.argv", ["archsweep", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            module.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), " ".join((out + err).split())
+        code, out, err = archsweep(*words, columns=200)
+        return code, " ".join((out + err).split())
 
     return run
 

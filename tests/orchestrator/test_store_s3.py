@@ -18,7 +18,6 @@ import torch
 
 import analysis
 import workers
-from orchestrator.cli import main as command
 from orchestrator.store import lease
 from orchestrator.store.run_folder import STOP, RunStore
 from workers import checkpoint, files
@@ -59,15 +58,12 @@ Main = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Main:
+def main(archsweep: Callable[..., tuple[int, str, str]]) -> Main:
     """The command line in this process: exit code, and all that was printed."""
 
     def run(*words: object) -> tuple[int, str]:
-        monkeypatch.setattr("sys.argv", ["archsweep", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            command.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out + said.err
+        code, out, err = archsweep(*words)
+        return code, out + err
 
     return run
 
