@@ -100,7 +100,7 @@ class Captured:
 
     def __call__(self, part: Part) -> None:
         if self._record is not None and self._replay is None:
-            self._capture(part, self._record)
+            self.capture(part, self._record)
         if self._replay is None or not self._fits(part):
             self._work(part)
             return
@@ -111,7 +111,7 @@ class Captured:
     def _fits(self, part: Part) -> bool:
         return {k: v.shape for k, v in part.items()} == {k: v.shape for k, v in self._inputs.items()}
 
-    def _capture(self, part: Part, record: Recorder) -> None:
+    def capture(self, part: Part, record: Recorder) -> None:
         """Warm up, capture, check the replay, and restore the state; on failure stay eager."""
         global _failed
         self._inputs = {name: tensor.clone() for name, tensor in part.items()}

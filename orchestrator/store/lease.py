@@ -48,7 +48,7 @@ class Lease:
     def mine(cls, launch: str) -> "Lease":
         """A lease of this process, starting now."""
         pid = os.getpid()
-        return cls(launch, platform.node(), _boot(), pid, _start(pid) or "", time.time() + LIFE_S, _pid_namespace())
+        return cls(launch, platform.node(), _boot(), pid, start_of(pid) or "", time.time() + LIFE_S, namespace_of_pids())
 
     @property
     def holder(self) -> str:
@@ -59,9 +59,9 @@ class Lease:
         """Whether the holder's process is alive; None where it is not visible from this process."""
         if self.host != platform.node() or self.boot != _boot():
             return None
-        if self.pid_namespace and self.pid_namespace != _pid_namespace():
+        if self.pid_namespace and self.pid_namespace != namespace_of_pids():
             return None
-        start = _start(self.pid)
+        start = start_of(self.pid)
         return start if start is None else start == self.process_start != ""
 
     def alive(self) -> bool:
@@ -80,7 +80,7 @@ def _boot() -> str:
         return ""
 
 
-def _pid_namespace() -> str:
+def namespace_of_pids() -> str:
     """The PID namespace of this process; empty where the system has none."""
     try:
         return os.readlink("/proc/self/ns/pid")
@@ -88,7 +88,7 @@ def _pid_namespace() -> str:
         return ""
 
 
-def _start(pid: int) -> str | None:
+def start_of(pid: int) -> str | None:
     """The start time of a process in clock ticks since boot; empty where it does not exist (or is a zombie), None where
     it exists but is hidden, as processes of other users may be.
     """
@@ -137,13 +137,13 @@ def acquire(store: RunStore, launch: str) -> Lease:
     there = store.read(NAME)
     if there is None:
         mine = Lease.mine(launch)
-        taken = files.create(url, _bytes(mine))
+        taken = files.create(url, encoded(mine))
     else:
         found = _read(there)
         if found is not None and (found.seen() or (found.seen() is None and _renewed(store, there, found))):
             raise Held(_refusal(found))
         mine = Lease.mine(launch)
-        taken = files.replace(url, _bytes(mine), expected=there)
+        taken = files.replace(url, encoded(mine), expected=there)
     if not taken:
         winner = current(store)
         raise Held(_refusal(winner) if winner else "another driver took the run in this moment")
@@ -190,7 +190,8 @@ def _refusal(lease: Lease) -> str:
     return f"the run is held by {lease.holder}; should that be gone, its lease ends in {seconds} s"
 
 
-def _bytes(lease: Lease) -> bytes:
+def encoded(lease: Lease) -> bytes:
+    """The bytes of a lease in its file: JSON."""
     return json.dumps(asdict(lease), indent=1).encode()
 
 
@@ -206,7 +207,7 @@ def renew(store: RunStore, launch: str) -> bool:
     found = _read(there)
     if there is None or found is None or found.launch != launch:
         return False
-    return files.replace(store.at(NAME), _bytes(Lease.mine(launch)), expected=there)
+    return files.replace(store.at(NAME), encoded(Lease.mine(launch)), expected=there)
 
 
 def release(store: RunStore, launch: str) -> None:

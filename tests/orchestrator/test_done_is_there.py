@@ -156,7 +156,7 @@ def test_a_run_that_was_lost_while_data_was_prepared_trains_nothing(
 
     def taken(*args: Any, **options: Any) -> Any:
         other = lease.Lease.mine("theirs")
-        store.write(lease._bytes(other), lease.NAME)
+        store.write(lease.encoded(other), lease.NAME)
         assert theirs.wait(60)
         return prepare(*args, **options)
 

@@ -36,9 +36,9 @@ def test_a_second_driver_is_refused_and_told_who_holds_it(store: RunStore) -> No
 def test_a_dead_process_of_this_host_holds_nothing(store: RunStore) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         theirs = dataclasses.replace(
-            lease.Lease.mine("theirs"), pid=process.pid, process_start=lease._start(process.pid)
+            lease.Lease.mine("theirs"), pid=process.pid, process_start=lease.start_of(process.pid)
         )
-        store.write(lease._bytes(theirs), lease.NAME)
+        store.write(lease.encoded(theirs), lease.NAME)
         with pytest.raises(lease.Held):
             lease.acquire(store, "mine")
         process.communicate(b"\n")
@@ -47,7 +47,7 @@ def test_a_dead_process_of_this_host_holds_nothing(store: RunStore) -> None:
 
 def test_a_pid_used_again_by_another_process_holds_nothing(store: RunStore) -> None:
     ours = dataclasses.replace(lease.Lease.mine("theirs"), process_start="1")
-    store.write(lease._bytes(ours), lease.NAME)
+    store.write(lease.encoded(ours), lease.NAME)
     assert lease.acquire(store, "mine").launch == "mine"
 
 
@@ -61,10 +61,10 @@ def short_life(monkeypatch: pytest.MonkeyPatch) -> float:
 
 def test_a_lease_of_another_host_counts_until_it_is_not_renewed(store: RunStore, short_life: float) -> None:
     there = dataclasses.replace(lease.Lease.mine("theirs"), host="elsewhere", expires=time.time() + 60)
-    store.write(lease._bytes(there), lease.NAME)
+    store.write(lease.encoded(there), lease.NAME)
     with pytest.raises(lease.Held, match=r"elsewhere.*ends in \d+ s"):
         lease.acquire(store, "mine")
-    store.write(lease._bytes(dataclasses.replace(there, expires=time.time() - 1)), lease.NAME)
+    store.write(lease.encoded(dataclasses.replace(there, expires=time.time() - 1)), lease.NAME)
     assert lease.acquire(store, "mine").launch == "mine"
 
 
@@ -80,11 +80,11 @@ def test_a_living_lease_is_not_taken_over_because_clocks_differ(
     def renew() -> None:
         while not end.is_set():
             one = dataclasses.replace(theirs, expires=time.time() - behind + lease.LIFE_S)
-            store.write(lease._bytes(one), lease.NAME)
+            store.write(lease.encoded(one), lease.NAME)
             end.wait(0.1)
 
     holder = threading.Thread(target=renew)
-    store.write(lease._bytes(dataclasses.replace(theirs, expires=time.time() - behind)), lease.NAME)
+    store.write(lease.encoded(dataclasses.replace(theirs, expires=time.time() - behind)), lease.NAME)
     holder.start()
     try:
         for _ in range(3):
@@ -98,7 +98,7 @@ def test_a_living_lease_is_not_taken_over_because_clocks_differ(
 def test_a_dead_holder_whose_clock_is_ahead_is_replaced(tmp_path: Path, short_life: float) -> None:
     store = RunStore(str(tmp_path / "run"))
     ahead = dataclasses.replace(lease.Lease.mine("theirs"), host="elsewhere", expires=time.time() + 3600)
-    store.write(lease._bytes(ahead), lease.NAME)
+    store.write(lease.encoded(ahead), lease.NAME)
     os.utime(store.at(lease.NAME), (time.time() - 60, time.time() - 60))
     assert lease.acquire(store, "mine").launch == "mine"
 
@@ -106,10 +106,10 @@ def test_a_dead_holder_whose_clock_is_ahead_is_replaced(tmp_path: Path, short_li
 def test_a_process_that_cannot_be_seen_from_here_is_not_taken_for_dead(store: RunStore) -> None:
     """Two containers of one machine may have one host name; they do not see each other's processes."""
     theirs = dataclasses.replace(lease.Lease.mine("theirs"), pid=2**22 + 1, pid_namespace="pid:[1]")
-    store.write(lease._bytes(theirs), lease.NAME)
+    store.write(lease.encoded(theirs), lease.NAME)
     with pytest.raises(lease.Held, match="should that be gone"):
         lease.acquire(store, "mine")
-    store.write(lease._bytes(dataclasses.replace(theirs, pid_namespace=lease._pid_namespace())), lease.NAME)
+    store.write(lease.encoded(dataclasses.replace(theirs, pid_namespace=lease.namespace_of_pids())), lease.NAME)
     assert lease.acquire(store, "mine").launch == "mine"
 
 
@@ -129,7 +129,7 @@ def test_a_living_driver_is_seen_from_another_pid_namespace(tmp_path: Path) -> N
 
 
 def test_a_lease_of_an_earlier_version_is_read(store: RunStore) -> None:
-    mine = json.loads(lease._bytes(lease.Lease.mine("theirs")))
+    mine = json.loads(lease.encoded(lease.Lease.mine("theirs")))
     del mine["pid_namespace"]
     store.write(json.dumps(mine).encode(), lease.NAME)
     with pytest.raises(lease.Held, match="at work now"):
@@ -139,7 +139,7 @@ def test_a_lease_of_an_earlier_version_is_read(store: RunStore) -> None:
 def test_renewing_says_when_the_run_was_taken_over(store: RunStore) -> None:
     lease.acquire(store, "mine")
     assert lease.renew(store, "mine")
-    store.write(lease._bytes(lease.Lease.mine("theirs")), lease.NAME)
+    store.write(lease.encoded(lease.Lease.mine("theirs")), lease.NAME)
     assert not lease.renew(store, "mine")
 
 

@@ -148,7 +148,7 @@ def test_of_many_drivers_in_one_instant_one_holds_the_run(store: RunStore, monke
         (winner,) = race([f"driver{turn}-{n}" for n in range(6)])
         assert lease.held(store, winner)
         gone = dataclasses.replace(lease.Lease.mine(winner), host="elsewhere", expires=time.time() - 1)
-        store.write(lease._bytes(gone), lease.NAME)
+        store.write(lease.encoded(gone), lease.NAME)
         (heir,) = race([f"heir{turn}-{n}" for n in range(6)])
         assert lease.held(store, heir)
         assert not lease.renew(store, winner)

@@ -150,7 +150,7 @@ def test_a_driver_elsewhere_whose_clock_is_behind_is_watched_on(
     theirs = dataclasses.replace(lease.Lease.mine("theirs"), host="elsewhere")
 
     def renew() -> None:
-        driven.write(lease._bytes(dataclasses.replace(theirs, expires=time.time() - 3600)), lease.NAME)
+        driven.write(lease.encoded(dataclasses.replace(theirs, expires=time.time() - 3600)), lease.NAME)
 
     renew()
     steps = meanwhile(renew, renew, lambda: write_part(tmp_path / "x", ROWS))

@@ -59,7 +59,7 @@ def test_the_warm_up_leaves_no_trace(cache: Path) -> None:
     t = training("chain", "cls", cache, CPU, tape)
     before = [p.detach().clone() for p in t.net.state_dict().values()]
     part = next(t.parts("train", 0, 1))
-    t.learning.work._capture(part, tape)
+    t.learning.work.capture(part, tape)
     assert all(torch.equal(a, b) for a, b in zip(before, t.net.state_dict().values(), strict=True))
     assert t.learning.sums[0] == 0
     assert all(not state["momentum_buffer"].any() for state in t.optimizer.state.values())

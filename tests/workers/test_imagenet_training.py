@@ -111,12 +111,12 @@ def test_parts_made_ahead_by_threads_are_the_same_in_order(
         **tasks.get("jig").draw(12, datasets.get("imagenet"), torch.Generator(), True),
     }
     before = threading.active_count()
-    here, ahead = list(t.train.parts(drawn, 2)), list(t.train._prefetch(slices(drawn, 2)))
+    here, ahead = list(t.train.parts(drawn, 2)), list(t.train.prefetch(slices(drawn, 2)))
     assert len(here) == len(ahead) == 6
     for a, b in zip(here, ahead, strict=True):
         assert a.keys() == b.keys()
         assert all(torch.equal(a[name], b[name]) for name in a)
-    first = t.train._prefetch(slices(drawn, 2))
+    first = t.train.prefetch(slices(drawn, 2))
     next(first)
     first.close()  # a training that ends early leaves no threads behind
     assert threading.active_count() == before
@@ -201,7 +201,7 @@ def test_as_many_threads_make_parts_as_a_trial_has_cores(
     t = prepare(trial("jig", root), CPU, root, cache, cpus=cpus)
     drawn = tasks.get("jig").draw(12, datasets.get("imagenet"), torch.Generator(), True)
     before, own = threading.active_count(), torch.get_num_threads()
-    parts = t.train._prefetch(slices({"image": torch.arange(12), **drawn}, 1))
+    parts = t.train.prefetch(slices({"image": torch.arange(12), **drawn}, 1))
     next(parts)
     assert threading.active_count() == before + expected
     parts.close()

@@ -97,7 +97,7 @@ class Streamed:
         """Parts with `pixels` (B, rows, columns, 3) and `label` (B,), or (B, rows, columns) for dense tasks."""
         if self.device.type == "cpu":
             return map(self.collate, slices(drawn, size))
-        return self._prefetch(slices(drawn, size))
+        return self.prefetch(slices(drawn, size))
 
     def look_up(self, part: Part) -> tuple[Tensor, Tensor]:
         """The pixels and labels that the part holds."""
@@ -121,7 +121,7 @@ class Streamed:
                 labels[place, :rows, :columns] = found
         return {"pixels": pixels, "label": labels, **draws}
 
-    def _prefetch(self, parts: Iterator[Part]) -> Iterator[Part]:
+    def prefetch(self, parts: Iterator[Part]) -> Iterator[Part]:
         """Parts on the device, in order, made by worker threads while the device computes."""
         threads = min(MOST_THREADS, bound(), self.cpus or cores())
         waiting: deque[Future[Part]] = deque()
