@@ -50,7 +50,7 @@ def look(store: RunStore) -> Status | None:
 
 
 def screen(lines: list[str], found: list[Status | None], width: int) -> Group:
-    """The most important lines first: a terminal cuts off what does not fit below.  `width`: columns of the terminal."""
+    """The most important lines first: a terminal cuts off the rest.  `width`: columns of the terminal."""
     parts: list[Any] = []
     for line, one in zip(lines, found, strict=True):
         parts.append(line)

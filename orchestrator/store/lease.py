@@ -48,7 +48,9 @@ class Lease:
     def mine(cls, launch: str) -> "Lease":
         """A lease of this process, starting now."""
         pid = os.getpid()
-        return cls(launch, platform.node(), _boot(), pid, start_of(pid) or "", time.time() + LIFE_S, namespace_of_pids())
+        return cls(
+            launch, platform.node(), _boot(), pid, start_of(pid) or "", time.time() + LIFE_S, namespace_of_pids()
+        )
 
     @property
     def holder(self) -> str:

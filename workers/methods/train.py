@@ -11,7 +11,7 @@ from torch import Tensor
 
 from workers.methods._method import Epoch, Setting
 from workers.training.epoch import Position, evaluate, precise_bn, train_epoch
-from workers.training.setup import learner, source_of
+from workers.training.setup import learner, recipe_of, source_of
 from workers.training.steps import Training, nothing
 
 
@@ -20,7 +20,7 @@ class TrainRun:
 
     def __init__(self, t: Training) -> None:
         self.t = t
-        self.epochs = t.trial.recipe.epochs
+        self.epochs = t.recipe.epochs
         self._at: Position | None = None  # only within an epoch
 
     def epoch(self, number: int, between: Callable[[], None] = nothing) -> Epoch:
@@ -89,7 +89,7 @@ def _position(t: Training, within: Mapping[str, Any]) -> Position:
     """The position stored in a checkpoint; raises any exception if it is not valid for this training."""
     at = Position(within["split"], within["done"], tuple(within["sums"]), within["loss"])
     at.check(t)
-    if at.split == "test" and 0 < len(t.test) - at.done < t.trial.recipe.test_batch:
+    if at.split == "test" and 0 < len(t.test) - at.done < t.recipe.test_batch:
         # The first part of a step is captured and must be a whole one, so evaluate from the start.
         return Position("test", loss=at.loss)
     return at
@@ -98,9 +98,10 @@ def _position(t: Training, within: Mapping[str, Any]) -> Position:
 def training(setting: Setting) -> Training:
     """Network, optimiser and images of a trial before the first epoch."""
     trial, data = setting.trial, setting.data
-    if trial.recipe.batch > len(data.train):
+    batch = recipe_of(trial).batch
+    if batch > len(data.train):
         raise ValueError(
-            f"a batch of {trial.recipe.batch} images is more than the {len(data.train)} training images of "
+            f"a batch of {batch} images is more than the {len(data.train)} training images of "
             f"{trial.dataset_id}; override batch with a smaller one"
         )
     net, optimizer = learner(trial, setting.device)

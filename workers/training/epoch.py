@@ -29,11 +29,11 @@ class Position:
         """ValueError unless it is a valid position of this training."""
         if self.split not in ("train", "test") or not isinstance(self.loss, float):
             raise ValueError(f"a position in split {self.split!r} with a loss {self.loss!r}, expected train or test")
-        most = t.steps * t.trial.recipe.batch if self.split == "train" else len(t.test)
+        most = t.steps * t.recipe.batch if self.split == "train" else len(t.test)
         if not 0 <= self.done <= most:
             raise ValueError(f"a position after {self.done} images, expected 0 to {most}")
-        if self.split == "train" and self.done % t.trial.recipe.batch:
-            raise ValueError(f"a position after {self.done} images, expected whole batches of {t.trial.recipe.batch}")
+        if self.split == "train" and self.done % t.recipe.batch:
+            raise ValueError(f"a position after {self.done} images, expected whole batches of {t.recipe.batch}")
         wanted = (t.learning if self.split == "train" else t.judging).sums
         found = [(s.shape, s.dtype) for s in self.sums]
         if found != [(s.shape, s.dtype) for s in wanted]:
@@ -62,11 +62,11 @@ def train_epoch(t: Training, epoch: int, at: Position | None = None, between: Ca
     Continues from `at`, which is updated after every step, before `between` is called.
     """
     at = at or Position()
-    set_rate(t, learning_rate(t.trial.recipe, epoch))
+    set_rate(t, learning_rate(t.recipe, epoch))
     t.net.train()
 
     def after() -> None:
-        at.done += t.trial.recipe.batch
+        at.done += t.recipe.batch
         between()
 
     (total,) = t.learning.over(t.parts("train", epoch, t.steps, at.done), after, at.sums)
@@ -81,7 +81,7 @@ def precise_bn(t: Training, epoch: int, between: Callable[[], None] = nothing) -
     unbiased variances v_i of batch i: mean = avg(m_i), var = avg(v_i + m_i^2) - mean^2 (Liu et al. 2020, release).
     `between` is called after each; a run that is stopped there resumes with the first of these batches.
     """
-    recipe = t.trial.recipe
+    recipe = t.recipe
     steps = min(recipe.precise_bn // recipe.batch, t.steps)
     norms = [m for m in t.net.modules() if isinstance(m, nn.BatchNorm2d)]
     if not steps or not norms:
@@ -127,7 +127,7 @@ def evaluate(t: Training, at: Position | None = None, between: Callable[[], None
     t.net.eval()
 
     def after() -> None:
-        at.done = min(at.done + t.trial.recipe.test_batch, len(t.test))
+        at.done = min(at.done + t.recipe.test_batch, len(t.test))
         between()
 
     counted, count, health, _ = t.judging.over(t.test_parts(at.done), after, at.sums)

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from workers.cuda_graphs import Captured, Part, Recorder
 from workers.data.loader import PLACES, Source
-from workers.recipes import Recipe
+from workers.recipes import AnyRecipe, Recipe
 from workers.streams import stream
+from workers.training.setup import recipe_of
 from workers.trial import Trial
 
 
@@ -39,6 +40,11 @@ class Training:
     test: Source
     device: torch.device
     record: Recorder | None = None  # how steps are captured; None: every operation is queued by itself
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the trial."""
+        return recipe_of(self.trial)
 
     def close(self) -> None:
         """Release the steps and their graphs.
@@ -59,7 +65,7 @@ class Training:
     @property
     def steps(self) -> int:
         """Steps per epoch; the last partial batch is dropped."""
-        return len(self.train) // self.trial.recipe.batch
+        return len(self.train) // self.recipe.batch
 
     @cached_property
     def learning(self) -> "Repeated":
@@ -79,7 +85,7 @@ class Training:
     def parts(self, purpose: str, epoch: int, steps: int, done: int = 0) -> Iterator[Part]:
         """`steps` parts of the training split, in the order of the (purpose, epoch) stream, after the first `done`
         images."""
-        size, generator = self.trial.recipe.batch, self._stream(purpose, epoch)
+        size, generator = self.recipe.batch, self._stream(purpose, epoch)
         order = torch.randperm(len(self.train), generator=generator)[: steps * size]
         return self._parts(order, generator, size, done, train=True)
 
@@ -87,7 +93,7 @@ class Training:
         """The test split in order, after the first `done` images; all evaluations of all architectures use the same
         draws."""
         order = torch.arange(len(self.test))
-        return self._parts(order, self._stream("test", 0), self.trial.recipe.test_batch, done, train=False)
+        return self._parts(order, self._stream("test", 0), self.recipe.test_batch, done, train=False)
 
     def _parts(self, order: Tensor, generator: torch.Generator, size: int, done: int, train: bool) -> Iterator[Part]:
         task, dataset = self.trial.configured_task, self.trial.data
@@ -141,7 +147,7 @@ class Repeated:
 
 
 def _learning(t: Training) -> Repeated:
-    task, recipe = t.trial.configured_task, t.trial.recipe
+    task, recipe = t.trial.configured_task, t.recipe
     total = torch.zeros((), dtype=torch.float64, device=t.device)
 
     def work(part: Part) -> None:
@@ -166,7 +172,7 @@ def _learning(t: Training) -> Repeated:
 
 
 def _judging(t: Training) -> Repeated:
-    task, recipe = t.trial.configured_task, t.trial.recipe
+    task, recipe = t.trial.configured_task, t.recipe
     classes = task.classes(t.trial.data)
     shapes = task.tally(t.trial.data), (), (classes + 1,)  # the last counter is for targets without a class
     counted, count, occurrences = (torch.zeros(shape, dtype=torch.int64, device=t.device) for shape in shapes)
@@ -186,7 +192,7 @@ def _judging(t: Training) -> Repeated:
     return Repeated(Captured(work, lambda: list(sums), t.device, t.record), sums)
 
 
-def arithmetic(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
+def arithmetic(recipe: AnyRecipe, device: torch.device) -> AbstractContextManager[object]:
     """The precision of a recipe, for the forward pass.  fp32 means fp32: TF32 is off unless asked for."""
     if recipe.precision == "tf32" and device.type != "cuda":
         raise ValueError(f"precision 'tf32' is a mode of CUDA devices; this training runs on {device.type}")
