@@ -79,6 +79,7 @@ SCHEMA = pa.schema(
         ("test_targets", pa.int64()),  # predictions that it is the mean over: 4 per image in rot, one per pixel in col
         ("chance", pa.float64()),  # score of guessing: 1 / classes, for col the share of the most frequent colour
         ("method", pa.string()),  # train | score | ...: a name in workers.methods; null in older rows means train
+        ("executed", pa.string()),  # JSON of test_batch and threads if they differ from recipe_json; else null
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )

@@ -1,5 +1,6 @@
 """Run one trial with any method, from the first epoch or from a checkpoint, and return its row."""
 
+import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -139,6 +140,7 @@ def columns(trial: Trial) -> dict[str, Any]:
         "recipe": trial.recipe.name,
         "recipe_id": trial.recipe.id,
         "recipe_json": trial.recipe.json_text,
+        "executed": json.dumps(trial.recipe.executed) if trial.recipe.executed else None,
         "precision": trial.recipe.precision,
         "metric": trial.metric,
         "method": trial.recipe.method,

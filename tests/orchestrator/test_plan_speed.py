@@ -45,7 +45,9 @@ def test_the_override_is_executed_and_the_ids_stay(study: Write) -> None:
         assert {k: v for k, v in row.items() if k != "executed"} == {
             k: v for k, v in plain[trial_id].items() if k != "executed"
         }
+        assert json.loads(columns(trial)["executed"]) == {"test_batch": 7, "threads": 2}, "in the row as well"
         assert plain[trial_id]["executed"] is None
+        assert columns(trial_of(plain[trial_id]))["executed"] is None
         assert trial_of({k: v for k, v in plain[trial_id].items() if k != "executed"}).id == trial_id, "an older plan"
     assert too_large_batches(fast.values()) == []
 
