@@ -7,7 +7,7 @@ import pytest
 
 from .conftest import cli
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("clusters")]
 
 
 def test_smoke_writes_the_documented_keys(tmp_path: Path) -> None:

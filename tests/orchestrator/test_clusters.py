@@ -17,7 +17,7 @@ from .conftest import Ended, Spoil, Write, cli, start, wait_for
 from .test_environment import ROOT
 from .test_environment import foreign as foreign  # a fixture
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("clusters")]
 STORE = 100 * 2**20
 
 

@@ -11,7 +11,7 @@ from tests.soak import processes
 
 from .conftest import Ended, Spoil, Write, cli, slow, start, wait_for
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("clusters")]
 
 
 def own(driver: int, name: str) -> int:

@@ -89,7 +89,7 @@ def _end_machines(gcs_address: str) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("ray")
+@pytest.mark.xdist_group("clusters")
 def test_a_study_starts_on_a_cluster_that_has_no_machine_yet(study: Write, growing: Cluster, tmp_path: Path) -> None:
     wish = study(archs=1, engine="tune", execution="gpus_per_trial = 3")
     refused = cli("run", wish, RAY_ADDRESS=growing.address)

@@ -1,4 +1,4 @@
-"""A few faults of each campaign; `make soak` injects a hundred."""
+"""A few faults of the campaign, injected into one process.  Takes a minute: `pytest -m soak`."""
 
 import re
 import subprocess
@@ -9,6 +9,7 @@ import pytest
 from .processes import ROOT
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", [2])
 def test_a_run_that_suffered_faults_ends_as_the_undisturbed_one(seed: int) -> None:
     """In one process, so that it takes seconds; the faults of Ray are with the tests of the engines."""
