@@ -118,7 +118,9 @@ def _presets() -> Table:
     view = _table("preset", "sweeps")
     for name in presets():
         study = load(name)
-        lines = [f"{s.space} on {s.dataset.name}: {', '.join(s.tasks)}; recipe {s.recipe}" for s in study.sweeps]
+        lines = [
+            f"{s.space} on {s.dataset.name}: {', '.join(s.tasks)}; recipe {', '.join(s.recipe)}" for s in study.sweeps
+        ]
         view.add_row(name, "\n".join(lines))
     return view
 

@@ -16,7 +16,7 @@ from orchestrator.store.left_out import LeftOut, left_out
 from orchestrator.store.recipe_names import named
 from orchestrator.store.status import CELL
 from orchestrator.store.trial_states import Ledger
-from orchestrator.study.estimate import Estimate, estimate, rate_of
+from orchestrator.study.estimate import Estimate, estimate, rate_of, total
 from orchestrator.study.frozen import open_run
 from orchestrator.study.plan import plan, too_large_batches
 from orchestrator.study.schema import Study
@@ -97,17 +97,17 @@ def preview(study: Study) -> Preview:
     for row in rows:
         groups[(row["space"], row["dataset"], row["task"], called[row["recipe_id"]])].append(row)
     cells = {}
-    left = []
     for key, members in groups.items():
-        states = Counter(ledger.state(r["trial_id"]) for r in members)
-        missing = [r for r in members if ledger.state(r["trial_id"]) != "done"]
-        left += missing
+        state_of = [ledger.state(r["trial_id"]) for r in members]
+        states = Counter(state_of)
+        missing = [r for r, state in zip(members, state_of, strict=True) if state != "done"]
         cells[key] = Cell(
             states,
             _quantiles([r["macs"] for r in members]),
             _quantiles([r["params"] for r in members]),
             estimate(missing, rates, device),
         )
+    left = total((cell.left for cell in cells.values()), device)
     largest = max((r["params"] for r in rows), default=0)
     most_work = [max(members, key=lambda r: r["macs"]) for members in groups.values()]
     return Preview(
@@ -115,10 +115,10 @@ def preview(study: Study) -> Preview:
         cells,
         planned.samples,
         sorted({r["dataset_id"] for r in rows}),
-        estimate(left, rates, device),
+        left,
         device,
         largest * 4 * _STATE_COPIES,
-        room(store, most_work) if device == "gpu" and left else None,
+        room(store, most_work) if device == "gpu" and left.count else None,
         planned.unused,
         left_out(store, planned.table, ledger.done),
         tuple(too_large_batches(rows)),
@@ -127,7 +127,7 @@ def preview(study: Study) -> Preview:
 
 def _embedded(study: Study) -> bool:
     """Whether every sweep is as small as the demo, which needs no GPU."""
-    return all(sweep.recipe == "demo" for sweep in study.sweeps)
+    return all(name == "demo" for sweep in study.sweeps for name in sweep.recipe)
 
 
 def at_once_here(study: Study) -> int:
@@ -160,19 +160,19 @@ def show(found: Preview, console: Console) -> None:
     for name in ("trials", "done", "left", "MACs, M p10 50 90", "time left"):
         table.add_column(name, justify="right", no_wrap=True)
     for key, cell in found.cells.items():
-        done, total = cell.states["done"], cell.states.total()
+        done, trials = cell.states["done"], cell.states.total()
         table.add_row(
             *key[: 3 + several],
-            f"{total:,}",
+            f"{trials:,}",
             f"{done:,}",
-            f"{total - done:,}",
+            f"{trials - done:,}",
             _millions(cell.macs),
             duration(cell.left.seconds),
         )
     console.print(table)
-    total = sum(c.states.total() for c in found.cells.values())
+    trials = sum(c.states.total() for c in found.cells.values())
     done = sum(c.states["done"] for c in found.cells.values())
-    console.print(f"{total:,} trials, {done:,} done, {total - done:,} left; data {', '.join(found.dataset_ids)}")
+    console.print(f"{trials:,} trials, {done:,} done, {trials - done:,} left; data {', '.join(found.dataset_ids)}")
     for line in found.unused.values():
         console.print(line, markup=False, soft_wrap=True)
     if found.left_out is not None:
@@ -189,6 +189,6 @@ def show(found: Preview, console: Console) -> None:
         console.print(note, markup=False)
     at_once = found.study.execution.max_concurrent
     console.print(
-        f"disk: rows about {total * _ROW_BYTES / 1e6:,.1f} MB; checkpoints at most "
+        f"disk: rows about {trials * _ROW_BYTES / 1e6:,.1f} MB; checkpoints at most "
         f"{found.checkpoint_bytes / 1e6:,.1f} MB for each of {at_once or 'the'} running trials, removed on success"
     )

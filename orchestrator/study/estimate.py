@@ -34,7 +34,29 @@ class Estimate:
     """Seconds of one device for the trials that are left, and the basis of the estimate."""
 
     seconds: float
-    basis: str
+    device: str  # cpu or gpu
+    count: int = 0  # trials
+    measured: int = 0  # trials whose time follows from finished ones
+
+    @property
+    def basis(self) -> str:
+        """What the seconds were computed from."""
+        if not self.count:
+            return "nothing is left"
+        if self.measured == self.count:
+            return "from this study's finished trials"
+        if self.measured:
+            return f"{self.measured:,} of {self.count:,} from finished trials, the rest an order of magnitude"
+        return (
+            f"an order of magnitude, guessed: {TRIAL_S[self.device]:g} s per trial, {STEP_S[self.device] * 1000:g} ms "
+            f"per step, up to {GUESS[self.device] / 1e9:,.0f} G multiply-adds/s per {self.device}"
+        )
+
+
+def total(parts: Iterable[Estimate], device: str) -> Estimate:
+    """The sum of estimates for one device."""
+    found = list(parts)
+    return Estimate(sum(p.seconds for p in found), device, sum(p.count for p in found), sum(p.measured for p in found))
 
 
 def recipe_of(row: Mapping[str, Any]) -> Recipe:
@@ -49,10 +71,24 @@ def _recipe(text: str) -> Recipe:
 
 def multiply_adds(row: Mapping[str, Any], recipe: Recipe) -> float:
     """Multiply-adds of a training: forward and backward passes, batch norm statistics, and the evaluations."""
-    dataset, task = _dataset(row), tasks.get(row["task"]).configured(recipe)
-    train, test = _images(row)
-    a_step = 3 * train + recipe.precise_bn + test * task.test_work(dataset)
-    return float(row["macs"]) * task.views * a_step * recipe.epochs
+    return float(row["macs"]) * _passes(recipe, row["task"], row["dataset"], _own(row), *_images(row))
+
+
+@lru_cache(maxsize=4_096)
+def _passes(recipe: Recipe, task: str, name: str, own: str | None, train: int, test: int) -> float:
+    """Forward passes of one element of a batch in a training, a backward pass counted as two; equal for all
+    architectures."""
+    found = tasks.get(task).configured(recipe)
+    dataset = datasets.get(name) if own is None else own_of({"own": own})
+    assert dataset is not None
+    a_step = 3 * train + recipe.precise_bn + test * found.test_work(dataset)
+    return float(found.views * a_step * recipe.epochs)
+
+
+def _own(row: Mapping[str, Any]) -> str | None:
+    """The facts of a custom dataset in a plan row, as text."""
+    facts = row.get("own")
+    return facts if isinstance(facts, str) else None
 
 
 def _dataset(row: Mapping[str, Any]) -> datasets.Dataset:
@@ -108,25 +144,14 @@ def rate_of(store: RunStore) -> dict[tuple[str, str], Pace]:
 
 def estimate(rows: Iterable[Mapping[str, Any]], rates: Mapping[tuple[str, str], Pace], device: str) -> Estimate:
     """Device seconds for these plan rows; `device` is cpu or gpu."""
-    total, measured, count = 0.0, 0, 0
+    seconds, measured, count = 0.0, 0, 0
     for row in rows:
         recipe = recipe_of(row)
         rate = rates.get((row["space"], row["task"]))
         count += 1
         measured += rate is not None
         if rate is None:
-            total += _guess(row, recipe, device)
+            seconds += _guess(row, recipe, device)
         else:
-            total += rate.besides + rate.training * multiply_adds(row, recipe)
-    if not count:
-        basis = "nothing is left"
-    elif measured == count:
-        basis = "from this study's finished trials"
-    elif measured:
-        basis = f"{measured:,} of {count:,} from finished trials, the rest an order of magnitude"
-    else:
-        basis = (
-            f"an order of magnitude, guessed: {TRIAL_S[device]:g} s per trial, {STEP_S[device] * 1000:g} ms per step, "
-            f"up to {GUESS[device] / 1e9:,.0f} G multiply-adds/s per {device}"
-        )
-    return Estimate(total, basis)
+            seconds += rate.besides + rate.training * multiply_adds(row, recipe)
+    return Estimate(seconds, device, count, measured)
