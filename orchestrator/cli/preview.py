@@ -121,7 +121,7 @@ def preview(study: Study) -> Preview:
         room(store, most_work) if device == "gpu" and left.count else None,
         planned.unused,
         left_out(store, planned.table, ledger.done),
-        tuple(too_large_batches(rows)),
+        (*planned.notes, *too_large_batches(rows)),
     )
 
 

@@ -18,6 +18,7 @@ import spaces
 import workers
 from orchestrator.store.run_folder import RunStore
 from orchestrator.store.trial_states import done_by_question
+from orchestrator.study import lookups
 from orchestrator.study.schema import Study, Sweep
 from workers import datasets, tasks
 from workers.recipes import AnyRecipe, question, read
@@ -58,6 +59,7 @@ class Plan:
     roots: dict[str, Path | None]  # the data root of each dataset_id
     own: dict[str, datasets.CustomDataset]  # the custom datasets by dataset_id
     unused: dict[str, str]  # by dataset_id, a line about files that are present but not used, if there are any
+    notes: tuple[str, ...] = ()  # architectures that are left out
 
 
 def _listed(sweep: Sweep) -> list[str]:
@@ -113,8 +115,8 @@ def architectures(sweep: Sweep) -> tuple[list[str], spaces.Sample | None]:
     return list(drawn.archs), drawn
 
 
-def _recipes(sweep: Sweep) -> dict[str, list[AnyRecipe]]:
-    """The recipes of each task."""
+def _recipes(sweep: Sweep) -> lookups.Recipes:
+    """The recipes of each task; those of lookups without the content of their tables."""
     return {task: [sweep.resolved(task, name) for name in sweep.recipe] for task in sweep.tasks}
 
 
@@ -172,13 +174,18 @@ def _as_stored(trial: workers.Trial, stored: Finished) -> workers.Trial:
 
 
 def _trials(
-    sweep: Sweep, seen: datasets.DatasetInfo, own: datasets.CustomDataset | None, archs: list[str], stored: Finished
+    sweep: Sweep,
+    seen: datasets.DatasetInfo,
+    own: datasets.CustomDataset | None,
+    archs: list[str],
+    recipes: lookups.Recipes,
+    stored: Finished,
 ) -> Iterator[dict[str, Any]]:
     """Yield one plan row per trial; the first architecture is checked with every task and recipe."""
     space = spaces.get(sweep.space)
-    settings = [(task, recipe, _columns(recipe)) for task, recipes in _recipes(sweep).items() for recipe in recipes]
+    settings = [(task, recipe, _columns(recipe)) for task, several in recipes.items() for recipe in several]
     firsts = [_first(sweep, seen, own, archs[0], task, recipe) for task, recipe, _ in settings]
-    sized_alike = [(task, recipe.width, recipe.depth) for task, recipe, _ in settings]
+    sized_alike = [(task, recipe.width, recipe.depth, *recipe.of_seg.items()) for task, recipe, _ in settings]
     shared = {
         "dataset": sweep.dataset.name,
         "dataset_id": seen.dataset_id,
@@ -256,9 +263,9 @@ def plan(study: Study) -> Plan:
 
     Reads data only to determine dataset ids, and from the rows of the run only ids and recipes.
     """
-    rows: dict[str, dict[str, Any]] = {}
     samples, roots, described, unused = {}, {}, {}, {}
-    stored: Finished | None = None
+    parts: list[tuple[Sweep, datasets.DatasetInfo, datasets.CustomDataset | None, list[str], lookups.Recipes]] = []
+    notes: dict[str, None] = {}
     for number, sweep in enumerate(study.sweeps):
         root = study.root_of(sweep.dataset)
         with _plugins_named(ValueError, OSError):
@@ -276,13 +283,18 @@ def plan(study: Study) -> Plan:
             archs, drawn = architectures(sweep)
         if drawn is not None:
             samples[f"sweep {number + 1} ({sweep.space})"] = drawn
-        if stored is None:
-            planned = {recipe.id for one in study.sweeps for found in _recipes(one).values() for recipe in found}
-            stored = done_by_question(RunStore(study.path), planned)
-        with _plugins_named():
-            for row in _trials(sweep, seen, own, archs, stored):
+        recipes, archs, left_out = lookups.bound(_recipes(sweep), sweep, seen.dataset_id, archs)
+        notes |= dict.fromkeys(left_out)
+        parts.append((sweep, seen, own, archs, recipes))
+    planned = {recipe.id for *_, recipes in parts for several in recipes.values() for recipe in several}
+    stored = done_by_question(RunStore(study.path), planned)
+    rows: dict[str, dict[str, Any]] = {}
+    with _plugins_named():
+        for sweep, seen, own, archs, recipes in parts:
+            for row in _trials(sweep, seen, own, archs, recipes, stored):
                 rows.setdefault(row["trial_id"], row)
-    return Plan(pa.Table.from_pylist(list(rows.values()), schema=SCHEMA), samples, roots, described, unused)
+    table = pa.Table.from_pylist(list(rows.values()), schema=SCHEMA)
+    return Plan(table, samples, roots, described, unused, tuple(notes))
 
 
 def too_large_batches(rows: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -112,7 +112,8 @@ class Sweep(Part):
         """ValueError where two names mean one recipe: its trials would be one."""
         first: dict[tuple[str, ...], str] = {}
         for name in self.recipe:
-            other = first.setdefault(tuple(self.resolved(task, name).id for task in self.tasks), name)
+            recipes = [self.resolved(task, name).model_dump_json(exclude={"name"}) for task in self.tasks]
+            other = first.setdefault(tuple(recipes), name)
             if other != name:
                 raise ValueError(
                     f"recipes {spaces.quoted(other)} and {spaces.quoted(name)} are the same here; name one"

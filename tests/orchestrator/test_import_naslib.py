@@ -121,7 +121,5 @@ def test_another_format_is_refused_with_its_place(tmp_path: Path, table: Any, sa
 
 
 def test_a_space_without_a_rule_is_refused_with_those_that_have_one(tmp_path: Path) -> None:
-    with pytest.raises(
-        LookupError, match=r"of nasbench201, nasbench101, darts, nasbench301; .*'chain'"
-    ):
+    with pytest.raises(LookupError, match=r"of nasbench201, nasbench101, darts, nasbench301; .*'chain'"):
         rows.naslib(written(tmp_path), "chain")
