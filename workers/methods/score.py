@@ -19,6 +19,7 @@ from workers import scores
 from workers.data.loader import PLACES
 from workers.methods._method import Epoch, Setting
 from workers.methods._setup import initial, source_of
+from workers.methods.train import arithmetic
 from workers.recipes import Score as Recipe
 from workers.scores import Proxy, Subject, Unmeasurable
 from workers.streams import stream
@@ -42,7 +43,8 @@ class ScoreRun:
             net, self._net = self._net or self._network(), None
             subject = Subject(self._setting.trial, self._setting.device, net, inputs, targets)
             try:
-                values.append(self._proxy(subject))
+                with arithmetic(self._setting.trial.recipe, self._setting.device):
+                    values.append(self._proxy(subject))
             except Unmeasurable as error:
                 self._reason = f"{self._proxy.name}: {error}"
                 return Epoch(math.nan, math.nan, diverged=False)
