@@ -9,7 +9,13 @@ from orchestrator.store.scores import Cell, Scores
 _FRACTIONS = ("top1", "miou")  # metrics that are shown in percent
 _GAP = 2  # columns between two columns of the table
 _SHORTEST = 8  # characters of a cell's name that is shortened
-_OPTIONAL = ("max", "min", "chance", "diverged")  # left out, in this order, where a terminal is too narrow for all
+_OPTIONAL = (
+    "max",
+    "min",
+    "chance",
+    "diverged",
+    "missing",
+)  # left out, in this order, where a terminal is too narrow for all
 
 
 def tables(found: Mapping[Cell, Scores], width: int) -> list[Table]:
@@ -27,8 +33,9 @@ def _table(title: str, cells: Mapping[Cell, Scores], factor: float, width: int) 
     columns = {"n": [f"{one.n:,}" for one in cells.values()]} | columns
     if any(one.chance is not None for one in cells.values()):
         columns["chance"] = [_spelled(one.chance, factor) for one in cells.values()]
-    if any(one.diverged for one in cells.values()):
-        columns["diverged"] = [f"{one.diverged:,}" if one.diverged else "-" for one in cells.values()]
+    for name in ("diverged", "missing"):
+        if any(getattr(one, name) for one in cells.values()):
+            columns[name] = [f"{getattr(one, name):,}" if getattr(one, name) else "-" for one in cells.values()]
     remarks = [", ".join(_remarks(one)) for one in cells.values()]
     widths = {name: max(len(name), *map(len, lines)) for name, lines in columns.items()}
     taken, shortest = max(map(len, remarks)) + _GAP * any(remarks), max(_SHORTEST, len(title))

@@ -9,6 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.cli import cell_names
 from orchestrator.cli.score_lines import tables
 from orchestrator.store.left_out import left_out
 from orchestrator.store.run_folder import RunStore
@@ -29,7 +30,8 @@ def show(runs: list[str], stores: list[RunStore], as_json: bool, out: Console) -
             continue
         if len(runs) > 1:
             out.print(store.url, soft_wrap=True)
-        out.print(_cells(one))
+        for part in _cells(one, out.width):
+            out.print(part, markup=False)
         show_scores(one, out)
         out.print(_summary(one), soft_wrap=True)
         for text, style in failures(one):
@@ -49,14 +51,14 @@ def look(store: RunStore) -> Status | None:
     return status(store) if store.exists("plan.parquet") or store.listing("rows") else None
 
 
-def screen(lines: list[str], found: list[Status | None]) -> Group:
-    """The most important lines first: a terminal cuts off what does not fit."""
+def screen(lines: list[str], found: list[Status | None], width: int) -> Group:
+    """The most important lines first: a terminal of this width cuts off what does not fit."""
     parts: list[Any] = []
     for line, one in zip(lines, found, strict=True):
         parts.append(line)
         if one is not None:
             parts += [Text(printable(text), style) for text, style in failures(one)]
-            parts += [_cells(one), ""]
+            parts += [*_cells(one, width), ""]
     return Group(*parts)
 
 
@@ -78,16 +80,27 @@ def _summary(found: Status) -> str:
     return f"{done}{wrong}; {who}{'; stopping' * found.stopping}"
 
 
-def _cells(found: Status) -> Table:
-    """Counts by cell and state."""
+def _cells(found: Status, width: int) -> list[Table | str]:
+    """Counts by cell and state, and before them what all cells share and for which there is no room."""
+    columns = {s: [f"{counts[s]:,}" if counts[s] else "-" for counts in found.cells.values()] for s in STATES}
+    columns["of"] = [f"{counts.total():,}" for counts in found.cells.values()]
+    cells = list(found.cells)
+    names = sum(
+        max(map(len, (name, *column))) + cell_names.GAP
+        for name, column in zip(CELL, zip(*cells, strict=True), strict=True)
+    )
+    for state in reversed(STATES):  # columns without a trial, where there is not room for all
+        if names + cell_names.width(columns) > width and state != "done" and not found.count(state):
+            del columns[state]
+    places, same = cell_names.shown(cells, width - cell_names.width(columns), recipe=True)
     table = Table(box=None, pad_edge=False)
-    for name in CELL:
-        table.add_column(name, no_wrap=True)
-    for name in (*STATES, "of"):
-        table.add_column(name, justify="right")
-    for cell, counts in found.cells.items():
-        table.add_row(*cell, *(f"{counts[s]:,}" if counts[s] else "-" for s in STATES), f"{counts.total():,}")
-    return table
+    for k in places:
+        table.add_column(CELL[k], no_wrap=CELL[k] != "recipe")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for cell, *texts in zip(cells, *columns.values(), strict=True):
+        table.add_row(*(cell[k] for k in places), *texts)
+    return [*([f"all of {same}"] if same else []), table]
 
 
 def failures(found: Status) -> Iterator[tuple[str, str]]:

@@ -29,7 +29,7 @@ def watch(stores: list[RunStore], every: float, out: Console) -> int:
             found = [_patiently(status_view.look, store) for store in stores]
             lines = [status_view.line(s, one, len(stores) > 1) for s, one in zip(stores, found, strict=True)]
             if view:
-                view.update(status_view.screen(lines, found), refresh=True)
+                view.update(status_view.screen(lines, found, out.width), refresh=True)
             else:
                 for line in lines:
                     if line not in printed:

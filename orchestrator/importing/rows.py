@@ -116,6 +116,7 @@ def naslib(path: Path, space: str) -> pd.DataFrame:
     data = path.read_bytes()
     known = naslib_scores.space_of(space)
     long = naslib_scores.read(path, data, known)
+    long["name"] = long["name"].map({name: _proxy(name) for name in set(long["name"])})
     trained = long["name"] == naslib_scores.ACCURACY
     long["recipe"] = long["name"].where(trained, f"{naslib_scores.FAMILY}/" + long["name"])
     long["metric"] = long["name"].where(~trained, "top1_percent")
@@ -140,8 +141,18 @@ def naslib(path: Path, space: str) -> pd.DataFrame:
         dataset_id=rows["dataset"].map(ids),
         recipe_json=rows["recipe"].map(texts),
         recipe_id=rows["recipe"].map({name: _recipe_id(name, text) for name, text in texts.items()}),
+        method=pd.Series("score", index=rows.index, dtype=object).mask(trained, None),
         source=_source("naslib-zc", path.name, data),
     )
+
+
+def _proxy(name: str) -> str:
+    """The name that our own scores of this proxy have; any other name as it is."""
+    try:
+        found = workers.recipe(f"{naslib_scores.FAMILY}/{name}", space="nasbench201", dataset="cifar10", task="cls")
+    except LookupError:
+        return name
+    return found.name.removeprefix(f"{naslib_scores.FAMILY}/")
 
 
 def _recipe_json(name: str) -> str | None:

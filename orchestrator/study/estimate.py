@@ -20,6 +20,8 @@ GUESS = {"cpu": 25e9, "gpu": 15e12}
 WIDE = {"cpu": 20, "gpu": 64}
 STEP_S = {"cpu": 0.005, "gpu": 0.010}
 TRIAL_S = {"cpu": 1.0, "gpu": 5.0}
+# Of trials that train nothing; they open their data once per process.  Measured: 0.01 s for a lookup, in one process.
+UNTRAINED_S = {"cpu": 0.03, "gpu": 0.2}
 
 
 class Pace(NamedTuple):
@@ -37,6 +39,7 @@ class Estimate:
     device: str  # cpu or gpu
     count: int = 0  # trials
     measured: int = 0  # trials whose time follows from finished ones
+    trained: int = 0  # trials that train
 
     @property
     def basis(self) -> str:
@@ -47,8 +50,9 @@ class Estimate:
             return "from this study's finished trials"
         if self.measured:
             return f"{self.measured:,} of {self.count:,} from finished trials, the rest an order of magnitude"
+        least = TRIAL_S if self.trained else UNTRAINED_S
         return (
-            f"an order of magnitude, guessed: {TRIAL_S[self.device]:g} s per trial, {STEP_S[self.device] * 1000:g} ms "
+            f"an order of magnitude, guessed: {least[self.device]:g} s per trial, {STEP_S[self.device] * 1000:g} ms "
             f"per step, up to {GUESS[self.device] / 1e9:,.0f} G multiply-adds/s per {self.device}"
         )
 
@@ -56,7 +60,8 @@ class Estimate:
 def total(parts: Iterable[Estimate], device: str) -> Estimate:
     """The sum of estimates for one device."""
     found = list(parts)
-    return Estimate(sum(p.seconds for p in found), device, sum(p.count for p in found), sum(p.measured for p in found))
+    counts = (sum(getattr(p, name) for p in found) for name in ("count", "measured", "trained"))
+    return Estimate(sum(p.seconds for p in found), device, *counts)
 
 
 def recipe_of(row: Mapping[str, Any]) -> AnyRecipe:
@@ -105,11 +110,12 @@ def _guess(row: Mapping[str, Any], recipe: AnyRecipe, device: str) -> float:
     """Seconds of a trial, estimated from its size alone."""
     stepping = recipe.steps(_images(row)[0]) * STEP_S[device]
     computing = multiply_adds(row, recipe) / (GUESS[device] * min(recipe.width / WIDE[device], 1.0))
-    return TRIAL_S[device] + (max(stepping, computing) if device == "gpu" else stepping + computing)
+    least = TRIAL_S if recipe.method == "train" else UNTRAINED_S
+    return least[device] + (max(stepping, computing) if device == "gpu" else stepping + computing)
 
 
 def rate_of(store: RunStore) -> dict[tuple[str, str, str], Pace]:
-    """The pace of the finished trials, by (space, task, method)."""
+    """The pace of the finished trials, by space, task, and the method or the score that it computes."""
     columns = [
         "trial_id",
         "status",
@@ -129,28 +135,33 @@ def rate_of(store: RunStore) -> dict[tuple[str, str, str], Pace]:
     known = {row["dataset_id"]: row for row in planned.select(["dataset_id", *about]).to_pylist()} if planned else {}
     for row in store.attempts(columns).to_pylist():
         row |= known.get(row["dataset_id"], {})
-        if row["status"] != "ok" or row["diverged"] or not row["train_s"] or not row["macs"]:
+        if row["status"] != "ok" or row["diverged"] or not row["macs"]:
             continue
         try:
             recipe = recipe_of(row)
             work = multiply_adds(row, recipe)
         except (ValueError, LookupError):
             continue  # a dataset or recipe that this version does not know
-        besides = max((row["wall_s"] or 0.0) - row["train_s"], 0.0)
-        found.setdefault((row["space"], row["task"], recipe.method), []).append((row["train_s"] / work, besides))
+        spent = 0.0 if recipe.rehearsed else row["train_s"]
+        if spent is None or not (work or recipe.rehearsed):
+            continue
+        besides = max((row["wall_s"] or 0.0) - spent, 0.0)
+        key = row["space"], row["task"], recipe.measures or recipe.method
+        found.setdefault(key, []).append((spent / work if work else 0.0, besides))
     return {cell: Pace(*map(median, zip(*values, strict=True))) for cell, values in found.items()}
 
 
 def estimate(rows: Iterable[Mapping[str, Any]], rates: Mapping[tuple[str, str, str], Pace], device: str) -> Estimate:
     """Device seconds for these plan rows; `device` is cpu or gpu."""
-    seconds, measured, count = 0.0, 0, 0
+    seconds, measured, count, trained = 0.0, 0, 0, 0
     for row in rows:
         recipe = recipe_of(row)
-        rate = rates.get((row["space"], row["task"], recipe.method))
+        rate = rates.get((row["space"], row["task"], recipe.measures or recipe.method))
         count += 1
+        trained += recipe.method == "train"
         measured += rate is not None
         if rate is None:
             seconds += _guess(row, recipe, device)
         else:
             seconds += rate.besides + rate.training * multiply_adds(row, recipe)
-    return Estimate(seconds, device, count, measured)
+    return Estimate(seconds, device, count, measured, trained)

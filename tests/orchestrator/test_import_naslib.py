@@ -55,7 +55,10 @@ def test_scores_accuracies_and_seconds_are_rows_of_their_own(tmp_path: Path) -> 
     trained = df.loc["cifar10", "val_accuracy", first]
     assert (trained["score_final"], trained["metric"]) == (86.06, "top1_percent")
     assert math.isnan(trained["train_s"])
+    assert df.loc["cifar10", "zero_cost/jacov", first]["score_best"] == -20
     assert set(df["space"]) == {"nasbench201"}
+    assert params["method"] == "score"
+    assert pd.isna(trained["method"])
     assert df["source"].str.match(r"naslib-zc:zc_nasbench201.json#[0-9a-f]{12}").all()
     assert set(df.index.get_level_values("dataset")) == {"cifar10", "imagenet16_120"}
     assert df["graph"].notna().all()

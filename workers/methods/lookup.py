@@ -37,7 +37,7 @@ class LookupRun:
         last = number == self.epochs - 1
         return Epoch(
             _at(losses, number) if losses else _number(self._found["train_loss"] if last else None),
-            self._curve[number],
+            _at(self._curve, number),
             diverged=last and bool(self._found["diverged"]),
             seconds=_at(seconds, number),
         )
