@@ -23,6 +23,7 @@ from orchestrator.study.plan import plan, too_large_batches
 from orchestrator.study.schema import Study
 from workers.quantities import duration
 
+_MACS = "MACs, M p10 50 90"
 _TRAINING_BYTES, _OTHER_BYTES = 3_000, 300  # of one compacted row with curves, and without
 _STATE_COPIES = 2  # a checkpoint contains weights and momentum
 
@@ -158,13 +159,25 @@ def _millions(values: tuple[float, float, float]) -> str:
 
 def show(found: Preview, console: Console) -> None:
     """Print a table of the cells and the totals, at most 80 columns wide."""
-    columns: dict[str, list[str]] = {name: [] for name in ("trials", "done", "left", "MACs, M p10 50 90", "time left")}
-    for cell in found.cells.values():
-        done, trials = cell.states["done"], cell.states.total()
-        numbers = (f"{trials:,}", f"{done:,}", f"{trials - done:,}", _millions(cell.macs), duration(cell.left.seconds))
+    grouped = defaultdict(list)
+    for key, line in cell_names.families(found.cells).items():
+        grouped[line].append(found.cells[key])
+    columns: dict[str, list[str]] = {name: [] for name in ("trials", "done", "left", _MACS, "time left")}
+    for several in grouped.values():
+        done, trials = (sum(n) for n in zip(*((c.states["done"], c.states.total()) for c in several), strict=True))
+        left_s = sum(cell.left.seconds for cell in several)
+        macs = {_millions(cell.macs) for cell in several}
+        size = macs.pop() if len(macs) == 1 else ""
+        numbers = (f"{trials:,}", f"{done:,}", f"{trials - done:,}", size, duration(left_s))
         for lines, number in zip(columns.values(), numbers, strict=True):
             lines.append(number)
-    places, same = cell_names.shown(list(found.cells), console.width - cell_names.width(columns))
+    keys = list(grouped)
+    for optional in ("", _MACS, "done"):  # left out, in this order, where a terminal is too narrow for all
+        columns.pop(optional, None)
+        room = console.width - cell_names.width(columns)
+        places, same = cell_names.shown(keys, room)
+        if cell_names.fits(keys, places, room):
+            break
     if same:
         console.print(f"all of {same}", markup=False)
     table = Table(box=None, pad_edge=False)
@@ -172,14 +185,14 @@ def show(found: Preview, console: Console) -> None:
         table.add_column(CELL[k], no_wrap=CELL[k] != "recipe")
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
-    for key, *texts in zip(found.cells, *columns.values(), strict=True):
+    for key, *texts in zip(keys, *columns.values(), strict=True):
         table.add_row(*(key[k] for k in places), *texts)
     console.print(table)
     trials = sum(c.states.total() for c in found.cells.values())
     done = sum(c.states["done"] for c in found.cells.values())
     console.print(f"{trials:,} trials, {done:,} done, {trials - done:,} left; data {', '.join(found.dataset_ids)}")
-    for line in found.unused.values():
-        console.print(line, markup=False, soft_wrap=True)
+    for unused in found.unused.values():
+        console.print(unused, markup=False, soft_wrap=True)
     if found.left_out is not None:
         console.print(str(found.left_out), markup=False, soft_wrap=True)
     for label, sample in found.samples.items():

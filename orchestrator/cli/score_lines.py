@@ -9,6 +9,7 @@ from orchestrator.store.scores import Cell, Scores
 _FRACTIONS = ("top1", "miou")  # metrics that are shown in percent
 _GAP = 2  # columns between two columns of the table
 _SHORTEST = 8  # characters of a cell's name that is shortened
+_MOST = 40  # cells of scores that are no fractions; of more, only those that need attention are shown
 _OPTIONAL = (
     "max",
     "min",
@@ -18,12 +19,19 @@ _OPTIONAL = (
 )  # left out, in this order, where a terminal is too narrow for all
 
 
-def tables(found: Mapping[Cell, Scores], width: int) -> list[Table]:
+def tables(found: Mapping[Cell, Scores], width: int) -> list[Table | str]:
     """A table of the cells whose scores are shown in percent and one of the others, each of at most `width` columns."""
     percent = {cell: one for cell, one in found.items() if one.metric in _FRACTIONS}
     plain = {cell: one for cell, one in found.items() if cell not in percent}
+    hidden = [cell for cell, one in plain.items() if not (one.missing or one.diverged or _remarks(one))]
+    hidden = hidden if len(plain) > _MOST else []
+    plain = {cell: one for cell, one in plain.items() if cell not in set(hidden)}
     both = (("score in %", percent, 100.0), ("score", plain, 1.0))
-    return [_table(title, cells, factor, width) for title, cells, factor in both if cells]
+    parts: list[Table | str] = [_table(title, cells, factor, width) for title, cells, factor in both if cells]
+    if hidden:
+        more = "further " if plain else ""
+        parts.append(f"{len(hidden):,} {more}cells have finite and different scores; `status --json` has their ranges")
+    return parts
 
 
 def _table(title: str, cells: Mapping[Cell, Scores], factor: float, width: int) -> Table:

@@ -1,6 +1,7 @@
 """The output of `archsweep status`: the state of runs as text."""
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
@@ -42,8 +43,8 @@ def show(runs: list[str], stores: list[RunStore], as_json: bool, out: Console) -
 
 def show_scores(found: Status, out: Console) -> None:
     """Print one line per cell that has finished trials: the range of its scores, beside that of guessing."""
-    for table in tables(found.scores, out.width):
-        out.print(table)
+    for part in tables(found.scores, out.width):
+        out.print(part, markup=False)
 
 
 def look(store: RunStore) -> Status | None:
@@ -82,15 +83,15 @@ def _summary(found: Status) -> str:
 
 def _cells(found: Status, width: int) -> list[Table | str]:
     """Counts by cell and state, and before them what all cells share and for which there is no room."""
-    columns = {s: [f"{counts[s]:,}" if counts[s] else "-" for counts in found.cells.values()] for s in STATES}
-    columns["of"] = [f"{counts.total():,}" for counts in found.cells.values()]
-    cells = list(found.cells)
-    names = sum(
-        max(map(len, (name, *column))) + cell_names.GAP
-        for name, column in zip(CELL, zip(*cells, strict=True), strict=True)
-    )
+    grouped: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    for cell, line in cell_names.families(found.cells).items():
+        grouped[line] += found.cells[cell]
+    columns = {s: [f"{counts[s]:,}" if counts[s] else "-" for counts in grouped.values()] for s in STATES}
+    columns["of"] = [f"{counts.total():,}" for counts in grouped.values()]
+    cells = list(grouped)
     for state in reversed(STATES):  # columns without a trial, where there is not room for all
-        if names + cell_names.width(columns) > width and state != "done" and not found.count(state):
+        room = width - cell_names.width(columns)
+        if not cell_names.fits(cells, range(len(CELL)), room) and state != "done" and not found.count(state):
             del columns[state]
     places, same = cell_names.shown(cells, width - cell_names.width(columns), recipe=True)
     table = Table(box=None, pad_edge=False)
