@@ -216,7 +216,7 @@ def _launch(
     chosen = [row for row in order_of_work(table) if select(row)]
     ids = [row["trial_id"] for row in chosen]
     todo = [row for row in chosen if _waits(row, ledger)][:limit]
-    for line in planned.unused.values():
+    for line in (*planned.unused.values(), *planned.notes):
         note(line)
     if not todo:
         return _summary(ledger, ids, 0, stopped=False)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # the protocol alone needs neither of the two at run time
+    from collections.abc import Iterator
+
     import numpy as np
     from torch import nn
 
@@ -84,3 +86,15 @@ class Space(Protocol):
         self, arch: str, *, in_channels: int, width: int, depth: int, stem: Stem, size: int, dense: bool = False
     ) -> Cost:
         """The cost of that trunk for square images of `size` pixels, computed by arithmetic without building it."""
+
+
+@runtime_checkable
+class Enumerable(Protocol):
+    """What a space may offer in addition: all its architectures.  A study then may say `{ all = true }`."""
+
+    @property
+    def n_archs(self) -> int:
+        """The number of architectures: texts in normal spelling, isomorphic ones counted separately."""
+
+    def archs(self) -> Iterator[str]:
+        """Every architecture once, in normal spelling and in an order that never changes."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,15 @@ class Chain:
         """`length` layers, each drawn uniformly from the four kinds."""
         codes = list(OPS)
         return "_".join(codes[k] for k in rng.integers(len(codes), size=self.length).tolist())
+
+    @property
+    def n_archs(self) -> int:
+        """340 of up to four layers."""
+        return sum(len(OPS) ** n for n in range(1, self.length + 1))
+
+    def archs(self) -> Iterator[str]:
+        """All chains, the shortest first."""
+        return ("_".join(ops) for n in range(1, self.length + 1) for ops in product(OPS, repeat=n))
 
     def normal(self, arch: str) -> str:
         """The text itself, after validation."""

@@ -17,7 +17,7 @@ from tests import pictures as made
 ROOT = Path(__file__).resolve().parents[1]
 
 # Ray's default, 15, lets the workers of a test stand still while other tests compute.
-os.environ["RAY_worker_niceness"] = "0"
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  (the name that Ray reads)
 
 # The same examples every time, and no limit on their time: machines under test are busy.
 settings.register_profile("archsweep", derandomize=True, deadline=None)

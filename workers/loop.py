@@ -142,7 +142,8 @@ def drive(
     while progress.epochs < run.epochs and not progress.diverged:
         keeper.epoch_begins()
         epoch = run.epoch(progress.epochs, keeper.between_steps)
-        progress.add(epoch, keeper.epoch_ends())
+        here = keeper.epoch_ends()
+        progress.add(epoch, here if epoch.seconds is None else epoch.seconds)
         log.info(
             "epoch %d/%d: loss %.4f, %s %.4f, %.1f s",
             progress.epochs,

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 
 import spaces
-from workers import datasets, loop, malloc, memory, methods, paths, provenance, tasks
+from workers import datasets, loop, malloc, memory, methods, paths, provenance, score_table, tasks
 from workers.cuda_graphs import Graphs, Recorder, on
 from workers.data.agreement import check_left_out_images
 from workers.methods._method import Setting
 from workers.network import cost
+from workers.recipes import Lookup
 from workers.trial import Trial
 
 
@@ -83,6 +84,8 @@ def run(
         trial = trial.model_copy(
             update={"dataset_id": datasets.identify(trial.own or trial.dataset, data_root, cache_dir)}
         )
+    if isinstance(trial.recipe, Lookup) and trial.recipe.content is None:
+        trial = trial.model_copy(update={"recipe": _read_table(trial, trial.recipe)})
     threads = torch.get_num_threads()
     if where.type == "cpu":
         torch.set_num_threads(trial.recipe.threads)
@@ -123,6 +126,14 @@ def run(
         "finished_at": datetime.now(UTC),
         "wall_s": time.perf_counter() - clock,
     }
+
+
+def _read_table(trial: Trial, recipe: Lookup) -> Lookup:
+    """The recipe with the content that its table has now."""
+    if recipe.table is None:
+        raise ValueError('recipe lookup needs a table: override = { table = "runs/..." }')
+    found = score_table.cell(recipe.table, trial.space, trial.dataset, trial.dataset_id, trial.task, recipe.measured)
+    return recipe.bound(found.content, found.measured)
 
 
 def columns(trial: Trial) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -22,6 +22,11 @@ PROTOCOL = 1
 @lru_cache(maxsize=65_536)
 def _normal(space: str, arch: str) -> str:
     return spaces.get(space).normal(arch)
+
+
+@lru_cache(maxsize=4_096)
+def _facts(recipe: AnyRecipe) -> dict[str, Any]:
+    return recipe.facts
 
 
 class Trial(BaseModel):
@@ -90,7 +95,7 @@ class Trial(BaseModel):
             "dataset_id": self.dataset_id,
             "task": self.task,
             "seed": self.seed,
-            "recipe": self.recipe.facts,
+            "recipe": _facts(self.recipe),
             "protocol": PROTOCOL,
         }
         text = json.dumps(question, sort_keys=True, separators=(",", ":"))

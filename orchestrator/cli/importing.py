@@ -18,12 +18,13 @@ def add_to(app: typer.Typer, out: Console) -> None:
     @app.command("import", rich_help_panel="Results")
     def import_(
         kind: Annotated[
-            Literal["unnas", "unnas-archs", "table"],
+            Literal["unnas", "unnas-archs", "table", "naslib-zc"],
             typer.Argument(
                 metavar="FORMAT",
                 help="unnas: the release's result files; unnas-archs: its configurations (or JSON lists), to a list of "
                 "architectures; "
-                "table: .csv, .parquet, .json or .jsonl with one line per measurement",
+                "table: .csv, .parquet, .json or .jsonl with one line per measurement; "
+                "naslib-zc: NASLib's JSON tables of zero-cost proxies, with --space",
             ),
         ],
         path: Annotated[
@@ -34,7 +35,9 @@ def add_to(app: typer.Typer, out: Console) -> None:
             Path | None,
             typer.Option(help="unnas: NAS-Bench-101's list by unnas-archs, which maps ids to architectures"),
         ] = None,
-        space: Annotated[str | None, typer.Option(help="table: column or constant; unnas-archs: which space")] = None,
+        space: Annotated[
+            str | None, typer.Option(help="table: column or constant; unnas-archs, naslib-zc: which space")
+        ] = None,
         arch: Annotated[str | None, typer.Option(help="table: column of architectures")] = None,
         dataset: Annotated[str | None, typer.Option(help="table: column or constant")] = None,
         task: Annotated[str | None, typer.Option(help="table: column or constant")] = None,
@@ -53,7 +56,8 @@ def add_to(app: typer.Typer, out: Console) -> None:
         given = {"space": space, "arch": arch, "dataset": dataset, "task": task, "value": value}
         given |= {"seed": seed, "metric": metric, "recipe": recipe}
         columns = {name: text for name, text in given.items() if text is not None}
-        allowed = {"unnas": {"archs"}, "unnas-archs": {"space"}, "table": {*given, "scale"}}[kind]
+        options = {"unnas": {"archs"}, "unnas-archs": {"space"}, "naslib-zc": {"space"}, "table": {*given, "scale"}}
+        allowed = options[kind]
         used = {*columns, *(["archs"] if archs else []), *(["scale"] if scale is not None else [])}
         if strange := sorted(used - allowed):
             raise ValueError(
@@ -75,6 +79,10 @@ def add_to(app: typer.Typer, out: Console) -> None:
                     "or a constant"
                 )
             rows = importing.table(path, 1.0 if scale is None else scale, columns, note)
+        elif kind == "naslib-zc":
+            if space is None:
+                raise ValueError("import naslib-zc also needs --space: the space of the file's architectures")
+            rows = importing.naslib(path, space)
         else:
             rows = importing.unnas(path, archs.expanduser() if archs else None)
         found = importing.add(rows, into, note)

@@ -1,5 +1,7 @@
 """The tables of `archsweep list`: spaces, datasets, tasks, recipes, presets, tables of results."""
 
+from collections import Counter
+from collections.abc import Sequence
 from importlib import import_module
 
 from rich.table import Table
@@ -11,7 +13,7 @@ _LISTED = {
     "spaces": "search spaces, with an architecture of each",
     "datasets": "images that networks are trained on",
     "tasks": "what networks are trained for, and their scores",
-    "recipes": "how networks are trained: epochs, learning rate, batch, width, depth",
+    "recipes": "how networks are trained, scored or looked up: epochs, learning rate, batch, width, depth",
     "presets": "studies that can be run by name",
     "tables": "tables of results for `archsweep correlate RUN --of TABLE`",
 }
@@ -104,12 +106,17 @@ def _tasks() -> Table:
 
 def _recipes() -> Table:
     view = _table("recipe", "space", "dataset", "task", "epochs", "lr", "batch", "width", "depth")
+    lines: list[str] = []
     for name in recipes.names():
         for space, dataset, task in recipes.cells(name):
             r = recipes.training(name, space=space, dataset=dataset, task=task)
             view.add_row(name, space, dataset, task, *map(str, (r.epochs, r.lr, r.batch, r.width, r.depth)))
-        for text in recipes.variants(name):
-            view.add_row(text, "any", "any", "any", *["-"] * 5)
+        if several := recipes.variants(name):
+            names = ", ".join(text.partition("/")[2] for text in several)
+            lines.append(f"{name}/NAME scores any networks without training; NAME is one of {names}")
+    lines.append("lookup/NAME takes results from a table; NAME is a recipe of the table")
+    view.caption = "\n".join(lines)
+    view.caption_justify = "left"
     return view
 
 
@@ -119,9 +126,20 @@ def _presets() -> Table:
     view = _table("preset", "sweeps")
     for name in presets():
         study = load(name)
-        lines = [f"{s.space} on {s.dataset.name}: {', '.join(s.tasks)}; recipe {s.recipe}" for s in study.sweeps]
+        lines = [
+            f"{s.space} on {s.dataset.name}: {', '.join(s.tasks)}; recipe {_names(s.recipe)}" for s in study.sweeps
+        ]
         view.add_row(name, "\n".join(lines))
+    view.columns[1].no_wrap = False
     return view
+
+
+def _names(several: Sequence[str]) -> str:
+    """The names of recipes; those of more than two variants of a family as `zero_cost (13)`."""
+    counts = Counter(name.partition("/")[0] for name in several)
+    families = ((name, name.partition("/")[0]) for name in several)
+    texts = (f"{family} ({counts[family]})" if counts[family] > 2 else name for name, family in families)
+    return ", ".join(dict.fromkeys(texts))
 
 
 def _tables() -> Table:

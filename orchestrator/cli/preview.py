@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 import spaces
+from orchestrator.cli import cell_names
 from orchestrator.cli.packing import Room, room
 from orchestrator.execution import cores
 from orchestrator.ray_tune import address
@@ -16,13 +17,14 @@ from orchestrator.store.left_out import LeftOut, left_out
 from orchestrator.store.recipe_names import named
 from orchestrator.store.status import CELL
 from orchestrator.store.trial_states import Ledger
-from orchestrator.study.estimate import Estimate, estimate, rate_of
+from orchestrator.study.estimate import Estimate, estimate, rate_of, recipe_of, total
 from orchestrator.study.frozen import open_run
 from orchestrator.study.plan import plan, too_large_batches
 from orchestrator.study.schema import Study
 from workers.quantities import duration
 
-_ROW_BYTES = 3_000  # of one compacted row with its curves
+_MACS = "MACs, M p10 50 90"
+_TRAINING_BYTES, _OTHER_BYTES = 3_000, 300  # of one compacted row with curves, and without
 _STATE_COPIES = 2  # a checkpoint contains weights and momentum
 
 
@@ -46,7 +48,8 @@ class Preview:
     dataset_ids: list[str]
     left: Estimate
     device: str
-    checkpoint_bytes: int  # of the largest network
+    row_bytes: int  # of all rows
+    checkpoint_bytes: int  # of the largest network that is trained
     room: Room | None  # on a GPU, if trials are left that train on one
     unused: dict[str, str]  # by dataset_id: images and files that are not used
     left_out: LeftOut | None  # trials of the run that are not in this study
@@ -90,44 +93,48 @@ def preview(study: Study) -> Preview:
     store = open_run(study)
     ledger, rates = Ledger.of(store), rate_of(store)
     wish = study.execution.gpus_per_trial
-    device = "gpu" if wish or (wish is None and not _embedded(study)) else "cpu"
+    device = "gpu" if wish or (wish is None and not _small(study)) else "cpu"
     rows = planned.table.drop_columns(["graph"]).to_pylist()
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     called = named(rows)
     for row in rows:
         groups[(row["space"], row["dataset"], row["task"], called[row["recipe_id"]])].append(row)
     cells = {}
-    left = []
     for key, members in groups.items():
-        states = Counter(ledger.state(r["trial_id"]) for r in members)
-        missing = [r for r in members if ledger.state(r["trial_id"]) != "done"]
-        left += missing
+        state_of = [ledger.state(r["trial_id"]) for r in members]
+        states = Counter(state_of)
+        missing = [r for r, state in zip(members, state_of, strict=True) if state != "done"]
         cells[key] = Cell(
             states,
             _quantiles([r["macs"] for r in members]),
             _quantiles([r["params"] for r in members]),
             estimate(missing, rates, device),
         )
-    largest = max((r["params"] for r in rows), default=0)
-    most_work = [max(members, key=lambda r: r["macs"]) for members in groups.values()]
+    left = total((cell.left for cell in cells.values()), device)
+    trained = [members for members in groups.values() if recipe_of(members[0]).method == "train"]
+    largest = max((r["params"] for members in trained for r in members), default=0)
+    most_work = [max(members, key=lambda r: r["macs"]) for members in trained]
+    rows_of_trainings = sum(map(len, trained))
     return Preview(
         study,
         cells,
         planned.samples,
         sorted({r["dataset_id"] for r in rows}),
-        estimate(left, rates, device),
+        left,
         device,
+        rows_of_trainings * _TRAINING_BYTES + (len(rows) - rows_of_trainings) * _OTHER_BYTES,
         largest * 4 * _STATE_COPIES,
-        room(store, most_work) if device == "gpu" and left else None,
+        room(store, most_work) if device == "gpu" and left.count and trained else None,
         planned.unused,
         left_out(store, planned.table, ledger.done),
-        tuple(too_large_batches(rows)),
+        (*planned.notes, *too_large_batches(rows)),
     )
 
 
-def _embedded(study: Study) -> bool:
-    """Whether every sweep is as small as the demo, which needs no GPU."""
-    return all(sweep.recipe == "demo" for sweep in study.sweeps)
+def _small(study: Study) -> bool:
+    """Whether no trial needs a GPU: each is as small as the demo's, or trains nothing."""
+    named = ((sweep, task, name) for sweep in study.sweeps for task in sweep.tasks for name in sweep.recipe)
+    return all(name == "demo" or sweep.resolved(task, name).method != "train" for sweep, task, name in named)
 
 
 def at_once_here(study: Study) -> int:
@@ -152,29 +159,40 @@ def _millions(values: tuple[float, float, float]) -> str:
 
 def show(found: Preview, console: Console) -> None:
     """Print a table of the cells and the totals, at most 80 columns wide."""
+    grouped = defaultdict(list)
+    for key, line in cell_names.families(found.cells).items():
+        grouped[line].append(found.cells[key])
+    columns: dict[str, list[str]] = {name: [] for name in ("trials", "done", "left", _MACS, "time left")}
+    for several in grouped.values():
+        done, trials = (sum(n) for n in zip(*((c.states["done"], c.states.total()) for c in several), strict=True))
+        left_s = sum(cell.left.seconds for cell in several)
+        macs = {_millions(cell.macs) for cell in several}
+        size = macs.pop() if len(macs) == 1 else ""
+        numbers = (f"{trials:,}", f"{done:,}", f"{trials - done:,}", size, duration(left_s))
+        for lines, number in zip(columns.values(), numbers, strict=True):
+            lines.append(number)
+    keys = list(grouped)
+    for optional in ("", _MACS, "done"):  # left out, in this order, where a terminal is too narrow for all
+        columns.pop(optional, None)
+        room = console.width - cell_names.width(columns)
+        places, same = cell_names.shown(keys, room)
+        if cell_names.fits(keys, places, room):
+            break
+    if same:
+        console.print(f"all of {same}", markup=False)
     table = Table(box=None, pad_edge=False)
-    # The recipe is shown where it distinguishes lines; where room is short, it takes two lines.
-    several = len({cell[:3] for cell in found.cells}) < len(found.cells)
-    for name in ("space", "dataset", "task", "recipe")[: 3 + several]:
-        table.add_column(name, no_wrap=name != "recipe")
-    for name in ("trials", "done", "left", "MACs, M p10 50 90", "time left"):
+    for k in places:  # where room is short, a recipe takes two lines
+        table.add_column(CELL[k], no_wrap=CELL[k] != "recipe")
+    for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
-    for key, cell in found.cells.items():
-        done, total = cell.states["done"], cell.states.total()
-        table.add_row(
-            *key[: 3 + several],
-            f"{total:,}",
-            f"{done:,}",
-            f"{total - done:,}",
-            _millions(cell.macs),
-            duration(cell.left.seconds),
-        )
+    for key, *texts in zip(keys, *columns.values(), strict=True):
+        table.add_row(*(key[k] for k in places), *texts)
     console.print(table)
-    total = sum(c.states.total() for c in found.cells.values())
+    trials = sum(c.states.total() for c in found.cells.values())
     done = sum(c.states["done"] for c in found.cells.values())
-    console.print(f"{total:,} trials, {done:,} done, {total - done:,} left; data {', '.join(found.dataset_ids)}")
-    for line in found.unused.values():
-        console.print(line, markup=False, soft_wrap=True)
+    console.print(f"{trials:,} trials, {done:,} done, {trials - done:,} left; data {', '.join(found.dataset_ids)}")
+    for unused in found.unused.values():
+        console.print(unused, markup=False, soft_wrap=True)
     if found.left_out is not None:
         console.print(str(found.left_out), markup=False, soft_wrap=True)
     for label, sample in found.samples.items():
@@ -187,8 +205,13 @@ def show(found: Preview, console: Console) -> None:
         console.print(found.room.text())
     for note in found.notes:
         console.print(note, markup=False)
-    at_once = found.study.execution.max_concurrent
-    console.print(
-        f"disk: rows about {total * _ROW_BYTES / 1e6:,.1f} MB; checkpoints at most "
-        f"{found.checkpoint_bytes / 1e6:,.1f} MB for each of {at_once or 'the'} running trials, removed on success"
+    console.print(f"disk: rows about {found.row_bytes / 1e6:,.1f} MB{_checkpoints(found)}")
+
+
+def _checkpoints(found: Preview) -> str:
+    """The size of checkpoints, as the end of a sentence; "" where nothing is trained."""
+    at_once = found.study.execution.max_concurrent or "the"
+    size = f"{found.checkpoint_bytes / 1e6:,.1f} MB"
+    return f"; checkpoints at most {size} for each of {at_once} running trials, removed on success" * bool(
+        found.checkpoint_bytes
     )

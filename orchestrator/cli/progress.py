@@ -113,7 +113,9 @@ class Progress:
         if outcome.status == "interrupted":
             return
         trial_id, ok, running = outcome.trial_id, outcome.status == "ok", self._work.running
-        self._left.ended(trial_id, time.monotonic(), running, outcome.wall_s, outcome.train_s, ok=ok)
+        # The times of a table are not spent here.
+        training = None if recipe_of(self._work.row_of(trial_id)).rehearsed else outcome.train_s
+        self._left.ended(trial_id, time.monotonic(), running, outcome.wall_s, training, ok=ok)
         if not ok and trial_id not in self._work.waiting():
             self._left.given_up([trial_id])
 

@@ -9,15 +9,29 @@ from orchestrator.store.scores import Cell, Scores
 _FRACTIONS = ("top1", "miou")  # metrics that are shown in percent
 _GAP = 2  # columns between two columns of the table
 _SHORTEST = 8  # characters of a cell's name that is shortened
-_OPTIONAL = ("max", "min", "chance", "diverged")  # left out, in this order, where a terminal is too narrow for all
+_MOST = 40  # cells of scores that are no fractions; of more, only those that need attention are shown
+_OPTIONAL = (
+    "max",
+    "min",
+    "chance",
+    "diverged",
+    "missing",
+)  # left out, in this order, where a terminal is too narrow for all
 
 
-def tables(found: Mapping[Cell, Scores], width: int) -> list[Table]:
+def tables(found: Mapping[Cell, Scores], width: int) -> list[Table | str]:
     """A table of the cells whose scores are shown in percent and one of the others, each of at most `width` columns."""
     percent = {cell: one for cell, one in found.items() if one.metric in _FRACTIONS}
     plain = {cell: one for cell, one in found.items() if cell not in percent}
+    hidden = [cell for cell, one in plain.items() if not (one.missing or one.diverged or _remarks(one))]
+    hidden = hidden if len(plain) > _MOST else []
+    plain = {cell: one for cell, one in plain.items() if cell not in set(hidden)}
     both = (("score in %", percent, 100.0), ("score", plain, 1.0))
-    return [_table(title, cells, factor, width) for title, cells, factor in both if cells]
+    parts: list[Table | str] = [_table(title, cells, factor, width) for title, cells, factor in both if cells]
+    if hidden:
+        more = "further " if plain else ""
+        parts.append(f"{len(hidden):,} {more}cells have finite and different scores; `status --json` has their ranges")
+    return parts
 
 
 def _table(title: str, cells: Mapping[Cell, Scores], factor: float, width: int) -> Table:
@@ -27,8 +41,9 @@ def _table(title: str, cells: Mapping[Cell, Scores], factor: float, width: int) 
     columns = {"n": [f"{one.n:,}" for one in cells.values()]} | columns
     if any(one.chance is not None for one in cells.values()):
         columns["chance"] = [_spelled(one.chance, factor) for one in cells.values()]
-    if any(one.diverged for one in cells.values()):
-        columns["diverged"] = [f"{one.diverged:,}" if one.diverged else "-" for one in cells.values()]
+    for name in ("diverged", "missing"):
+        if any(getattr(one, name) for one in cells.values()):
+            columns[name] = [f"{getattr(one, name):,}" if getattr(one, name) else "-" for one in cells.values()]
     remarks = [", ".join(_remarks(one)) for one in cells.values()]
     widths = {name: max(len(name), *map(len, lines)) for name, lines in columns.items()}
     taken, shortest = max(map(len, remarks)) + _GAP * any(remarks), max(_SHORTEST, len(title))

@@ -1,6 +1,7 @@
 """The output of `archsweep status`: the state of runs as text."""
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
@@ -9,6 +10,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.cli import cell_names
 from orchestrator.cli.score_lines import tables
 from orchestrator.store.left_out import left_out
 from orchestrator.store.run_folder import RunStore
@@ -29,7 +31,8 @@ def show(runs: list[str], stores: list[RunStore], as_json: bool, out: Console) -
             continue
         if len(runs) > 1:
             out.print(store.url, soft_wrap=True)
-        out.print(_cells(one))
+        for part in _cells(one, out.width):
+            out.print(part, markup=False)
         show_scores(one, out)
         out.print(_summary(one), soft_wrap=True)
         for text, style in failures(one):
@@ -40,8 +43,8 @@ def show(runs: list[str], stores: list[RunStore], as_json: bool, out: Console) -
 
 def show_scores(found: Status, out: Console) -> None:
     """Print one line per cell that has finished trials: the range of its scores, beside that of guessing."""
-    for table in tables(found.scores, out.width):
-        out.print(table)
+    for part in tables(found.scores, out.width):
+        out.print(part, markup=False)
 
 
 def look(store: RunStore) -> Status | None:
@@ -56,7 +59,7 @@ def screen(lines: list[str], found: list[Status | None], width: int) -> Group:
         parts.append(line)
         if one is not None:
             parts += [Text(printable(text), style) for text, style in failures(one)]
-            parts += [_cells(one), *tables(one.scores, width), ""]
+            parts += [*_cells(one, width), *tables(one.scores, width), ""]
     return Group(*parts)
 
 
@@ -78,16 +81,27 @@ def _summary(found: Status) -> str:
     return f"{done}{wrong}; {who}{'; stopping' * found.stopping}"
 
 
-def _cells(found: Status) -> Table:
-    """Counts by cell and state."""
+def _cells(found: Status, width: int) -> list[Table | str]:
+    """Counts by cell and state, and before them what all cells share and for which there is no room."""
+    grouped: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    for cell, line in cell_names.families(found.cells).items():
+        grouped[line] += found.cells[cell]
+    columns = {s: [f"{counts[s]:,}" if counts[s] else "-" for counts in grouped.values()] for s in STATES}
+    columns["of"] = [f"{counts.total():,}" for counts in grouped.values()]
+    cells = list(grouped)
+    for state in reversed(STATES):  # columns without a trial, where there is not room for all
+        room = width - cell_names.width(columns)
+        if not cell_names.fits(cells, range(len(CELL)), room) and state != "done" and not found.count(state):
+            del columns[state]
+    places, same = cell_names.shown(cells, width - cell_names.width(columns), recipe=True)
     table = Table(box=None, pad_edge=False)
-    for name in CELL:
-        table.add_column(name, no_wrap=True)
-    for name in (*STATES, "of"):
-        table.add_column(name, justify="right")
-    for cell, counts in found.cells.items():
-        table.add_row(*cell, *(f"{counts[s]:,}" if counts[s] else "-" for s in STATES), f"{counts.total():,}")
-    return table
+    for k in places:
+        table.add_column(CELL[k], no_wrap=CELL[k] != "recipe")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for cell, *texts in zip(cells, *columns.values(), strict=True):
+        table.add_row(*(cell[k] for k in places), *texts)
+    return [*([f"all of {same}"] if same else []), table]
 
 
 def failures(found: Status) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import spaces
 import workers
 from orchestrator.execution.heartbeat import Heartbeat
-from orchestrator.importing import table_files, unnas_release
+from orchestrator.importing import naslib_scores, table_files, unnas_release
 from orchestrator.store import lease
 from orchestrator.store.compaction import conform
 from orchestrator.store.run_folder import RunStore
@@ -103,6 +103,68 @@ def table(path: Path, scale: float, columns: dict[str, str], note: Note = lambda
     if constants := [_constant(option, name, have) for option, name in columns.items() if name not in have]:
         note(f"used as constants, since no column has that name: {', '.join(constants)}")
     return rows.assign(source=_source("table", path.name, data))
+
+
+def naslib(path: Path, space: str) -> pd.DataFrame:
+    """NASLib's table of zero-cost proxies for a space as rows: scores under `zero_cost/<name>`, accuracies under
+    `val_accuracy`.
+
+    A score that is not finite is a missing value: NaN, with the reason in `error_text`.
+    """
+    import analysis
+
+    data = path.read_bytes()
+    known = naslib_scores.space_of(space)
+    long = naslib_scores.read(path, data, known)
+    long["name"] = long["name"].map({name: _proxy(name) for name in set(long["name"])})
+    trained = long["name"] == naslib_scores.ACCURACY
+    long["recipe"] = long["name"].where(trained, f"{naslib_scores.FAMILY}/" + long["name"])
+    long["metric"] = long["name"].where(~trained, "top1_percent")
+    missing = long["score"].isna()
+    rows = analysis.from_table(
+        long.assign(score=long["score"].fillna(0.0)),
+        space=known,
+        arch="arch",
+        dataset="dataset",
+        task="cls",
+        value="score",
+        metric="metric",
+        recipe="recipe",
+    )
+    ids = {name: _dataset_id(name) for name in set(rows["dataset"])}
+    texts = {name: _recipe_json(name) for name in set(rows["recipe"])}
+    return rows.assign(
+        score_best=rows["score_best"].mask(missing),
+        score_final=rows["score_final"].mask(missing),
+        error_text=long["why"],
+        train_s=long["seconds"],
+        dataset_id=rows["dataset"].map(ids),
+        recipe_json=rows["recipe"].map(texts),
+        recipe_id=rows["recipe"].map({name: _recipe_id(name, text) for name, text in texts.items()}),
+        method=pd.Series("score", index=rows.index, dtype=object).mask(trained, None),
+        source=_source("naslib-zc", path.name, data),
+    )
+
+
+def _proxy(name: str) -> str:
+    """The name that our own scores of this proxy have; any other name as it is."""
+    try:
+        found = workers.recipe(f"{naslib_scores.FAMILY}/{name}", space="nasbench201", dataset="cifar10", task="cls")
+    except LookupError:
+        return name
+    return found.name.removeprefix(f"{naslib_scores.FAMILY}/")
+
+
+def _recipe_json(name: str) -> str | None:
+    """What tells an imported score from our own of the same name; None for accuracies."""
+    family, _, score = name.partition("/")
+    if family != naslib_scores.FAMILY:
+        return None
+    return json.dumps({"imported": "naslib-zc", "method": "score", "score": score}, separators=(",", ":"))
+
+
+def _recipe_id(name: str, text: str | None) -> str:
+    return name if text is None else hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _constant(option: str, name: str, have: list[str]) -> str:
@@ -207,7 +269,8 @@ def _check_metrics(rows: pd.DataFrame) -> None:
 
 def _check_agreement(rows: pd.DataFrame, there: pd.DataFrame) -> None:
     both = rows.merge(there, on="trial_id", suffixes=("", "_there"))
-    if (other := both["score_best"] != both["score_best_there"]).any():
+    missing = both["score_best"].isna() & both["score_best_there"].isna()
+    if (other := (both["score_best"] != both["score_best_there"]) & ~missing).any():
         line = both[other].iloc[0]
         values = f"{float(line['score_best'])!r}, and {float(line['score_best_there'])!r}"
         raise ValueError(

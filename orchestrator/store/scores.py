@@ -26,7 +26,8 @@ class Scores:
     metric: str | None
     chance: float | None  # score of guessing: the mean of the rows that have one
     test_images: int | None  # the fewest of any row
-    diverged: int  # trainings that diverged, and scores that are not finite
+    diverged: int  # trainings that diverged
+    missing: int = 0  # other trials without a finite score
 
     @property
     def at_chance(self) -> bool:
@@ -39,7 +40,7 @@ class Scores:
     @property
     def all_equal(self) -> bool:
         """Whether several trials have one score."""
-        return self.n - self.diverged > 1 and self.min is not None and self.min == self.max
+        return self.n - self.diverged - self.missing > 1 and self.min is not None and self.min == self.max
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for `--json`."""
@@ -71,9 +72,11 @@ def _scores(one: dict[str, Any], metric: str | None) -> Scores:
     score, chance, images = (one[name][np.isfinite(one[name])] for name in ("score_best", "chance", "test_images"))
     low, middle, high = map(float, np.quantile(score, [0, 0.5, 1])) if len(score) else (None, None, None)
     level = float(chance[0] if (chance == chance[0]).all() else chance.mean()) if len(chance) else None
-    diverged = int(((one["diverged"] == 1) | ~np.isfinite(one["score_best"])).sum())
-    n = len(one["score_best"])
-    return Scores(n, low, middle, high, metric, level, int(images.min()) if len(images) else None, diverged)
+    diverged = one["diverged"] == 1
+    missing = ~np.isfinite(one["score_best"]) & ~diverged
+    least = int(images.min()) if len(images) else None
+    counts = int(diverged.sum()), int(missing.sum())
+    return Scores(len(diverged), low, middle, high, metric, level, least, *counts)
 
 
 def _numbers(column: pa.ChunkedArray) -> Any:

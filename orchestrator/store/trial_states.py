@@ -106,6 +106,8 @@ class Ledger:
         """`done`, `quarantined`, `failed` (will be tried again) or `left`."""
         if trial_id in self.done:
             return "done"
+        if trial_id not in self.failures:  # most trials of a large study
+            return "left"
         if self.waits(trial_id):
             return "quarantined"
         return "failed" if self.counting(trial_id) else "left"

@@ -8,6 +8,7 @@ import tomli_w
 
 import spaces
 from orchestrator.store.run_folder import RunStore
+from orchestrator.study import lookups
 from orchestrator.study.plan import Plan, architectures
 from orchestrator.study.schema import Study, parse, tables
 
@@ -48,6 +49,8 @@ def _resolved(study: Study) -> dict[str, Any]:
     for sweep, plain in zip(study.sweeps, values["sweeps"], strict=True):
         if sweep.dataset.path:
             plain["dataset"]["path"] = absolute(sweep.dataset.path)
+        if isinstance(table := sweep.override.get("table"), str):
+            plain["override"]["table"] = lookups.absolute(table)
         if sweep.architectures.file is not None:
             plain["architectures"] = {"list": architectures(sweep)[0]}
     return values
@@ -65,6 +68,7 @@ def differs(study: Study, store: RunStore) -> bool:
     sweeps = [_resolved(one)["sweeps"] for one in (study, before)]
     for sweep in [*sweeps[0], *sweeps[1]]:
         sweep["dataset"].pop("path", None)  # the location of the data does not change the trials
+        sweep.get("override", {}).pop("table", None)
     return bool(sweeps[0] != sweeps[1])
 
 

@@ -18,6 +18,7 @@ import spaces
 import workers
 from orchestrator.store.run_folder import RunStore
 from orchestrator.store.trial_states import done_by_question
+from orchestrator.study import lookups
 from orchestrator.study.schema import Study, Sweep
 from workers import datasets, tasks
 from workers.recipes import AnyRecipe, question, read
@@ -58,11 +59,16 @@ class Plan:
     roots: dict[str, Path | None]  # the data root of each dataset_id
     own: dict[str, datasets.CustomDataset]  # the custom datasets by dataset_id
     unused: dict[str, str]  # by dataset_id, a line about files that are present but not used, if there are any
+    notes: tuple[str, ...] = ()  # architectures that are left out
 
 
 def _listed(sweep: Sweep) -> list[str]:
-    """The architectures of a file or list in normal spelling, without duplicates."""
+    """The architectures of a file, a list or the whole space in normal spelling, without duplicates."""
     chosen = sweep.architectures
+    if chosen.all:
+        # Texts, not distinct canonical forms: benchmarks hold a value for each text, and isomorphic cells were trained
+        # separately.
+        return list(spaces.enumerable(sweep.space).archs())
     if chosen.file is not None:
         path = Path(chosen.file).expanduser()
         if path.is_dir() or path.suffix == ".json":
@@ -109,8 +115,9 @@ def architectures(sweep: Sweep) -> tuple[list[str], spaces.Sample | None]:
     return list(drawn.archs), drawn
 
 
-def _recipes(sweep: Sweep) -> dict[str, AnyRecipe]:
-    return {task: sweep.resolved(task) for task in sweep.tasks}
+def _recipes(sweep: Sweep) -> lookups.Recipes:
+    """The recipes of each task; those of lookups without the content of their tables."""
+    return {task: [sweep.resolved(task, name) for name in sweep.recipe] for task in sweep.tasks}
 
 
 @contextlib.contextmanager
@@ -153,6 +160,8 @@ def _as_stored(trial: workers.Trial, stored: Finished) -> workers.Trial:
     `test_batch` and `threads` affect only speed and memory, but in earlier versions overriding them changed the id.
     Such a row counts as done: the plan row gets its id and its recipe.
     """
+    if not stored:
+        return trial
     recipe = trial.recipe
     others = stored.get(question(recipe.json_text), {})
     if not others or trial.id in others.get(recipe.json_text, ()):
@@ -165,53 +174,88 @@ def _as_stored(trial: workers.Trial, stored: Finished) -> workers.Trial:
 
 
 def _trials(
-    sweep: Sweep, seen: datasets.DatasetInfo, own: datasets.CustomDataset | None, archs: list[str], stored: Finished
+    sweep: Sweep,
+    seen: datasets.DatasetInfo,
+    own: datasets.CustomDataset | None,
+    archs: list[str],
+    recipes: lookups.Recipes,
+    stored: Finished,
 ) -> Iterator[dict[str, Any]]:
-    """Yield one plan row per trial; costs are computed once per architecture and task."""
+    """Yield one plan row per trial; the first architecture is checked with every task and recipe."""
     space = spaces.get(sweep.space)
-    recipes = _recipes(sweep)
-    facts = own and own.model_dump_json()
+    settings = [(task, recipe, _columns(recipe)) for task, several in recipes.items() for recipe in several]
+    firsts = [_first(sweep, seen, own, archs[0], task, recipe) for task, recipe, _ in settings]
+    sized_alike = [(task, recipe.width, recipe.depth, *recipe.of_seg.items()) for task, recipe, _ in settings]
+    shared = {
+        "dataset": sweep.dataset.name,
+        "dataset_id": seen.dataset_id,
+        "train_images": seen.train_images,
+        "test_images": seen.test_images,
+        "own": own and own.model_dump_json(),
+    }
     for arch in archs:
-        about = {"arch_id": space.arch_id(arch), "graph": json.dumps(space.graph(arch), separators=(",", ":"))}
-        for task, recipe in recipes.items():
-            first = workers.Trial(
-                space=sweep.space,
-                arch=arch,
-                dataset=sweep.dataset.name,
-                task=task,
-                seed=sweep.seeds[0],
-                recipe=recipe,
-                dataset_id=seen.dataset_id,
-                own=own,
-            )
-            if arch is archs[0] and (
-                spaces.registry().source(sweep.space) or tasks.registry().source(task)
-            ):  # spaces and tasks of this project are known to fit
-                from workers import contracts  # imports torch
-
-                contracts.fits(first)
-            params, macs = workers.cost(first)
+        normal = space.normal(arch)
+        about = {
+            "space": sweep.space,
+            "arch": normal,
+            "arch_id": space.arch_id(arch),
+            "graph": json.dumps(space.graph(arch), separators=(",", ":")),
+            **shared,
+        }
+        costs: dict[tuple[Any, ...], tuple[int, int]] = {}  # equal for recipes of one size
+        for first, (task, recipe, columns), size in zip(firsts, settings, sized_alike, strict=True):
+            if size not in costs:
+                costs[size] = workers.cost(first.model_copy(update={"arch": normal}))
+            params, macs = costs[size]
             for seed in sweep.seeds:
-                trial = _as_stored(first.model_copy(update={"seed": seed}), stored)
+                trial = _as_stored(first.model_copy(update={"arch": normal, "seed": seed}), stored)
+                if trial.recipe is not recipe:
+                    columns = _columns(trial.recipe)
                 yield {
                     "trial_id": trial.id,
-                    "space": trial.space,
-                    "arch": trial.arch,
-                    "dataset": trial.dataset,
-                    "dataset_id": seen.dataset_id,
                     "task": task,
                     "seed": seed,
-                    "recipe": recipe.name,
-                    "recipe_id": trial.recipe.id,
-                    "recipe_json": trial.recipe.json_text,
-                    "executed": json.dumps(trial.recipe.executed) if trial.recipe.executed else None,
                     "params": params,
                     "macs": macs,
-                    "train_images": seen.train_images,
-                    "test_images": seen.test_images,
-                    "own": facts,
+                    **columns,
                     **about,
                 }
+
+
+def _first(
+    sweep: Sweep,
+    seen: datasets.DatasetInfo,
+    own: datasets.CustomDataset | None,
+    arch: str,
+    task: str,
+    recipe: AnyRecipe,
+) -> workers.Trial:
+    """The first trial of a task and a recipe, checked."""
+    trial = workers.Trial(
+        space=sweep.space,
+        arch=arch,
+        dataset=sweep.dataset.name,
+        task=task,
+        seed=sweep.seeds[0],
+        recipe=recipe,
+        dataset_id=seen.dataset_id,
+        own=own,
+    )
+    if spaces.registry().source(sweep.space) or tasks.registry().source(task):  # those of this project are known to fit
+        from workers import contracts  # imports torch
+
+        contracts.fits(trial)
+    return trial
+
+
+def _columns(recipe: AnyRecipe) -> dict[str, Any]:
+    """The columns of a plan row about its recipe."""
+    return {
+        "recipe": recipe.name,
+        "recipe_id": recipe.id,
+        "recipe_json": recipe.json_text,
+        "executed": json.dumps(recipe.executed) if recipe.executed else None,
+    }
 
 
 def plan(study: Study) -> Plan:
@@ -219,9 +263,9 @@ def plan(study: Study) -> Plan:
 
     Reads data only to determine dataset ids, and from the rows of the run only ids and recipes.
     """
-    rows: dict[str, dict[str, Any]] = {}
     samples, roots, described, unused = {}, {}, {}, {}
-    stored: Finished | None = None
+    parts: list[tuple[Sweep, datasets.DatasetInfo, datasets.CustomDataset | None, list[str], lookups.Recipes]] = []
+    notes: dict[str, None] = {}
     for number, sweep in enumerate(study.sweeps):
         root = study.root_of(sweep.dataset)
         with _plugins_named(ValueError, OSError):
@@ -231,7 +275,7 @@ def plan(study: Study) -> Plan:
             unused[seen.dataset_id] = f"{sweep.dataset.name}: {seen.unused}"
         if own is not None:
             described[seen.dataset_id] = own
-        many = (sweep.architectures.sample or 1) * len(sweep.tasks) * len(sweep.seeds)
+        many = (sweep.architectures.sample or 1) * len(sweep.tasks) * len(sweep.seeds) * len(sweep.recipe)
         if many > _MOST:
             raise ValueError(f"sweep {number + 1} has {many:,} trials; a study may have {_MOST:,}")
         # An invalid architecture in a list is a mistake of the user, and the message of the space explains it.
@@ -239,13 +283,18 @@ def plan(study: Study) -> Plan:
             archs, drawn = architectures(sweep)
         if drawn is not None:
             samples[f"sweep {number + 1} ({sweep.space})"] = drawn
-        if stored is None:
-            planned = {recipe.id for one in study.sweeps for recipe in _recipes(one).values()}
-            stored = done_by_question(RunStore(study.path), planned)
-        with _plugins_named():
-            for row in _trials(sweep, seen, own, archs, stored):
+        recipes, archs, left_out = lookups.bound(_recipes(sweep), sweep, seen.dataset_id, archs)
+        notes |= dict.fromkeys(left_out)
+        parts.append((sweep, seen, own, archs, recipes))
+    planned = {recipe.id for *_, recipes in parts for several in recipes.values() for recipe in several}
+    stored = done_by_question(RunStore(study.path), planned)
+    rows: dict[str, dict[str, Any]] = {}
+    with _plugins_named():
+        for sweep, seen, own, archs, recipes in parts:
+            for row in _trials(sweep, seen, own, archs, recipes, stored):
                 rows.setdefault(row["trial_id"], row)
-    return Plan(pa.Table.from_pylist(list(rows.values()), schema=SCHEMA), samples, roots, described, unused)
+    table = pa.Table.from_pylist(list(rows.values()), schema=SCHEMA)
+    return Plan(table, samples, roots, described, unused, tuple(notes))
 
 
 def too_large_batches(rows: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_serializer, field_validator, model_validator
 
 import spaces
 from orchestrator.study.schema_parts import (
@@ -33,20 +33,36 @@ _LONG_KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{20}}")
 
 
 class Sweep(Part):
-    """One block of trials: architectures of one space on tasks of one dataset, over seeds."""
+    """One block of trials: architectures of one space on tasks of one dataset, over seeds and recipes.
+
+    In a file `recipe` is a name or a list of names.
+    """
 
     space: str
     architectures: Architectures
     dataset: AnyDataset
     tasks: tuple[str, ...] = Field(strict=False, min_length=1)
     seeds: tuple[int, ...] = Field((1,), strict=False, min_length=1)
-    recipe: str = "unnas"
+    recipe: tuple[str, ...] = Field(("unnas",), strict=False, min_length=1)
     override: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("dataset", mode="before")
     @classmethod
     def _name_alone(cls, value: object) -> object:
         return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("recipe", mode="before")
+    @classmethod
+    def _one_recipe(cls, value: object) -> object:
+        if isinstance(value, str):
+            return (value,)
+        if isinstance(value, list | tuple):
+            return value
+        raise ValueError("expected the name of a recipe, or a list of names")
+
+    @field_serializer("recipe")
+    def _as_in_files(self, names: tuple[str, ...]) -> str | tuple[str, ...]:
+        return names[0] if len(names) == 1 else names
 
     @field_validator("seeds")
     @classmethod
@@ -70,25 +86,38 @@ class Sweep(Part):
                 if name not in registry.names():
                     registry.get(name)
             for task in self.tasks:
-                self._check_task(task)
+                for name in self.recipe:
+                    self._check_cell(task, name)
         except LookupError as error:
             raise ValueError(str(error)) from None
-        for key in ("tasks", "seeds"):
+        for key in ("tasks", "seeds", "recipe"):
             values = getattr(self, key)
             if len(set(values)) < len(values):
                 raise ValueError(f"{key} = {spaces.quoted(list(values))} names one twice")
+        self._check_aliases()
         return self
 
-    def _check_task(self, task: str) -> None:
+    def _check_cell(self, task: str, name: str) -> None:
         """LookupError where the dataset or the recipe does not support the task.  `plan` checks every trial again."""
         try:
-            self.resolved(task)
-            settled = (self.space, self.dataset.name, task) in cells(self.recipe)
+            self.resolved(task, name)
+            settled = (self.space, self.dataset.name, task) in cells(name)
         except LookupError:
             self._check_objection(task)
             raise
         if not settled:
             self._check_objection(task)
+
+    def _check_aliases(self) -> None:
+        """ValueError where two names mean one recipe: its trials would be one."""
+        first: dict[tuple[str, ...], str] = {}
+        for name in self.recipe:
+            recipes = [self.resolved(task, name).model_dump_json(exclude={"name"}) for task in self.tasks]
+            other = first.setdefault(tuple(recipes), name)
+            if other != name:
+                raise ValueError(
+                    f"recipes {spaces.quoted(other)} and {spaces.quoted(name)} are the same here; name one"
+                )
 
     def _check_objection(self, task: str) -> None:
         """LookupError with the task's own reason.  Imports the task and torch, so not called where a recipe exists."""
@@ -96,15 +125,22 @@ class Sweep(Part):
         if known and (objection := tasks.get(task).unsupported_reason(known)):
             raise LookupError(objection) from None
 
-    def resolved(self, task: str) -> AnyRecipe:
-        """The recipe of one of the tasks, with overrides."""
+    def resolved(self, task: str, name: str | None = None) -> AnyRecipe:
+        """The recipe of that name, by default the first, for one of the tasks, with overrides."""
+        name = self.recipe[0] if name is None else name
         if "name" in self.override:
             raise ValueError("override: the name of a recipe cannot be overridden; choose another recipe")
         own = self.dataset.source
-        found = recipe(
-            self.recipe, space=self.space, dataset=self.dataset.name, task=task, size=own.size if own else None
-        )
-        return found.replace(**self.override)
+        found = recipe(name, space=self.space, dataset=self.dataset.name, task=task, size=own.size if own else None)
+        try:
+            return found.replace(**self.override)
+        except ValueError as error:
+            if len(self.recipe) == 1:
+                raise
+            raise ValueError(
+                f"override of recipe {spaces.quoted(name)}: {error}; recipes with other overrides belong in a sweep of "
+                "their own"
+            ) from None
 
 
 class Execution(Part):

@@ -45,7 +45,7 @@ class Part(BaseModel):
 
 
 class Architectures(Part):
-    """Which architectures: `sample`, a number to draw from the space, a `file` with one per line, or a `list`."""
+    """Which architectures: a `sample` of the space, a `file` with one per line, a `list`, or `all` of them."""
 
     sample: int | None = Field(None, ge=1, le=1_000_000, description="number of distinct architectures to draw")
     seed: int = Field(0, ge=0, lt=2**63, description="of the draw; the first n of a longer draw are the same n")
@@ -57,14 +57,15 @@ class Architectures(Part):
     )
     file: DiskPath | None = Field(None, description="a text file, one architecture per line; # begins a comment")
     list: tuple[str, ...] | None = Field(None, strict=False, min_length=1)
+    all: Literal[True] | None = Field(None, description="every text of a space that can be listed")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        given = [k for k in ("sample", "file", "list") if getattr(self, k) is not None]
+        given = [k for k in ("sample", "file", "list", "all") if getattr(self, k) is not None]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of sample, file, list; given: {', '.join(given) or 'none'}")
+            raise ValueError(f"give exactly one of sample, file, list, all; given: {', '.join(given) or 'none'}")
         if given != ["sample"] and {"seed", "min_params"} & self.model_fields_set:
-            raise ValueError(f"seed and min_params belong to a sample, not to a {given[0]}")
+            raise ValueError(f"seed and min_params belong to a sample, not to {given[0]}")
         return self
 
 

@@ -6,8 +6,9 @@ Architectures as text, their graph, cost and network.  Imports only the shared f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,15 @@ class NasBench201:
     def sample(self, rng: np.random.Generator) -> str:
         """Uniform over all 15,625 cells, including the 2 % whose output does not depend on their input."""
         return write(tuple(OPS[k] for k in rng.integers(len(OPS), size=len(EDGES)).tolist()))
+
+    @property
+    def n_archs(self) -> int:
+        """15,625: every choice of an operation for each of the six edges."""
+        return int(len(OPS) ** len(EDGES))
+
+    def archs(self) -> Iterator[str]:
+        """All cells, also those that are equal by the benchmark's rule: it trained each of them separately."""
+        return map(write, product(OPS, repeat=len(EDGES)))
 
     def normal(self, arch: str) -> str:
         """The text itself, after validation: the benchmark trained each spelling separately."""

@@ -64,7 +64,7 @@ def test_numbers_are_of_finished_planned_trials_of_their_cell() -> None:
 
 def test_a_cell_without_a_score_and_rows_without_chance() -> None:
     one = scores(None, math.inf, chance=None, test_images=None)
-    assert (one.n, one.min, one.median, one.max, one.diverged) == (2, None, None, None, 2)
+    assert (one.n, one.min, one.median, one.max, one.missing) == (2, None, None, None, 2)
     assert not one.at_chance
     assert not one.all_equal
     assert printed({CELL: one})[1].split() == ["darts", "photos", "cls", "2", "-", "-", "-", "2"]
@@ -103,7 +103,7 @@ def test_fractions_are_in_percent_and_other_metrics_as_they_are() -> None:
 def test_long_names_and_every_remark_fit_the_width(width: int) -> None:
     dataset = "a-dataset-of-somebody-with-a-very-long-name"
     recipes = ("unnas (epochs=2, lr=0.05, width=16…)", "unnas (epochs=4, lr=0.05, width=16…)")
-    worst = [*scores(*[0.1] * 12_345).__dict__.values()][:-1]
+    worst = [*scores(*[0.1] * 12_345).__dict__.values()][:-2]
     found = {("nasbench101", dataset, "cls", name): Scores(*worst, diverged=1234) for name in recipes}
     lines = printed(found, width)
     assert len(lines) == 3

@@ -62,14 +62,20 @@ def test_presets_that_span_datasets_train_the_same_architectures_on_each() -> No
         (('"chain"', '"chian"'), "no search space 'chian'.*chain"),
         (('"photos"', '"foto"'), "no dataset 'foto'"),
         (('"rot"', '"rotate"'), "no task 'rotate'"),
-        (('"demo"', '"quick"'), "no recipe 'quick'; have demo, nasbench201, unnas"),
+        (('"demo"', '"quick"'), "no recipe 'quick'; have demo, lookup, nasbench201, unnas"),
         (('"demo"', '"unnas"'), "recipe 'unnas' has no setting for space=chain"),
         (('"rot"', '"seg"'), r"sweeps\[0\]: task seg needs a label map for every image, and photos has none"),
         (('"photos"', '"camvid"'), r"sweeps\[0\]: task cls needs images with classes, and those of camvid have none"),
         (("sample = 3", "sample = 0"), r"sweeps\[0\]\.architectures\.sample: .*given: 0"),
         (("sample = 3", 'sample = "3"'), r"valid integer.*given: '3'"),
-        (("sample = 3", "seed = 3"), "give exactly one of sample, file, list; given: none"),
+        (("sample = 3", "seed = 3"), "give exactly one of sample, file, list, all; given: none"),
         (("sample = 3", 'sample = 3, list = ["c3"]'), "given: sample, list"),
+        (("sample = 3", "all = false"), r"architectures\.all: .*given: False"),
+        (("sample = 3", "all = true, seed = 1"), "seed and min_params belong to a sample, not to all"),
+        (('"demo"', '["demo", "demo"]'), "recipe = .* names one twice"),
+        (('"demo"', '["demo", "quick"]'), "no recipe 'quick'"),
+        (('"demo"', "[]"), r"sweeps\[0\]\.recipe: .*at least 1"),
+        (('"demo"', "3"), r"recipe: expected the name of a recipe, or a list of names \(given: 3\)"),
         (('["cls", "rot"]', '["cls", "cls"]'), "names one twice"),
         (('"demo"', '"demo"\nseeds = [-1]'), "seeds count from 0"),
         (('"demo"', '"demo"\noverride = { epoch = 3 }'), "no 'epoch'.*epochs"),
@@ -138,3 +144,16 @@ def test_the_form_of_a_dataset_is_checked_and_becomes_its_id(tmp_path: Path) -> 
     ]:
         with pytest.raises(ValueError, match=says):
             parse(text.replace('{ name = "imagenet", mode = "array", fraction = 0.1 }', wrong))
+
+
+def test_one_recipe_may_be_a_text_or_a_list_and_is_stored_as_a_text() -> None:
+    one, listed = parse(GOOD), parse(GOOD.replace('"demo"', '["demo"]'))
+    assert one == listed
+    assert one.sweeps[0].model_dump()["recipe"] == "demo"
+
+
+def test_an_override_that_one_of_several_recipes_lacks_names_the_recipe() -> None:
+    text = GOOD.replace('"chain"', '"nasbench101"').replace('"photos"', '"cifar10"')
+    text = text.replace('"demo"', '["demo", "unnas"]\noverride = { epoch = 3 }')
+    with pytest.raises(ValueError, match=r"override of recipe 'demo': a recipe has no 'epoch'; it has .*own"):
+        parse(text)

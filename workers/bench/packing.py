@@ -189,7 +189,7 @@ def measure(cell: Cell, way: str, k: int, device: str, seconds: float) -> dict[s
         "task": cell.trial.task,
         "quantile": cell.quantile,
         "arch": cell.trial.arch,
-        "batch": cell.trial.recipe.batch,
+        "batch": recipe_of(cell.trial).batch,
         "way": way,
         "k": k,
     }

@@ -221,7 +221,7 @@ def _run(
                 "quantile": cell.quantile,
                 "baseline": cell.rival.name,
                 "arch": trial.arch,
-                "batch": trial.recipe.batch,
+                "batch": trained(trial).batch,
                 "steps": cell.steps,
                 "width": trial.recipe.width,
                 "depth": trial.recipe.depth,

@@ -4,7 +4,7 @@ import json
 import re
 import warnings
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import spaces
-from spaces import Cost, Space
+from spaces import Cost, Enumerable, Space
 from workers.contracts._check import Check, expect
 
 _ARCHITECTURES = 4  # architectures built per check
 _DRAWN = 30  # architectures sampled for checks that build nothing
+_LISTED = 20_000  # architectures of a listed space that are counted
 _SIZES: tuple[dict[str, Any], ...] = (
     {"in_channels": 3, "width": 16, "depth": 3, "stem": "cifar", "size": 32, "dense": False},
     {"in_channels": 1, "width": 8, "depth": 5, "stem": "cifar", "size": 33, "dense": False},
@@ -40,6 +41,8 @@ def space_checks(space: Space) -> list[Check]:
         ("building twice from one seed gives one network", _building_is_reproducible),
         ("building and training raise no warnings", _no_warnings),
     ]
+    if isinstance(space, Enumerable):
+        promises.append(("the list of all architectures holds each once", lambda _: _listing(space)))
     return [Check(promise, lambda verify=verify: verify(space)) for promise, verify in promises]  # type: ignore[misc]
 
 
@@ -93,6 +96,21 @@ def _canonical_form(space: Space) -> None:
         ids = space.arch_id(arch), space.arch_id(canonical)
         expect(ids[0] == ids[1], f"arch_id is {ids[0]} for {arch!r} and {ids[1]} for its canonical form {canonical!r}")
         expect(bool(re.fullmatch(r"[0-9a-f]{8,32}", ids[0])), f"arch_id {ids[0]!r} is not 8 to 32 hexadecimal digits")
+
+
+def _listing(space: Any) -> None:
+    listed = list(islice(space.archs(), min(space.n_archs, _LISTED) + 1))
+    distinct, stated = len(set(listed)), min(space.n_archs, _LISTED + 1)
+    expect(
+        len(listed) == distinct == stated,
+        f"archs() gives {len(listed)} architectures, {distinct} distinct; expected n_archs = {stated} distinct ones",
+    )
+    again = list(islice(space.archs(), len(listed)))
+    expect(listed == again, "archs() gives another order when it is called again; expected the same one")
+    for arch in listed[:_DRAWN]:
+        expect(
+            space.normal(arch) == arch, f"archs() gives {arch!r}; expected the normal spelling {space.normal(arch)!r}"
+        )
 
 
 def _malformed_text_is_refused(space: Space) -> None:

@@ -34,6 +34,7 @@ class Epoch(NamedTuple):
     loss: float  # mean training loss; NaN for a method without one
     score: float  # of a training: the task's score on the whole test split; NaN if it is not finite
     diverged: bool  # if true, no further epoch is computed
+    seconds: float | None = None  # of a result that was measured elsewhere; None: the loop measures
 
 
 class Run(Protocol):

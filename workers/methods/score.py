@@ -22,6 +22,7 @@ from workers.recipes import Score as Recipe
 from workers.scores import Proxy, Subject, Unmeasurable
 from workers.streams import stream
 from workers.training.setup import initial, source_of
+from workers.training.steps import arithmetic
 
 
 class ScoreRun:
@@ -42,7 +43,8 @@ class ScoreRun:
             net, self._net = self._net or self._network(), None
             subject = Subject(self._setting.trial, self._setting.device, net, inputs, targets)
             try:
-                values.append(self._proxy(subject))
+                with arithmetic(self._setting.trial.recipe, self._setting.device):
+                    values.append(self._proxy(subject))
             except Unmeasurable as error:
                 self._reason = f"{self._proxy.name}: {error}"
                 return Epoch(math.nan, math.nan, diverged=False)

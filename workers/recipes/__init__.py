@@ -12,13 +12,14 @@ from types import ModuleType
 import spaces
 from workers import datasets
 from workers.data.small import LARGEST_CIFAR
-from workers.recipes._models import AnyRecipe, Base, Precision, Score, Sgd, Train, Untrained, question, read
+from workers.recipes._models import AnyRecipe, Base, Lookup, Precision, Score, Sgd, Train, Untrained, question, read
 
 Recipe = Train
 
 __all__ = [
     "AnyRecipe",
     "Base",
+    "Lookup",
     "Precision",
     "Recipe",
     "Score",
@@ -66,7 +67,9 @@ def recipe(name: str, *, space: str, dataset: str, task: str, size: int | None =
         dataset = like["small" if small else "large"]
     found: AnyRecipe
     family, slash, variant = name.partition("/")
-    if not hasattr(module, "variants"):
+    if getattr(module, "ANY_VARIANT", False):
+        found = module.lookup(space, dataset, task, variant)
+    elif not hasattr(module, "variants"):
         if slash:
             raise LookupError(f"recipe {spaces.quoted(name)}: {family} has no variants")
         found = module.lookup(space, dataset, task)

@@ -9,9 +9,20 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 import spaces
+from workers import paths
 from workers.recipes._scores import PROXIES, WITHOUT_IMAGES
 
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -73,8 +84,14 @@ class Base(BaseModel):
         raise NotImplementedError
 
     @property
-    def executed(self) -> dict[str, int]:
-        """The executed settings of speed, if they differ from those in the identity."""
+    def rehearsed(self) -> bool:
+        """Whether the times in a trial's row are those of another machine, and not the time that the trial takes."""
+        return False
+
+    @property
+    def executed(self) -> dict[str, Any]:
+        """The settings that are not part of the identity, where they are needed to run the trial: settings of speed
+        that differ from those in the identity, places of files."""
         return {}
 
     def counted_as(self, facts: Mapping[str, Any]) -> Self:
@@ -185,7 +202,7 @@ class Sgd(Base):
         return found | (found.pop("counted", None) or {})
 
     @property
-    def executed(self) -> dict[str, int]:
+    def executed(self) -> dict[str, Any]:
         """The executed values of test_batch and threads, if they differ from those in the identity."""
         if self.counted is None:
             return {}
@@ -298,6 +315,66 @@ class Score(Untrained):
         return self.batches
 
 
+class Lookup(Untrained):
+    """Recipe of the method `lookup`: take the result of a trial from a table of results, and measure nothing.
+
+    `content` identifies the rows that can be looked up (workers/score_table.py), so the place of the table is not part
+    of the identity.  Plans and `workers.run` fill it in from the table at `table`; a table with other rows is refused.
+    Width and depth belong to the network whose parameters and multiply-adds the row states.
+    """
+
+    method: Literal["lookup"] = "lookup"
+    FIXED: ClassVar[frozenset[str]] = frozenset({"method", "content"})
+    _PLACES: ClassVar[frozenset[str]] = frozenset({"table", "missing"})  # fields that change no result
+
+    table: str | None = Field(None, description="path or URL of a run's folder, or of a Parquet file of rows")
+    measured: str | None = Field(None, description="the recipe of the table, by name or id; default: the only one")
+    content: str | None = Field(None, description="a digest of the rows that can be looked up")
+    mean: bool = Field(False, description="the mean over the table's seeds; else the row of the trial's seed")
+    missing: Literal["refuse", "leave out"] = Field(
+        "refuse", description="what a plan does about architectures that the table lacks"
+    )
+
+    @field_validator("table")
+    @classmethod
+    def _place(cls, table: str | None) -> str | None:
+        return None if table is None else paths.place(table)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The fields that are part of a trial's identity; ValueError while the table's content is not known."""
+        if self.content is None:
+            raise ValueError("a lookup is identified by the content of its table, which was not read yet")
+        return {name: value for name, value in super().facts.items() if name not in self._PLACES}
+
+    def bound(self, content: str, measured: str) -> Self:
+        """The recipe with the content of its table and the recipe that the table names."""
+        return type(self).model_validate(self.model_dump() | {"content": content, "measured": measured})
+
+    @property
+    def executed(self) -> dict[str, Any]:
+        """The place of the table."""
+        return {} if self.table is None else {"table": self.table}
+
+    @property
+    def reads_images(self) -> bool:
+        """No image is opened."""
+        return False
+
+    @property
+    def rehearsed(self) -> bool:
+        """`train_s` is what the table's trainings took."""
+        return True
+
+    def passes(self, train_images: int, test_images: float) -> float:
+        """None: nothing is computed."""
+        return 0.0
+
+    def steps(self, train_images: int) -> int:
+        """None."""
+        return 0
+
+
 def method_of(recipe: Any) -> str | None:
     """The method of a recipe or of a mapping of its fields (default `train`); None for any other value."""
     found = recipe.method if isinstance(recipe, Base) else None
@@ -307,7 +384,10 @@ def method_of(recipe: Any) -> str | None:
 
 
 # Add a further method as `| Annotated[Darts, Tag("darts")]`.
-AnyRecipe = Annotated[Annotated[Train, Tag("train")] | Annotated[Score, Tag("score")], Discriminator(method_of)]
+AnyRecipe = Annotated[
+    Annotated[Train, Tag("train")] | Annotated[Score, Tag("score")] | Annotated[Lookup, Tag("lookup")],
+    Discriminator(method_of),
+]
 _ANY: TypeAdapter[AnyRecipe] = TypeAdapter(AnyRecipe)
 
 

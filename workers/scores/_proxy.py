@@ -29,6 +29,11 @@ class Subject:
     targets: Tensor
 
     @property
+    def element(self) -> tuple[int, ...]:
+        """The shape of one element of the network's batch."""
+        return self.trial.configured_task.element(self.trial.data)
+
+    @property
     def net(self) -> nn.Module:
         """The network, for a proxy that has one."""
         if self.network is None:
