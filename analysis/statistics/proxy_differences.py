@@ -135,8 +135,7 @@ def _differences(cells: Cells, threes: Sequence[Three], how: Resampling) -> list
     lines: list[dict[str, Any]] = [{} for _ in threes]
     groups: dict[bytes, list[int]] = defaultdict(list)
     for k, three in enumerate(threes):
-        usable = cells.usable if cells.common == "all" else cells.usable[:, three]
-        groups[usable.all(axis=1).tobytes()].append(k)
+        groups[cells.together(three).tobytes()].append(k)
     for mask, places in groups.items():
         used = np.frombuffer(mask, bool)
         columns = sorted({c for k in places for c in threes[k]})
