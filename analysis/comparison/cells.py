@@ -182,6 +182,15 @@ def whole_numbers(name: str, given: int | Sequence[int]) -> list[int]:
     return [int(one) for one in found]
 
 
+def by_architectures(cells: Cells, several: Sequence[Sequence[int]]) -> Iterator[tuple[Any, list[int]]]:
+    """Cells that are compared with one another, grouped by the architectures that they use: (A,) which, and the
+    positions in `several`."""
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for k, some in enumerate(several):
+        groups[cells.together(some).tobytes()].append(k)
+    return ((np.frombuffer(mask, bool), places) for mask, places in groups.items())
+
+
 def chosen(cells: Cells, choice: Mapping[str, str]) -> list[int]:
     """The cells that are what the choice says, {"task": "cls"}; LookupError for names that no cell has."""
     if not isinstance(choice, Mapping):
@@ -271,8 +280,9 @@ def _grouped(cells: Cells, options: Options) -> Cells:
     rule = options.rule(trainings=bool(trained.any()), scores=not trained.all())
     cells = replace(cells, common=options.common, rule=rule)
     groups: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
-    for pair in combinations(range(len(cells.labels)), 2):
-        groups[cells.together(pair).tobytes()].append(pair)
+    pairs = list(combinations(range(len(cells.labels)), 2))
+    for used, places in by_architectures(cells, pairs):
+        groups[used.tobytes()] += [pairs[k] for k in places]
     return replace(cells, groups=dict(groups))
 
 

@@ -1,4 +1,4 @@
-"""What the results of a cell cost: seconds and multiply-adds for each architecture; and why some of them are missing."""
+"""What the results of a cell cost, seconds and multiply-adds for each architecture, and why some are missing."""
 
 from dataclasses import dataclass
 from typing import Any
