@@ -79,10 +79,10 @@ def combine_proxies(
     again. Fits of different folds are on slightly different scales, so rho is a little too low, of proxies that say
     nothing slightly below 0. Folds depend on `seed` alone; architectures of one `arch_id` lie in one fold.
 
-    By default the proxies are the scores without training on the dataset of the target, or on all datasets, or, where
-    there are none, all other cells. Architectures are those of `correlate` that have all of the proxies; a proxy that a
-    tenth of the target's lack, or that is equal for all, takes no part, and `left_out` says so. Targets are those of
-    `early_stopping`.
+    By default the proxies are the scores without training on the dataset and under the task of the target, or on its
+    dataset, or all of them, or, where there are none, all other cells. Architectures are those of `correlate` that have
+    all of the proxies; a proxy that a tenth of the target's lack, or that is equal for all, takes no part, and
+    `left_out` says so. Targets are those of `early_stopping`.
     """
     options = Options(common, score, diverged, chance, resamples, confidence, seed)
     return combine_proxies_of(compare(df, options), proxy, target, folds)
@@ -109,8 +109,9 @@ def combine_proxies_of(
 def _candidates(cells: Cells, t: int) -> list[int]:
     labels = cells.labels
     scores = (labels["method"] == SCORE).to_numpy(bool)
-    near = scores & (labels["dataset_id"] == labels["dataset_id"].iloc[t]).to_numpy(bool)
-    chosen = near if near.any() else scores if scores.any() else np.ones(len(labels), bool)
+    dataset, task = ((labels[name] == labels[name].iloc[t]).to_numpy(bool) for name in ("dataset_id", "task"))
+    every = np.ones(len(labels), bool)
+    chosen = next(some for some in (scores & dataset & task, scores & dataset, scores, every) if some.any())
     return [int(c) for c in np.flatnonzero(chosen) if c != t]
 
 
@@ -211,7 +212,7 @@ def _predictors(x: Array, y: Array, called: list[str], fold: Any) -> list[_Predi
     folds = len(parts)
     return [
         _Predictor(LINEAR, linear, named + ", ..." * (many > _WEIGHTS), many, folds),
-        _Predictor(AVERAGE, stats.rankdata(x, axis=0).mean(axis=1), "all alike", many, note="nothing is fitted"),
+        _Predictor(AVERAGE, stats.rankdata(x, axis=0).mean(axis=1), "equal weights", many, note="nothing is fitted"),
         _Predictor(CHOSEN, single, ", ".join(f"{name} ({k})" for name, k in picked.most_common(_WEIGHTS)), many, folds),
         _Predictor(BEST, x[:, top], called[top], many, note=f"the best of {many} on the data that chose it: too high"),
     ]
@@ -237,7 +238,7 @@ def _places(known: Array, values: Array) -> Array:
 
 
 def _ridge(x: Array, y: Array, new: Array) -> tuple[Array, Array]:
-    """Weights of the standardised columns of x (n, P), and predictions of y for new ones (m, P).
+    """Weights of the columns of x (n, P), all standardised, and predictions of y for new ones (m, P).
 
     The penalty has the least leave-one-out error, which is exact for linear fits: residual / (1 - leverage).
     """
@@ -253,4 +254,5 @@ def _ridge(x: Array, y: Array, new: Array) -> tuple[Array, Array]:
         errors.append(float(((residual / (1 - leverage)) ** 2).sum()))
     penalty = _PENALTIES[int(np.argmin(errors))] * len(x)
     weights: Array = right.T @ (size / (size**2 + penalty) * (left.T @ centred))
-    return weights, y.mean() + (new - middle) / spread @ weights
+    predicted = y.mean() + (new - middle) / spread @ weights
+    return weights / max(float(y.std()), 1e-12), predicted

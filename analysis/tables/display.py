@@ -11,7 +11,7 @@ from analysis.comparison.keys import NAMES
 from analysis.comparison.trials import expect_frame
 from analysis.tables import text
 
-_COEFFICIENTS = ("rho", "tau", "r")
+_COEFFICIENTS = ("rho", "tau", "r", "difference", "agreement")
 _HEADS = {"n_dropped": "dropped"}
 _LARGE = 1e9  # from here on a column of numbers is written with exponents
 
