@@ -80,9 +80,11 @@ def front_of(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def order_of(lines: pd.DataFrame) -> list[int]:
-    """The positions of the lines, those on the front first, then by rho: the order in which points are named."""
+    """The positions of the lines that are named, the most important first: those on the front, then by rho. Of several
+    points of one name, a score under several tasks, the highest has it."""
     on = lines["front"].fillna(False).astype(bool)
-    return sorted(range(len(lines)), key=lambda k: (not on.iloc[k], -lines["rho"].iloc[k]))
+    order = sorted(range(len(lines)), key=lambda k: (not on.iloc[k], -lines["rho"].iloc[k]))
+    return list({lines["brief"].iloc[k]: k for k in order[::-1]}.values())[::-1]
 
 
 def _panel(figure: Figure, ax: Axes, lines: pd.DataFrame, looks: Looks, title: str, target: str) -> None:
@@ -95,6 +97,7 @@ def _panel(figure: Figure, ax: Axes, lines: pd.DataFrame, looks: Looks, title: s
     best = front_of(lines)
     ax.plot(best["seconds"], best["rho"], color=_SOFT, linewidth=0.9, drawstyle="steps-post", zorder=1)
     ax.set_xscale("log")
+    ax.minorticks_off()
     for task in dict.fromkeys(lines["proxy_task"]):
         ax.plot([], [], "o", color=looks.task(task).colour, markersize=3.6, label=names.task_name(str(task)))
     if lines["proxy_task"].nunique() > 1:

@@ -106,8 +106,13 @@ class Looks:
 
 
 def looks_of(spaces: Sequence[Cells]) -> Looks:
-    """The colours and dashes of all cells, in their order."""
-    return Looks((cells.space, *key) for cells in spaces for key in cell_keys(cells.labels))
+    """The colours and dashes of all cells, in their order: trainings first, whose lines are solid then."""
+    each = [
+        (not trained, (cells.space, *key))
+        for cells in spaces
+        for key, trained in zip(cell_keys(cells.labels), cells.trained_cells, strict=True)
+    ]
+    return Looks(key for _, key in sorted(each, key=lambda one: one[0]))
 
 
 def variables() -> str:

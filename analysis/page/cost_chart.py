@@ -22,7 +22,8 @@ _CHARACTER = (5.6, 10.0)  # width and height of a character of the names
 
 def cost(table: pd.DataFrame, looks: Looks) -> str:
     """What `agreement_cost` gives, one chart per target; nothing where no seconds are known."""
-    drawn, key = [], {}
+    drawn: list[str] = []
+    key: dict[str, Look] = {}
     for lines, called, target in each_target(table):
         drawn.append(f'<figure class="chart wide">{_chart(lines, called, target, looks)}</figure>')
         key |= {str(task): looks.task(task) for task in lines["proxy_task"]}
@@ -41,7 +42,7 @@ def _chart(lines: pd.DataFrame, called: list[str], target: str, looks: Looks) ->
     logs = np.log10(seconds)
     low_x, high_x = float(logs.min()), float(logs.max())
     wide = max(high_x - low_x, 0.5)
-    low_x, high_x = low_x - 0.08 * wide, high_x + 0.12 * wide
+    low_x, high_x = low_x - 0.14 * wide, high_x + 0.12 * wide
     heights = lines[["rho", "rho_low", "rho_high"]].to_numpy(float)
     low_y, high_y = float(np.nanmin(heights)), float(np.nanmax(heights))
     low_y, high_y = low_y - 0.04 * (high_y - low_y or 1), high_y + 0.04 * (high_y - low_y or 1)
@@ -56,7 +57,7 @@ def _chart(lines: pd.DataFrame, called: list[str], target: str, looks: Looks) ->
     title = f"{names.space_name(str(lines['space'].iloc[0]))}: ρ with {target}"
     parts = [f"<figcaption>{html.escape(title)}</figcaption>"]
     parts.append(f'<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="{html.escape(title)}">')
-    for value, label in ticks(low_y, high_y):
+    for value, label in ticks(low_y, high_y, 8):
         parts.append(f'<path class="grid" d="M{_LEFT:g} {up(value):.1f}H{right:g}"/>')
         parts.append(f'<text x="{_LEFT - 6:g}" y="{up(value) + 4:.1f}" text-anchor="end">{label}</text>')
     for value, label in powers(np.array([10**low_x, 10**high_x]), 10):
@@ -82,7 +83,7 @@ def _chart(lines: pd.DataFrame, called: list[str], target: str, looks: Looks) ->
     middle = (_LEFT + right) / 2
     parts.append(f'<text x="{middle:g}" y="{_HEIGHT - 4:g}" text-anchor="middle">seconds per architecture</text>')
     height = (_TOP + bottom) / 2
-    parts.append(f'<text x="10" y="{height:g}" text-anchor="middle" transform="rotate(-90 10 {height:g})">ρ</text>')
+    parts.append(f'<text x="10" y="{height:g}" text-anchor="middle" transform="rotate(-90 10 {height:g})">ρ with the target</text>')
     return "".join([*parts, "</svg>"])
 
 

@@ -139,10 +139,10 @@ def _score(
     spread = means[of_cell].set_index("arch")["std"].reindex(archs).to_numpy(float) * shown.factor
     spread = np.full(len(spread), np.nan) if shown.log else spread
     axis = {
-        "name": _names(cells)[c],
+        "name": _names(cells)[c] + (shown.unit if shown.log else ""),
         "task": str(label["task"]),
         "dataset": str(label["dataset_id"]),
-        "unit": shown.unit.strip(" ,"),
+        "unit": "" if shown.log else shown.unit.strip(" ,"),
         "hue": looks.task(label["task"]).hue,
         "seeds": int(label["n_seeds"]),
         "digits": _digits(drawn, _SHOWN),

@@ -10,6 +10,7 @@ from analysis import names
 from analysis.comparison.keys import SCORE, cell_keys
 from analysis.tables import text
 
+_MOST_ROWS = 20  # scores without training; more are folded
 _MOST_PAIRS = 91  # of scores without training, of 14, that are drawn where there is no training
 
 
@@ -59,7 +60,9 @@ def _against(space: str, lines: pd.DataFrame, own: dict[Any, float]) -> str:
         for row, name in rows.items()
     )
     table = f"<thead><tr><th></th>{head}</tr></thead>\n<tbody>{body}</tbody>"
-    return f'<div class="table"><table class="matrix">\n{table}</table></div>'
+    drawn = f'<div class="table"><table class="matrix">\n{table}</table></div>'
+    few = len(rows) <= _MOST_ROWS
+    return drawn if few else f"<details><summary>All {len(rows)} scores</summary>\n{drawn}</details>"
 
 
 def _matrix(space: str, lines: pd.DataFrame, own: dict[Any, float]) -> str:

@@ -93,7 +93,7 @@ def report(
     whole_file.write(folder / "correlations.csv", as_given(found, given).to_csv(index=False))
     pretty = text.correlations(found)
     whole_file.write(folder / "correlations.md", text.to_markdown(pretty))
-    experiments = random_experiment_of(comparison.by("pair"))
+    experiments = random_experiment_of(comparison.trainings().by("pair"))
     if len(experiments):
         whole_file.write(folder / "experiments.csv", as_given(experiments, given).to_csv(index=False))
     guessed = levels(df, score)

@@ -62,15 +62,21 @@ def no_better(lines: pd.DataFrame) -> str:
     xs, ys, dataset = text.brief_names(text.as_pairs(lines))
     lines = lines.assign(called=xs)
     target = ys[0] + (f" on {dataset}" if dataset else "")
-    better = lines[lines["difference_params_low"] > 0].sort_values("difference_params", ascending=False)
-    other = lines.drop(index=better.index).sort_values("difference_params", ascending=False)
-    alone = names.fixed(lines["rho_params"].median())
     space = names.space_name(str(lines["space"].iloc[0]))
+    lines = lines[~lines["reason"].str.contains("ranks as")]  # the number of parameters itself
+    sorted_ = lines.sort_values("difference_params", ascending=False)
+    clear = sorted_["difference_params_low"] > 0
+    better, other = sorted_[clear], sorted_[~clear]
+    alone, macs = (names.fixed(lines[f"rho_{size}"].median()) for size in ("params", "macs"))
     many = names.many(len(lines), "score")
-    start = f"{space}: {len(other)} of {many} without training are no better than the number of parameters "
-    start += f"(ρ = {alone}) as predictors of {target}"
-    start += f": {_listed(other)}" if len(other) else ""
-    return start + (f"; better are {_listed(better)}." if len(better) else "; none is better.")
+    says = f"{space}: {len(other)} of {many} without training are not better than the number of parameters "
+    says += f"(ρ = {alone}) as predictors of {target}"
+    says += f": {_listed(other)}" if len(other) else ""
+    says += f"; better are {_listed(better)}" if len(better) else "; none is better"
+    if lines["rho_macs"].notna().any():
+        below = int((~(lines["difference_macs_low"] > 0)).sum())
+        says += f". Not better than multiply-adds (ρ = {macs}) are {below}"
+    return f"{says}. In brackets: intervals of the difference of ρ."
 
 
 def _listed(lines: pd.DataFrame) -> str:
@@ -102,8 +108,8 @@ def label_free(table: pd.DataFrame, found: pd.DataFrame) -> str:
         parts.append(_coloured(title, heads, rows))
         parts.append(_between(str(space), lines, tasks, found))
     note = (
-        "The same score is computed under each task, of which only classification reads labels. Left: how well it ranks "
-        "as the trained target does. Right: how far its rankings under two tasks agree."
+        "The same score is computed under each task, of which only classification reads labels. Left: how well it "
+        "ranks as the trained target does. Right: how far its rankings under two tasks agree."
     )
     labels = _labels_matter(table)
     return _note(note) + f'<div class="matrices">{"".join(parts)}</div>' + labels
@@ -115,8 +121,8 @@ def _labels_matter(table: pd.DataFrame) -> str:
         return ""
     worse, better = (known["difference_high"] < 0).sum(), (known["difference_low"] > 0).sum()
     says = (
-        f"Of {names.many(len(known), 'score')} under a label-free task {worse:,} rank less well than the same score with "
-        f"labels, {better:,} better, and for the others the 95 % interval of the difference holds 0."
+        f"Of {names.many(len(known), 'score')} under a label-free task {worse:,} rank less well than the same score "
+        f"with labels, {better:,} better, and for the others the interval of the difference holds 0."
     )
     xs, ys, _ = text.brief_names(text.as_pairs(known))
     shown = pd.DataFrame({"space": known["space"].map(names.space_name), "score": xs, "target": ys, "n": known["n"]})
@@ -182,7 +188,7 @@ def combined(table: pd.DataFrame) -> str:
     shown["predictor"], shown["n"] = table["predictor"], table["n"]
     shown["ρ"] = _intervals(table, "rho")
     shown["ρ less that of the best single one"] = _intervals(table, "difference")
-    shown["of"] = table["of"].map(lambda words: names.short(str(words), 70))
+    shown["of"] = table["of"]
     shown["note"] = table["note"]
     folds = int(table.loc[table["predictor"] == LINEAR, "folds"].max())
     note = (

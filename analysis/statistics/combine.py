@@ -23,7 +23,7 @@ from analysis.statistics.size import sizes_of
 
 _PENALTIES = np.geomspace(1e-4, 1e2, 13)  # of the ridge regression, times the number of architectures
 _MISSING = 0.1  # share of the architectures for which a proxy may be missing
-_WEIGHTS = 5  # of a linear combination that are named
+_WEIGHTS = 3  # of a linear combination that are named
 BEST, CHOSEN, AVERAGE, LINEAR = "best single, same data", "best single", "rank average", "linear"
 _TYPES = (
     dict.fromkeys(["space", "target_dataset", "target_task", "predictor"], "str")
