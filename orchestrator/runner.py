@@ -24,6 +24,7 @@ from orchestrator.store import lease
 from orchestrator.store.left_out import left_out
 from orchestrator.store.run_folder import FOLDERS, STOP, RunStore
 from orchestrator.store.trial_states import Ledger
+from orchestrator.study.estimate import recipe_of
 from orchestrator.study.frozen import absolute, freeze, open_run
 from orchestrator.study.plan import Plan, order_of_work, plan, too_large_batches
 from orchestrator.study.schema import Study
@@ -96,6 +97,7 @@ def _prepare_data(
     for sentence in too_large_batches(rows):
         note(sentence)
     wanted, roots = sorted({(r["dataset"], r["dataset_id"]) for r in rows}), planned.roots
+    read = {row["dataset_id"] for row in rows if recipe_of(row).reads_images}
     for dataset, dataset_id in wanted:
         if not datasets.is_read(dataset, dataset_id):
             raise FileNotFoundError(
@@ -105,6 +107,8 @@ def _prepare_data(
     if study.execution.engine == "tune" and ray_address.named():
         return  # the data is on the nodes of the cluster; every node prepares it
     for dataset, dataset_id in wanted:
+        if dataset_id not in read:
+            continue
         named = planned.own.get(dataset_id, dataset)
         found = datasets.prepare(named, roots[dataset_id], study.execution.cache_dir, expect=dataset_id, note=note)
         check_left_out_images(store.url, found)

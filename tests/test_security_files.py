@@ -104,7 +104,7 @@ def test_rows_that_tell_nothing_of_speed_are_passed_over(tmp_path: Path) -> None
     bad += [{"dataset": "gone"}, {"macs": 0}, {"macs": None}]
     rows = [{**good, **change, "attempt": k} for k, change in enumerate([{}, *bad])]
     store.write(parquet_bytes(rows), "rows", "part-000001.parquet")
-    assert list(rate_of(store)) == [("chain", "cls")]
+    assert list(rate_of(store)) == [("chain", "cls", "train")]
 
 
 def test_the_report_and_its_tables_show_markup_as_text(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from workers import checkpoint, tasks
+from workers import checkpoint
 from workers.methods._method import Epoch, Run
 from workers.trial import Trial
 
@@ -139,7 +139,6 @@ def drive(
     Interrupted is raised.
     """
     keeper = _Keeper(run, trial, progress, url, every_s, stop)
-    metric = tasks.get(trial.task).metric
     while progress.epochs < run.epochs and not progress.diverged:
         keeper.epoch_begins()
         epoch = run.epoch(progress.epochs, keeper.between_steps)
@@ -149,7 +148,7 @@ def drive(
             progress.epochs,
             run.epochs,
             progress.train_loss[-1],
-            metric,
+            trial.metric,
             progress.test_score[-1],
             progress.seconds[-1],
         )

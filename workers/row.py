@@ -31,7 +31,7 @@ SCHEMA = pa.schema(
         ("recipe", pa.string()),
         ("recipe_id", pa.string()),
         ("recipe_json", pa.string()),
-        # Results.  Scores are fractions, measured on the test split; higher is better.
+        # Results.  Higher is better.  Scores of trainings are fractions, measured on the test split; others any number.
         ("metric", pa.string()),
         ("score_best", pa.float64()),  # maximum over the evaluations after each epoch, as UnNAS reports it
         ("score_final", pa.float64()),
@@ -78,6 +78,7 @@ SCHEMA = pa.schema(
         ("test_images", pa.int64()),  # images that the score is measured on
         ("test_targets", pa.int64()),  # predictions that it is the mean over: 4 per image in rot, one per pixel in col
         ("chance", pa.float64()),  # score of guessing: 1 / classes, for col the share of the most frequent colour
+        ("method", pa.string()),  # train | score | ...: a name in workers.methods; null in older rows means train
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )

@@ -26,11 +26,16 @@ def setting(
     run_url: str | None = None,
     cpus: int | None = None,
 ) -> Setting:
-    """The input of the trial's method.  The images are prepared and are checked against the trial's `dataset_id`."""
-    data = datasets.prepare(trial.own or trial.dataset, data_root, cache_dir, expect=trial.dataset_id, recent=True)
-    if run_url is not None:
-        check_left_out_images(run_url, data)
-    return Setting(trial, data, device, record, cpus)
+    """The input of the trial's method.  The images are prepared when the method asks for them, and are checked against
+    the trial's `dataset_id`."""
+
+    def open_data() -> datasets.Arrays | datasets.LargeDataset:
+        data = datasets.prepare(trial.own or trial.dataset, data_root, cache_dir, expect=trial.dataset_id, recent=True)
+        if run_url is not None:
+            check_left_out_images(run_url, data)
+        return data
+
+    return Setting(trial, open_data, device, record, cpus)
 
 
 def run(
@@ -47,7 +52,9 @@ def run(
     run_url: str | None = None,
     cpus: int | None = None,
 ) -> dict[str, Any]:
-    """Run a trial and return its row (`workers.row.SCHEMA`, as a dict); scores are fractions in [0, 1].
+    """Run a trial and return its row (`workers.row.SCHEMA`, as a dict).
+
+    The scores of trainings are fractions in [0, 1]; those of other methods may be any finite numbers, or NaN.
 
     With `checkpoint_url` (a path or any fsspec URL), the state is saved between epochs and between steps, at most every
     `checkpoint_every_s` seconds, and a killed run resumes from it.  On the CPU the row of a resumed run is identical to
@@ -133,7 +140,8 @@ def columns(trial: Trial) -> dict[str, Any]:
         "recipe_id": trial.recipe.id,
         "recipe_json": trial.recipe.json_text,
         "precision": trial.recipe.precision,
-        "metric": tasks.get(trial.task).metric,
+        "metric": trial.metric,
+        "method": trial.recipe.method,
         "params": params,
         "macs": macs,
         "plugins": _plugins(trial),

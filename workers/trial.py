@@ -75,6 +75,11 @@ class Trial(BaseModel):
         return tasks.get(self.task).configured(self.recipe)
 
     @property
+    def metric(self) -> str:
+        """The name of the score in rows: what the method measures, if it names it, else the task's."""
+        return self.recipe.measures or tasks.get(self.task).metric
+
+    @property
     def id(self) -> str:
         """`trial_id`: 16 hexadecimal digits, a hash of everything that changes the results and of nothing else."""
         if self.dataset_id is None:

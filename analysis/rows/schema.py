@@ -65,7 +65,7 @@ SCHEMA = pa.schema(
         ("test_images", pa.int64()),  # images that the score is measured on
         ("test_targets", pa.int64()),  # predictions that it is the mean over: 4 per image in rot, one per pixel in col
         ("chance", pa.float64()),  # score of guessing: 1 / classes, for col the share of the most frequent colour
-        ("method", pa.string()),  # what was done: train, score, ...; null in older rows means train
+        ("method", pa.string()),  # train | score | ...; null in older rows means train
     ]
 )
 CURVES = tuple(field.name for field in SCHEMA if field.name.startswith("curve_"))

@@ -105,10 +105,11 @@ def _tasks() -> Table:
 def _recipes() -> Table:
     view = _table("recipe", "space", "dataset", "task", "epochs", "lr", "batch", "width", "depth")
     for name in recipes.names():
-        module = import_module(f"workers.recipes.{name}")
-        for space, dataset, task in module.cells():
-            r = module.lookup(space, dataset, task)
+        for space, dataset, task in recipes.cells(name):
+            r = recipes.training(name, space=space, dataset=dataset, task=task)
             view.add_row(name, space, dataset, task, *map(str, (r.epochs, r.lr, r.batch, r.width, r.depth)))
+        for text in recipes.variants(name):
+            view.add_row(text, "any", "any", "any", *["-"] * 5)
     return view
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from orchestrator.store.run_folder import RunStore
 from orchestrator.study.plan import own_of
 from workers import datasets, tasks
-from workers.recipes import Recipe
+from workers.recipes import AnyRecipe, read
 
 # First guess: multiply-adds per second that the training of wide networks reaches, on one core of a current server CPU
 # and on one H200-class GPU in fp32.  Networks with fewer channels than WIDE reach proportionally less: networks of 4
@@ -37,22 +37,21 @@ class Estimate:
     basis: str
 
 
-def recipe_of(row: Mapping[str, Any]) -> Recipe:
+def recipe_of(row: Mapping[str, Any]) -> AnyRecipe:
     """The recipe of a plan row or a result."""
     return _recipe(row["recipe_json"] or "")
 
 
 @lru_cache(maxsize=1024)
-def _recipe(text: str) -> Recipe:
-    return Recipe.read("", text)
+def _recipe(text: str) -> AnyRecipe:
+    return read("", text)
 
 
-def multiply_adds(row: Mapping[str, Any], recipe: Recipe) -> float:
-    """Multiply-adds of a training: forward and backward passes, batch norm statistics, and the evaluations."""
+def multiply_adds(row: Mapping[str, Any], recipe: AnyRecipe) -> float:
+    """Multiply-adds of a trial; of a training: forward and backward passes, batch norm statistics, evaluations."""
     dataset, task = _dataset(row), tasks.get(row["task"]).configured(recipe)
     train, test = _images(row)
-    a_step = 3 * train + recipe.precise_bn + test * task.test_work(dataset)
-    return float(row["macs"]) * task.views * a_step * recipe.epochs
+    return float(row["macs"]) * task.views * recipe.passes(train, test * task.test_work(dataset))
 
 
 def _dataset(row: Mapping[str, Any]) -> datasets.Dataset:
@@ -67,15 +66,15 @@ def _images(row: Mapping[str, Any]) -> tuple[int, int]:
     return round(dataset.train_images * datasets.Form.of(row["dataset_id"]).fraction), dataset.test_images
 
 
-def _guess(row: Mapping[str, Any], recipe: Recipe, device: str) -> float:
+def _guess(row: Mapping[str, Any], recipe: AnyRecipe, device: str) -> float:
     """Seconds of a trial, estimated from its size alone."""
-    stepping = recipe.epochs * _images(row)[0] // recipe.batch * STEP_S[device]
+    stepping = recipe.steps(_images(row)[0]) * STEP_S[device]
     computing = multiply_adds(row, recipe) / (GUESS[device] * min(recipe.width / WIDE[device], 1.0))
     return TRIAL_S[device] + (max(stepping, computing) if device == "gpu" else stepping + computing)
 
 
-def rate_of(store: RunStore) -> dict[tuple[str, str], Pace]:
-    """The pace of the finished trials, by (space, task)."""
+def rate_of(store: RunStore) -> dict[tuple[str, str, str], Pace]:
+    """The pace of the finished trials, by (space, task, method)."""
     columns = [
         "trial_id",
         "status",
@@ -89,7 +88,7 @@ def rate_of(store: RunStore) -> dict[tuple[str, str], Pace]:
         "recipe_json",
         "diverged",
     ]
-    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    found: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     planned = store.plan()
     about = [] if planned is None else [c for c in ("own", "train_images", "test_images") if c in planned.column_names]
     known = {row["dataset_id"]: row for row in planned.select(["dataset_id", *about]).to_pylist()} if planned else {}
@@ -98,20 +97,21 @@ def rate_of(store: RunStore) -> dict[tuple[str, str], Pace]:
         if row["status"] != "ok" or row["diverged"] or not row["train_s"] or not row["macs"]:
             continue
         try:
-            work = multiply_adds(row, recipe_of(row))
+            recipe = recipe_of(row)
+            work = multiply_adds(row, recipe)
         except (ValueError, LookupError):
             continue  # a dataset or recipe that this version does not know
         besides = max((row["wall_s"] or 0.0) - row["train_s"], 0.0)
-        found.setdefault((row["space"], row["task"]), []).append((row["train_s"] / work, besides))
+        found.setdefault((row["space"], row["task"], recipe.method), []).append((row["train_s"] / work, besides))
     return {cell: Pace(*map(median, zip(*values, strict=True))) for cell, values in found.items()}
 
 
-def estimate(rows: Iterable[Mapping[str, Any]], rates: Mapping[tuple[str, str], Pace], device: str) -> Estimate:
+def estimate(rows: Iterable[Mapping[str, Any]], rates: Mapping[tuple[str, str, str], Pace], device: str) -> Estimate:
     """Device seconds for these plan rows; `device` is cpu or gpu."""
     total, measured, count = 0.0, 0, 0
     for row in rows:
         recipe = recipe_of(row)
-        rate = rates.get((row["space"], row["task"]))
+        rate = rates.get((row["space"], row["task"], recipe.method))
         count += 1
         measured += rate is not None
         if rate is None:

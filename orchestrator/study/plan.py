@@ -252,9 +252,9 @@ def too_large_batches(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """A message for each batch size that is larger than the training split; such trials fail."""
     seen = {(row["dataset_id"], row["train_images"], row["recipe"], row["recipe_json"]) for row in rows}
     found = {
-        (recipe.batch, images, dataset_id)
+        (recipe.least_images, images, dataset_id)
         for dataset_id, images, name, text in seen
-        if (recipe := read(name, text)).batch > images
+        if (recipe := read(name, text)).least_images > images
     }
     return [
         f"a batch of {batch:,} images is more than the {images:,} training images of {dataset_id}: such trials fail; "

@@ -22,7 +22,7 @@ from orchestrator.study.schema_parts import (
     check_disk_path,
 )
 from workers import datasets, tasks
-from workers.recipes import Recipe, cells, recipe
+from workers.recipes import AnyRecipe, cells, recipe
 from workers.scrub import scrub
 
 PRESETS = files("orchestrator") / "presets"
@@ -96,7 +96,7 @@ class Sweep(Part):
         if known and (objection := tasks.get(task).unsupported_reason(known)):
             raise LookupError(objection) from None
 
-    def resolved(self, task: str) -> Recipe:
+    def resolved(self, task: str) -> AnyRecipe:
         """The recipe of one of the tasks, with overrides."""
         if "name" in self.override:
             raise ValueError("override: the name of a recipe cannot be overridden; choose another recipe")

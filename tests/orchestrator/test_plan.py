@@ -143,7 +143,7 @@ def test_what_finished_trials_took_beside_their_training_counts_for_those_left(s
     left = preview(studies.load(str(file))).left
     assert left.basis == "from this study's finished trials"
     assert left.seconds > 3 * 2.5, "3 trials are left, 2.5 s of each are no training"
-    assert rate_of(store)["chain", "cls"].besides == 2.5
+    assert rate_of(store)["chain", "cls", "train"].besides == 2.5
 
 
 def test_a_malformed_architecture_is_named(study: Write, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_unknown_family_and_unknown_setting_say_what_there_is() -> None:
         LookupError, match=r"nasbench201 on cifar10_valid or cifar10 or cifar100 or imagenet16_120 with cls"
     ):
         workers.recipe("nasbench201", space="nasbench201", dataset="photos", task="cls")
-    assert names() == ["demo", "nasbench201", "unnas", "unnas_eval", "unnas_search"]
+    assert names() == ["demo", "nasbench201", "unnas", "unnas_eval", "unnas_search", "zero_cost"]
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", "cifar10_valid", "cifar100", "imagenet16_120"])
@@ -131,7 +131,7 @@ def test_what_changes_speed_alone_is_executed_and_leaves_the_id() -> None:
     assert recipes.question(stored.json_text) == recipes.question(fast.json_text)
     assert recipes.question(stored.json_text) != recipes.question(r.json_text)
     for hidden in ("counted", "method"):
-        with pytest.raises(ValueError, match=f"a recipe has no '{hidden}'; it has epochs, lr"):
+        with pytest.raises(ValueError, match=f"a recipe has no '{hidden}'; it has width, depth, epochs, lr"):
             r.replace(**{hidden: None})
     with pytest.raises(ValueError, match="recipe threads = 0"):
         r.replace(threads=0)

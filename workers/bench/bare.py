@@ -4,13 +4,14 @@ import torch
 from torch import nn
 
 import workers
+from workers import recipes
 from workers.data.loader import Source
 from workers.methods.train import Training
 
 
 def trial(task: str, dataset: str, batch: int | None = None) -> workers.Trial:
     """A trial with UnNAS's recipe; `batch` overrides its batch size."""
-    recipe = workers.recipe("unnas", space="darts", dataset=dataset, task=task)
+    recipe = recipes.training("unnas", space="darts", dataset=dataset, task=task)
     recipe = recipe if batch is None else recipe.replace(batch=batch)
     # An arbitrary architecture: batches do not depend on it.
     cell = "_".join(["sk.0+sk.1"] * 4)

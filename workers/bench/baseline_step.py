@@ -17,6 +17,7 @@ from nasbench_pytorch.trainer import train
 from torch import Tensor, nn
 
 from workers.bench.baseline_networks import network, spec_of
+from workers.methods._setup import recipe_of
 from workers.recipes import Recipe
 from workers.trial import Trial
 
@@ -74,7 +75,7 @@ class Plain:
     def __init__(self, trial: Trial, device: torch.device) -> None:
         recipe = trial.recipe
         self.net = network(trial.space, trial.arch, trial.task, recipe.width, recipe.depth).to(device)
-        self.optimizer = sgd(self.net, recipe)
+        self.optimizer = sgd(self.net, recipe_of(trial))
 
     def parameters(self) -> list[nn.Parameter]:
         """The parameters in the order of this package's network."""
@@ -109,7 +110,7 @@ class Library:
             num_modules_per_stack=recipe.depth,
             momentum=0.1,
         ).to(device)
-        self.optimizer = sgd(self.net, recipe)
+        self.optimizer = sgd(self.net, recipe_of(trial))
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda epoch: 1.0)
 
     def parameters(self) -> list[nn.Parameter]:

@@ -88,7 +88,7 @@ def measure(
     CPU seconds; wall-clock seconds if CPU time of this process would miss work: for images on a GPU, or if the baseline
     makes them in `workers` processes.  This package always makes them in this process.
     """
-    batch = t.trial.recipe.batch
+    batch = t.recipe.batch
     ours, theirs = (max(1, share // batch) for share in shares)
     epochs = iter(range(1, 10**9))
     loader = baseline_data.loader(baseline, batch, theirs, workers)
@@ -139,6 +139,6 @@ def run(
         for processes in sorted({0, workers}):
             note(f"data, {name}, {processes} workers: {rounds} rounds")
             paired = measure(t, baseline, rounds, (count, theirs * max(1, processes)), processes)
-            about = {"task": name, "batch": t.trial.recipe.batch, "workers": processes, "gate": passed}
+            about = {"task": name, "batch": t.recipe.batch, "workers": processes, "gate": passed}
             cells.append({**about, **paired.as_json()})
     return {"bench": "data", "conditions": before, "load_after": conditions(device)["load"], "cells": cells}

@@ -28,7 +28,7 @@ def training(task: str, stored: LargeDataset, batch: int = BATCH) -> Training:
 def measure(array: Training, exact: Training, rounds: int, images: int) -> dict[str, Paired]:
     """CPU seconds per image of two parts: `cut`, decoded, cut and resized, which is what a GPU is sent; `batch`,
     augmented as well."""
-    steps = max(1, min(images, len(array.train)) // array.trial.recipe.batch)
+    steps = max(1, min(images, len(array.train)) // array.recipe.batch)
     epochs = iter(range(1, 10**9))
 
     def cut(t: Training) -> None:
@@ -44,7 +44,7 @@ def measure(array: Training, exact: Training, rounds: int, images: int) -> dict[
         sides = (lambda w=work: w(array), lambda w=work: w(exact))
         # After four rounds the table of colours is made, which is part of no ratio.
         seconds = interleaved(sides, rounds, cpu_seconds, warm_up=4)
-        found[name] = Paired(*(tuple(s / (steps * array.trial.recipe.batch) for s in side) for side in seconds))
+        found[name] = Paired(*(tuple(s / (steps * array.recipe.batch) for s in side) for side in seconds))
     return found
 
 

@@ -27,12 +27,12 @@ from typing import Any
 import torch
 
 import workers
-from workers import provenance
+from workers import provenance, recipes
 from workers.bench.data import training
 from workers.bench.step import Cell, cells
 from workers.bench.timing import conditions
 from workers.cuda_graphs import Graphs, on
-from workers.methods._setup import learner
+from workers.methods._setup import learner, recipe_of
 from workers.methods.train import Training, evaluate, learning_rate, set_rate
 
 WAYS = ("eager", "processes", "mps", "streams")
@@ -54,17 +54,18 @@ class Load:
 def prepared(load: Load) -> list[Training]:
     """The trainings of a process, ready for their first step."""
     trial, device = workers.Trial.model_validate_json(load.trial_json), torch.device(load.device)
-    if trial.recipe.batch > IMAGES[device.type]:
+    recipe = recipe_of(trial)
+    if recipe.batch > IMAGES[device.type]:
         raise ValueError(
-            f"the batch of {trial.recipe.batch} is larger than the {IMAGES[device.type]} images of this benchmark"
+            f"the batch of {recipe.batch} is larger than the {IMAGES[device.type]} images of this benchmark"
         )
     found = []
     for _ in range(load.streams):
-        t = training(trial.task, IMAGES[device.type], trial.recipe.batch, device)
+        t = training(trial.task, IMAGES[device.type], recipe.batch, device)
         net, optimizer = learner(trial, device)
         record = Graphs() if load.captured and device.type == "cuda" else None
         found.append(replace(t, trial=trial, net=net, optimizer=optimizer, record=record))
-        set_rate(found[-1], learning_rate(trial.recipe, epoch=0))
+        set_rate(found[-1], learning_rate(recipe, epoch=0))
     return found
 
 
@@ -241,7 +242,7 @@ def run(
     lines = []
     for cell in (c for c in cells(names, of_spaces, quantiles, 1, small) if c.rival.name == "plain"):
         if not small:
-            recipe = workers.recipe("unnas", space=cell.trial.space, dataset=cell.trial.dataset, task=cell.trial.task)
+            recipe = recipes.training("unnas", space=cell.trial.space, dataset=cell.trial.dataset, task=cell.trial.task)
             cell = replace(cell, trial=cell.trial.model_copy(update={"recipe": recipe}))
         for way in ways:
             for k in counts if way != "eager" else [1]:

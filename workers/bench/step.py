@@ -13,7 +13,7 @@ from torch import Tensor
 
 import spaces
 import workers
-from workers import tasks
+from workers import recipes, tasks
 from workers.bench import GateFailed
 from workers.bench.baseline_step import Library, Plain
 from workers.bench.data import DATASET, training
@@ -21,6 +21,7 @@ from workers.bench.timing import Ceiling, Paired, conditions, cpu_seconds, cuda_
 from workers.cuda_graphs import Graphs, Part, on
 from workers.data.loader import Source
 from workers.methods._setup import learner
+from workers.methods._setup import recipe_of as trained
 from workers.methods.train import Training, train_epoch
 from workers.recipes import Recipe
 
@@ -45,7 +46,7 @@ class Ready(Training):
         return len(self.ready)
 
     def parts(self, purpose: str, epoch: int, steps: int, done: int = 0) -> Iterator[Part]:
-        left = self.ready[done // self.trial.recipe.batch : steps]
+        left = self.ready[done // self.recipe.batch : steps]
         return ({"inputs": inputs, "targets": targets} for inputs, targets in left)
 
     def batch(self, split: Source, part: Part) -> Batch:
@@ -67,7 +68,7 @@ class Cell:
 
 def recipe_of(space: str, task: str, small: bool) -> Recipe:
     """UnNAS's widths and depths with a batch of 32 network inputs (rot: 8 images in four rotations)."""
-    recipe = workers.recipe("unnas", space=space, dataset=DATASET, task=task)
+    recipe = recipes.training("unnas", space=space, dataset=DATASET, task=task)
     recipe = recipe.replace(batch=8 if task == "rot" else 32)
     if not small:
         return recipe
@@ -96,7 +97,7 @@ def cells(names: list[str], of_spaces: list[str], quantiles: list[str], steps: i
 
 def sides(cell: Cell, device: torch.device, dtype: torch.dtype, batch: int | None = None) -> tuple[Ready, Baseline]:
     """This package's training and the baseline's, with the same weights and batches."""
-    recipe = cell.trial.recipe if batch is None else cell.trial.recipe.replace(batch=batch)
+    recipe = trained(cell.trial) if batch is None else trained(cell.trial).replace(batch=batch)
     # A captured step reads the rate from the device as float32, so the baseline gets that number too.
     recipe = recipe.replace(lr=float(torch.tensor(recipe.lr, dtype=torch.float32)))
     trial = cell.trial.model_copy(update={"recipe": recipe})
@@ -166,7 +167,7 @@ def measure(cell: Cell, device: torch.device, rounds: int, small: bool = False) 
     works = lambda: train_epoch(t, 0), lambda: rival.epoch(t.ready), ceiling
     ours, theirs, dense = interleaved(works, rounds, clock)
     t.close()  # frees the device for the next cell
-    images = t.trial.recipe.batch * t.steps
+    images = t.recipe.batch * t.steps
     paired = Paired(tuple(s / images for s in ours), tuple(s / images for s in theirs)).as_json()
     params, macs = workers.cost(t.trial)
     # A backward pass counts as two forward passes; a multiply-add is two operations.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -16,17 +17,22 @@ class Setting:
     """The input of a method: the trial, its images, and the device."""
 
     trial: Trial
-    data: Arrays | LargeDataset
+    open_data: Callable[[], Arrays | LargeDataset]
     device: torch.device
     record: Recorder | None = None  # captures steps as CUDA graphs; None: eager execution
     cpus: int | None = None  # cores for the threads that make batches; None: all that this process may use
+
+    @cached_property
+    def data(self) -> Arrays | LargeDataset:
+        """The images, opened when they are first asked for: some methods need none."""
+        return self.open_data()
 
 
 class Epoch(NamedTuple):
     """The results of one epoch."""
 
-    loss: float  # mean training loss
-    score: float  # the task's score on the whole test split; NaN if it is not finite
+    loss: float  # mean training loss; NaN for a method without one
+    score: float  # of a training: the task's score on the whole test split; NaN if it is not finite
     diverged: bool  # if true, no further epoch is computed
 
 

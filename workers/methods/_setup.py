@@ -7,8 +7,16 @@ from torch import nn
 from workers import datasets
 from workers.data.loader import Resident, Source, Streamed
 from workers.network import build_network
+from workers.recipes import Train
 from workers.streams import seed_of
 from workers.trial import Trial
+
+
+def recipe_of(trial: Trial) -> Train:
+    """The recipe of a trial that is trained; ValueError for one of another method."""
+    if not isinstance(trial.recipe, Train):
+        raise ValueError(f"a recipe of the method {trial.recipe.method!r}; expected one of the method 'train'")
+    return trial.recipe
 
 
 def source_of(
@@ -31,9 +39,8 @@ def source_of(
     )
 
 
-def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
-    """The network of a trial with its initial weights, on the device, and the optimiser that trains it."""
-    recipe = trial.recipe
+def initial(trial: Trial, device: torch.device) -> nn.Module:
+    """The network of a trial with its initial weights, on the device."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of("weights", trial.space, trial.arch, trial.seed))
         net = build_network(trial)  # on the CPU: the same weights whatever the device
@@ -43,7 +50,12 @@ def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.
             norm.num_batches_tracked = None
     # Batches are (B, C, H, W).  With channels-last weights, convolutions return maps in that layout from the first
     # layer on.  This was measured on CPUs, not on CUDA in fp32: docs/benchmarks.md says what to measure.
-    net = net.to(device).to(memory_format=torch.channels_last)
+    return net.to(device).to(memory_format=torch.channels_last)
+
+
+def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """The network of a trial with its initial weights, on the device, and the optimiser that trains it."""
+    recipe, net = recipe_of(trial), initial(trial, device)
     optimizer = torch.optim.SGD(
         net.parameters(),
         lr=recipe.lr,

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from workers.cuda_graphs import Captured, Part, Recorder
 from workers.data.loader import PLACES, Source
 from workers.methods._method import Epoch, Setting
-from workers.methods._setup import learner, source_of
-from workers.recipes import Recipe
+from workers.methods._setup import learner, recipe_of, source_of
+from workers.recipes import AnyRecipe, Recipe
 from workers.streams import stream
 from workers.trial import Trial
 
@@ -42,6 +42,11 @@ class Training:
     test: Source
     device: torch.device
     record: Recorder | None = None  # how steps are captured; None: every operation is queued by itself
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the trial."""
+        return recipe_of(self.trial)
 
     def close(self) -> None:
         """Release the steps and their graphs.
@@ -62,7 +67,7 @@ class Training:
     @property
     def steps(self) -> int:
         """Steps per epoch; the last partial batch is dropped."""
-        return len(self.train) // self.trial.recipe.batch
+        return len(self.train) // self.recipe.batch
 
     @cached_property
     def learning(self) -> "Repeated":
@@ -82,7 +87,7 @@ class Training:
     def parts(self, purpose: str, epoch: int, steps: int, done: int = 0) -> Iterator[Part]:
         """`steps` parts of the training split, in the order of the (purpose, epoch) stream, after the first `done`
         images."""
-        size, generator = self.trial.recipe.batch, self._stream(purpose, epoch)
+        size, generator = self.recipe.batch, self._stream(purpose, epoch)
         order = torch.randperm(len(self.train), generator=generator)[: steps * size]
         return self._parts(order, generator, size, done, train=True)
 
@@ -90,7 +95,7 @@ class Training:
         """The test split in order, after the first `done` images; all evaluations of all architectures use the same
         draws."""
         order = torch.arange(len(self.test))
-        return self._parts(order, self._stream("test", 0), self.trial.recipe.test_batch, done, train=False)
+        return self._parts(order, self._stream("test", 0), self.recipe.test_batch, done, train=False)
 
     def _parts(self, order: Tensor, generator: torch.Generator, size: int, done: int, train: bool) -> Iterator[Part]:
         task, dataset = self.trial.configured_task, self.trial.data
@@ -130,11 +135,11 @@ class Position:
         """ValueError unless it is a valid position of this training."""
         if self.split not in ("train", "test") or not isinstance(self.loss, float):
             raise ValueError(f"a position in split {self.split!r} with a loss {self.loss!r}, expected train or test")
-        most = t.steps * t.trial.recipe.batch if self.split == "train" else len(t.test)
+        most = t.steps * t.recipe.batch if self.split == "train" else len(t.test)
         if not 0 <= self.done <= most:
             raise ValueError(f"a position after {self.done} images, expected 0 to {most}")
-        if self.split == "train" and self.done % t.trial.recipe.batch:
-            raise ValueError(f"a position after {self.done} images, expected whole batches of {t.trial.recipe.batch}")
+        if self.split == "train" and self.done % t.recipe.batch:
+            raise ValueError(f"a position after {self.done} images, expected whole batches of {t.recipe.batch}")
         wanted = (t.learning if self.split == "train" else t.judging).sums
         found = [(s.shape, s.dtype) for s in self.sums]
         if found != [(s.shape, s.dtype) for s in wanted]:
@@ -172,7 +177,7 @@ class Repeated:
 
 
 def _learning(t: Training) -> Repeated:
-    task, recipe = t.trial.configured_task, t.trial.recipe
+    task, recipe = t.trial.configured_task, t.recipe
     total = torch.zeros((), dtype=torch.float64, device=t.device)
 
     def work(part: Part) -> None:
@@ -197,7 +202,7 @@ def _learning(t: Training) -> Repeated:
 
 
 def _judging(t: Training) -> Repeated:
-    task, recipe = t.trial.configured_task, t.trial.recipe
+    task, recipe = t.trial.configured_task, t.recipe
     classes = task.classes(t.trial.data)
     shapes = task.tally(t.trial.data), (), (classes + 1,)  # the last counter is for targets without a class
     counted, count, occurrences = (torch.zeros(shape, dtype=torch.int64, device=t.device) for shape in shapes)
@@ -217,7 +222,7 @@ def _judging(t: Training) -> Repeated:
     return Repeated(Captured(work, lambda: list(sums), t.device, t.record), sums)
 
 
-def arithmetic(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
+def arithmetic(recipe: AnyRecipe, device: torch.device) -> AbstractContextManager[object]:
     """The precision of a recipe, for the forward pass.  fp32 means fp32: TF32 is off unless asked for."""
     if recipe.precision == "tf32" and device.type != "cuda":
         raise ValueError(f"precision 'tf32' is a mode of CUDA devices; this training runs on {device.type}")
@@ -249,11 +254,11 @@ def train_epoch(t: Training, epoch: int, at: Position | None = None, between: Ca
     Continues from `at`, which is updated after every step, before `between` is called.
     """
     at = at or Position()
-    set_rate(t, learning_rate(t.trial.recipe, epoch))
+    set_rate(t, learning_rate(t.recipe, epoch))
     t.net.train()
 
     def after() -> None:
-        at.done += t.trial.recipe.batch
+        at.done += t.recipe.batch
         between()
 
     (total,) = t.learning.over(t.parts("train", epoch, t.steps, at.done), after, at.sums)
@@ -268,7 +273,7 @@ def precise_bn(t: Training, epoch: int, between: Callable[[], None] = _nothing) 
     unbiased variances v_i of batch i: mean = avg(m_i), var = avg(v_i + m_i^2) - mean^2 (Liu et al. 2020, release).
     `between` is called after each; a run that is stopped there resumes with the first of these batches.
     """
-    recipe = t.trial.recipe
+    recipe = t.recipe
     steps = min(recipe.precise_bn // recipe.batch, t.steps)
     norms = [m for m in t.net.modules() if isinstance(m, nn.BatchNorm2d)]
     if not steps or not norms:
@@ -314,7 +319,7 @@ def evaluate(t: Training, at: Position | None = None, between: Callable[[], None
     t.net.eval()
 
     def after() -> None:
-        at.done = min(at.done + t.trial.recipe.test_batch, len(t.test))
+        at.done = min(at.done + t.recipe.test_batch, len(t.test))
         between()
 
     counted, count, health, _ = t.judging.over(t.test_parts(at.done), after, at.sums)
@@ -326,7 +331,7 @@ class TrainRun:
 
     def __init__(self, t: Training) -> None:
         self.t = t
-        self.epochs = t.trial.recipe.epochs
+        self.epochs = t.recipe.epochs
         self._at: Position | None = None  # only within an epoch
 
     def epoch(self, number: int, between: Callable[[], None] = _nothing) -> Epoch:
@@ -395,7 +400,7 @@ def _position(t: Training, within: Mapping[str, Any]) -> Position:
     """The position stored in a checkpoint; raises any exception if it is not valid for this training."""
     at = Position(within["split"], within["done"], tuple(within["sums"]), within["loss"])
     at.check(t)
-    if at.split == "test" and 0 < len(t.test) - at.done < t.trial.recipe.test_batch:
+    if at.split == "test" and 0 < len(t.test) - at.done < t.recipe.test_batch:
         # The first part of a step is captured and must be a whole one, so evaluate from the start.
         return Position("test", loss=at.loss)
     return at
@@ -404,9 +409,10 @@ def _position(t: Training, within: Mapping[str, Any]) -> Position:
 def training(setting: Setting) -> Training:
     """Network, optimiser and images of a trial before the first epoch."""
     trial, data = setting.trial, setting.data
-    if trial.recipe.batch > len(data.train):
+    batch = recipe_of(trial).batch
+    if batch > len(data.train):
         raise ValueError(
-            f"a batch of {trial.recipe.batch} images is more than the {len(data.train)} training images of "
+            f"a batch of {batch} images is more than the {len(data.train)} training images of "
             f"{trial.dataset_id}; override batch with a smaller one"
         )
     net, optimizer = learner(trial, setting.device)

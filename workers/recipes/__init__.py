@@ -1,20 +1,38 @@
-"""Recipes: the hyperparameters of a training, as data.  One file per family; the folder is the registry.
+"""Recipes: what is done with a network, as data.  One file per family; the folder is the registry.
 
-`Recipe` is the recipe class of the method `train`, which all families use; `AnyRecipe` is a recipe of any method.
+There is one recipe class per method (`workers.methods`); `AnyRecipe` is a recipe of any method, `Recipe` one of the
+method `train`.  A family may have variants: `zero_cost/synflow` is the variant `synflow` of the family `zero_cost`.
 Imports datasets; tasks, trials and everything above them may import it.
 """
 
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 
 import spaces
 from workers import datasets
 from workers.data.small import LARGEST_CIFAR
-from workers.recipes._models import AnyRecipe, Base, Precision, Sgd, Train, question, read
+from workers.recipes._models import AnyRecipe, Base, Precision, Score, Sgd, Train, Untrained, question, read
 
 Recipe = Train
 
-__all__ = ["AnyRecipe", "Base", "Precision", "Recipe", "Sgd", "Train", "cells", "names", "question", "read", "recipe"]
+__all__ = [
+    "AnyRecipe",
+    "Base",
+    "Precision",
+    "Recipe",
+    "Score",
+    "Sgd",
+    "Train",
+    "Untrained",
+    "cells",
+    "names",
+    "question",
+    "read",
+    "recipe",
+    "training",
+    "variants",
+]
 
 
 def names() -> list[str]:
@@ -22,25 +40,57 @@ def names() -> list[str]:
     return sorted(m.name for m in iter_modules(__path__) if not m.name.startswith("_"))
 
 
+def variants(family: str) -> list[str]:
+    """The recipes of a family that has variants, as texts for `recipe` (`zero_cost/synflow`); else an empty list."""
+    module = _family(family)
+    return [f"{family}/{variant}" for variant in module.variants()] if hasattr(module, "variants") else []
+
+
 def cells(name: str) -> list[tuple[str, str, str]]:
-    """Every (space, dataset, task) for which a family defines settings."""
-    found: list[tuple[str, str, str]] = import_module(f"{__name__}.{name}").cells()
+    """Every (space, dataset, task) for which the family of a recipe defines settings."""
+    found: list[tuple[str, str, str]] = _family(name).cells()
     return found
 
 
-def recipe(name: str, *, space: str, dataset: str, task: str, size: int | None = None) -> Recipe:
-    """The recipe of one cell of a study; LookupError lists the cells that the family covers.
+def recipe(name: str, *, space: str, dataset: str, task: str, size: int | None = None) -> AnyRecipe:
+    """The recipe of one cell of a study; LookupError lists the names, variants or cells that exist.
 
     For a dataset without settings, a family may use those of another dataset (its `LIKE`): one for small datasets,
     whose images fit in memory, and one for large ones.  `size` is the image size in pixels of a dataset that is not
     registered.  `r.replace(epochs=2)` returns a validated copy with other values.
     """
-    if name not in names():
-        raise LookupError(f"no recipe {spaces.quoted(name)}; have {', '.join(names())}")
-    family = import_module(f"{__name__}.{name}")
-    like = getattr(family, "LIKE", {})
-    if like and dataset not in {cell[1] for cell in family.cells()}:
+    module = _family(name)
+    like = getattr(module, "LIKE", {})
+    if like and dataset not in {cell[1] for cell in module.cells()}:
         small = datasets.get(dataset).large is None if size is None else size <= LARGEST_CIFAR
         dataset = like["small" if small else "large"]
-    found: Recipe = family.lookup(space, dataset, task)
+    found: AnyRecipe
+    family, slash, variant = name.partition("/")
+    if not hasattr(module, "variants"):
+        if slash:
+            raise LookupError(f"recipe {spaces.quoted(name)}: {family} has no variants")
+        found = module.lookup(space, dataset, task)
+    elif not variant:
+        raise LookupError(
+            f"recipe {spaces.quoted(name)} needs a variant, as in {family}/{module.variants()[0]}; "
+            f"have {', '.join(module.variants())}"
+        )
+    else:
+        found = module.lookup(space, dataset, task, variant)
     return found
+
+
+def training(name: str, *, space: str, dataset: str, task: str, size: int | None = None) -> Train:
+    """`recipe`, for code that trains; LookupError for a recipe of another method."""
+    found = recipe(name, space=space, dataset=dataset, task=task, size=size)
+    if not isinstance(found, Train):
+        raise LookupError(f"recipe {spaces.quoted(name)} is of the method {found.method!r}; expected one that trains")
+    return found
+
+
+def _family(name: str) -> ModuleType:
+    """The module of a family, of its name or of the text of a recipe."""
+    family = name.partition("/")[0]
+    if family not in names():
+        raise LookupError(f"no recipe {spaces.quoted(name)}; have {', '.join(names())}")
+    return import_module(f"{__name__}.{family}")

@@ -9,9 +9,10 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 import spaces
+from workers.recipes._scores import PROXIES, WITHOUT_IMAGES
 
 Precision = Literal["fp32", "tf32", "bf16"]
 _IMAGES = 2**31 - 1  # more than any split holds; with the limits of width and depth, every cost fits 64 bits
@@ -21,16 +22,21 @@ _FIRST = "train"  # the method of recipes without the field `method`
 
 
 class Base(BaseModel):
-    """The common part of the recipes of all methods: a label, a method, an identity.
+    """The common part of the recipes of all methods: a label, a method, the size of the network, an identity.
 
-    Frozen and validated.  A subclass adds the fields of its method, and `method` as a literal with its default.
+    Frozen and validated.  A subclass adds the fields of its method, and `method` as a literal with its default.  It
+    also has `epochs`, `precision` and `threads`: fields of methods that train, constants of the others (`Untrained`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
     FIXED: ClassVar[frozenset[str]] = frozenset({"method"})  # fields that `replace` does not accept
 
     name: str = Field(description="family of the recipe; a label, not part of a trial's identity")
-    method: str = Field(description="how the network is trained: a name in workers.methods")
+    method: str = Field(description="what is done with the network: a name in workers.methods")
+    width: int = Field(
+        ge=1, le=16_384, description="channels of the first cell (darts), stack (nasbench101) or stage (nasbench201)"
+    )
+    depth: int = Field(ge=1, le=1_000, description="cells (darts), or modules per stack or stage")
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -42,6 +48,38 @@ class Base(BaseModel):
     def of_seg(self) -> dict[str, Any]:
         """The segmentation fields that are set; empty for methods without such fields."""
         return {}
+
+    @property
+    def measures(self) -> str | None:
+        """The name of what the method measures (the row's `metric`); None: the score of the task."""
+        return None
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether the method opens the dataset; else a trial runs on a machine without it."""
+        return True
+
+    @property
+    def least_images(self) -> int:
+        """The training images that a trial needs at least; it fails with fewer."""
+        return 0
+
+    def passes(self, train_images: int, test_images: float) -> float:
+        """Forward passes of one image that take as long as a trial; a backward pass counts as two."""
+        raise NotImplementedError
+
+    def steps(self, train_images: int) -> int:
+        """Steps of a trial, each of which takes some time however small the network is."""
+        raise NotImplementedError
+
+    @property
+    def executed(self) -> dict[str, int]:
+        """The executed settings of speed, if they differ from those in the identity."""
+        return {}
+
+    def counted_as(self, facts: Mapping[str, Any]) -> Self:
+        """The same recipe with the settings of speed of `facts` in its identity; methods without such: itself."""
+        return self
 
     @property
     def json_text(self) -> str:
@@ -117,10 +155,6 @@ class Sgd(Base):
         le=_IMAGES,
         description="training images used to compute the BN statistics before an evaluation; 0: running averages",
     )
-    width: int = Field(
-        ge=1, le=16_384, description="channels of the first cell (darts), stack (nasbench101) or stage (nasbench201)"
-    )
-    depth: int = Field(ge=1, le=1_000, description="cells (darts), or modules per stack or stage")
     precision: Precision = Field(
         "fp32",
         description="arithmetic of convolutions and matrix products. The studies' protocol is fp32: these "
@@ -130,6 +164,19 @@ class Sgd(Base):
     counted: Speed | None = Field(
         None, description="test_batch and threads in the identity, if the executed values differ"
     )
+
+    @property
+    def least_images(self) -> int:
+        """One batch."""
+        return self.batch
+
+    def passes(self, train_images: int, test_images: float) -> float:
+        """Training, the statistics of batch norm, and the evaluation of every epoch."""
+        return (3 * train_images + self.precise_bn + test_images) * self.epochs
+
+    def steps(self, train_images: int) -> int:
+        """The steps of the optimiser."""
+        return self.epochs * train_images // self.batch
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -178,6 +225,79 @@ class Train(Sgd):
         return {name: value for name, value in found.items() if value is not None}
 
 
+class Untrained(Base):
+    """The common part of the recipes of methods that train nothing: one epoch of the loop, in fp32 on one thread."""
+
+    @property
+    def epochs(self) -> int:
+        """1: the loop calls the method once."""
+        return 1
+
+    @property
+    def precision(self) -> Precision:
+        """fp32."""
+        return "fp32"
+
+    @property
+    def threads(self) -> int:
+        """1, as trials are many and small."""
+        return 1
+
+
+class Score(Untrained):
+    """Recipe of the method `score`: compute a zero-cost proxy of the network with its initial weights.
+
+    The batches are drawn from the training split, the same for all architectures; with more than one, the score is the
+    mean over them.  A proxy that reads no images (`workers.recipes._scores`) has no batches: it keeps `batch` unset and
+    `batches` 0, whatever is given, so that one override applies to a list of proxies.
+    """
+
+    method: Literal["score"] = "score"
+    FIXED: ClassVar[frozenset[str]] = frozenset({"method", "score"})
+
+    score: str = Field(description="the proxy: a name in workers.scores")
+    batch: int | None = Field(64, ge=2, le=_IMAGES, description="training images per batch; unset: reads no images")
+    batches: int = Field(1, ge=0, le=1_000, description="batches that the score is the mean over; 0: reads no images")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_images(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("score") in WITHOUT_IMAGES:
+            return values | {"batch": None, "batches": 0}
+        return values
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.score not in PROXIES:
+            raise ValueError(f"no proxy {spaces.quoted(self.score)}; have {', '.join(PROXIES)}")
+        if self.reads_images and (self.batch is None or self.batches < 1):
+            raise ValueError(f"{self.score} reads images; expected a batch and at least one of batches")
+        return self
+
+    @property
+    def measures(self) -> str:
+        """The name of the proxy."""
+        return self.score
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether the proxy reads images."""
+        return self.score not in WITHOUT_IMAGES
+
+    @property
+    def least_images(self) -> int:
+        """All batches."""
+        return (self.batch or 0) * self.batches
+
+    def passes(self, train_images: int, test_images: float) -> float:
+        """A forward and a backward pass of every batch; of one image for a proxy that reads none."""
+        return 3.0 * max(self.least_images, 1)
+
+    def steps(self, train_images: int) -> int:
+        """One step per batch."""
+        return self.batches
+
+
 def method_of(recipe: Any) -> str | None:
     """The method of a recipe or of a mapping of its fields (default `train`); None for any other value."""
     found = recipe.method if isinstance(recipe, Base) else None
@@ -187,7 +307,7 @@ def method_of(recipe: Any) -> str | None:
 
 
 # Add a further method as `| Annotated[Darts, Tag("darts")]`.
-AnyRecipe = Annotated[Annotated[Train, Tag("train")], Discriminator(method_of)]
+AnyRecipe = Annotated[Annotated[Train, Tag("train")] | Annotated[Score, Tag("score")], Discriminator(method_of)]
 _ANY: TypeAdapter[AnyRecipe] = TypeAdapter(AnyRecipe)
 
 

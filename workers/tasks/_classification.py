@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workers.datasets import Dataset
-from workers.recipes import Recipe
+from workers.recipes import Base
 
 
 class Top1:
@@ -20,7 +20,7 @@ class Top1:
         """None: the task is possible on any images."""
         return None
 
-    def configured(self, recipe: Recipe) -> Self:
+    def configured(self, recipe: Base) -> Self:
         """The task itself; LookupError if the recipe has settings of segmentation."""
         if recipe.of_seg:
             raise LookupError(f"recipe settings {', '.join(recipe.of_seg)} are for task seg alone")

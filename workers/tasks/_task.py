@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # the protocol does not need torch at run time: reading a run
 
     from spaces import Cost
     from workers.datasets import Dataset
-    from workers.recipes import Recipe
+    from workers.recipes import Base
 
 
 class Task(Protocol):
@@ -41,7 +41,7 @@ class Task(Protocol):
     def unsupported_reason(self, dataset: Dataset) -> str | None:
         """Why the task is not possible on a dataset; None if it is possible."""
 
-    def configured(self, recipe: Recipe) -> Task:
+    def configured(self, recipe: Base) -> Task:
         """The task with the settings of a recipe; LookupError if the recipe has settings for another task."""
 
     def classes(self, dataset: Dataset) -> int:

@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 
 from spaces import Cost
 from workers.datasets import IGNORED, OUTSIDE, Dataset, Maps
-from workers.recipes import Recipe
+from workers.recipes import Base
 from workers.tasks._aspp import Aspp, cost
 from workers.tasks._augment_large import augment_large, draw_light
 from workers.tasks._augment_small import draw_flip
@@ -46,7 +46,7 @@ class Segmentation:
             return None
         return f"task seg needs a label map for every image, and {dataset.name} has none"
 
-    def configured(self, recipe: Recipe) -> "Segmentation":
+    def configured(self, recipe: Base) -> "Segmentation":
         """The task with the recipe's settings of ASPP and crops, if it has any."""
         return replace(self, **recipe.of_seg)
 
