@@ -83,7 +83,8 @@ def _chart(lines: pd.DataFrame, called: list[str], target: str, looks: Looks) ->
     middle = (_LEFT + right) / 2
     parts.append(f'<text x="{middle:g}" y="{_HEIGHT - 4:g}" text-anchor="middle">seconds per architecture</text>')
     height = (_TOP + bottom) / 2
-    parts.append(f'<text x="10" y="{height:g}" text-anchor="middle" transform="rotate(-90 10 {height:g})">ρ with the target</text>')
+    turned = f'transform="rotate(-90 10 {height:g})"'
+    parts.append(f'<text x="10" y="{height:g}" text-anchor="middle" {turned}>ρ with the target</text>')
     return "".join([*parts, "</svg>"])
 
 

@@ -107,7 +107,7 @@ def _drawn(cells: Cells, found: pd.DataFrame) -> tuple[list[int], int]:
     first = next((c for c in trained if cells.labels["task"].iloc[c] == "cls"), trained[-1])
     keys = cell_keys(cells.labels)
     inside = found[found["space"] == cells.space]
-    of_first = inside[[y == keys[first] for y in cell_keys(inside, "y")]]
+    of_first = inside[np.array([y == keys[first] for y in cell_keys(inside, "y")], bool)]
     rho = dict(zip(cell_keys(of_first, "x"), of_first["rho"].abs().fillna(-1.0), strict=True))
     best = sorted((c for c, score in enumerate(scores) if score), key=lambda c: -rho.get(keys[c], -1.0))
     return sorted(trained + best[: _MOST_CELLS - len(trained)]), first
