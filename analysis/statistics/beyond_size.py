@@ -133,8 +133,7 @@ def _why(values: Array, k: int, many: int) -> str:
     """Why a number of a proxy is missing, or nothing."""
     if why := why_no_rho(proxy=values[:, k], target=values[:, many]):
         return why
-    if why := why_no_size(values[:, many + 1 :]):
-        return why
     ranks = pd.DataFrame(values[:, [k, many + 1, many + 2]]).rank()
     alike = [name for c, name in enumerate(("params", "MACs"), 1) if ranks[0].equals(ranks[c])]
-    return f"proxy: ranks as {' and '.join(alike)}" if alike else ""
+    whys = [f"proxy: ranks as {' and '.join(alike)}"] if alike else []
+    return "; ".join(filter(None, [*whys, why_no_size(values[:, many + 1 :])]))

@@ -121,7 +121,9 @@ def _of_target(comparison: Comparison, cells: Cells, some: list[int], t: int, fo
     used = cells.together([t, *proxies])
     x, y = cells.values[used][:, proxies], cells.values[used, t]
     called = names.plain_labels(cells.labels.iloc[proxies])
-    predictors = _predictors(x, y, called, _folds(comparison, cells, used, folds)) if len(y) >= 2 * FEWEST else []
+    network = _networks(comparison, cells, used)
+    dealt = np.random.default_rng(comparison.options.seed).permutation(network.max(initial=-1) + 1) % folds
+    predictors = _predictors(x, y, called, network, dealt[network]) if len(y) >= 2 * FEWEST else []
     if len(proxies) == 0 or not predictors:
         predictors = []
         why = f"{names.many(len(y), 'architecture')} to compare ({2 * FEWEST} are needed)"
@@ -174,21 +176,20 @@ def _sound(cells: Cells, some: Sequence[int], base: Any) -> tuple[list[int], lis
     return kept, left_out
 
 
-def _folds(comparison: Comparison, cells: Cells, used: Any, folds: int) -> Any:
-    """(n,) the fold of each architecture; those of one arch_id, which are one network, share it."""
+def _networks(comparison: Comparison, cells: Cells, used: Any) -> Any:
+    """(n,) numbers of networks: architectures of one arch_id are one."""
     groups = np.arange(int(used.sum()))
     if "arch_id" in comparison.rows:
         rows = cells.rows[used].reshape(len(groups), -1).max(axis=1, initial=-1)
         ids = comparison.rows["arch_id"].to_numpy(object)[rows]
         known = [str(one) if isinstance(one, str) and one else f"\0{k}" for k, one in enumerate(ids)]
         groups = np.unique(known, return_inverse=True)[1]
-    many = int(groups.max(initial=-1)) + 1
-    dealt = np.random.default_rng(comparison.options.seed).permutation(many) % folds
-    return dealt[groups]
+    return groups
 
 
-def _predictors(x: Array, y: Array, called: list[str], fold: Any) -> list[_Predictor]:
-    """The predictors of a target y (n,) by proxies x (n, P) with these names."""
+def _predictors(x: Array, y: Array, called: list[str], network: Any, fold: Any) -> list[_Predictor]:
+    """The predictors of a target y (n,) by proxies x (n, P) with these names; `fold` is the same for architectures of
+    one network."""
     n, many = x.shape
     rho = _rho(x, y)
     if many == 0 or not np.isfinite(rho).any():
@@ -205,7 +206,9 @@ def _predictors(x: Array, y: Array, called: list[str], fold: Any) -> list[_Predi
         best = int(np.nanargmax(found)) if np.isfinite(found).any() else top
         picked[called[best]] += 1
         single[out] = places[out, best]
-        weight, predicted = _ridge(places[~out], targets[~out], places[out])
+        # A network that occurs twice counts once: else leaving one out would leave the other in.
+        known = _mean_of(np.column_stack([places, targets])[~out], network[~out])
+        weight, predicted = _ridge(known[:, :-1], known[:, -1], places[out])
         linear[out], weights = predicted, weights + weight / len(parts)
     order = np.argsort(-np.abs(weights), kind="stable")
     named = ", ".join(f"{called[k]} {weights[k]:+.2f}" for k in order[:_WEIGHTS])
@@ -216,6 +219,15 @@ def _predictors(x: Array, y: Array, called: list[str], fold: Any) -> list[_Predi
         _Predictor(CHOSEN, single, ", ".join(f"{name} ({k})" for name, k in picked.most_common(_WEIGHTS)), many, folds),
         _Predictor(BEST, x[:, top], called[top], many, note=f"the best of {many} on the data that chose it: too high"),
     ]
+
+
+def _mean_of(values: Array, group: Any) -> Array:
+    """The means of rows (n, C) of the same group, in the order of the groups."""
+    each, place, many = np.unique(group, return_inverse=True, return_counts=True)
+    found = np.zeros((len(each), values.shape[1]))
+    np.add.at(found, place, values)
+    mean: Array = found / many[:, None]
+    return mean
 
 
 def _rho(x: Array, y: Array) -> Array:

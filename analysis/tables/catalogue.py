@@ -66,24 +66,18 @@ TABLES = {
     "beyond_size": Table(
         beyond_size,
         (
-            *("n", "rho", "rho_given_params", "rho_given_params_low", "rho_given_params_high", "rho_params"),
-            *("difference_params", "difference_params_low", "difference_params_high", "p_params_holm"),
+            *("n", "rho", "rho_params", "difference_params", "difference_params_low", "difference_params_high"),
+            *("rho_given_params", "p_params_holm"),
         ),
     ),
     "agreement_cost": Table(agreement_cost, ("n", "rho", "rho_low", "rho_high", "seconds", "macs", "front")),
     "label_free": Table(
         label_free,
-        (
-            *("n", "rho", "rho_low", "rho_high", "rho_with_labels", "agreement"),
-            *("difference", "difference_low", "difference_high", "p"),
-        ),
+        (*("n", "rho", "rho_with_labels", "agreement", "difference", "difference_low", "difference_high", "p"),),
     ),
     "combine_proxies": Table(
         combine_proxies,
-        (
-            *("predictor", "n", "proxies", "rho", "rho_low", "rho_high"),
-            *("difference", "difference_low", "difference_high", "of"),
-        ),
+        (*("predictor", "n", "proxies", "rho", "rho_low", "rho_high", "difference", "of"),),
     ),
     "early_stopping": Table(
         early_stopping, ("n", "epoch", "epochs", "rho", "rho_low", "rho_high", "rho_full", "share"), curves=True

@@ -12,7 +12,13 @@ from analysis.comparison.trials import expect_frame
 from analysis.tables import text
 
 _COEFFICIENTS = ("rho", "tau", "r", "difference", "agreement")
-_HEADS = {"n_dropped": "dropped"}
+_HEADS = {
+    "n_dropped": "dropped",
+    "difference_params": "difference",
+    "rho_given_params": "given params",
+    "rho_with_labels": "with labels",
+    "p_params_holm": "p_holm",
+}
 _LARGE = 1e9  # from here on a column of numbers is written with exponents
 
 

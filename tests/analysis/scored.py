@@ -47,9 +47,10 @@ def study(
     quality = (quality - quality.mean()) / quality.std()
     size = 0.5 * quality + np.sqrt(0.75) * draw.normal(size=n)
     params = (np.exp(13 + 0.5 * size) * 10).astype(int)
+    macs = (30 * params * np.exp(0.2 * draw.normal(size=n))).astype(int)
     for line in rows:
         k = int(line["arch"][-4:])
-        line |= {"params": int(params[k]), "macs": int(30 * params[k] + 1000 * draw.integers(1, 99)), "train_s": 1200.0}
+        line |= {"params": int(params[k]), "macs": int(macs[k]), "train_s": 1200.0}
         line |= {"test_images": 10_000, "chance": 0.1}
     for task in tasks:
         for name in proxies:

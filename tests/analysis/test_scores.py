@@ -1,6 +1,8 @@
 """Scores without training beside trainings: what is compared, what they cost, and how they are called."""
 
+import html
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ from scipy import stats
 from scored import PROXIES, score_row, study
 
 import analysis
+from analysis.tables.brief import brief
+from analysis.tables.catalogue import named
 from orchestrator.cli.output import put
+from tests.conftest import blank_figures
 from workers import row
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -103,19 +108,22 @@ def test_several_seeds_of_a_score_are_averaged_and_one_that_is_missing_makes_the
 
 def test_names_are_readable_with_thirteen_scores_under_four_tasks() -> None:
     tasks = ("cls", "rot", "jig", "col")
-    df = pd.DataFrame(study(6, proxies=tuple(PROXIES), tasks=tasks, trained=tasks))
+    df = pd.DataFrame(study(12, proxies=tuple(PROXIES), tasks=tasks, trained=tasks))
     table = analysis.agreement_cost(df, resamples=0)
     shown = analysis.for_display(table, shown=("n", "rho", "seconds"))
     assert {"rot synflow", "cls grad_norm"} < set(shown["proxy"])
     assert shown["proxy"].is_unique
-    for name in ("agreement_cost", "beyond_size", "correlate"):
+    for name, rows in (("agreement_cost", df), ("beyond_size", df), ("correlate", df[df["task"].isin(["cls", "rot"])])):
         out = io.StringIO()
-        from analysis.tables.catalogue import named
-
-        put(analysis.compute(name, df, resamples=0), "", Console(file=out, width=80), named(name).shown)
+        table, left_out = brief(analysis.compute(name, rows, resamples=0))
+        put(table, "", Console(file=out, width=80), named(name).shown)
         lines = out.getvalue().splitlines()
         assert max(map(len, lines)) <= 80
+        assert len(lines) < 70
         assert any("rot grad_norm" in line for line in lines), "names are whole"
+        assert left_out == (
+            "left out: 350 lines without a trained cls; --csv and --json print all" * (name == "correlate")
+        )
 
 
 def test_the_cost_of_an_architecture_is_that_of_all_its_seeds_and_the_front_holds_what_nothing_beats() -> None:
@@ -175,7 +183,7 @@ def test_intervals_given_params_hold_the_truth_nearly_always() -> None:
     inverse = np.linalg.inv(rho)
     truth = -inverse[0, 1] / np.sqrt(inverse[0, 0] * inverse[1, 1])
     names = [f"a{k:02d}" for k in range(40)]
-    for _ in range(60):
+    for _ in range(25):
         x, y, size = draw.multivariate_normal([0, 0, 0], pearson, 40).T
         params = (np.exp(size) * 1e6).astype(int)
         about = [{"arch": name, "params": int(params[k]), "macs": int(params[k])} for k, name in enumerate(names)]
@@ -186,7 +194,7 @@ def test_intervals_given_params_hold_the_truth_nearly_always() -> None:
         found = analysis.beyond_size(pd.DataFrame(rows), resamples=200).iloc[0]
         assert found["target_metric"] == "loss"
         held += found["rho_given_params_low"] <= truth <= found["rho_given_params_high"]
-    assert held >= 52  # 95 % of 60 is 57; fewer than 52 has a chance of 1 in 200
+    assert held >= 20  # 95 % of 25 is 24; fewer than 20 has a chance of 1 in 800
 
 
 def test_a_score_under_every_task_is_held_against_the_same_score_with_labels() -> None:
@@ -258,9 +266,9 @@ def test_nothing_is_reported_of_a_fit_to_noise_also_where_networks_occur_twice(c
         linear.append(found["linear"])
         chosen.append(found["best single"])
         same.append(found["best single, same data"])
-    assert np.mean(same) > 0.3
-    assert np.mean(linear) < 0.15
-    assert np.mean(chosen) < 0.15
+    assert np.mean(same) > 0.2
+    assert np.mean(linear) < 0.1
+    assert np.mean(chosen) < 0.1
 
 
 def test_a_proxy_that_many_lack_takes_no_part_in_a_combination() -> None:
@@ -275,3 +283,49 @@ def test_a_proxy_that_many_lack_takes_no_part_in_a_combination() -> None:
     assert found["left_out"].iloc[0] == "score02: missing for 9 of 30 architectures"
     with pytest.raises(ValueError, match="folds must be a whole number of 2 or more, not 1"):
         analysis.combine_proxies(df, folds=1)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rows = spoiled(study(30, tasks=("cls", "rot"), proxies=("params", "synflow", "nwot", "fisher")), 3, metric="nwot")
+    with pytest.MonkeyPatch.context() as patch:
+        blank_figures(patch)
+        return analysis.report(pd.DataFrame(rows), tmp_path_factory.mktemp("report"), resamples=100)
+
+
+def test_the_report_says_which_scores_are_no_better_than_params_and_draws_what_they_cost(page: Path) -> None:
+    text = html.unescape(re.sub(r"<[^>]*>", "", page.read_text(encoding="utf-8")))
+    df = pd.DataFrame(
+        spoiled(study(30, tasks=("cls", "rot"), proxies=("params", "synflow", "nwot", "fisher")), 3, metric="nwot")
+    )
+    found = analysis.beyond_size(df, resamples=100)
+    found = found[(found["proxy_method"] == "score") & (found["proxy_metric"] != "params")]
+    worse = int((~(found["difference_params_low"] > 0)).sum())
+    assert f"NAS-Bench-201: {worse} of 6 scores without training are not better than the number of parameters" in text
+    for line in found.itertuples():
+        task = {"cls": "classification", "rot": "rotation"}[line.proxy_task]
+        assert f"{line.proxy_metric} ({task})" in text
+    assert "the best of 8 scores without training" in text
+    assert "seconds per architecture" in text
+    assert "ρ with trained classification, by the task of the score" in text
+    assert "best single, same data" in text
+    assert "overflow, in float32" in text, "why scores are missing"
+    drawn = {file.name for file in (page.parent / "figures").iterdir()}
+    assert drawn == {
+        "within-cifar10.png",
+        "scores-cifar10-cls.png",
+        "scores-cifar10-rot.png",
+        "cost-nasbench201-cifar10-cls.png",
+    }
+
+
+def test_scores_have_no_percent_and_no_chance_in_figures_and_a_logarithm_where_one_hides_the_others() -> None:
+    df = pd.DataFrame(study(30, trained=("cls",)))
+    (drawn,) = (one for one in analysis.figures.scatter(df, resamples=0) if one.name.startswith("scores"))
+    labels = {ax.get_ylabel(): ax for ax in drawn.figure.axes if ax.get_ylabel()}
+    assert set(labels) == {"nwot", "params", "synflow, log10"}
+    synflow = np.sort(np.log10(df[df["metric"] == "synflow"]["score_best"]))
+    points = np.concatenate([c.get_offsets() for c in labels["synflow, log10"].collections])
+    assert np.sort(points[:, 1]) == pytest.approx(synflow)
+    (cost,) = analysis.figures.cost(df, resamples=0)
+    assert cost.figure.axes[0].get_xscale() == "log"
