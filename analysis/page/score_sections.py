@@ -21,13 +21,25 @@ _WORDS = {"params": "parameters", "macs": "multiply-adds"}
 def scores(tables: dict[str, pd.DataFrame], found: pd.DataFrame, looks: Looks) -> str:
     """All of it, of the tables `beyond_size`, `agreement_cost`, `label_free` and `combine_proxies`, and of what
     `correlate` gives; nothing where the rows have no score without training."""
-    parts = [
+    parts: list[tuple[str, str]] = [
         ("Agreement against cost", cost(tables["agreement_cost"], looks)),
         ("Beyond the size of the networks", beyond_size(tables["beyond_size"])),
         ("Under label-free tasks", label_free(tables["label_free"], found)),
         ("Together", combined(tables["combine_proxies"])),
     ]
-    return "\n".join(f"<h3>{html.escape(title)}</h3>\n{content}" for title, content in parts if content)
+    sections = (f"<h3>{html.escape(title)}</h3>\n{content}" for title, content in parts if content)
+    return _missing(tables["agreement_cost"]) + "\n".join(sections)
+
+
+def _missing(table: pd.DataFrame) -> str:
+    """Which scores are missing for how many architectures, and why."""
+    table = table[(table["proxy_method"] == SCORE) & (table["left_out"] != "")]
+    if table.empty:
+        return ""
+    xs, _, _ = text.brief_names(text.as_pairs(table))
+    whys = (words.removeprefix("proxy: ") for words in table["left_out"])
+    each = dict.fromkeys(f"{name}, {why}" for name, why in zip(xs, whys, strict=True))
+    return _note(f"Missing, so left out where they are compared: {'; '.join(each)}.")
 
 
 def beyond_size(table: pd.DataFrame) -> str:

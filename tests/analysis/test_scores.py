@@ -115,14 +115,14 @@ def test_names_are_readable_with_thirteen_scores_under_four_tasks() -> None:
     assert shown["proxy"].is_unique
     for name, rows in (("agreement_cost", df), ("beyond_size", df), ("correlate", df[df["task"].isin(["cls", "rot"])])):
         out = io.StringIO()
-        table, left_out = brief(analysis.compute(name, rows, resamples=0))
+        table, left_out = brief(analysis.compute(name, rows, resamples=5))
         put(table, "", Console(file=out, width=80), named(name).shown)
         lines = out.getvalue().splitlines()
         assert max(map(len, lines)) <= 80
         assert len(lines) < 70
         assert any("rot grad_norm" in line for line in lines), "names are whole"
         assert left_out == (
-            "left out: 350 lines without a trained cls; --csv and --json print all" * (name == "correlate")
+            "left out: 351 lines without a trained cls; --csv and --json print all" * (name == "correlate")
         )
 
 
@@ -326,6 +326,6 @@ def test_scores_have_no_percent_and_no_chance_in_figures_and_a_logarithm_where_o
     assert set(labels) == {"nwot", "params", "synflow, log10"}
     synflow = np.sort(np.log10(df[df["metric"] == "synflow"]["score_best"]))
     points = np.concatenate([c.get_offsets() for c in labels["synflow, log10"].collections])
-    assert np.sort(points[:, 1]) == pytest.approx(synflow)
+    assert np.sort(np.asarray(points)[:, 1]).tolist() == pytest.approx(synflow.tolist())
     (cost,) = analysis.figures.cost(df, resamples=0)
     assert cost.figure.axes[0].get_xscale() == "log"
