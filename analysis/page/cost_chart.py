@@ -17,7 +17,7 @@ from analysis.tables import text
 
 _WIDTH, _HEIGHT = 430.0, 330.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 10.0, 10.0, 38.0
-_CHARACTER = (5.6, 10.0)  # width and height of a character of the names
+_CHARACTER = (6.2, 10.0)  # width and height of a character of the names
 
 
 def cost(table: pd.DataFrame, looks: Looks) -> str:

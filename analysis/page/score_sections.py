@@ -39,7 +39,11 @@ def _missing(table: pd.DataFrame) -> str:
     xs, _, _ = text.brief_names(text.as_pairs(table))
     whys = (words.removeprefix("proxy: ") for words in table["left_out"])
     each = dict.fromkeys(f"{name}, {why}" for name, why in zip(xs, whys, strict=True))
-    return _note(f"Missing, so left out where they are compared: {'; '.join(each)}.")
+    if len(each) <= _NAMED:
+        return _note(f"Missing, so left out where they are compared: {'; '.join(each)}.")
+    lines = "".join(f"<li>{html.escape(words)}</li>" for words in each)
+    summary = f"{len(each)} cells lack scores, which are left out where they are compared"
+    return f"<details><summary>{summary}</summary>\n<ul>{lines}</ul></details>\n"
 
 
 def beyond_size(table: pd.DataFrame) -> str:
@@ -120,8 +124,8 @@ def label_free(table: pd.DataFrame, found: pd.DataFrame) -> str:
         parts.append(_coloured(title, heads, rows))
         parts.append(_between(str(space), lines, tasks, found))
     note = (
-        "The same score is computed under each task, of which only classification reads labels. Left: how well it "
-        "ranks as the trained target does. Right: how far its rankings under two tasks agree."
+        "The same score is computed under each task, of which only classification reads labels. First: how well "
+        "it ranks as the trained target does. Then: how far its rankings under two tasks agree."
     )
     labels = _labels_matter(table)
     return _note(note) + f'<div class="matrices">{"".join(parts)}</div>' + labels
