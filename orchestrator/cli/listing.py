@@ -104,12 +104,14 @@ def _tasks() -> Table:
 
 def _recipes() -> Table:
     view = _table("recipe", "space", "dataset", "task", "epochs", "lr", "batch", "width", "depth")
+    free: list[str] = []
     for name in recipes.names():
         for space, dataset, task in recipes.cells(name):
             r = recipes.training(name, space=space, dataset=dataset, task=task)
             view.add_row(name, space, dataset, task, *map(str, (r.epochs, r.lr, r.batch, r.width, r.depth)))
-        for text in recipes.variants(name):
-            view.add_row(text, "any", "any", "any", *["-"] * 5)
+        free += recipes.variants(name)
+    view.caption = f"For any space, dataset and task: {', '.join(free)}"
+    view.caption_justify, view.caption_style = "left", ""
     return view
 
 

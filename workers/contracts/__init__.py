@@ -1,4 +1,4 @@
-"""The requirements on search spaces, tasks and datasets, as checks that the tests of a plug-in can run.
+"""The requirements on search spaces, tasks, datasets and proxies, as checks that the tests of a plug-in can run.
 
 One line in these tests runs them all:
 
@@ -16,6 +16,7 @@ from typing import Any
 from workers.contracts._check import Check, ContractError
 from workers.contracts.cell import fits
 from workers.contracts.dataset import dataset_checks
+from workers.contracts.score import score_checks
 from workers.contracts.space import space_checks
 from workers.contracts.task import task_checks
 
@@ -25,11 +26,12 @@ _CHECKS: dict[str, Callable[..., list[Check]]] = {
     "space": space_checks,
     "task": task_checks,
     "dataset": dataset_checks,
+    "score": score_checks,
 }
 
 
 def checks(kind: str, thing: Any, data_root: str | Path | None = None) -> list[Check]:
-    """The checks of a `space`, `task` or `dataset` object, in the order in which they make sense.
+    """The checks of a `space`, `task`, `dataset` or `score` object, in the order in which they make sense.
 
     Each raises `ContractError` saying what was seen and what is expected.  `data_root` holds the images of a dataset
     that is read from files.  LookupError for another kind.
