@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from analysis.rows.from_table import from_table
     from analysis.rows.runs import load
     from analysis.rows.sql import query
+    from analysis.statistics.agreement_cost import agreement_cost
+    from analysis.statistics.beyond_size import beyond_size
+    from analysis.statistics.combine import combine_proxies
     from analysis.statistics.correlation import correlate
     from analysis.statistics.distributions import distributions, random_search
     from analysis.statistics.early import cheapest, early_stopping
     from analysis.statistics.fidelity import fidelity
+    from analysis.statistics.label_free import label_free
     from analysis.statistics.noise import noise_ceiling, reliability, rho_by_seeds
     from analysis.statistics.proxy_differences import compare_proxies, pool_spaces
     from analysis.statistics.random_experiments import random_experiment
@@ -36,10 +40,14 @@ _PLACES = {
     "rows.from_table": ("from_table",),
     "rows.runs": ("load",),
     "rows.sql": ("query",),
+    "statistics.agreement_cost": ("agreement_cost",),
+    "statistics.beyond_size": ("beyond_size",),
+    "statistics.combine": ("combine_proxies",),
     "statistics.correlation": ("correlate",),
     "statistics.distributions": ("distributions", "random_search"),
     "statistics.early": ("cheapest", "early_stopping"),
     "statistics.fidelity": ("fidelity",),
+    "statistics.label_free": ("label_free",),
     "statistics.noise": ("rho_by_seeds", "noise_ceiling", "reliability"),
     "statistics.proxy_differences": ("compare_proxies", "pool_spaces"),
     "statistics.random_experiments": ("random_experiment",),
@@ -56,7 +64,10 @@ _PLACE = {name: f"analysis.{place}" for place, names in _PLACES.items() for name
 
 __all__ = [
     "TABLES",
+    "agreement_cost",
+    "beyond_size",
     "cheapest",
+    "combine_proxies",
     "compare_proxies",
     "compute",
     "correlate",
@@ -66,6 +77,7 @@ __all__ = [
     "figures",
     "for_display",
     "from_table",
+    "label_free",
     "load",
     "means",
     "noise_ceiling",

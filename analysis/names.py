@@ -2,6 +2,7 @@
 
 import math
 import textwrap
+from typing import Any
 
 import pandas as pd
 
@@ -57,12 +58,15 @@ def task_name(name: str) -> str:
 def labels(cells: pd.DataFrame, *, dataset: bool = True) -> list[str]:
     """A name for each cell of a table with dataset, dataset_id, task, recipe and recipe_id, in its order.
 
-    Dataset (unless `dataset` is false) and task; if that is the same for several cells, also the recipe's name, then
-    the ends of the ids.
+    Dataset (unless `dataset` is false) and task; of a score without training its name, and the task if scores of
+    several are there. If that is the same for several cells, also the recipe's name, then the ends of the ids.
     """
+    scores = untrained(cells)
+    several = cells["task"][scores].nunique() > 1
     base = [
-        f"{dataset_name(str(c.dataset))} {task_name(str(c.task))}" if dataset else task_name(str(c.task))
-        for c in cells.itertuples()
+        (f"{dataset_name(str(c.dataset))} " if dataset else "")
+        + (_score_name(c, several) if score else task_name(str(c.task)))
+        for c, score in zip(cells.itertuples(), scores, strict=True)
     ]
     for more in ("recipe", "dataset_id", "recipe_id"):
         extra = cells[more].astype(str).tolist()
@@ -75,9 +79,30 @@ def labels(cells: pd.DataFrame, *, dataset: bool = True) -> list[str]:
 
 
 def plain_labels(cells: pd.DataFrame) -> list[str]:
-    """A name for each cell as users type it: those of dataset, task and recipe that differ within the table."""
+    """A name for each cell as users type it: those of dataset, task and recipe that differ within the table.
+
+    Of a score without training the name of the score stands for the recipe's, where no two recipes share it.
+    """
+    scores = untrained(cells)
+    if any(scores) and "recipe" in cells:
+        both = cells.loc[scores, ["metric", "recipe"]].drop_duplicates()
+        if not both["metric"].duplicated().any():
+            both_names = zip(cells["metric"], cells["recipe"], scores, strict=True)
+            cells = cells.assign(recipe=[metric if score else recipe for metric, recipe, score in both_names])
     parts = [part for part in ("dataset", "task", "recipe") if part in cells and cells[part].nunique() > 1] or ["task"]
     return [" ".join(map(str, line)) for line in cells[parts].itertuples(index=False, name=None)]
+
+
+def untrained(cells: pd.DataFrame) -> list[bool]:
+    """Which cells of a table are scores without training."""
+    if "method" not in cells or "metric" not in cells:
+        return [False] * len(cells)
+    return [bool(method == "score") for method in cells["method"]]
+
+
+def _score_name(cell: Any, with_task: bool) -> str:
+    name = str(cell.metric) or str(cell.recipe)
+    return f"{name} ({task_name(str(cell.task))})" if with_task else name
 
 
 def _joined(name: str, more: str) -> str:
@@ -98,6 +123,14 @@ def many(n: int, what: str) -> str:
 def fixed(value: float, digits: int = 2) -> str:
     """Two digits, a real minus and no negative zero; a dash where there is no number."""
     return NONE if math.isnan(value) else f"{value:z.{digits}f}".replace("-", "−")
+
+
+def significant(value: float) -> str:
+    """Three significant digits without an exponent up to a billion: 0.0113, 1.25, 36.5, 1,250; a dash for NaN."""
+    if math.isnan(value):
+        return NONE
+    size = abs(value)
+    return f"{value:.3g}" if size < 99.95 or size >= 1e9 else f"{value:,.0f}"
 
 
 def digits(low: float, high: float, least: int = 2) -> int:

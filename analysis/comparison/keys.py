@@ -6,10 +6,12 @@ import pandas as pd
 
 KEY = ("dataset_id", "task", "recipe_id")  # a cell within its space
 CELL = ["space", *KEY]
-NAMES = ("dataset", "task", "recipe", "dataset_id", "recipe_id", "metric")  # by which a cell can be chosen
+NAMES = ("dataset", "task", "recipe", "dataset_id", "recipe_id", "metric", "method")  # by which a cell can be chosen
 
 PAIR = ["space", "x_dataset", "x_task", "y_dataset", "y_task"]
-IDS = ["x_recipe", "y_recipe", "x_dataset_id", "y_dataset_id", "x_recipe_id", "y_recipe_id", "x_metric", "y_metric"]
+IDS = [f"{side}_{name}" for name in NAMES[2:] for side in "xy"]
+SCORE = "score"  # the method of a score that is computed without training
+TRAIN = "train"  # the method of rows that name none
 LAST = dict.fromkeys(["interval_method", "reason", "rule"], "str")  # `reason`: why a number is missing
 
 

@@ -59,12 +59,15 @@ class Options:
             return {}
         return self.chance if isinstance(self.chance, Mapping) else {"any task": self.chance}
 
-    @property
-    def rule(self) -> str:
-        """Which architectures are compared, and by what: the words of column `rule`."""
+    def rule(self, *, trainings: bool = True, scores: bool = False) -> str:
+        """Which architectures are compared, and by what: the words of column `rule`; whether the space has trainings
+        and scores without training."""
         where = "every cell of the space" if self.common == "all" else "both cells"
+        if self.common == "all" and scores:
+            where = "every training of the space and in the scores compared" if trainings else "the scores compared"
         worst = "diverged ones rank last" if self.diverged == "worst" else "diverged ones are left out"
         words = f"{self.score}; every seed succeeded in {where}; {worst}"
+        words += "; a score that is not finite is missing" * scores
         if self.chance is None:
             return words
         levels = ", ".join(f"{level:g} ({task})" for task, level in self.levels.items())

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison import recipes
-from analysis.comparison.keys import CELL
+from analysis.comparison.keys import CELL, SCORE, TRAIN
 from analysis.comparison.options import Chance
 
 _LEVELLED = ("top1", "miou", "")  # metrics that chance is a level of; "": a table that names none
@@ -66,7 +66,7 @@ def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -
 
     Recipes that differ in speed and memory only (`recipes.SPEED`) are one cell, under the smallest of their ids.
     Columns that a frame of another origin may lack are filled in: `dataset_id` by dataset, one recipe, one
-    seed, all ok.
+    seed, all ok, method "train".
     """
     expect_frame(df)
     if missing := [c for c in ("space", "arch", "dataset", "task", score) if c not in df.columns]:
@@ -74,6 +74,7 @@ def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -
     df = df.reset_index(drop=True)
     trials = pd.DataFrame({c: df[c].astype(object) for c in ("space", "arch", "dataset", "task")})
     defaults = {"dataset_id": trials["dataset"], "recipe": "", "recipe_id": "", "arch_id": "", "metric": ""}
+    defaults |= {"method": TRAIN}
     for name, default in defaults.items():
         column = df[name].astype(object) if name in df else pd.Series(None, index=df.index, dtype=object)
         trials[name] = column.where(column.notna(), default)
@@ -87,7 +88,8 @@ def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -
     if chance is not None:
         level = trials["task"].map(chance).astype(float) if isinstance(chance, Mapping) else float(chance)
         # A value of another kind, a zero-cost score say, may be of any size.
-        sound &= ~((value <= level) & trials["metric"].isin(_LEVELLED))
+        levelled = trials["metric"].isin(_LEVELLED) & (trials["method"] != SCORE)
+        sound &= ~((value <= level) & levelled)
     trials["value"] = value.where(sound, -np.inf)
     return trials.drop(index=_repeated(df, trials["ok"]))
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from analysis import names
 from analysis.comparison.keys import columns
 from analysis.comparison.units import scale
-from analysis.drawing.figures import STYLE, Drawing, Drawings, file_word
+from analysis.drawing.files import STYLE, Drawing, Drawings, file_word
 from analysis.drawing.palette import Looks
 
 

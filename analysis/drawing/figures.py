@@ -4,30 +4,27 @@
 Drawn with matplotlib's Figure alone: no pyplot, no global state, no display.
 """
 
-import base64
-import hashlib
-import html
-import io
 import math
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import names, whole_file
+from analysis import names
 from analysis.comparison.cells import Cells, Comparison, compare
 from analysis.comparison.chance import Levels, levels
 from analysis.comparison.keys import cell_keys
 from analysis.comparison.options import Chance, Common, Diverged, Options
-from analysis.comparison.units import scale
-from analysis.drawing.palette import Looks
+from analysis.comparison.units import scale_of
+from analysis.drawing.cost import cost
+from analysis.drawing.files import STYLE, Drawing, Drawings, file_word, save
+from analysis.drawing.palette import Looks, looks_of
 from analysis.drawing.panel import Numbers, draw
 from analysis.statistics.correlation import correlate_of
+
+__all__ = ["cost", "save", "scatter"]
 
 _ACROSS = 4  # panels side by side; more go to further lines
 _WIDTH, _HEIGHT = 1.75, 1.62  # inches per panel: four fill the text width of a paper
@@ -36,58 +33,8 @@ _NOTE = (
     "trend (Theil-Sen), for the eye only."
 )
 _DOTTED = " Dotted lines: the score of guessing, where it lies inside a panel."
+_MOST = 24  # panels of a figure
 _ORDER = ("rot", "col", "jig")  # as in the paper; other tasks follow by name, cls is last
-STYLE: Any = {
-    "font.family": ["DejaVu Sans"],
-    "font.size": 7.0,
-    "axes.labelsize": 7.0,
-    "axes.titlesize": 7.5,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
-    "axes.linewidth": 0.6,
-    "pdf.fonttype": 42,  # text stays text in the PDF, as publishers ask
-    "svg.fonttype": "none",  # and in the SVG
-    "svg.hashsalt": "archsweep",  # the same ids each time
-}
-
-FORMATS = ("png", "pdf", "svg")
-# Neither a date nor a version: the same figure gives the same bytes.
-_METADATA: dict[str, dict[str, None]] = {
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-    "svg": {"Date": None, "Creator": None},
-}
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """One figure: a name fit for a file, a sentence for the caption, how to read it, and the figure itself."""
-
-    name: str
-    caption: str
-    note: str
-    figure: Figure
-
-    def _repr_png_(self) -> bytes:
-        """What a notebook shows."""
-        content = io.BytesIO()
-        with mpl.rc_context(STYLE):
-            self.figure.savefig(content, format="png", dpi=200, metadata={"Software": None})
-        return content.getvalue()
-
-    def _repr_html_(self) -> str:
-        """The figure with its caption."""
-        data = base64.b64encode(self._repr_png_()).decode()
-        wide = round(self.figure.get_figwidth() * 120)
-        words = f"<figcaption>{html.escape(f'{self.caption}. {self.note}')}</figcaption>"
-        return f'<figure><img width="{wide}" src="data:image/png;base64,{data}">{words}</figure>'
-
-
-class Drawings(list[Drawing]):
-    """A list of figures, which a notebook shows one below the other."""
-
-    def _repr_html_(self) -> str:
-        return "".join(one._repr_html_() for one in self)
 
 
 @dataclass(frozen=True)
@@ -98,6 +45,7 @@ class _Key:
     dataset_id: str
     task: str
     recipe: int
+    score: bool = False  # without training
 
 
 def scatter(
@@ -114,12 +62,12 @@ def scatter(
 ) -> "Drawings":
     """Every figure the rows allow; one line of panels per space, one panel per pair of cells.
 
-    Within each dataset: `cls` on x against every other task (UnNAS, figures 2 and 3). Across each two
-    datasets: `cls` of one on x against every task of the other (figure 4). Where a dataset has no `cls`, its
-    last cell is on x. Each panel says rho, its interval and n, over all architectures that `correlate`
-    compares with the same arguments; those outside the axes are drawn as triangles on the edge. The trend
-    (Theil-Sen) is decoration; dotted lines are the score of guessing. `correlations` and `looks` spare making them
-    again.
+    Within each dataset: `cls` on x against every other task (UnNAS, figures 2 and 3), and, one figure for each
+    task, against every score without training. Across each two datasets: `cls` of one on x against every task of the
+    other (figure 4). Where a dataset has no training on `cls`, its last cell is on x. Each panel says rho, its
+    interval and n, over all architectures that `correlate` compares with the same arguments; those outside the axes
+    are drawn as triangles on the edge. The trend (Theil-Sen) is decoration; dotted lines are the score of guessing.
+    `correlations` and `looks` spare making them again.
     """
     comparison = compare(df, Options(common, score, diverged, chance, **bootstrap))
     return scatter_of(comparison, correlate_of(comparison) if correlations is None else correlations, looks, trend)
@@ -136,36 +84,16 @@ def scatter_of(
         return Drawings(_figure(x, ys, spaces, numbers, guessed, looks, trend) for x, ys in _plots(spaces))
 
 
-def looks_of(spaces: Sequence[Cells]) -> Looks:
-    """The colours and dashes of all cells, in their order."""
-    return Looks((cells.space, *key) for cells in spaces for key in cell_keys(cells.labels))
-
-
-def save(figure: Figure, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Writes name.png (200 dots per inch), name.pdf and name.svg into the folder, or those of these formats; the same
-    figure gives the same bytes."""
-    paths = [folder / f"{name}.{suffix}" for suffix in formats]
-    with mpl.rc_context(STYLE):
-        # Laid out once for all files, which is half of the time.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        for path, suffix in zip(paths, formats, strict=True):
-            content = io.BytesIO()
-            dots = 200 if suffix == "png" else figure.dpi
-            figure.savefig(content, format=suffix, metadata=_METADATA[suffix], dpi=dots)
-            whole_file.write(path, content.getvalue())
-    return paths
-
-
 class _Space:
     """One space's cells by key."""
 
     def __init__(self, cells: Cells) -> None:
         self.cells, self.keys = cells, cell_keys(cells.labels)
-        counted = cells.labels.groupby(["dataset_id", "task"]).cumcount()
+        scores = names.untrained(cells.labels)
+        counted = cells.labels.assign(score=scores).groupby(["dataset_id", "task", "score"]).cumcount()
         self.index = {
-            _Key(str(c.dataset_id), str(c.task), k): i
-            for i, (c, k) in enumerate(zip(cells.labels.itertuples(), counted, strict=True))
+            _Key(str(c.dataset_id), str(c.task), k, s): i
+            for i, (c, k, s) in enumerate(zip(cells.labels.itertuples(), counted, scores, strict=True))
         }
         self.labels = dict(zip(self.index, names.labels(cells.labels), strict=True))
 
@@ -174,12 +102,19 @@ def _plots(spaces: list[_Space]) -> list[tuple[_Key, list[_Key]]]:
     """What is on x and what are the panels of each figure, within datasets first."""
     order = {key: None for space in spaces for key in space.index}
     datasets: dict[str, list[_Key]] = {}
+    scores: dict[tuple[str, str], list[_Key]] = {}
+    trained = {key.dataset_id for key in order if not key.score}
     for key in order:
-        datasets.setdefault(key.dataset_id, []).append(key)
+        if key.score and key.dataset_id in trained:
+            scores.setdefault((key.dataset_id, key.task), []).append(key)
+        else:
+            datasets.setdefault(key.dataset_id, []).append(key)
     for keys in datasets.values():
         keys.sort(key=lambda k: (k.task == "cls", (*_ORDER, k.task).index(k.task), k.task, k.recipe))
     on_x = {d: next((k for k in keys if k.task == "cls"), keys[-1]) for d, keys in datasets.items()}
-    plots = [(on_x[d], [k for k in keys if k != on_x[d]]) for d, keys in datasets.items()]
+    plots = [(on_x[d], [k for k in keys if k != on_x[d]][:_MOST]) for d, keys in datasets.items()]
+    plots += [(on_x[d], keys) for (d, _), keys in scores.items()]
+    datasets = {d: keys for d, keys in datasets.items() if d in trained}
     for first in datasets:
         for second, keys in datasets.items():
             mirrored = len(keys) == 1 == len(datasets[first]) and second < first
@@ -215,7 +150,7 @@ def _figure(
             pair = space.index[x], space.index[ys[k]]
             found = numbers[frozenset((space.cells.space, *space.keys[c]) for c in pair)]
             values = space.cells.values[space.cells.used((min(pair), max(pair)))][:, pair]
-            scales = [scale(values[:, i], space.cells.labels["metric"].iloc[c]) for i, c in enumerate(pair)]
+            scales = [scale_of(values[:, i], space.cells.labels.iloc[c]) for i, c in enumerate(pair)]
             chance = [guessed.get((space.cells.space, *space.keys[c])) for c in pair]
             dotted |= draw(ax, values, scales, found, looks.task(ys[k].task).colour, trend, chance)
             name = space.labels[ys[k]]
@@ -246,10 +181,6 @@ def _slug(x: _Key, ys: list[_Key], spaces: list[_Space]) -> str:
     plain = list(called.values())
     used = [d if plain.count(called[d]) > 1 else called[d] for d in dict.fromkeys([x.dataset_id, ys[0].dataset_id])]
     words = ["within" if len(used) == 1 else "across", *used]
+    if ys[0].score and not x.score:
+        words = ["scores", *used, ys[0].task]
     return "-".join(map(file_word, words))
-
-
-def file_word(word: str) -> str:
-    """The word as part of a file's name; one that had to be changed gets a digest, so that two stay two."""
-    plain = re.sub(r"[^A-Za-z0-9._]", "_", word)[:60]
-    return plain if plain == word else f"{plain}_{hashlib.sha256(word.encode(errors='replace')).hexdigest()[:6]}"

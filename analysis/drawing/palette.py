@@ -7,13 +7,14 @@ or with several recipes, and tasks beyond the palette.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
 import pandas as pd
 
-from analysis.comparison.keys import columns
+from analysis.comparison.cells import Cells
+from analysis.comparison.keys import cell_keys, columns
 
 _TASKS = ("cls", "rot", "col", "jig", "seg", "rand")
 _LIGHT = ("#0B66A8", "#C8500A", "#00805F", "#B0578D", "#9A6B00", "#5A636B", "#1F8A9E", "#7A4FB0", "#6B7F2A", "#8C5A2B")
@@ -102,6 +103,16 @@ class Looks:
         """The look of a space, in a colour that no task has as long as there are such; `dash` further dashes."""
         look = self._spaces[str(space)]
         return Look(look.hue, look.dash + dash * len(self._spaces))
+
+
+def looks_of(spaces: Sequence[Cells]) -> Looks:
+    """The colours and dashes of all cells, in their order: trainings first, whose lines are solid then."""
+    each = [
+        (not trained, (cells.space, *key))
+        for cells in spaces
+        for key, trained in zip(cell_keys(cells.labels), cells.trained_cells, strict=True)
+    ]
+    return Looks(key for _, key in sorted(each, key=lambda one: one[0]))
 
 
 def variables() -> str:

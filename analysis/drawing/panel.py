@@ -65,7 +65,7 @@ def draw(
     `chance` is the score of guessing on x and on y: dotted lines where they lie inside the axes, which are extended to
     hold them as far as the points then still fill most of the panel. Returns whether there is such a line.
     """
-    points = values * [s.factor for s in scales]
+    points = np.column_stack([s.apply(values[:, i]) for i, s in enumerate(scales)])
     shade = _MUTED if numbers.no_signal else shade
     limits = np.array([_limits(points[:, i]) for i in (0, 1)])
     guessed = [None if level is None else level * s.factor for level, s in zip(chance, scales, strict=True)]

@@ -14,7 +14,7 @@ from analysis.comparison.cells import Cells, Comparison
 from analysis.comparison.chance import Levels, levels
 from analysis.comparison.keys import KEY, cell_keys
 from analysis.comparison.trials import means
-from analysis.comparison.units import scale
+from analysis.comparison.units import scale_of
 from analysis.drawing.cells.drawing import operation
 from analysis.drawing.palette import Looks
 from analysis.page.cell_code import CellBook, counts
@@ -72,8 +72,7 @@ def _space(
     there = ~np.isnan(values).all(axis=1)
     if not there.any():
         return None
-    columns = list(range(len(cells.labels)))[-_MOST_CELLS:]
-    first = next((c for c in columns if cells.labels["task"].iloc[c] == "cls"), columns[-1])
+    columns, first = _drawn(cells, found)
     of, kept = int(there.sum()), _kept(values[:, first], there, most)
     archs = [cells.archs[k] for k in kept]
     inside, mine = df[df["space"] == cells.space], table[table["space"] == cells.space]
@@ -97,6 +96,23 @@ def _space(
     }
 
 
+def _drawn(cells: Cells, found: pd.DataFrame) -> tuple[list[int], int]:
+    """The cells that have a panel, in their order, and the one that is on x at first: trainings, then the scores
+    without training that agree best with that one."""
+    scores = names.untrained(cells.labels)
+    trained = [c for c, score in enumerate(scores) if not score][-_MOST_CELLS:]
+    if not trained:
+        last = list(range(len(scores)))[-_MOST_CELLS:]
+        return last, next((c for c in last if cells.labels["task"].iloc[c] == "cls"), last[-1])
+    first = next((c for c in trained if cells.labels["task"].iloc[c] == "cls"), trained[-1])
+    keys = cell_keys(cells.labels)
+    inside = found[found["space"] == cells.space]
+    of_first = inside[np.array([y == keys[first] for y in cell_keys(inside, "y")], bool)]
+    rho = dict(zip(cell_keys(of_first, "x"), of_first["rho"].abs().fillna(-1.0), strict=True))
+    best = sorted((c for c, score in enumerate(scores) if score), key=lambda c: -rho.get(keys[c], -1.0))
+    return sorted(trained + best[: _MOST_CELLS - len(trained)]), first
+
+
 def _kept(x: Any, there: Any, most: int) -> list[int]:
     """Positions of the architectures to draw, in their order: all, or evenly along the ranking by x."""
     known = np.flatnonzero(there)
@@ -117,18 +133,20 @@ def _score(
     """A cell as an axis: its names, the score of guessing where it is known, and one score per architecture; null for
     none, false for a diverged one."""
     label = cells.labels.iloc[c]
-    shown = scale(values, label["metric"])
+    shown = scale_of(values, label)
     of_cell = np.all([(means[part] == label[part]).to_numpy() for part in KEY], axis=0)
+    drawn = shown.apply(values)
     spread = means[of_cell].set_index("arch")["std"].reindex(archs).to_numpy(float) * shown.factor
+    spread = np.full(len(spread), np.nan) if shown.log else spread
     axis = {
-        "name": _names(cells)[c],
+        "name": _names(cells)[c] + (shown.unit if shown.log else ""),
         "task": str(label["task"]),
         "dataset": str(label["dataset_id"]),
-        "unit": shown.unit.strip(" ,"),
+        "unit": "" if shown.log else shown.unit.strip(" ,"),
         "hue": looks.task(label["task"]).hue,
         "seeds": int(label["n_seeds"]),
-        "digits": _digits(values * shown.factor, _SHOWN),
-        "values": _rounded(values * shown.factor),
+        "digits": _digits(drawn, _SHOWN),
+        "values": _rounded(drawn),
     }
     if (level := guessed.get((cells.space, *cell_keys(cells.labels)[c]))) is not None:
         axis["chance"] = _plain(float(f"{level * shown.factor:.6g}"))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis import names
 from analysis.comparison.cells import FEWEST
-from analysis.comparison.keys import columns
+from analysis.comparison.keys import SCORE, columns
 from analysis.drawing.palette import Looks
 from analysis.statistics.bootstrap import DEGENERATE
 from analysis.tables import text
@@ -41,6 +41,9 @@ def findings(found: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:
 
 def _card(space: str, lines: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:
     shown = _of_interest(lines).sort_values("rho", ascending=False, kind="stable")
+    scores = shown["x_method"] == SCORE
+    if scores.any() and not scores.all():
+        return _both(space, lines, shown, ceilings, looks)
     shown = shown.sort_values("no_signal", key=lambda why: why != "", kind="stable")  # those without signal last
     drawn = shown.head(_MOST)
     more = len(lines) - len(drawn)
@@ -57,6 +60,24 @@ def _card(space: str, lines: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> 
     return f'<section class="finding"><h3>{title}</h3><p class="says">{_sentence(shown)}</p>{forest}{note}</section>'
 
 
+def _both(space: str, lines: pd.DataFrame, shown: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:
+    """The card of a space with trainings and scores without training as proxies: a sentence and a forest of each."""
+    parts = []
+    for scores in (False, True):
+        some = shown[(shown["x_method"] == SCORE) == scores]
+        some = some.sort_values("no_signal", key=lambda why: why != "", kind="stable")
+        drawn = some.head(_MOST)
+        forest = _forest(drawn, ceilings, looks) if drawn["rho"].notna().any() else ""
+        parts.append(f'<p class="says">{_sentence(some, "scores without training" if scores else "")}</p>{forest}')
+        if len(some) > len(drawn):
+            parts.append(f'<p class="note">Drawn: the {len(drawn)} with the highest ρ of {len(some)}.</p>')
+        if absent := _absent(some):
+            parts.append(f'<p class="note">No signal, so no finding: {html.escape("; ".join(absent))}.</p>')
+    parts.append(f'<p class="note">correlations.csv has all {len(lines):,} pairs.</p>')
+    title = html.escape(names.space_name(space))
+    return f'<section class="finding"><h3>{title}</h3>{"".join(parts)}</section>'
+
+
 def _absent(lines: pd.DataFrame) -> list[str]:
     """The cells without signal, each with the reason: "jigsaw: not above chance (4.2 % on 384 test images)"."""
     xs, ys, _ = text.brief_names(lines)
@@ -68,18 +89,18 @@ def _absent(lines: pd.DataFrame) -> list[str]:
 
 
 def _of_interest(lines: pd.DataFrame) -> pd.DataFrame:
-    """The pairs that a study of proxies is about: a label-free task with `cls`, on one dataset where there are such,
-    else across; else all pairs."""
-    proxy = (lines["x_task"] == "cls") != (lines["y_task"] == "cls")
+    """The pairs that a study of proxies is about: a label-free task or a score without training with a training on
+    `cls`, on one dataset where there are such, else across; else all pairs with a training; else all."""
+    x, y = ((lines[f"{s}_task"] == "cls") & (lines[f"{s}_method"] != SCORE) for s in "xy")
     same = lines["x_dataset_id"] == lines["y_dataset_id"]
-    target = (lines["x_task"] == "cls") | (lines["y_task"] == "cls")
-    for wanted in (proxy & same, proxy, target):
+    trained = lines["y_method"] != SCORE  # y is trained wherever one side is
+    for wanted in ((x != y) & same, x != y, x | y, trained):
         if wanted.any():
             return lines[wanted]
     return lines
 
 
-def _sentence(shown: pd.DataFrame) -> str:
+def _sentence(shown: pd.DataFrame, kind: str = "") -> str:
     """ "Rotation agrees well with classification on CIFAR-10, best of 3: rho = 0.87 [0.84, 0.90], n = 498." """
     sound = shown[shown["no_signal"] == ""]
     if sound.empty and shown["rho"].notna().any():
@@ -89,16 +110,16 @@ def _sentence(shown: pd.DataFrame) -> str:
     (x, *_), (y, *_), dataset = text.brief_names(shown)
     where = f" on {dataset}" if dataset else ""
     why = _why(line, x, y)
-    x = x[:1].upper() + x[1:]
+    closest, x = x, f"The score {x}" if kind else x[:1].upper() + x[1:]
     if math.isnan(line.rho):
         return html.escape(f"{x} and {y}{where}: nothing can be said{_yet(line)}, as {why}.")
     value, bounds = names.with_interval(line.rho, line.rho_low, line.rho_high)
     numbers = f"ρ = {value}" + ("" if math.isnan(line.rho_low) else f" {bounds}")
     one_target, many = len(set(text.brief_names(shown)[1])) == 1, len(shown)
-    best = f", the best of {many} {'proxies' if one_target else 'pairs'}" if many > 1 else ""
+    best = f", the best of {many} {kind or ('proxies' if one_target else 'pairs')}" if many > 1 else ""
     says = f"{x} {_verb(line)} {y}{where}{best}: "
     if many > 1 and one_target and line.rho_low <= 0:
-        says = f"None of {many} proxies agrees clearly with {y}{where}. The closest is {x[:1].lower()}{x[1:]}: "
+        says = f"None of {many} {kind or 'proxies'} agrees clearly with {y}{where}. The closest is {closest}: "
     few = "" if line.n >= _FEW else " Preliminary: few architectures."
     return f"{html.escape(says)}<b>{html.escape(numbers)}</b>, n\u00a0=\u00a0{line.n:,}.{few}"
 
@@ -154,7 +175,7 @@ def _forest(lines: pd.DataFrame, ceilings: Ceilings, looks: Looks) -> str:
             marks += f'<b style="left:{at(line.rho)}"></b>'
         muted = " muted" if line.no_signal else ""
         value = "no signal" if muted else value
-        task = line.x_task if line.x_task != "cls" else line.y_task
+        task = line.x_task if line.x_task != "cls" or line.x_method == SCORE else line.y_task
         rows.append(
             f'<span class="name{muted}">{html.escape(x if one_target else f"{x} with {y}")}</span>'
             f'<span class="track{muted}" style="--hue:var(--hue-{looks.task(task).hue})">{marks}</span>'

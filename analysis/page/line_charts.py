@@ -112,11 +112,11 @@ def _chart(panel: Chart) -> str:
     parts = [f"<figcaption>{html.escape(panel.title)}</figcaption>"]
     parts.append(f'<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="{html.escape(panel.title)}">')
     right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
-    for value, label in _ticks(low_y, high_y):
+    for value, label in ticks(low_y, high_y):
         y = float(up(value))
         parts.append(f'<path class="grid" d="M{_LEFT:g} {y:.1f}H{right:g}"/>')
         parts.append(f'<text x="{_LEFT - 6:g}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
-    for value, label in _ticks(low_x, high_x, whole=panel.whole) if not panel.log else _powers(xs, panel.log):
+    for value, label in ticks(low_x, high_x, whole=panel.whole) if not panel.log else powers(xs, panel.log):
         x = float(across(value))
         parts.append(f'<path class="grid" d="M{x:.1f} {_TOP:g}V{bottom:g}"/>')
         parts.append(f'<text x="{x:.1f}" y="{bottom + 14:g}" text-anchor="middle">{label}</text>')
@@ -223,7 +223,7 @@ def _range(values: Any, margin: float) -> tuple[float, float]:
     return low - wide, high + wide
 
 
-def _ticks(low: float, high: float, most: int = 5, whole: bool = False) -> list[tuple[float, str]]:
+def ticks(low: float, high: float, most: int = 5, whole: bool = False) -> list[tuple[float, str]]:
     """Round values between low and high; whole ones where only those have a meaning."""
     rough = max((high - low) / most, 1.0) if whole else (high - low) / most
     power = 10.0 ** math.floor(math.log10(rough))
@@ -234,7 +234,7 @@ def _ticks(low: float, high: float, most: int = 5, whole: bool = False) -> list[
     return [(k * step, f"{k * step:z.{digits}f}".replace("-", "−")) for k in range(first, last + 1)]
 
 
-def _powers(values: Any, base: int) -> list[tuple[float, str]]:
+def powers(values: Any, base: int) -> list[tuple[float, str]]:
     """Powers of the base within the values, every one, second, third ... so that about six stay."""
     low, high = (math.log(v) / math.log(base) for v in (np.min(values), np.max(values)))
     powers = range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)

@@ -15,9 +15,12 @@ from analysis.comparison.cells import Comparison, compare
 from analysis.comparison.chance import levels
 from analysis.comparison.keys import CELL
 from analysis.comparison.options import Chance, Common, Diverged, Options
-from analysis.drawing import figures as drawing
+from analysis.drawing import files
+from analysis.drawing.cost import cost_of
 from analysis.drawing.experiment_curves import curves
-from analysis.page import sections, statistics_sections
+from analysis.drawing.figures import scatter_of
+from analysis.drawing.palette import looks_of
+from analysis.page import score_sections, sections, statistics_sections
 from analysis.page.data import content
 from analysis.page.document import document
 from analysis.page.findings import ceilings, findings
@@ -25,9 +28,13 @@ from analysis.page.matrix import matrices
 from analysis.page.score_curves import score_curves
 from analysis.rows.runs import Run, load, plan, study
 from analysis.statistics import counts
+from analysis.statistics.agreement_cost import agreement_cost_of
+from analysis.statistics.beyond_size import beyond_size_of
+from analysis.statistics.combine import combine_proxies_of
 from analysis.statistics.correlation import correlate_of
 from analysis.statistics.distributions import distributions_of
 from analysis.statistics.early import cheapest_of, early_stopping_of
+from analysis.statistics.label_free import label_free_of
 from analysis.statistics.noise import noise_ceiling_of, reliability_of
 from analysis.statistics.proxy_differences import compare_proxies_of, pool_spaces_of
 from analysis.statistics.random_experiments import random_experiment_of
@@ -37,7 +44,8 @@ from analysis.statistics.top_k import top_k_of
 from analysis.tables import text
 
 Figures = Literal["none", "png", "all"]
-_FORMATS: dict[str, tuple[str, ...]] = {"none": (), "png": ("png",), "all": drawing.FORMATS}
+_FORMATS: dict[str, tuple[str, ...]] = {"none": (), "png": ("png",), "all": files.FORMATS}
+_MOST_PROXIES = 16  # of which each two are compared in the page
 _EMBEDDED = 600_000  # bytes of static figures that go into the page; further ones are named
 
 
@@ -80,26 +88,28 @@ def report(
     comparison = compare(df, options)
     tested = signals(comparison)
     found = correlate_of(comparison, tested)
-    looks = drawing.looks_of(comparison.spaces)
+    looks = looks_of(comparison.spaces)
     folder.mkdir(parents=True, exist_ok=True)
     whole_file.write(folder / "correlations.csv", as_given(found, given).to_csv(index=False))
     pretty = text.correlations(found)
     whole_file.write(folder / "correlations.md", text.to_markdown(pretty))
-    experiments = random_experiment_of(comparison.by("pair"))
+    experiments = random_experiment_of(comparison.trainings().by("pair"))
     if len(experiments):
         whole_file.write(folder / "experiments.csv", as_given(experiments, given).to_csv(index=False))
     guessed = levels(df, score)
     more = _evidence(comparison.resampled(sections.fewer(comparison)), found)
     data = content(comparison, found, sections.graphs(df, planned), looks)
     formats = _FORMATS[figures]
-    drawn = [*drawing.scatter_of(comparison, found, looks), *curves(experiments, looks)] if formats else []
+    drawn = [*scatter_of(comparison, found, looks), *curves(experiments, looks)] if formats else []
+    drawn += cost_of(more["agreement_cost"], looks) if formats else []
     parts = {
         "Findings": findings(found, ceilings(more["ceiling"]), looks),
         "Architectures": sections.linked(data),
         "Rank correlations": matrices(found, more["reliability"])
-        + sections.folded("All pairs as a table", pretty, sections.no_pairs(df, planned))
+        + sections.folded("All pairs as a table", sections.few_pairs(pretty, found), sections.no_pairs(df, planned))
         + statistics_sections.differences(more["differences"])
         + statistics_sections.pooled(more["pooled"]),
+        "Scores without training": score_sections.scores(more, found, looks),
         "Signal": statistics_sections.signal(signal_of(comparison, tested)),
         "Noise ceiling": statistics_sections.noise(more["ceiling"]),
         "Early budget": statistics_sections.budget(more["early"], cheapest_of(more["early"]), looks),
@@ -139,17 +149,29 @@ def _evidence(comparison: Comparison, found: pd.DataFrame) -> dict[str, pd.DataF
     lists = df["curve_test_score"] if "curve_test_score" in df and "curve_seconds" in df else ()
     curved = any(one is not None and len(one) > 1 for one in lists)
     none = replace(comparison, spaces=[])
+    trained = comparison.trainings()
+    scored = any(not cells.trained_cells.all() for cells in comparison.spaces)
+    both = comparison if scored else none
     return {
-        "reliability": reliability_of(comparison if several else none),
-        "ceiling": noise_ceiling_of(comparison if several else none),
-        "early": early_stopping_of(comparison if curved else none),
-        "size_effect": size_effect_of(comparison if sized else none),
-        "size_proxies": size_proxies_of(comparison if sized else none),
-        "differences": compare_proxies_of(comparison),
+        "reliability": reliability_of(trained if several else none),
+        "ceiling": noise_ceiling_of(trained if several else none),
+        "early": early_stopping_of(trained if curved else none),
+        "size_effect": size_effect_of(trained if sized else none),
+        "size_proxies": size_proxies_of(trained if sized else none),
+        "differences": compare_proxies_of(trained if many_cells(comparison) else comparison),
         "picks": top_k_of(comparison),
         "pooled": pool_spaces_of(found, confidence),
-        "distributions": distributions_of(comparison),
+        "distributions": distributions_of(trained),
+        "agreement_cost": agreement_cost_of(both),
+        "beyond_size": beyond_size_of(both),
+        "label_free": label_free_of(both),
+        "combine_proxies": combine_proxies_of(both) if scored and trained.spaces else combine_proxies_of(none),
     }
+
+
+def many_cells(comparison: Comparison) -> bool:
+    """Whether there are too many cells to compare each two proxies in the page."""
+    return any(len(cells.labels) > _MOST_PROXIES for cells in comparison.spaces)
 
 
 def _folder(sources: Any, out: str | PathLike[str] | None) -> Path:

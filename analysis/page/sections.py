@@ -12,10 +12,10 @@ import pandas as pd
 from analysis import names
 from analysis.comparison import recipes
 from analysis.comparison.cells import Comparison
-from analysis.comparison.keys import KEY, columns
+from analysis.comparison.keys import KEY, SCORE, columns
 from analysis.comparison.options import Options
 from analysis.comparison.units import scale
-from analysis.drawing import figures
+from analysis.drawing import files
 from analysis.drawing.palette import Looks
 from analysis.page.line_charts import Chart, Series, charts
 from analysis.statistics import counts
@@ -32,6 +32,7 @@ _RULES = {
     "drop": "An architecture with a trial without a finite score (it diverged before its first evaluation) is not "
     "compared; one that diverged later counts with the score it has.",
 }
+_MOST_PAIRS = 200  # in the page
 _MANY = 2000  # architectures
 
 
@@ -120,6 +121,12 @@ def folded(title: str, table: pd.DataFrame, empty: str) -> str:
     if table.empty:
         return f"<p>{html.escape(empty[:1].upper() + empty[1:])}.</p>"
     return f"<details><summary>{html.escape(title)}</summary>\n{text.html_table(table)}</details>"
+
+
+def few_pairs(pretty: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """The pairs that the page lists: all, or those with a training where there are too many scores without."""
+    trained = (found["y_method"] != SCORE).to_numpy(bool)
+    return pretty if len(pretty) <= _MOST_PAIRS or not trained.any() else pretty[trained]
 
 
 def experiments(table: pd.DataFrame, looks: Looks) -> str:
@@ -237,11 +244,11 @@ def provenance(df: pd.DataFrame, planned: pd.DataFrame | None) -> str:
     return "\n".join(parts)
 
 
-def paper(drawn: Sequence[figures.Drawing], folder: Path, room: int, formats: Sequence[str]) -> str:
+def paper(drawn: Sequence[files.Drawing], folder: Path, room: int, formats: Sequence[str]) -> str:
     """Writes each figure's files; shows the pictures as far as there is room in the page."""
     shown = []
     for one in drawn if formats else ():
-        paths = figures.save(one.figure, folder / "figures", one.name, formats)
+        paths = files.save(one.figure, folder / "figures", one.name, formats)
         where = html.escape(", ".join([f"figures/{paths[0].name}", *(path.name for path in paths[1:])]))
         caption = html.escape(f"{one.caption}. {one.note}")
         picture = paths[0].read_bytes()

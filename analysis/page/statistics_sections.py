@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis import names
 from analysis.comparison.chance import Levels
-from analysis.comparison.keys import columns
+from analysis.comparison.keys import SCORE, columns
 from analysis.comparison.units import scale
 from analysis.drawing.palette import AT_RANDOM, Looks
 from analysis.page.line_charts import Chart, Mark, Series, charts
@@ -19,6 +19,7 @@ from analysis.tables import text
 
 _TARGET = ["space", *columns("target")]
 _PROXY = columns("proxy")
+_SCORES = 6  # without training, of which the regret is drawn
 
 
 def signal(table: pd.DataFrame) -> str:
@@ -139,7 +140,7 @@ def picked(picks: pd.DataFrame, looks: Looks) -> str:
     for (space, *_), lines in picks.groupby(_TARGET, sort=False):
         shown = scale(lines[["best", "chosen"]].to_numpy(float), str(lines["target_metric"].iloc[0]))
         series = []
-        for cell, one in lines.groupby(_PROXY, sort=False):
+        for cell, one in _few(lines).groupby(_PROXY, sort=False):
             name = called["x"][one.index[0]]
             series.append(Series(name, looks.cell(space, *cell), one["k"], one["regret"] * shown.factor))
         one = lines.drop_duplicates("k").sort_values("k")
@@ -149,7 +150,18 @@ def picked(picks: pd.DataFrame, looks: Looks) -> str:
         percent = shown.brief.replace("%", "points")
         panels.append(Chart(title, "architectures picked, k", f"regret{percent}", series, log=2, low=0.0))
     note = "Of the k best by a proxy the best is taken: by how much the target's best of all architectures beats it."
+    note += f" Of scores without training the {_SCORES} with the least regret." * (len(_few(picks)) < len(picks))
     return _note(note) + drawn if (drawn := charts(panels)) else ""
+
+
+def _few(picks: pd.DataFrame) -> pd.DataFrame:
+    """The picks of trainings, and of the scores without training with the least mean regret for their target."""
+    scores = picks[picks["proxy_method"] == SCORE]
+    mean = scores.groupby([*_TARGET, *_PROXY], sort=False)["regret"].mean().sort_values(kind="stable")
+    kept = set(mean.groupby(_TARGET, sort=False).head(_SCORES).index)
+    keys = picks[[*_TARGET, *_PROXY]].itertuples(index=False, name=None)
+    found: pd.DataFrame = picks[(picks["proxy_method"] != SCORE) | np.array([key in kept for key in keys], bool)]
+    return found
 
 
 def distributions(table: pd.DataFrame, looks: Looks, chance: Levels) -> str:

@@ -21,8 +21,9 @@ _TYPES = (
     | dict.fromkeys(["rho", "rho_low", "rho_high", "tau", "p", "tau_p"], "float64")
     | dict.fromkeys(IDS, "str")
     | dict.fromkeys(["x_n_seeds", "y_n_seeds", "x_diverged", "y_diverged"], "int64")
+    | dict.fromkeys(["x_seconds", "y_seconds", "x_macs", "y_macs"], "float64")
     | {"r": "float64", "p_perm": "float64", "x_ties": "int64", "y_ties": "int64"}
-    | {"x_signal": "boolean", "y_signal": "boolean", "no_signal": "str"}
+    | {"x_signal": "boolean", "y_signal": "boolean", "no_signal": "str", "left_out": "str"}
     | LAST
 )
 
@@ -72,7 +73,9 @@ def correlate_of(comparison: Comparison, known: Sequence[Sequence[Signal]] | Non
     for cells, found in zip(comparison.spaces, known or signals(comparison), strict=True):
         for mask, pairs in cells.groups.items():
             used = np.frombuffer(mask, bool)
-            numbers = _numbers(cells.values[used], pairs, how)
+            columns = sorted({c for pair in pairs for c in pair})
+            inside = [(columns.index(x), columns.index(y)) for x, y in pairs]
+            numbers = _numbers(cells.values[used][:, columns], inside, how)
             for k, pair in enumerate(pairs):
                 line = {name: column[k] for name, column in numbers.items()}
                 line |= _signal(found[pair[0]], found[pair[1]])

@@ -8,9 +8,10 @@ import pandas as pd
 from analysis import names
 from analysis.comparison import recipes
 from analysis.comparison.cells import frame
-from analysis.comparison.keys import CELL
+from analysis.comparison.costs import costs
+from analysis.comparison.keys import CELL, SCORE
 from analysis.comparison.trials import expect_frame, gather, means
-from analysis.comparison.units import scale
+from analysis.comparison.units import Scale, scale
 
 _BUILD = {
     "project_version": "archsweep",
@@ -27,12 +28,17 @@ _BUILD = {
 
 def cells(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
     """One row per cell: architectures tried, those with every seed, seeds, trials that succeeded and that only failed,
-    of those that succeeded how many `diverged` and how many have no finite score, the median and best mean over seeds
-    (as the rows have them), and hours of training over all attempts (NaN where no row says how long)."""
+    of those that succeeded how many `diverged` and how many have no finite score (`reason`: the most frequent text of
+    such rows), the median and best mean over seeds (as the rows have them), and hours of training over all attempts
+    (NaN where no row says how long).
+
+    `seconds` is the cost of an architecture, all its seeds: the mean `train_s` of the cell's successful trials times
+    its seeds. `macs` are multiply-adds of one forward pass, the mean. NaN where the rows do not know."""
     expect_frame(df)
     df = recipes.merged(df)
     trials = gather(df, score)
     table = means(df, score=score)
+    known = costs(df)
     spent = df["train_s"].to_numpy(float, na_value=np.nan) / 3600 if "train_s" in df else np.full(len(df), np.nan)
     stopped = df["diverged"].eq(True).fillna(False).to_numpy(bool) if "diverged" in df else np.zeros(len(df), bool)
     keys = [c if c in df else "dataset" for c in CELL]
@@ -43,22 +49,28 @@ def cells(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
         done = tried[tried["ok"]]
         attempted = tried.drop_duplicates(["arch", "seed"])
         without = np.isneginf(done["value"].to_numpy(float))
+        places = done.index.to_numpy()[:, None, None]
+        spending = known.of_cells(places, without[:, None, None])
+        n_seeds = tried["seed"].nunique()
         found, hours = table["mean"][same], spent[of_cell]
         lines.append(
             dict(zip(CELL, map(str, key), strict=True))
             | {name: str(tried[name].iloc[0]) for name in ("dataset", "recipe")}
-            | {"metric": str(tried["metric"].max())}
+            | {"metric": str(tried["metric"].max()), "method": str(tried["method"].min())}
             | {
                 "archs": tried["arch"].nunique(),
                 "complete": int(table["complete"][same].sum()),
-                "n_seeds": tried["seed"].nunique(),
+                "n_seeds": n_seeds,
                 "ok": len(done),
                 "failed": len(attempted) - len(done.drop_duplicates(["arch", "seed"])),
-                "diverged": int((stopped[done.index] | without).sum()),
+                "diverged": int((stopped[done.index] | (without & (done["method"] != SCORE).to_numpy(bool))).sum()),
                 "no_score": int(without.sum()),
                 "median": found.median(),
                 "best": found.max(),
                 "hours": np.nansum(hours) if np.isfinite(hours).any() else np.nan,
+                "seconds": spending["seconds"][0] * n_seeds,
+                "macs": spending["macs"][0],
+                "reason": spending["why_missing"][0],
             }
         )
     return frame(lines, _CELLS)
@@ -67,8 +79,8 @@ def cells(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
 _CELLS = (
     dict.fromkeys(["space", "dataset", "task", "recipe"], "str")
     | dict.fromkeys(["archs", "complete", "n_seeds", "ok", "failed", "diverged", "no_score"], "int64")
-    | dict.fromkeys(["median", "best", "hours"], "float64")
-    | dict.fromkeys(["dataset_id", "recipe_id", "metric"], "str")
+    | dict.fromkeys(["median", "best", "hours", "seconds", "macs"], "float64")
+    | dict.fromkeys(["dataset_id", "recipe_id", "metric", "method", "reason"], "str")
 )
 
 
@@ -77,7 +89,7 @@ def spelled(table: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for line in table.to_dict("records"):
         best = np.array([line["median"], line["best"]], float)
-        unit = scale(best, line["metric"])
+        unit = scale(best, line["metric"]) if line["method"] != SCORE else Scale(1.0, "", "")
         percent = " %" * ("%" in unit.brief)
         lines.append(
             {
@@ -90,12 +102,21 @@ def spelled(table: pd.DataFrame) -> pd.DataFrame:
                 "seeds": line["n_seeds"],
                 **{name: line[name] for name in ("ok", "failed", "diverged")},
                 "no score": line["no_score"],
-                "median": "–" if np.isnan(best[0]) else f"{best[0] * unit.factor:.2f}{percent}",
-                "best": "–" if np.isnan(best[1]) else f"{best[1] * unit.factor:.2f}{percent}",
+                "median": _score(best[0] * unit.factor, percent),
+                "best": _score(best[1] * unit.factor, percent),
                 "hours": f"{line['hours']:.2f}" if pd.notna(line["hours"]) else "–",
+                "s per arch.": names.significant(line["seconds"]),
+                "MACs, M": names.significant(line["macs"] / 1e6),
             }
         )
     return pd.DataFrame(lines)
+
+
+def _score(value: float, percent: str) -> str:
+    """A score as the page's table has it: two digits, or four significant ones where it is very large or small."""
+    if np.isnan(value):
+        return names.NONE
+    return f"{value:.2f}{percent}" if percent or value == 0 or 0.1 <= abs(value) < 1e5 else f"{value:.4g}"
 
 
 def cost(df: pd.DataFrame) -> pd.DataFrame:
@@ -119,7 +140,7 @@ def cost(df: pd.DataFrame) -> pd.DataFrame:
                 "training, h": f"{train.sum() / 3600:.2f}",
                 "of that failed, h": f"{train[lost].sum() / 3600:.2f}",
                 "GPU, h": f"{gpu:.2f}" if gpu else "–",
-                "median training, s": f"{np.median(train[~lost]):.1f}" if (~lost).any() else "–",
+                "median training, s": names.significant(float(np.median(train[~lost]))) if (~lost).any() else "–",
                 "memory, GiB": _most(_known(cell, "peak_mem_bytes")),
                 "GPU memory, GiB": _most(_known(cell, "device_mem_bytes")),
             }

@@ -1,6 +1,5 @@
 """Do pairs differ?  Tests between two proxies of one target, and one rho for all spaces with what they disagree by."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.comparison.cells import Array, Cells, Comparison, compare, frame, sides, why_no_rho
+from analysis.comparison.cells import Array, Cells, Comparison, by_architectures, compare, frame, sides, why_no_rho
 from analysis.comparison.keys import NAMES
 from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
 from analysis.statistics.bootstrap import Estimate, Statistic, estimate
@@ -23,7 +22,7 @@ _TYPES = (
     dict.fromkeys(["space", "a_dataset", "a_task", "b_dataset", "b_task", "target_dataset", "target_task"], "str")
     | {"n": "int64", "n_dropped": "int64"}
     | dict.fromkeys(["a_rho", "b_rho", "ab_rho", "difference", "difference_low", "difference_high"], "float64")
-    | dict.fromkeys(["p", "p_holm", "p_mrr"], "float64")
+    | dict.fromkeys(["p", "p_holm", "p_mrr", "a_seconds", "b_seconds"], "float64")
     | {f"{side}_{name}": "str" for name in NAMES[2:] for side in _THREE}
     | dict.fromkeys(["interval_method", "reason", "rule"], "str")
 )
@@ -133,12 +132,7 @@ def _differences(cells: Cells, threes: Sequence[Three], how: Resampling) -> list
     The threes that use the same architectures are one statistic of one estimate: they share their resamples.
     """
     lines: list[dict[str, Any]] = [{} for _ in threes]
-    groups: dict[bytes, list[int]] = defaultdict(list)
-    for k, three in enumerate(threes):
-        usable = cells.usable if cells.common == "all" else cells.usable[:, three]
-        groups[usable.all(axis=1).tobytes()].append(k)
-    for mask, places in groups.items():
-        used = np.frombuffer(mask, bool)
+    for used, places in by_architectures(cells, threes):
         columns = sorted({c for k in places for c in threes[k]})
         each = [tuple(columns.index(c) for c in threes[k]) for k in places]
         found = estimate(cells.values[used][:, columns], all_overlapping(each), how)
@@ -154,7 +148,7 @@ def _difference(cells: Cells, three: Three, used: Any, found: Estimate) -> dict[
     line["reason"] = why_no_rho(**dict(zip(_THREE, cells.values[used][:, three].T, strict=True)))
     line["n_dropped"] = int((cells.seen[:, three].any(axis=1) & ~used).sum())
     for side, c in zip(_THREE, three, strict=True):
-        line |= {f"{side}_{name}": cells.labels[name].iloc[c] for name in NAMES}
+        line |= {f"{side}_{name}": cells.labels[name].iloc[c] for name in (*NAMES, "seconds")}
     line |= dict(zip(("a_rho", "b_rho", "ab_rho", "difference"), found.value, strict=False))
     line |= {"difference_low": found.low[3], "difference_high": found.high[3], "interval_method": found.method[3]}
     a, b, ab = found.value[:3].tolist()

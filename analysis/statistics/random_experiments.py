@@ -39,7 +39,7 @@ def random_experiment(
     """How good is the best of m architectures by a proxy, on the target?  One row per (pair of cells, m).
 
     `proxy` and `target` choose cells by name, `{"dataset": "imagenet", "task": "cls"}`; by default the target
-    is every `cls` cell, the proxies all cells of other datasets of its space. For each size m up to n,
+    is every training on `cls`, the proxies all cells of other datasets of its space. For each size m up to n,
     `repeats` times (by default ceil(500 / m), beyond 500 architectures ceil(n / m) up to 500): m are drawn
     without replacement, and the one with the highest proxy score counts, the first drawn of equal ones. `mean`
     and `std` (population) are those of its target score. `expected` and `expected_std` are what they tend to with
@@ -78,6 +78,8 @@ def random_experiment_of(
     named = {"proxy": False, "target": False}
     for cells in comparison.spaces:
         selected = {"proxy": chosen(cells, proxy or {}), "target": chosen(cells, target or {"task": "cls"})}
+        if not target:
+            selected["target"] = [c for c in selected["target"] if cells.trained_cells[c]]
         named = {side: named[side] or bool(found) for side, found in selected.items()}
         for p, t in _pairs(cells, selected["proxy"], selected["target"], across=proxy is None):
             used = cells.used((min(p, t), max(p, t))) & np.isfinite(cells.values[:, t])

@@ -72,7 +72,8 @@ def signal(
     chance: Chance = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Which rankings are more than luck: one row per cell.
+    """Which rankings are more than luck: one row per cell of trainings. Scores without training are no fractions of
+    test images and have no row.
 
     `score_min`, `score_median`, `score_max` are of the means over seeds, `test_images` and `chance` those of the rows
     (`chance`, an option, stands in where rows have none).
@@ -91,7 +92,7 @@ def signal(
     networks on an image are independent.
 
     `signal` is True where both p-values are below 0.05, False where one is not, missing where the rows do not say
-    enough; `reason` says why it is False or missing.  Diverged trainings take no part.
+    enough; `reason` says why it is False or missing. Diverged trainings take no part.
     """
     return signal_of(compare(df, Options(common, score, diverged, chance, seed=seed)))
 
@@ -101,6 +102,8 @@ def signal_of(comparison: Comparison, known: Sequence[Sequence[Signal]] | None =
     lines = []
     for cells, found in zip(comparison.spaces, known or signals(comparison), strict=True):
         for c, one in enumerate(found):
+            if not cells.trained_cells[c]:
+                continue
             line = cells.cell(c, cells.alone(c)) | {"test_images": one.test_images, "chance": one.chance}
             line |= {"score_min": one.low, "score_median": one.median, "score_max": one.high}
             line |= {name: getattr(one, name) for name in (*_NUMBERS[4:], "signal", "reason")}
@@ -112,7 +115,10 @@ def signals(comparison: Comparison) -> list[list[Signal]]:
     """The signal of every cell of every space, in their order."""
     columns = _columns(comparison)
     return [
-        [_signal(cells, c, columns, comparison.options) for c in range(len(cells.labels))]
+        [
+            _signal(cells, c, columns, comparison.options) if trained else _untested(cells, c)
+            for c, trained in enumerate(cells.trained_cells)
+        ]
         for cells in comparison.spaces
     ]
 
@@ -127,6 +133,25 @@ def _columns(comparison: Comparison) -> dict[str, Array]:
         name: pd.to_numeric(df[column], errors="coerce").to_numpy(float, na_value=np.nan) if column in df else none
         for name, column in wanted.items()
     }
+
+
+def _untested(cells: Cells, c: int) -> Signal:
+    """Of a score without training, which is no fraction of test images: nothing is tested."""
+    scores = cells.values[cells.alone(c), c]
+    low, median, high = np.quantile(scores, [0, 0.5, 1]) if len(scores) else [np.nan] * 3
+    return Signal(
+        test_images=None,
+        chance=np.nan,
+        low=low,
+        median=median,
+        high=high,
+        chance_p=np.nan,
+        difference_p=np.nan,
+        reliability=np.nan,
+        reliability_most=np.nan,
+        signal=None,
+        reason="a score without training, which is not tested",
+    )
 
 
 def _signal(cells: Cells, c: int, columns: Mapping[str, Array], options: Options) -> Signal:

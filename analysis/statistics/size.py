@@ -46,7 +46,7 @@ def size_effect_of(comparison: Comparison) -> pd.DataFrame:
     how = comparison.options.resampling()
     lines: list[dict[str, Any]] = []
     for cells in comparison.spaces:
-        sizes = _sizes(comparison.rows, cells)
+        sizes = sizes_of(comparison.rows, cells)
         for pair, compared_by_it in cells.each_pair():
             of_pair = np.where(np.isnan(sizes[:, pair[1]]), sizes[:, pair[0]], sizes[:, pair[1]])
             known = ~np.isnan(of_pair).any(axis=1) & compared_by_it
@@ -54,7 +54,7 @@ def size_effect_of(comparison: Comparison) -> pd.DataFrame:
             values = np.column_stack([cells.values[:, pair], of_pair])[used]
             found = estimate(values, partials, how)
             line = cells.line(pair, used) | _columns(_GIVEN, found)
-            why = why_no_rho(x=values[:, 0], y=values[:, 1]) or _why(values[:, 2:])
+            why = why_no_rho(x=values[:, 0], y=values[:, 1]) or why_no_size(values[:, 2:])
             line |= {"interval_method": found.method[0], "reason": why}
             lines.append(line | _within_thirds(values, how))
     numbers = [f"{name}{end}" for name in _GIVEN for end in ("", "_low", "_high")]
@@ -85,7 +85,7 @@ def size_proxies_of(comparison: Comparison) -> pd.DataFrame:
     how = comparison.options.resampling()
     lines: list[dict[str, Any]] = []
     for cells in comparison.spaces:
-        sizes = _sizes(comparison.rows, cells)
+        sizes = sizes_of(comparison.rows, cells)
         for c in range(len(cells.labels)):
             used, known = cells.alone(c), ~np.isnan(sizes[:, c]).any(axis=1)
             if (known & used).any():
@@ -93,8 +93,8 @@ def size_proxies_of(comparison: Comparison) -> pd.DataFrame:
             values = np.column_stack([cells.values[used, c], sizes[used, c]])
             found = estimate(values, of_pairs([(0, 1), (0, 2)]), how)
             line = cells.cell(c, used) | _columns(("rho_params", "rho_macs"), found)
-            why = _why(values[:, 1:]) if np.isnan(values[:, 1:]).any() else why_no_rho(score=values[:, 0])
-            lines.append(line | {"interval_method": found.method[0], "reason": why or _why(values[:, 1:])})
+            why = why_no_size(values[:, 1:]) if np.isnan(values[:, 1:]).any() else why_no_rho(score=values[:, 0])
+            lines.append(line | {"interval_method": found.method[0], "reason": why or why_no_size(values[:, 1:])})
     numbers = [f"rho_{name}{end}" for name in _SIZES for end in ("", "_low", "_high")]
     kinds = dict.fromkeys(["space", "dataset", "task"], "str") | {"n": "int64", "n_dropped": "int64"}
     return frame(lines, kinds | dict.fromkeys(numbers, "float64") | dict.fromkeys(NAMES[2:], "str") | LAST)
@@ -139,7 +139,7 @@ def _columns(names: tuple[str, ...], found: Estimate) -> dict[str, float]:
     return {f"{name}{end}": float(numbers[k]) for k, name in enumerate(names) for end, numbers in parts}
 
 
-def _sizes(df: pd.DataFrame, cells: Cells) -> Array:
+def sizes_of(df: pd.DataFrame, cells: Cells) -> Array:
     """(A, C, 2) params and macs of the first seed that has a row; NaN where unknown."""
     of_rows = np.stack(
         [df[name].to_numpy(float, na_value=np.nan) if name in df else np.full(len(df), np.nan) for name in _SIZES], 1
@@ -151,7 +151,7 @@ def _sizes(df: pd.DataFrame, cells: Cells) -> Array:
     return sizes
 
 
-def _why(sizes: Array) -> str:
+def why_no_size(sizes: Array) -> str:
     """Why some numbers about size are missing, or nothing."""
     if len(sizes) == 0 or np.isnan(sizes).any():
         return "sizes unknown" if len(sizes) else "no architectures in common"

@@ -16,6 +16,7 @@ _TYPES = (
     dict.fromkeys(["space", "proxy_dataset", "proxy_task", "target_dataset", "target_task"], "str")
     | dict.fromkeys(["n", "n_dropped", "k"], "int64")
     | dict.fromkeys([*_NUMBERS, "percentile", "percentile_random"], "float64")
+    | dict.fromkeys(["proxy_seconds", "target_seconds"], "float64")
     | {f"{side}_{name}": "str" for name in NAMES[2:] for side in ("proxy", "target")}
     | {"rule": "str"}
 )
@@ -44,7 +45,8 @@ def top_k(
     Ties are broken at random and the mean over all ways of that is given, exactly. No intervals: the bootstrap is not
     valid for the best of a sample (Bickel and Freedman 1981). The best is best by noisy scores, so regret includes
     their noise. Architectures as in `correlate`, without those that lack a finite target score; cells as in
-    `early_stopping`, but no cell is its own proxy.
+    `early_stopping`, but no cell is its own proxy. `proxy_seconds` and `target_seconds` are what an architecture costs
+    on either side, all its seeds.
     """
     return top_k_of(compare(df, Options(common, score, diverged, chance)), k, top, proxy, target)
 
@@ -74,7 +76,7 @@ def _about(cells: Cells, p: int, t: int, used: Any) -> dict[str, Any]:
     about: dict[str, Any] = {"space": cells.space, "rule": cells.rule, "n": int(used.sum())}
     about["n_dropped"] = int((cells.seen[:, [p, t]].any(axis=1) & ~used).sum())
     for side, c in (("proxy", p), ("target", t)):
-        about |= {f"{side}_{name}": cells.labels[name].iloc[c] for name in NAMES}
+        about |= {f"{side}_{name}": cells.labels[name].iloc[c] for name in (*NAMES, "seconds")}
     return about
 
 

@@ -8,10 +8,14 @@ from typing import Any
 import pandas as pd
 
 from analysis.comparison.trials import expect_frame, means
+from analysis.statistics.agreement_cost import agreement_cost
+from analysis.statistics.beyond_size import beyond_size
+from analysis.statistics.combine import combine_proxies
 from analysis.statistics.correlation import correlate
 from analysis.statistics.counts import cells, failures
 from analysis.statistics.distributions import distributions, random_search
 from analysis.statistics.early import cheapest, early_stopping
+from analysis.statistics.label_free import label_free
 from analysis.statistics.noise import noise_ceiling, reliability, rho_by_seeds
 from analysis.statistics.proxy_differences import compare_proxies, pool_spaces
 from analysis.statistics.random_experiments import random_experiment
@@ -59,6 +63,22 @@ TABLES = {
         size_proxies,
         ("n", "rho_params", "rho_params_low", "rho_params_high", "rho_macs", "rho_macs_low", "rho_macs_high"),
     ),
+    "beyond_size": Table(
+        beyond_size,
+        (
+            *("n", "rho", "rho_params", "difference_params", "difference_params_low", "difference_params_high"),
+            *("rho_given_params", "p_params_holm"),
+        ),
+    ),
+    "agreement_cost": Table(agreement_cost, ("n", "rho", "rho_low", "rho_high", "seconds", "macs", "front")),
+    "label_free": Table(
+        label_free,
+        (*("n", "rho", "rho_with_labels", "agreement", "difference", "difference_low", "difference_high", "p"),),
+    ),
+    "combine_proxies": Table(
+        combine_proxies,
+        (*("predictor", "n", "proxies", "rho", "rho_low", "rho_high", "difference", "of"),),
+    ),
     "early_stopping": Table(
         early_stopping, ("n", "epoch", "epochs", "rho", "rho_low", "rho_high", "rho_full", "share"), curves=True
     ),
@@ -76,7 +96,20 @@ TABLES = {
     "score_curves": Table(score_curves, ("n", "epoch", "mean", "median", "low", "high"), curves=True),
     "cells": Table(
         cells,
-        ("recipe", "archs", "complete", "n_seeds", "ok", "failed", "diverged", "no_score", "median", "best", "hours"),
+        (
+            "recipe",
+            "archs",
+            "complete",
+            "n_seeds",
+            "ok",
+            "failed",
+            "diverged",
+            "no_score",
+            "median",
+            "best",
+            "hours",
+            "seconds",
+        ),
     ),
     "means": Table(means, ("arch", "mean", "std", "n_seeds", "complete")),
     "failures": Table(failures, ("error", "text", "attempts", "trials")),

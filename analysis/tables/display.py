@@ -11,8 +11,15 @@ from analysis.comparison.keys import NAMES
 from analysis.comparison.trials import expect_frame
 from analysis.tables import text
 
-_COEFFICIENTS = ("rho", "tau", "r")
-_HEADS = {"n_dropped": "dropped"}
+_COEFFICIENTS = ("rho", "tau", "r", "difference", "agreement")
+_HEADS = {
+    "n_dropped": "dropped",
+    "difference_params": "difference",
+    "rho_given_params": "given params",
+    "rho_with_labels": "with labels",
+    "p_params_holm": "p_holm",
+}
+_LARGE = 1e9  # from here on a column of numbers is written with exponents
 
 
 def for_display(table: pd.DataFrame, *, shown: Sequence[str] = ()) -> pd.DataFrame:
@@ -58,7 +65,8 @@ def _cells(table: pd.DataFrame, sides: Sequence[str]) -> dict[str, list[str]]:
     """One column of names for each side: "x", "target", ..., or "cell"."""
     if not sides:
         return {}
-    parts = [part for part in ("dataset", "task", "recipe") if all(side + part in table for side in sides)]
+    wanted = ("dataset", "task", "recipe", "metric", "method")
+    parts = [part for part in wanted if all(side + part in table for side in sides)]
     cells = pd.concat([table[[side + part for part in parts]].set_axis(parts, axis=1) for side in sides])
     called, many = names.plain_labels(cells), len(table)
     return {side.rstrip("_") or "cell": called[k * many : (k + 1) * many] for k, side in enumerate(sides)}
@@ -98,6 +106,8 @@ def _spelled(column: "pd.Series[Any]", digits: int) -> list[str]:
     if types.is_float_dtype(column):
         if name == "p" or name.startswith("p_") or name.endswith("_p"):
             return [text.p_value(float(p)) for p in column.astype(float)]
+        if name == "seconds" or name.endswith("_seconds") or column.abs().max() >= _LARGE:
+            return [names.significant(float("nan") if pd.isna(v) else float(v)) for v in column]
         return [names.NONE if pd.isna(v) else format(float(v), f",.{digits}f") for v in column]
     if types.is_integer_dtype(column):
         return [names.NONE if pd.isna(v) else f"{v:,}" for v in column]

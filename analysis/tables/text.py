@@ -11,7 +11,7 @@ import pandas as pd
 from analysis import names
 from analysis.comparison.keys import CELL, cell_keys
 
-_LABELS = ["dataset", "dataset_id", "task", "recipe", "recipe_id"]
+_LABELS = ["dataset", "dataset_id", "task", "recipe", "recipe_id", "metric", "method"]
 
 
 def to_markdown(table: pd.DataFrame) -> str:
@@ -118,7 +118,7 @@ def right(table: pd.DataFrame) -> list[bool]:
 
 
 def _number(value: Any) -> bool:
-    return spell(value).strip("–−-[]()<%, .0123456789") == ""
+    return spell(value).strip("–−-[]()<%, .0123456789e+") == ""
 
 
 def _flat(value: Any) -> str:

@@ -14,7 +14,8 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="print CSV, nothing rounded")
 AsLatex = Annotated[bool, typer.Option("--latex", help="print a LaTeX table (booktabs)")]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="print a Markdown table")]
 
-_EXTRAS = ("p_perm", "p", "r")
+_TITLES = ("space", "target")
+_EXTRAS = ("p_perm", "p", "r", "p_holm")
 _FOLDS = (40, 20, 16, 12, 10)  # characters of a name per line, tried in this order
 
 
@@ -59,9 +60,17 @@ def write(text: str, out: Console) -> None:
 
 
 def _show(view: Any, out: Console) -> None:
-    """Print as many columns as fit; hidden ones are named below the table."""
+    """Print as many columns as fit; hidden ones are named below the table.
+
+    Where they do not fit, a space or target that all lines share stands above the table.
+    """
     from analysis.tables.text import right
 
+    if _length(view) > out.width:
+        one = [name for name in _TITLES if name in view and len(view) > 1 and view[name].nunique() == 1]
+        if one:
+            out.print("; ".join(f"{name}: {view[name].iloc[0]}" for name in one), soft_wrap=True)
+            view = view.drop(columns=one)
     numbers = dict(zip(view.columns, right(view), strict=True))
     widths = _widths(view, numbers, out.width)
     table = Table(box=None, pad_edge=False)
@@ -73,6 +82,11 @@ def _show(view: Any, out: Console) -> None:
     out.print(table)
     if left_out := [str(name) for name in view.columns if name not in widths]:
         out.print(f"hidden columns (terminal too narrow): {', '.join(left_out)}; --csv and --json print all")
+
+
+def _length(view: Any) -> int:
+    """Characters of the longest line, with all columns."""
+    return sum(max(len(str(name)), *map(len, view[name].astype(str))) + 2 for name in view.columns) - 2
 
 
 def _widths(view: Any, numbers: dict[str, bool], most: int) -> dict[str, int]:

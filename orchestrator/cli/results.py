@@ -62,6 +62,7 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
         """Rank correlations between cells, with intervals and n."""
         import analysis
         from analysis.tables import catalogue
+        from analysis.tables.brief import brief
 
         form = chosen(json=as_json, csv=as_csv, latex=as_latex, markdown=as_markdown)
         name = of or "correlate"
@@ -78,7 +79,10 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
                 raise ValueError(f"--across: the table {name} has no pairs of cells")
             table = table[table["x_dataset_id"] != table["y_dataset_id"]]
         partial(rows, places, note)
+        table, left_out = (table, "") if form else brief(table)
         put(table, form, out, wanted.shown, empty=_empty(name, rows, places))
+        if left_out:
+            out.print(left_out, soft_wrap=True)
         if not form and "reason" not in wanted.shown:
             if name == "signal":
                 known = table["signal"].notna()
@@ -87,6 +91,7 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
             else:
                 _show_reasons(table, out, "reason", "no value in")
         if not form:
+            _show_reasons(table, out, "left_out", "not compared in")
             _show_reasons(table, out, "no_signal", "no signal, so rho is in parentheses, in")
         if across and form:
             note.print(
