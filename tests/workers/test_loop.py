@@ -326,7 +326,7 @@ def test_every_method_is_one_that_a_recipe_can_name() -> None:
     kinds = [get_args(kind)[0] for kind in get_args(union)]
     assert {kind.model_fields["method"].default for kind in kinds} == set(methods.names())
     assert [methods.get(name).name for name in methods.names()] == methods.names()
-    with pytest.raises(LookupError, match="no method 'nothing'; have .*train"):
+    with pytest.raises(LookupError, match="no method 'nothing'; have "):
         methods.get("nothing")
 
 
