@@ -28,12 +28,12 @@ cluster-test: $(READY)
 	$(BIN)/python tests/cluster/run.py
 
 # A hundred faults at random moments, each followed by `run`: half an hour on an idle machine, as root to fill a disk.
-# Then how often the intervals hold the truth, a quarter of an hour, and a million rows.
+# Then how often the intervals hold the truth, a quarter of an hour, a million rows, and ten thousand scores.
 # SEED=123 provokes the same faults again, FAULTS=20 fewer.
 soak: $(READY)
 	$(BIN)/python -m tests.soak.campaign $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
 	$(BIN)/python -m tests.soak.coverage
-	$(BIN)/python -m pytest -m soak -s tests/soak/test_million.py tests/soak/test_differences.py
+	$(BIN)/python -m pytest -m soak -s tests/soak/test_million.py tests/soak/test_differences.py tests/soak/test_scores.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -22,12 +22,13 @@ def test_a_hundred_different_ids_are_held() -> None:
     assert {row["space"] for row in STORED} >= {"chain", "darts", "nasbench101", "nasbench201"} <= set(spaces.names())
     assert {row["dataset"] for row in STORED} <= set(datasets.names())
     assert {row["task"] for row in STORED} >= {"cls", "rot", "col", "jig", "seg"} <= set(tasks.names())
-    assert {row["recipe"] for row in STORED} <= set(recipes.names())
+    assert {row["recipe"].partition("/")[0] for row in STORED} <= set(recipes.names())
+    assert {text for name in recipes.names() for text in recipes.variants(name)} <= {row["recipe"] for row in STORED}
 
 
 @pytest.mark.parametrize("row", STORED, ids=lambda row: row["trial_id"])
 def test_a_stored_row_is_still_the_trial_of_its_id(row: dict[str, Any]) -> None:
-    recipe = workers.Recipe.read(row["recipe"], row["recipe_json"])
+    recipe = recipes.read(row["recipe"], row["recipe_json"])
     fields = {key: row[key] for key in ("space", "arch", "dataset", "dataset_id", "task", "seed")}
     assert workers.Trial(**fields, recipe=recipe).id == row["trial_id"]
     assert recipe.id == row["recipe_id"]

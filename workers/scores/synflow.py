@@ -13,7 +13,7 @@ def value(subject: Subject) -> float:
     """log(1 + sum over weights of w * dR/dw), where R is the sum of the outputs for an input of ones.
 
     All parameters are replaced by their absolute values.  Batch norm is the identity, as in the code of Abdelfattah et
-    al.: mean 0, variance 1, no epsilon.  Computed in float64, since sums reach 10^30.  Publications give the sum itself
+    al.: mean 0, variance 1, no epsilon.  Computed in float64, since sums reach 10^40.  Publications give the sum itself
     (NASLib: its logarithm); ranks are the same, and a network without a path from input to output has 0.  Images are
     never read: a score depends on the task only by shapes and head.
     """
