@@ -221,6 +221,9 @@ def _launch(
     if not todo:
         return _summary(ledger, ids, 0, stopped=False)
     _prepare_data(study, store, planned, todo, note)
+    if study.execution.gpus_per_trial is None and all(recipe_of(row).rehearsed for row in todo):
+        execution = study.execution.model_copy(update={"gpus_per_trial": 0.0})  # nothing is computed
+        study = study.model_copy(update={"execution": execution})
     with contextlib.ExitStack() as stack:
         gpus = _start_engine(study, lambda: _leave(store, launch), stack, note)
         if forgive:  # only now: an earlier error must leave everything as it was
