@@ -96,7 +96,9 @@ def _prepare_data(
     """Prepare the data of the trials before any starts, so that missing data is one clear error."""
     for sentence in too_large_batches(rows):
         note(sentence)
-    wanted, roots = sorted({(r["dataset"], r["dataset_id"]) for r in rows}), planned.roots
+    # Rows of a table are looked up by the dataset's name where its id is not known.
+    wanted = sorted({(r["dataset"], r["dataset_id"]) for r in rows if not recipe_of(r).rehearsed})
+    roots = planned.roots
     read = {row["dataset_id"] for row in rows if recipe_of(row).reads_images}
     for dataset, dataset_id in wanted:
         if not datasets.is_read(dataset, dataset_id):

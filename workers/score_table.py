@@ -225,7 +225,7 @@ def _part(url: str) -> pa.Table:
         }
     except (pa.ArrowException, ValueError, OSError) as error:
         raise ValueError(f"{url} is not a valid table of rows: {error}") from None
-    filled = {"status": "ok", "seed": 1, "diverged": False}
+    filled = {"status": "ok", "seed": 1, "diverged": False, "metric": "score"}  # a score of unknown unit
     columns |= {name: pc.fill_null(columns[name], value) for name, value in filled.items()}
     others = {"score_final": "score_best", "recipe_id": "recipe"}
     columns |= {name: pc.coalesce(columns[name], columns[other]) for name, other in others.items()}
