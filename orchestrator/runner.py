@@ -96,7 +96,9 @@ def _prepare_data(
     """Prepare the data of the trials before any starts, so that missing data is one clear error."""
     for sentence in too_large_batches(rows):
         note(sentence)
-    wanted, roots = sorted({(r["dataset"], r["dataset_id"]) for r in rows}), planned.roots
+    # Rows of a table are looked up by the dataset's name where its id is not known.
+    wanted = sorted({(r["dataset"], r["dataset_id"]) for r in rows if not recipe_of(r).rehearsed})
+    roots = planned.roots
     read = {row["dataset_id"] for row in rows if recipe_of(row).reads_images}
     for dataset, dataset_id in wanted:
         if not datasets.is_read(dataset, dataset_id):
@@ -221,6 +223,9 @@ def _launch(
     if not todo:
         return _summary(ledger, ids, 0, stopped=False)
     _prepare_data(study, store, planned, todo, note)
+    if study.execution.gpus_per_trial is None and all(recipe_of(row).rehearsed for row in todo):
+        execution = study.execution.model_copy(update={"gpus_per_trial": 0.0})  # nothing is computed
+        study = study.model_copy(update={"execution": execution})
     with contextlib.ExitStack() as stack:
         gpus = _start_engine(study, lambda: _leave(store, launch), stack, note)
         if forgive:  # only now: an earlier error must leave everything as it was

@@ -1,5 +1,6 @@
 """The contract checks find the faults of an object and describe them in terms of its interface."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +83,26 @@ class Credulous(Tower):
         return arch
 
 
+class Few(Tower):
+    """Three towers, all of which can be listed."""
+
+    n_archs = 3
+
+    def archs(self) -> Iterator[str]:
+        return iter(["1", "3", "5"])
+
+
+class Repetitive(Few):
+    n_archs = 4
+
+    def archs(self) -> Iterator[str]:
+        return iter(["1", "3", "3", "5"])
+
+
+def test_a_space_that_can_be_listed_is_sound_too() -> None:
+    assert broken("space", Few()) == {}
+
+
 @pytest.mark.parametrize(
     ("space", "promise", "says"),
     [
@@ -89,6 +110,7 @@ class Credulous(Tower):
         (Unlabelled, "trunks map", "out_channels None; expected the number of channels"),
         (WrongWidth, "trunks map", r"gives \(2, 16, 32, 32\) for 2 images of 32 px; expected \(2, 99, h, h\)"),
         (Cheap, "the cost is that of", r"the built network has Cost\(params="),
+        (Repetitive, "the list of all", r"gives 4 architectures, 3 distinct; expected n_archs = 4 distinct ones"),
         (Credulous, "text that is not an architecture", r"normal\(''\) gave ''; expected a ValueError"),
     ],
 )

@@ -30,6 +30,7 @@ PYTHON_IS_RUN_BY = {  # a page with Python needs a test that runs it
     "docs/cookbook.md": "test_cookbook.py",
     "docs/example-nasbench201.md": "test_cookbook.py",
     "docs/extend.md": "test_plugins.py",
+    "docs/rehearsal.md": "test_docs.py",
     "docs/rows.md": "test_docs.py",
     "docs/statistics.md": "test_cookbook.py",
 }
@@ -124,6 +125,22 @@ def test_the_python_of_the_page_on_rows_runs() -> None:
     subprocess.run([sys.executable, "-c", "\n".join(blocks("docs/rows.md", "python"))], check=True, timeout=300)
 
 
+def test_the_search_of_the_page_on_rehearsals_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a table that has a row for every cell."""
+    archs = list(spaces.enumerable("nasbench201").archs())
+    same = {"space": "nasbench201", "dataset": "cifar10", "task": "cls", "recipe": "e200"}
+    table = pd.DataFrame({"arch": archs, "score_best": [float(k) for k in range(len(archs))]}).assign(**same)
+    (tmp_path / "runs/nb201/rows").mkdir(parents=True)
+    table.to_parquet(tmp_path / "runs/nb201/rows/part.parquet")
+    (block,) = blocks("docs/rehearsal.md", "python")
+    monkeypatch.chdir(tmp_path)
+    exec(block, {})
+    arch, best = capsys.readouterr().out.split()
+    assert archs[int(float(best))] == arch
+
+
 def test_study_files_of_all_pages_are_valid() -> None:
     """Whole ones as they are; single keys of a sweep within one."""
     seen = 0
@@ -216,9 +233,11 @@ def test_results_of_others_are_imported_as_their_page_says(tmp_path: Path, monke
         summary.write_text(json.dumps({"job_summaries": jobs}))
     lines = [f"{a},{d},{e},777,{50 + a}" for a in range(3) for d in ("cifar10", "cifar100") for e in (12, 200)]
     (tmp_path / "nasbench201.csv").write_text("\n".join(["arch,dataset,epochs,seed,accuracy", *lines]))
+    scores = {"(0, 2, 3, 2, 3, 1)": {"val_accuracy": 86.06, "synflow": {"score": 50.1, "time": 0.5}}}
+    (tmp_path / "zc_nasbench201.json").write_text(json.dumps({"cifar10": scores}))
     monkeypatch.chdir(tmp_path)
     asked = list(shell_commands("docs/import.md"))
-    assert [words[0] for words in asked] == ["import", "import", "import", "correlate", "report"]
+    assert [words[0] for words in asked] == ["import", "import", "import", "import", "correlate", "report"]
     for words in asked:
         quick = ["--resamples", "0"] if words[0] == "report" else []
         monkeypatch.setattr("sys.argv", ["archsweep", *words, *quick])

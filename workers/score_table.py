@@ -36,6 +36,9 @@ _TYPES: dict[str, pa.DataType] = {
 }
 
 
+Stamp = tuple[tuple[str, float | None], ...]  # the files of a table and when they were written
+
+
 @dataclass(frozen=True)
 class Cell:
     """The rows of one space, dataset, task and recipe of a table; `content` identifies them."""
@@ -106,7 +109,20 @@ def cell(place: str, space: str, dataset: str, dataset_id: str | None, task: str
     preferred to those that know the dataset by its name alone.  FileNotFoundError, ValueError for what is no table, and
     LookupError naming what the table has.
     """
-    table = _read(place, _stamp(place))
+    return _cell(place, _stamp(place), space, dataset, dataset_id, task, measured)
+
+
+@lru_cache(maxsize=64)
+def _cell(
+    place: str,
+    stamp: Stamp,
+    space: str,
+    dataset: str,
+    dataset_id: str | None,
+    task: str,
+    measured: str | None,
+) -> Cell:
+    table = _read(place, stamp)
     for name, value in (("space", space), ("task", task), ("dataset", dataset)):
         table = _only(table, name, [value], place)
     ids = set(pc.unique(table["dataset_id"]).to_pylist())
@@ -169,13 +185,13 @@ def _parts(place: str) -> list[str]:
     return found
 
 
-def _stamp(place: str) -> tuple[tuple[str, float | None], ...]:
+def _stamp(place: str) -> Stamp:
     """The files of a table and when they were written."""
     return tuple((part, files.modified(part)) for part in _parts(place))
 
 
 @lru_cache(maxsize=4)
-def _read(place: str, stamp: tuple[tuple[str, float | None], ...]) -> pa.Table:
+def _read(place: str, stamp: Stamp) -> pa.Table:
     """The successful rows of a table with the columns that are used here, each trial once."""
     table = pa.concat_tables([_part(part) for part, _ in stamp])
     table = table.filter(pc.equal(table["status"], "ok"))
@@ -209,7 +225,7 @@ def _part(url: str) -> pa.Table:
         }
     except (pa.ArrowException, ValueError, OSError) as error:
         raise ValueError(f"{url} is not a valid table of rows: {error}") from None
-    filled = {"status": "ok", "seed": 1, "diverged": False}
+    filled = {"status": "ok", "seed": 1, "diverged": False, "metric": "score"}  # a score of unknown unit
     columns |= {name: pc.fill_null(columns[name], value) for name, value in filled.items()}
     others = {"score_final": "score_best", "recipe_id": "recipe"}
     columns |= {name: pc.coalesce(columns[name], columns[other]) for name, other in others.items()}

@@ -116,7 +116,7 @@ def _recipes() -> Table:
             lines.append(f"{name}/NAME scores any networks without training; NAME is one of {names}")
     lines.append("lookup/NAME takes results from a table; NAME is a recipe of the table")
     view.caption = "\n".join(lines)
-    view.caption_justify = "left"
+    view.caption_justify, view.caption_style = "left", ""
     return view
 
 

@@ -76,7 +76,8 @@ def _spelled(value: float | None, factor: float) -> str:
 def _names(cells: Sequence[Cell], room: int) -> list[str]:
     """Space, dataset, task and, where it tells cells apart, recipe; what all cells share is left out if there is not
     room for it, and the middle of a name that is still too long."""
-    several = len({cell[:3] for cell in cells}) < len(cells)
+    # The variant of a recipe says what was measured.
+    several = len({cell[:3] for cell in cells}) < len(cells) or any("/" in cell[3] for cell in cells)
     parts = [cell if several else cell[:3] for cell in cells]
     names = [" ".join(one) for one in parts]
     if max(map(len, names)) > room and len(cells) > 1:

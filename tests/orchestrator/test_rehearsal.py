@@ -10,6 +10,7 @@ import pytest
 
 import analysis
 import spaces
+from orchestrator import runner
 from orchestrator.cli import main as module
 from orchestrator.importing import rows as importing
 from orchestrator.study import schema as studies
@@ -165,3 +166,13 @@ def test_scores_and_lookups_of_one_study_are_compared(tmp_path: Path, say: Say) 
     assert len(pairs) == 3
     by_name = pairs.set_index(["x_recipe", "y_recipe"])["rho"]
     assert by_name["zero_cost/flops", "zero_cost/params"] > 0.5
+
+
+def test_a_dataset_that_is_known_by_its_files_alone_is_not_needed(tmp_path: Path) -> None:
+    """Published results on ImageNet, on a laptop without it."""
+    same = {"space": "chain", "dataset": "imagenet", "task": "cls", "recipe": "imported"}
+    pd.DataFrame({"arch": ARCHS, "score_best": range(len(ARCHS))}).assign(**same).to_parquet(tmp_path / "table.parquet")
+    text = written(tmp_path, recipe='"lookup"').read_text().replace("cifar10", "imagenet")
+    found = runner.run(studies.parse(text.replace('/table"', '/table.parquet"'), "x"))
+    assert (found.done, found.left) == (len(ARCHS), 0)
+    assert set(analysis.load(tmp_path / "run")["metric"]) == {"score"}, "its unit is not known"

@@ -5,10 +5,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import spaces
 import workers
 from workers import loop, recipes, score_table
 from workers.recipes import Lookup
@@ -173,3 +175,29 @@ def test_a_lookup_without_a_table_says_how_to_name_one() -> None:
     with pytest.raises(ValueError, match="the content of its table, which was not read yet"):
         _ = recipe.id
     assert recipes.recipe("lookup/zero_cost/synflow", **CELL).name == "lookup/zero_cost/synflow"
+
+
+def test_a_rehearsed_random_search_finds_what_the_benchmark_publishes(data: Path, tmp_path: Path) -> None:
+    """The best of ten random cells by validation accuracy: 93.06 % on the test split (published)."""
+    wide = pq.read_table(data / "nasbench201" / "nasbench201.parquet")
+    file = tmp_path / "table.parquet"
+    parts = []
+    for dataset, column in (("cifar10_valid", "cifar10_valid_e200"), ("cifar10", "cifar10_test_e200")):
+        same = {"space": "nasbench201", "dataset": dataset, "task": "cls", "recipe": "e200"}
+        columns = {name: pa.array([value] * len(wide)) for name, value in same.items()}
+        parts.append(pa.table({"arch": wide["arch_str"], "score_best": wide[column], **columns}))
+    pq.write_table(pa.concat_tables(parts), file)
+    space = spaces.get("nasbench201")
+
+    def look(arch: str, dataset: str) -> float:
+        cell = {"space": "nasbench201", "dataset": dataset, "task": "cls"}
+        recipe = workers.recipe("lookup", **cell).replace(table=str(file))
+        found: float = workers.run(workers.Trial(**cell, arch=arch, recipe=recipe))["score_final"]
+        return found
+
+    ends = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        drawn = [space.sample(rng) for _ in range(10)]
+        ends.append(look(max(drawn, key=lambda arch: look(arch, "cifar10_valid")), "cifar10"))
+    assert np.mean(ends) == pytest.approx(93.06, abs=0.3)

@@ -61,7 +61,7 @@ def test_settings_of_segmentation_are_read_back_and_belong_to_it_alone() -> None
 
 
 def test_unknown_family_and_unknown_setting_say_what_there_is() -> None:
-    with pytest.raises(LookupError, match="demo, nasbench201, unnas, unnas_eval, unnas_search"):
+    with pytest.raises(LookupError, match="demo, lookup, nasbench201, unnas, unnas_eval, unnas_search"):
         workers.recipe("fast", space="darts", dataset="cifar10", task="cls")
     with pytest.raises(LookupError, match=r"darts or nasbench101 on cifar10 or imagenet"):
         workers.recipe("unnas", space="chain", dataset="cifar10", task="cls")

@@ -51,7 +51,7 @@ class LookupRun:
 
     def columns(self) -> dict[str, Any]:
         """The row of the table, and where it is from."""
-        found = {name: self._found[name] for name in VALUES if name != "metric" or self._found[name] is not None}
+        found = {name: self._found[name] for name in VALUES}
         for name in ("best_epoch", "epochs"):
             found[name] = None if found[name] is None else round(found[name])
         return {**found, "source": self._source, "repeats": self._found.get("repeats")}
