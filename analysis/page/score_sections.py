@@ -138,7 +138,8 @@ def _labels_matter(table: pd.DataFrame) -> str:
     worse, better = (known["difference_high"] < 0).sum(), (known["difference_low"] > 0).sum()
     says = (
         f"Of {names.many(len(known), 'score')} under a label-free task {worse:,} rank less well than the same score "
-        f"with labels, {better:,} better, and for the others the interval of the difference holds 0."
+        f"with labels, {better:,} better, and for the others the interval of the difference holds 0, or the two rank "
+        "alike."
     )
     xs, ys, _ = text.brief_names(text.as_pairs(known))
     shown = pd.DataFrame({"space": known["space"].map(names.space_name), "score": xs, "target": ys, "n": known["n"]})
