@@ -13,6 +13,7 @@ from analysis.drawing.palette import Looks
 from analysis.page.cost_chart import cost
 from analysis.statistics.combine import LINEAR
 from analysis.tables import text
+from analysis.tables.brief import own_dataset
 
 _NAMED = 6  # scores in a sentence
 _WORDS = {"params": "parameters", "macs": "multiply-adds"}
@@ -48,7 +49,7 @@ def _missing(table: pd.DataFrame) -> str:
 
 def beyond_size(table: pd.DataFrame) -> str:
     """One sentence for each target, and the table."""
-    table = table[(table["proxy_method"] == SCORE) & table["rho_params"].notna()]
+    table = own_dataset(table[(table["proxy_method"] == SCORE) & table["rho_params"].notna()])
     if table.empty:
         return ""
     parts = []
