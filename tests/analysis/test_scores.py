@@ -344,3 +344,11 @@ def test_a_score_on_another_dataset_is_in_the_table_and_not_in_the_picture() -> 
     points = [line for line in cost.figure.axes[0].lines if line.get_marker() == "o" and len(line.get_xdata())]
     assert len(points) == 3
     assert [one.name for one in analysis.figures.scatter(df, resamples=0)] == ["within-svhn", "scores-cifar10-cls"]
+
+
+def test_a_study_of_scores_alone_has_a_report_that_compares_them_with_one_another(tmp_path: Path) -> None:
+    df = pd.DataFrame([line for line in study(12, tasks=("cls", "rot")) if line.get("method") == "score"])
+    text = analysis.report(df, tmp_path, resamples=20, figures="none").read_text(encoding="utf-8")
+    assert "NAS-Bench-201 on CIFAR-10: scores, n = 12" in text
+    assert "seconds per architecture" not in text, "there is no target"
+    assert "s per arch." in text
