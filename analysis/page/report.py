@@ -106,7 +106,7 @@ def report(
         "Findings": findings(found, ceilings(more["ceiling"]), looks),
         "Architectures": sections.linked(data),
         "Rank correlations": matrices(found, more["reliability"])
-        + sections.folded("All pairs as a table", sections.few_pairs(pretty, found), sections.no_pairs(df, planned))
+        + sections.pairs(pretty, found, sections.no_pairs(df, planned))
         + statistics_sections.differences(more["differences"])
         + statistics_sections.pooled(more["pooled"]),
         "Scores without training": score_sections.scores(more, found, looks),
