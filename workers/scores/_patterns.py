@@ -5,7 +5,9 @@ each module.  Networks of this project apply one functional ReLU to a map that s
 ReLU therefore counts once for each convolution that reads it, and at least once; a module `nn.ReLU` once.
 """
 
+import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +20,15 @@ _RELUS: tuple[Callable[..., Any], ...] = (
 )  # fmt: skip
 
 
+@dataclass
+class _Shared:
+    """A map after a functional ReLU, its kernel, and how many convolutions have read it."""
+
+    map: "weakref.ref[Tensor]"  # ids are used again: this tells whether it is still the same map
+    kernel: Tensor
+    readers: int = 0
+
+
 class _Recorder(TorchFunctionMode):
     """Adds the kernel of each ReLU while a network is applied."""
 
@@ -25,8 +36,7 @@ class _Recorder(TorchFunctionMode):
         super().__init__()
         self.inputs, self.shared = inputs, shared
         self.total: Tensor | None = None
-        self.waiting: dict[int, tuple[Tensor, Tensor]] = {}  # by id: the map after a functional ReLU, and its kernel
-        self.readers: dict[int, int] = {}  # convolutions that have read the map
+        self.waiting: dict[int, _Shared] = {}  # by the id of the map
         self.within = False  # a module nn.ReLU
 
     def __torch_function__(
@@ -38,27 +48,29 @@ class _Recorder(TorchFunctionMode):
         self.add(found)
         out = func(*args, **(kwargs or {}))
         if self.shared and not self.within:
-            self.waiting[id(out)] = (out, found)
-            self.readers[id(out)] = 0
+            self.waiting[id(out)] = _Shared(weakref.ref(out), found)
         return out
 
     def read(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         """Before a convolution: count its map again if another convolution has read it."""
-        key = id(inputs[0])
-        if key in self.waiting:
-            self.readers[key] += 1
-            if self.readers[key] > 1:
-                self.add(self.waiting[key][1])
+        known = self.waiting.get(id(inputs[0]))
+        if known is not None and known.map() is inputs[0]:
+            known.readers += 1
+            if known.readers > 1:
+                self.add(known.kernel)
 
     def add(self, found: Tensor) -> None:
         """Add a kernel to the total."""
         self.total = found if self.total is None else self.total + found
 
     def _kernel(self, before: Tensor) -> Tensor:
-        """Units on which two inputs agree, float64 (B, B); exact, as counts of a map are below 2^24."""
+        """Units on which two inputs agree, float64 (B, B): all, less those that either has, and twice those of both.
+
+        Exact, as counts of a map are below 2^24.
+        """
         bits = (before > 0).reshape(self.inputs, -1).to(torch.float32)
-        other = 1 - bits
-        return (bits @ bits.T + other @ other.T).double()
+        both, each = (bits @ bits.T).double(), bits.sum(1).double()
+        return bits.shape[1] - each[:, None] - each + 2 * both
 
 
 @torch.no_grad()
