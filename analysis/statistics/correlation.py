@@ -57,7 +57,9 @@ def correlate(
     its seeds (mean `train_s` times seeds), `x_macs`, `y_macs` multiply-adds of one forward pass.
 
     The cells of a space have one order, and x comes before y in it: scores without training first, then tasks other
-    than `cls`, then by dataset, task and recipe. So trained `cls` is y against any score and label-free task. The interval resamples architectures
+    than `cls`, then by dataset, task and recipe. So trained `cls` is y against any score and label-free task.
+
+    The interval resamples architectures
     and depends on `seed` alone, not on the order of rows; `interval_method` names its kind, "bca" as a rule, and is
     "degenerate" where the two rank exactly alike (no interval). `p` is exact up to n = 10 and Student's t beyond,
     `p_perm` a permutation test with `resamples` pairings, exact up to n = 10. `r` is over architectures with a finite
