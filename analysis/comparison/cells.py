@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -79,7 +80,7 @@ class Cells:
         out: dict[str, Any] = {"space": self.space, "n": int(used.sum()), "rule": self.rule}
         out["n_dropped"] = int((self.seen[:, pair].any(axis=1) & ~used).sum())
         for side, c in zip("xy", pair, strict=True):
-            out |= {f"{side}_{name}": value for name, value in self.labels.iloc[c].items()}
+            out |= {f"{side}_{name}": value for name, value in self._records[c].items()}
             out[f"{side}_diverged"] = int(np.isneginf(self.values[used, c]).sum())
         missing = {side: self.why_missing(c) for side, c in zip("xy", pair, strict=True)}
         out["left_out"] = "; ".join(f"{side}: {why}" for side, why in missing.items() if why)
@@ -87,10 +88,19 @@ class Cells:
 
     def why_missing(self, c: int) -> str:
         """How many architectures are left out as their score in a cell is not finite, and why; empty for none."""
-        if not (many := int((self.missing[:, c] & self.together([])).sum())):
-            return ""
-        why = str(self.labels["why_missing"].iloc[c])
-        return f"{names.many(many, 'score')} not finite" + f" ({why})" * bool(why)
+        return self._why_missing[c]
+
+    @cached_property
+    def _records(self) -> list[dict[Any, Any]]:
+        return self.labels.to_dict("records")
+
+    @cached_property
+    def _why_missing(self) -> list[str]:
+        many = (self.missing & self.together([])[:, None]).sum(axis=0)
+        return [
+            f"{names.many(int(n), 'score')} not finite" + f" ({why})" * bool(why) if n else ""
+            for n, why in zip(many, self.labels["why_missing"], strict=True)
+        ]
 
     def cell(self, c: int, used: Any) -> dict[str, Any]:
         """What identifies the cell, and its counts."""

@@ -16,8 +16,9 @@ from analysis.comparison.options import Chance, Common, Diverged, Options
 from analysis.drawing.files import STYLE, Drawing, Drawings, file_word
 from analysis.drawing.palette import Looks, looks_of
 from analysis.drawing.placing import placed
-from analysis.statistics.agreement_cost import agreement_cost_of
+from analysis.statistics.agreement_cost import agreement_cost_of, front
 from analysis.tables import text
+from analysis.tables.brief import own_dataset
 
 _WIDTH, _HEIGHT = 3.5, 2.7  # inches
 _INK, _SOFT = "#222222", "#8A9199"
@@ -61,17 +62,20 @@ def cost_of(table: pd.DataFrame, looks: Looks) -> Drawings:
 
 
 def each_target(table: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, list[str], str]]:
-    """The drawable lines of each target with at least two proxies, the proxies' names, and the target's.
+    """The drawable lines of each target with at least two proxies, the proxies' names, and the target's: proxies on
+    the target's dataset where there are such, and the front among these.
 
     Lines have a column `brief`: the name of a score alone, as colours say which task it is computed under.
     """
-    table = table[table["rho"].notna() & (table["seconds"] > 0)]
+    table = own_dataset(table[table["rho"].notna() & (table["seconds"] > 0)])
     for _, lines in table.groupby(["space", *columns("target")], sort=False):
         if len(lines) > 1:
             xs, ys, dataset = text.brief_names(text.as_pairs(lines))
             pairs = zip(lines["proxy_metric"], lines["proxy_method"], xs, strict=True)
             brief = [str(metric) if method == SCORE else name for metric, method, name in pairs]
-            yield lines.assign(brief=brief).reset_index(drop=True), xs, ys[0] + (f" on {dataset}" if dataset else "")
+            on = pd.array(front(lines["seconds"].to_numpy(float), lines["rho"].to_numpy(float)), dtype="boolean")
+            target = ys[0] + (f" on {dataset}" if dataset else "")
+            yield lines.assign(brief=brief, front=on).reset_index(drop=True), xs, target
 
 
 def front_of(lines: pd.DataFrame) -> pd.DataFrame:

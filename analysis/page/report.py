@@ -106,7 +106,7 @@ def report(
         "Findings": findings(found, ceilings(more["ceiling"]), looks),
         "Architectures": sections.linked(data),
         "Rank correlations": matrices(found, more["reliability"])
-        + sections.folded("All pairs as a table", sections.few_pairs(pretty, found), sections.no_pairs(df, planned))
+        + sections.pairs(pretty, found, sections.no_pairs(df, planned))
         + statistics_sections.differences(more["differences"])
         + statistics_sections.pooled(more["pooled"]),
         "Scores without training": score_sections.scores(more, found, looks),
@@ -150,22 +150,24 @@ def _evidence(comparison: Comparison, found: pd.DataFrame) -> dict[str, pd.DataF
     curved = any(one is not None and len(one) > 1 for one in lists)
     none = replace(comparison, spaces=[])
     trained = comparison.trainings()
-    scored = any(not cells.trained_cells.all() for cells in comparison.spaces)
-    both = comparison if scored else none
+    # Without a training there is no target: scores are compared with one another by `correlate` alone.
+    targeted = replace(comparison, spaces=[cells for cells in comparison.spaces if cells.trained_cells.any()])
+    scored = any(not cells.trained_cells.all() for cells in targeted.spaces)
+    both = targeted if scored else none
     return {
         "reliability": reliability_of(trained if several else none),
         "ceiling": noise_ceiling_of(trained if several else none),
         "early": early_stopping_of(trained if curved else none),
         "size_effect": size_effect_of(trained if sized else none),
         "size_proxies": size_proxies_of(trained if sized else none),
-        "differences": compare_proxies_of(trained if many_cells(comparison) else comparison),
-        "picks": top_k_of(comparison),
+        "differences": compare_proxies_of(trained if many_cells(comparison) else targeted),
+        "picks": top_k_of(targeted),
         "pooled": pool_spaces_of(found, confidence),
         "distributions": distributions_of(trained),
         "agreement_cost": agreement_cost_of(both),
         "beyond_size": beyond_size_of(both),
         "label_free": label_free_of(both),
-        "combine_proxies": combine_proxies_of(both) if scored and trained.spaces else combine_proxies_of(none),
+        "combine_proxies": combine_proxies_of(both),
     }
 
 

@@ -13,6 +13,7 @@ from analysis.drawing.palette import Looks
 from analysis.page.cost_chart import cost
 from analysis.statistics.combine import LINEAR
 from analysis.tables import text
+from analysis.tables.brief import own_dataset
 
 _NAMED = 6  # scores in a sentence
 _WORDS = {"params": "parameters", "macs": "multiply-adds"}
@@ -48,7 +49,7 @@ def _missing(table: pd.DataFrame) -> str:
 
 def beyond_size(table: pd.DataFrame) -> str:
     """One sentence for each target, and the table."""
-    table = table[(table["proxy_method"] == SCORE) & table["rho_params"].notna()]
+    table = own_dataset(table[(table["proxy_method"] == SCORE) & table["rho_params"].notna()])
     if table.empty:
         return ""
     parts = []
@@ -138,7 +139,8 @@ def _labels_matter(table: pd.DataFrame) -> str:
     worse, better = (known["difference_high"] < 0).sum(), (known["difference_low"] > 0).sum()
     says = (
         f"Of {names.many(len(known), 'score')} under a label-free task {worse:,} rank less well than the same score "
-        f"with labels, {better:,} better, and for the others the interval of the difference holds 0."
+        f"with labels, {better:,} better, and for the others the interval of the difference holds 0, or the two rank "
+        "alike."
     )
     xs, ys, _ = text.brief_names(text.as_pairs(known))
     shown = pd.DataFrame({"space": known["space"].map(names.space_name), "score": xs, "target": ys, "n": known["n"]})

@@ -123,10 +123,12 @@ def folded(title: str, table: pd.DataFrame, empty: str) -> str:
     return f"<details><summary>{html.escape(title)}</summary>\n{text.html_table(table)}</details>"
 
 
-def few_pairs(pretty: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
-    """The pairs that the page lists: all, or those with a training where there are too many scores without."""
+def pairs(pretty: pd.DataFrame, found: pd.DataFrame, empty: str) -> str:
+    """The pairs as a folded table: all, or those with a training where there are too many scores without."""
     trained = (found["y_method"] != SCORE).to_numpy(bool)
-    return pretty if len(pretty) <= _MOST_PAIRS or not trained.any() else pretty[trained]
+    if len(pretty) <= _MOST_PAIRS or not trained.any():
+        return folded("All pairs as a table", pretty, empty)
+    return folded("Pairs with a training as a table", pretty[trained], empty)
 
 
 def experiments(table: pd.DataFrame, looks: Looks) -> str:

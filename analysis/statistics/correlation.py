@@ -51,8 +51,15 @@ def correlate(
     score before. With `chance`, a score or one for each task, a trial whose score is not above it is treated as one
     without a score. `x_ties` and `y_ties` count architectures that share their score with another.
 
-    The cells of a space have one order, and x comes before y in it: tasks other than `cls` first, then by
-    dataset, task and recipe. So `cls` is y against any label-free task. The interval resamples architectures
+    A score without training (`x_method` "score") that is not finite is missing, never a rank. It leaves its
+    architecture out of the pairs of that cell alone: `common="all"` refers to the trainings of the space. `left_out`
+    counts such scores and gives the most frequent reason. `x_seconds`, `y_seconds` are what an architecture costs, all
+    its seeds (mean `train_s` times seeds), `x_macs`, `y_macs` multiply-adds of one forward pass.
+
+    The cells of a space have one order, and x comes before y in it: scores without training first, then tasks other
+    than `cls`, then by dataset, task and recipe. So trained `cls` is y against any score and label-free task.
+
+    The interval resamples architectures
     and depends on `seed` alone, not on the order of rows; `interval_method` names its kind, "bca" as a rule, and is
     "degenerate" where the two rank exactly alike (no interval). `p` is exact up to n = 10 and Student's t beyond,
     `p_perm` a permutation test with `resamples` pairings, exact up to n = 10. `r` is over architectures with a finite

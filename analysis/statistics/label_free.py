@@ -54,12 +54,13 @@ def label_free_of(comparison: Comparison, target: Mapping[str, str] | None = Non
     how, expanded = comparison.options.resampling(), comparison.options.resampling(expanded=True)
     lines: list[dict[str, Any]] = []
     for cells, _, targets in sides(comparison.spaces, None, target):
-        lines += _lines(cells, list(_threes(cells, targets)), how, expanded)
+        for threes in _threes(cells, targets):
+            lines += _lines(cells, threes, how, expanded)
     return frame(lines, _TYPES)
 
 
-def _threes(cells: Cells, targets: list[int]) -> Iterator[tuple[int, int, int]]:
-    """The score under a task, under `cls` (itself where there is none), and the target."""
+def _threes(cells: Cells, targets: list[int]) -> Iterator[list[tuple[int, int, int]]]:
+    """Of each score and target: the score under a task, under `cls` (itself where there is none), and the target."""
     labels = cells.labels
     scores = labels[labels["method"] == SCORE]
     for (dataset_id, *_), same in scores.groupby(["dataset_id", "metric", "recipe"], sort=False):
@@ -68,8 +69,7 @@ def _threes(cells: Cells, targets: list[int]) -> Iterator[tuple[int, int, int]]:
         with_labels = same.index[same["task"] == LABELLED]
         near = [t for t in targets if labels["dataset_id"].iloc[t] == dataset_id and cells.trained_cells[t]]
         for t in near or [t for t in targets if cells.trained_cells[t]]:
-            for p in same.index:
-                yield int(p), int(with_labels[0] if len(with_labels) else p), t
+            yield [(int(p), int(with_labels[0] if len(with_labels) else p), t) for p in same.index]
 
 
 def _lines(

@@ -1,4 +1,4 @@
-"""What a terminal shows of a table with hundreds of lines, as scores without training make them."""
+"""What a terminal and a page show of tables with hundreds of lines, as scores without training make them."""
 
 import pandas as pd
 
@@ -30,3 +30,10 @@ def brief(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         return table, ""
     left_out = names.many(int((~kept).sum()), "line")
     return table[kept], f"left out: {left_out} {what}; --csv and --json print all"
+
+
+def own_dataset(table: pd.DataFrame) -> pd.DataFrame:
+    """Of a table of proxies and targets the proxies on the dataset of their target, of a target without such all."""
+    near = table["proxy_dataset_id"] == table["target_dataset_id"]
+    some = near.groupby([table[c] for c in ("space", *columns("target"))]).transform("any")
+    return table[near | ~some]

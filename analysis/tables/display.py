@@ -19,6 +19,7 @@ _HEADS = {
     "rho_with_labels": "with labels",
     "p_params_holm": "p_holm",
 }
+_SMALL = 10.0  # below it a number without decimals says little
 _LARGE = 1e9  # from here on a column of numbers is written with exponents
 
 
@@ -108,10 +109,17 @@ def _spelled(column: "pd.Series[Any]", digits: int) -> list[str]:
             return [text.p_value(float(p)) for p in column.astype(float)]
         if name == "seconds" or name.endswith("_seconds") or column.abs().max() >= _LARGE:
             return [names.significant(float("nan") if pd.isna(v) else float(v)) for v in column]
+        if digits == 0 and (column.abs() < _SMALL).any():  # of several units, as accuracies beside scores
+            return [names.NONE if pd.isna(v) else _four(float(v)) for v in column]
         return [names.NONE if pd.isna(v) else format(float(v), f",.{digits}f") for v in column]
     if types.is_integer_dtype(column):
         return [names.NONE if pd.isna(v) else f"{v:,}" for v in column]
     return [names.NONE if _missing(v) else text.spell(v) for v in column]
+
+
+def _four(value: float) -> str:
+    """Four significant digits, no exponent for large numbers."""
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _missing(value: Any) -> bool:

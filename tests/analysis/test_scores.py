@@ -329,3 +329,26 @@ def test_scores_have_no_percent_and_no_chance_in_figures_and_a_logarithm_where_o
     assert np.sort(np.asarray(points)[:, 1]).tolist() == pytest.approx(synflow.tolist())
     (cost,) = analysis.figures.cost(df, resamples=0)
     assert cost.figure.axes[0].get_xscale() == "log"
+
+
+def test_a_score_on_another_dataset_is_in_the_table_and_not_in_the_picture() -> None:
+    rows = study(12, trained=("cls",))
+    rows += [
+        line | {"dataset": "svhn", "dataset_id": "svhn", "trial_id": f"svhn {k}"}
+        for k, line in enumerate(rows)
+        if line.get("method") == "score"
+    ]
+    df = pd.DataFrame(rows)
+    assert set(analysis.agreement_cost(df, resamples=0)["proxy_dataset"]) == {"cifar10", "svhn"}
+    (cost,) = analysis.figures.cost(df, resamples=0)
+    points = [line for line in cost.figure.axes[0].lines if line.get_marker() == "o" and len(line.get_xdata())]
+    assert len(points) == 3
+    assert [one.name for one in analysis.figures.scatter(df, resamples=0)] == ["within-svhn", "scores-cifar10-cls"]
+
+
+def test_a_study_of_scores_alone_has_a_report_that_compares_them_with_one_another(tmp_path: Path) -> None:
+    df = pd.DataFrame([line for line in study(12, tasks=("cls", "rot")) if line.get("method") == "score"])
+    text = analysis.report(df, tmp_path, resamples=20, figures="none").read_text(encoding="utf-8")
+    assert "NAS-Bench-201 on CIFAR-10: scores, n = 12" in text
+    assert "seconds per architecture" not in text, "there is no target"
+    assert "s per arch." in text
