@@ -51,6 +51,10 @@ class _Package(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, getattr(value, name) if name in _HOME and isinstance(value, ModuleType) else value)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Like any other module: a function that uses it may be sent to another process, such as one of Ray's."""
+        return import_module, (self.__name__,)
+
 
 sys.modules[__name__].__class__ = _Package
 

@@ -1,6 +1,7 @@
 """Lookups: a trial's result is that of a table, identified by the table's content and not by its place."""
 
 import math
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,11 @@ def test_a_curve_is_reported_epoch_by_epoch_with_the_time_that_training_took(tmp
     assert [e["training_iteration"] for e in epochs] == [1, 2, 3]
 
 
+def test_the_package_may_be_sent_to_another_process() -> None:
+    """A trainable of Ray Tune that calls `workers.run` is."""
+    assert pickle.loads(pickle.dumps(workers)) is workers
+
+
 def test_a_rehearsed_training_is_stopped_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "STOP_CHECK_S", 0.0)
     with pytest.raises(workers.Interrupted, match="after epoch 1 of 3"):
@@ -99,6 +105,7 @@ def test_the_identity_is_the_content_of_the_table_wherever_and_however_it_is_sto
     pq.write_table(pq.read_table(tmp_path / "a" / "rows" / "part.parquet").select(names), file)
     assert {identified(str(place)).id for place in (shuffled, file)} == {first.id}
     assert "table" not in first.recipe.facts
+    assert (first.recipe.facts["content"], first.id) == ("69d838b56ce26c0c", "13e722726d907e54"), "as stored rows have"
     for change in ({"score_best": 0.5 + 1e-15}, {"train_s": 1.0}, {"curve_test_score": [0.5]}, {"metric": "top5"}):
         other = table(tmp_path / str(change), [row(**change), *ROWS[1:]])
         assert identified(other).id != first.id, change
