@@ -1,5 +1,7 @@
 """The score that guessing would give in each cell."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -23,11 +25,16 @@ def levels(df: pd.DataFrame, score: str = "score_best") -> Levels:
     known = trials[trials["ok"] & np.isfinite(trials["value"])]
     found: Levels = {}
     for (space, dataset_id, task, recipe_id), values in known.groupby(CELL, sort=False)["value"]:
-        one = float(values.iloc[0])
-        found[str(space), str(dataset_id), str(task), str(recipe_id)] = (
-            one if (values == one).all() else float(values.mean())
-        )
+        found[str(space), str(dataset_id), str(task), str(recipe_id)] = level(values.to_numpy(float))
     return found
+
+
+def level(values: Any) -> float:
+    """(n,) what the rows of a cell say of chance: the value where they agree, else the mean; NaN where none says it."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return np.nan
+    return float(known[0] if (known == known[0]).all() else known.mean())
 
 
 def widened(low: float, high: float, chance: float) -> tuple[float, float]:

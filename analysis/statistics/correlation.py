@@ -13,7 +13,7 @@ from analysis.comparison.keys import IDS, LAST, PAIR
 from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
 from analysis.statistics import ranks
 from analysis.statistics.bootstrap import DEGENERATE, FEWEST_RESAMPLED, estimate, of_pairs
-from analysis.statistics.signal import Signal, signals
+from analysis.statistics.signal import Signal, no_signal, signals
 
 _TYPES = (
     dict.fromkeys(PAIR, "str")
@@ -85,7 +85,8 @@ def correlate_of(comparison: Comparison, known: Sequence[Sequence[Signal]] | Non
             numbers = _numbers(cells.values[used][:, columns], inside, how)
             for k, pair in enumerate(pairs):
                 line = {name: column[k] for name, column in numbers.items()}
-                line |= _signal(found[pair[0]], found[pair[1]])
+                line |= {"x_signal": found[pair[0]].signal, "y_signal": found[pair[1]].signal}
+                line |= no_signal(found, dict(zip("xy", pair, strict=True)))
                 lines.append(cells.line(pair, used) | line | {"_order": (cells.space, pair)})
     lines.sort(key=lambda line: line["_order"])
     return frame(lines, _TYPES)
@@ -128,9 +129,3 @@ def _why_no_interval(n: int, ties: Any, pair: tuple[int, int], low: float, metho
     tied = {side: int(ties[c]) for side, c in zip("xy", pair, strict=True)}
     side = max(tied, key=lambda one: tied[one])
     return f"{side}: no interval, as {tied[side]:,} of {n:,} share their score with another"
-
-
-def _signal(x: Signal, y: Signal) -> dict[str, Any]:
-    """The columns of a pair that say whether its cells have signal."""
-    absent = "; ".join(f"{side}: {one.absent}" for side, one in (("x", x), ("y", y)) if one.absent)
-    return {"x_signal": x.signal, "y_signal": y.signal, "no_signal": absent}

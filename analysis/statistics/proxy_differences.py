@@ -13,6 +13,7 @@ from analysis.comparison.keys import NAMES
 from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
 from analysis.statistics.bootstrap import Estimate, Statistic, estimate
 from analysis.statistics.correlation import correlate_of
+from analysis.statistics.signal import no_signal, signals
 
 _RESOLVED = 0.005  # share of the resamples on the other side of 0, down to which they say p by themselves
 Three = tuple[int, int, int]
@@ -24,7 +25,7 @@ _TYPES = (
     | dict.fromkeys(["a_rho", "b_rho", "ab_rho", "difference", "difference_low", "difference_high"], "float64")
     | dict.fromkeys(["p", "p_holm", "p_mrr", "a_seconds", "b_seconds"], "float64")
     | {f"{side}_{name}": "str" for name in NAMES[2:] for side in _THREE}
-    | dict.fromkeys(["interval_method", "reason", "rule"], "str")
+    | dict.fromkeys(["no_signal", "interval_method", "reason", "rule"], "str")
 )
 
 
@@ -52,6 +53,7 @@ def compare_proxies(
     Wright 2000) and Student's t: it assumes normal copulas, the bootstrap does not, hence the choice. NaN,
     and `reason` says why, where a rho is not defined; `p_mrr` also where one is 1 or -1, which has no Fisher's z.
     Cells as in `early_stopping`, but no cell is its own proxy; with `common="pair"` the architectures of all three.
+    `no_signal` says which of the three cells has no signal and why, as in `correlate`: such a difference is no finding.
     """
     return compare_proxies_of(
         compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)), proxy, target
@@ -63,10 +65,12 @@ def compare_proxies_of(
 ) -> pd.DataFrame:
     """`compare_proxies` of a comparison."""
     how = comparison.options.resampling(expanded=True)
+    tested = dict(zip((cells.space for cells in comparison.spaces), signals(comparison), strict=True))
     lines: list[dict[str, Any]] = []
     for cells, proxies, targets in sides(comparison.spaces, proxy, target):
         threes = [(a, b, t) for t in targets for a, b in combinations([p for p in proxies if p != t], 2)]
-        lines += _differences(cells, threes, how)
+        marks = [no_signal(tested[cells.space], dict(zip(_THREE, three, strict=True))) for three in threes]
+        lines += [line | mark for line, mark in zip(_differences(cells, threes, how), marks, strict=True)]
     table = frame(lines, _TYPES | {"p_holm": "float64"})
     return table.assign(p_holm=holm(table["p"].to_numpy()))
 
@@ -88,7 +92,7 @@ def pool_spaces(
     test that the spaces agree (Cochran), `i2` is the share of their scatter beyond chance, `tau2` the variance of the
     true z between spaces. Two or three spaces say little about others, and the interval of `rho` is as wide as that;
     `rho_fixed` is about these spaces alone. NaN, and `reason` says why, where a space has fewer than 4 architectures, a
-    rho of 1 or -1, or none.
+    rho of 1 or -1, or none. `no_signal` names the spaces in which a cell of the pair has no signal.
     """
     options = Options(common, score, diverged, chance, resamples=0, confidence=confidence)
     return pool_spaces_of(correlate_of(compare(df, options)), confidence)
@@ -104,6 +108,8 @@ def pool_spaces_of(correlations: pd.DataFrame, confidence: float) -> pd.DataFram
         if len(of_pair) > 1:
             about: dict[str, Any] = dict(zip(key, names, strict=False)) | {"rule": of_pair["rule"].iloc[0]}
             about |= {"spaces": len(of_pair), "n": int(of_pair["n"].sum())}
+            without = of_pair[of_pair["no_signal"] != ""]
+            about["no_signal"] = "; ".join(f"{one.space}: {one.no_signal}" for one in without.itertuples())
             lines.append(about | pool(of_pair["rho"].to_numpy(), of_pair["n"].to_numpy(float), confidence))
     return frame(lines, _POOLED)
 
@@ -113,7 +119,7 @@ _POOLED = (
     dict.fromkeys(["x_dataset", "x_task", "y_dataset", "y_task"], "str")
     | {"spaces": "int64", "n": "int64"}
     | dict.fromkeys(_POOL, "float64")
-    | dict.fromkeys(["x_recipe", "y_recipe", "x_dataset_id", "y_dataset_id", "reason", "rule"], "str")
+    | dict.fromkeys(["x_recipe", "y_recipe", "x_dataset_id", "y_dataset_id", "no_signal", "reason", "rule"], "str")
 )
 
 

@@ -21,6 +21,7 @@ from scipy import stats
 
 from analysis import names
 from analysis.comparison.cells import FEWEST, Array, Cells, Comparison, compare, frame
+from analysis.comparison.chance import level as chance_level
 from analysis.comparison.keys import NAMES
 from analysis.comparison.options import Chance, Common, Diverged, Options
 
@@ -123,6 +124,15 @@ def signals(comparison: Comparison) -> list[list[Signal]]:
     ]
 
 
+def no_signal(tested: Sequence[Signal], sides: Mapping[str, int]) -> dict[str, str]:
+    """The column `no_signal` of a line about some cells: why they have none, by their names in the line; empty if all
+    have signal, or if that is not known.
+
+    tested: the signals of the cells of a space; sides: name and position of each cell.
+    """
+    return {"no_signal": "; ".join(f"{side}: {tested[c].absent}" for side, c in sides.items() if tested[c].absent)}
+
+
 def _columns(comparison: Comparison) -> dict[str, Array]:
     """The columns of the rows that the tests take, as floats, NaN where there is none."""
     df, score = comparison.rows, comparison.options.score
@@ -161,7 +171,8 @@ def _signal(cells: Cells, c: int, columns: Mapping[str, Array], options: Options
     rows = cells.rows[used, c][:, cells.planned[c]]
     rows = rows[rows >= 0]
     label = cells.labels.iloc[c]
-    images, targets, level = (_one(columns[name][rows]) for name in ("images", "targets", "chance"))
+    images, targets = (_fewest(columns[name][rows]) for name in ("images", "targets"))
+    level = chance_level(columns["chance"][rows])
     if np.isnan(level):
         level = options.levels.get(label["task"], options.levels.get("any task", np.nan))
     targets = images if np.isnan(targets) else max(targets, images)
@@ -193,8 +204,8 @@ def _signal(cells: Cells, c: int, columns: Mapping[str, Array], options: Options
     )
 
 
-def _one(values: Array) -> float:
-    """The smallest of what the rows of a cell say, NaN where none says anything."""
+def _fewest(values: Array) -> float:
+    """The smallest count of the rows of a cell, NaN if none has one."""
     known = values[np.isfinite(values)]
     return float(known.min()) if len(known) else np.nan
 

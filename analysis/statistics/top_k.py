@@ -10,6 +10,7 @@ from analysis.comparison.cells import Array, Cells, Comparison, compare, frame, 
 from analysis.comparison.keys import NAMES
 from analysis.comparison.options import Chance, Common, Diverged, Options
 from analysis.statistics.random_experiments import among_worst
+from analysis.statistics.signal import no_signal, signals
 
 _NUMBERS = ("overlap", "overlap_random", "precision", "precision_random", "best", "chosen", "regret", "regret_random")
 _TYPES = (
@@ -18,7 +19,7 @@ _TYPES = (
     | dict.fromkeys([*_NUMBERS, "percentile", "percentile_random"], "float64")
     | dict.fromkeys(["proxy_seconds", "target_seconds"], "float64")
     | {f"{side}_{name}": "str" for name in NAMES[2:] for side in ("proxy", "target")}
-    | {"rule": "str"}
+    | {"no_signal": "str", "rule": "str"}
 )
 
 
@@ -46,7 +47,7 @@ def top_k(
     valid for the best of a sample (Bickel and Freedman 1981). The best is best by noisy scores, so regret includes
     their noise. Architectures as in `correlate`, without those that lack a finite target score; cells as in
     `early_stopping`, but no cell is its own proxy. `proxy_seconds` and `target_seconds` are what an architecture costs
-    on either side, all its seeds.
+    on either side, all its seeds. `no_signal` says which side has no signal and why, as in `correlate`.
     """
     return top_k_of(compare(df, Options(common, score, diverged, chance)), k, top, proxy, target)
 
@@ -63,10 +64,11 @@ def top_k_of(
     if not 0 < top <= 1:
         raise ValueError(f"top is a share above 0 and at most 1, not {top}")
     lines: list[dict[str, Any]] = []
+    tested = dict(zip((cells.space for cells in comparison.spaces), signals(comparison), strict=True))
     for cells, proxies, targets in sides(comparison.spaces, proxy, target):
         for p, t in ((p, t) for t in targets for p in proxies if p != t):
             used = cells.used((min(p, t), max(p, t))) & np.isfinite(cells.values[:, t])
-            about = _about(cells, p, t, used)
+            about = _about(cells, p, t, used) | no_signal(tested[cells.space], {"proxy": p, "target": t})
             x, y = cells.values[used, p], cells.values[used, t]
             lines += [about | {"k": size} | _picked(x, y, size, top) for size in sizes if size <= len(x)]
     return frame(lines, _TYPES)

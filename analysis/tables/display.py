@@ -19,6 +19,11 @@ _HEADS = {
     "rho_with_labels": "with labels",
     "p_params_holm": "p_holm",
 }
+# What says nothing where a cell has no signal; a value in parentheses is no finding.
+_FINDINGS = frozenset(
+    {"rho", "interval", "rho interval", "rho_fixed", "rho_fixed interval", "a_rho", "b_rho", "ab_rho"}
+    | {"difference", "difference interval", "overlap", "precision", "regret", "percentile"}
+)
 _SMALL = 10.0  # below it a number without decimals says little
 _LARGE = 1e9  # from here on a column of numbers is written with exponents
 
@@ -27,8 +32,8 @@ def for_display(table: pd.DataFrame, *, shown: Sequence[str] = ()) -> pd.DataFra
     """The table as text: `shown` names columns besides the cells' and their order, by default all but identifiers.
 
     Columns that name a cell (x_dataset, x_task, ... or dataset, task, ...) become one, as short as still tells all
-    cells apart; value, value_low and value_high become a value and its interval.  A rho stands in parentheses where the
-    column `no_signal` says why it is no finding.
+    cells apart; value, value_low and value_high become a value and its interval.  What is found stands in parentheses
+    where the column `no_signal` says why it is no finding.
     """
     expect_frame(table)
     sides = [c.removesuffix("dataset") for c in table.columns if c.endswith("dataset") and f"{c[:-7]}task" in table]
@@ -52,7 +57,7 @@ def for_display(table: pd.DataFrame, *, shown: Sequence[str] = ()) -> pd.DataFra
             called = "interval" if len(ends) == 1 and "interval" not in wanted else f"{name} interval"
             found[called] = [names.bounds(*both) for both in zip(low, high, strict=True)]
     if "no_signal" in table:
-        for name in found.keys() & {"rho", "interval", "rho interval"}:
+        for name in found.keys() & _FINDINGS:
             both = zip(found[name], table["no_signal"] != "", strict=True)
             found[name] = [f"({value})" if absent and value != names.NONE else value for value, absent in both]
     return pd.DataFrame(found)
