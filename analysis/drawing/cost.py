@@ -14,7 +14,7 @@ from analysis.comparison.cells import compare
 from analysis.comparison.keys import SCORE, columns
 from analysis.comparison.options import Chance, Common, Diverged, Options
 from analysis.drawing.files import STYLE, Drawing, Drawings, file_word
-from analysis.drawing.palette import Looks, looks_of
+from analysis.drawing.palette import MUTED, Looks, looks_of
 from analysis.drawing.placing import placed
 from analysis.statistics.agreement_cost import agreement_cost_of, front
 from analysis.tables import text
@@ -73,7 +73,8 @@ def each_target(table: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, list[str], 
             xs, ys, dataset = text.brief_names(text.as_pairs(lines))
             pairs = zip(lines["proxy_metric"], lines["proxy_method"], xs, strict=True)
             brief = [str(metric) if method == SCORE else name for metric, method, name in pairs]
-            on = pd.array(front(lines["seconds"].to_numpy(float), lines["rho"].to_numpy(float)), dtype="boolean")
+            counted = lines["rho"].where(lines["no_signal"] == "").to_numpy(float)
+            on = pd.array(front(lines["seconds"].to_numpy(float), counted), dtype="boolean")
             target = ys[0] + (f" on {dataset}" if dataset else "")
             yield lines.assign(brief=brief, front=on).reset_index(drop=True), xs, target
 
@@ -95,7 +96,8 @@ def _panel(figure: Figure, ax: Axes, lines: pd.DataFrame, looks: Looks, title: s
     x, y = lines["seconds"].to_numpy(float), lines["rho"].to_numpy(float)
     ends = lines[["rho_low", "rho_high"]].to_numpy(float)
     for k, line in enumerate(text.each(lines)):
-        shade, mark = looks.task(line.proxy_task).colour, "o" if line.proxy_method == SCORE else "s"
+        shade = MUTED if line.no_signal else looks.task(line.proxy_task).colour
+        mark = "o" if line.proxy_method == SCORE else "s"
         ax.plot([x[k], x[k]], ends[k], color=shade, linewidth=0.7, alpha=0.45, zorder=2)
         ax.plot(x[k], y[k], mark, color=shade, markersize=3.6, markeredgecolor="white", markeredgewidth=0.4, zorder=3)
     best = front_of(lines)

@@ -47,6 +47,7 @@ class Look:
         return (9, 2, *(1.5, 2) * (self.dash - len(_DASHES) + 3))  # a dash and ever more dots
 
 
+MUTED = "#A8ADB3"  # points of a pair without signal
 AT_RANDOM = Look(_GREY, -1)  # what a random choice gives, beside the proxies
 
 

@@ -13,10 +13,11 @@ from scipy import stats
 
 from analysis.comparison.chance import widened
 from analysis.comparison.units import Scale
+from analysis.drawing.palette import MUTED
 from analysis.names import with_interval
 
 _INK = "#222222"
-_MUTED = "#A8ADB3"  # points of a pair without signal
+
 _LINE = 0.105  # of the panel's height: one line of text
 # size, opacity and rim of the points, by how many there are at most
 _LOOKS = ((99, 17.0, 0.9, 0.5), (1500, 7.0, 0.5, 0.0), (math.inf, 2.0, 0.25, 0.0))
@@ -66,7 +67,7 @@ def draw(
     hold them as far as the points then still fill most of the panel. Returns whether there is such a line.
     """
     points = np.column_stack([s.apply(values[:, i]) for i, s in enumerate(scales)])
-    shade = _MUTED if numbers.no_signal else shade
+    shade = MUTED if numbers.no_signal else shade
     limits = np.array([_limits(points[:, i]) for i in (0, 1)])
     guessed = [None if level is None else level * s.factor for level, s in zip(chance, scales, strict=True)]
     for i, level in enumerate(guessed):

@@ -92,13 +92,17 @@ def _point(line: Any, called: str, at: tuple[float, float], up: Any, look: Look)
     x, y = at
     value, bounds = names.with_interval(line.rho, line.rho_low, line.rho_high)
     says = f"{called}: ρ = {value} {bounds}, {names.significant(line.seconds)} s, n = {line.n:,}"
+    says += f"; no signal: {line.no_signal}" if line.no_signal else ""
     bar = ""
     if not math.isnan(line.rho_low):
         bar = f'<path class="bar" d="M{x:.1f} {up(line.rho_low):.1f}V{up(line.rho_high):.1f}"/>'
     circle = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.6"/>'
     square = f'<rect x="{x - 3.4:.1f}" y="{y - 3.4:.1f}" width="6.8" height="6.8"/>'
     mark = circle if line.proxy_method == SCORE else square
-    return f'<g class="point" style="--hue:var(--hue-{look.hue})"><title>{html.escape(says)}</title>{bar}{mark}</g>'
+    muted = " muted" if line.no_signal else ""
+    return (
+        f'<g class="point{muted}" style="--hue:var(--hue-{look.hue})"><title>{html.escape(says)}</title>{bar}{mark}</g>'
+    )
 
 
 def _sample(look: Look) -> str:

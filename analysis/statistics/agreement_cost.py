@@ -10,6 +10,7 @@ from analysis.comparison.cells import Array, Cells, Comparison, by_architectures
 from analysis.comparison.keys import NAMES
 from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
 from analysis.statistics.bootstrap import estimate, of_pairs
+from analysis.statistics.signal import no_signal, signals
 
 _TYPES = (
     dict.fromkeys(["space", "proxy_dataset", "proxy_task", "target_dataset", "target_task"], "str")
@@ -17,7 +18,7 @@ _TYPES = (
     | dict.fromkeys(["rho", "rho_low", "rho_high", "seconds", "target_seconds", "share", "macs"], "float64")
     | {"front": "boolean"}
     | {f"{side}_{name}": "str" for name in NAMES[2:] for side in ("proxy", "target")}
-    | dict.fromkeys(["interval_method", "reason", "left_out", "rule"], "str")
+    | dict.fromkeys(["no_signal", "interval_method", "reason", "left_out", "rule"], "str")
 )
 
 
@@ -40,7 +41,8 @@ def agreement_cost(
     mean `train_s` of the cell's successful trials times its seeds; `target_seconds` the same of the target, `share` one
     by the other; `macs` are multiply-adds of one forward pass. `front` says whether the proxy is on the Pareto front of
     its target: no other has a higher rho without being dearer, and none costs less with the same rho. Missing where rho
-    or the seconds are not known. The front is of these numbers as they are, without regard to their intervals.
+    or the seconds are not known, and where `no_signal` says that proxy or target has no signal, as in `correlate`. The
+    front is of these numbers as they are, without regard to their intervals.
     Architectures as in `correlate`; cells as in `early_stopping`, but no cell is its own proxy.
     """
     options = Options(common, score, diverged, chance, resamples, confidence, seed)
@@ -52,12 +54,16 @@ def agreement_cost_of(
 ) -> pd.DataFrame:
     """`agreement_cost` of a comparison."""
     how = comparison.options.resampling()
+    tested = dict(zip((cells.space for cells in comparison.spaces), signals(comparison), strict=True))
     lines: list[dict[str, Any]] = []
     for cells, proxies, targets in sides(comparison.spaces, proxy, target):
         for t in targets:
-            of_target = _of_target(cells, [p for p in proxies if p != t], t, how)
-            both = np.array([(line["seconds"], line["rho"]) for line in of_target], float).reshape(-1, 2)
-            for line, on in zip(of_target, front(both[:, 0], both[:, 1]), strict=True):
+            others = [p for p in proxies if p != t]
+            marks = [no_signal(tested[cells.space], {"proxy": p, "target": t}) for p in others]
+            of_target = [line | mark for line, mark in zip(_of_target(cells, others, t, how), marks, strict=True)]
+            counted = [np.nan if line["no_signal"] else line["rho"] for line in of_target]
+            both = np.array([line["seconds"] for line in of_target], float), np.array(counted, float)
+            for line, on in zip(of_target, front(*both), strict=True):
                 line["front"] = on
             lines += of_target
     return frame(lines, _TYPES)

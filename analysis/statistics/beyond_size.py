@@ -11,6 +11,7 @@ from analysis.comparison.keys import NAMES
 from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
 from analysis.statistics.bootstrap import Estimate, Statistic, estimate
 from analysis.statistics.proxy_differences import all_overlapping, holm, p_of_none
+from analysis.statistics.signal import no_signal, signals
 from analysis.statistics.size import partial, sizes_of, why_no_size
 
 _SIZES = ("params", "macs")
@@ -24,7 +25,7 @@ _TYPES = (
     | dict.fromkeys([f"{name}{end}" for name in _LESS for end in ("", "_low", "_high")], "float64")
     | dict.fromkeys(["p_params", "p_macs", "p_params_holm", "p_macs_holm", "proxy_seconds"], "float64")
     | {f"{side}_{name}": "str" for name in NAMES[2:] for side in ("proxy", "target")}
-    | dict.fromkeys(["interval_method", "reason", "left_out", "rule"], "str")
+    | dict.fromkeys(["no_signal", "interval_method", "reason", "left_out", "rule"], "str")
 )
 
 
@@ -53,7 +54,8 @@ def beyond_size(
 
     `proxy_seconds` is what the proxy costs for an architecture, all seeds. Architectures without sizes are not used.
     NaN, and `reason` says why, where a number is not defined: sizes unknown or all equal, or a proxy that ranks as the
-    size does, of which nothing is left. Cells as in `early_stopping`, but no cell is its own proxy.
+    size does, of which nothing is left. `no_signal` says whether proxy or target has none, as in `correlate`. Cells as
+    in `early_stopping`, but no cell is its own proxy.
     """
     options = Options(common, score, diverged, chance, resamples, confidence, seed)
     return beyond_size_of(compare(df, options), proxy, target)
@@ -64,11 +66,15 @@ def beyond_size_of(
 ) -> pd.DataFrame:
     """`beyond_size` of a comparison."""
     plain, expanded = comparison.options.resampling(), comparison.options.resampling(expanded=True)
+    tested = dict(zip((cells.space for cells in comparison.spaces), signals(comparison), strict=True))
     lines: list[dict[str, Any]] = []
     for cells, proxies, targets in sides(comparison.spaces, proxy, target):
         sizes = sizes_of(comparison.rows, cells)
         for t in targets:
-            lines += _of_target(cells, [p for p in proxies if p != t], t, sizes, plain, expanded)
+            others = [p for p in proxies if p != t]
+            marks = [no_signal(tested[cells.space], {"proxy": p, "target": t}) for p in others]
+            found = _of_target(cells, others, t, sizes, plain, expanded)
+            lines += [line | mark for line, mark in zip(found, marks, strict=True)]
     table = frame(lines, _TYPES)
     return table.assign(**{f"p_{size}_holm": holm(table[f"p_{size}"].to_numpy()) for size in _SIZES})
 

@@ -21,7 +21,19 @@ _HEADS = {
 }
 # What says nothing where a cell has no signal; a value in parentheses is no finding.
 _FINDINGS = frozenset(
-    {"rho", "interval", "rho interval", "rho_fixed", "rho_fixed interval", "a_rho", "b_rho", "ab_rho"}
+    {
+        "rho",
+        "interval",
+        "rho interval",
+        "given params",
+        "rho_given_macs",
+        "rho_given_both",
+        "rho_fixed",
+        "rho_fixed interval",
+        "a_rho",
+        "b_rho",
+        "ab_rho",
+    }
     | {"difference", "difference interval", "overlap", "precision", "regret", "percentile"}
 )
 _SMALL = 10.0  # below it a number without decimals says little

@@ -104,6 +104,26 @@ def test_a_pair_without_signal_says_which_side_and_why() -> None:
     assert shown["interval"].iloc[0].startswith("([")
 
 
+@pytest.mark.parametrize("table", ["top_k", "compare_proxies", "agreement_cost", "beyond_size", "pool_spaces"])
+def test_every_table_about_a_cell_without_signal_says_so(table: str) -> None:
+    """Jigsaw is a guess among 24; the lines about the other cells have no mark."""
+    made = population(16, spaces=("darts", "nasbench101"), tasks=("cls", "rot", "jig"))
+    rows = pd.DataFrame(made).assign(test_images=10_000, chance=0.1)
+    rows["params"] = 1000 + np.arange(len(rows))
+    guess = rows["task"] == "jig"
+    luck = np.random.default_rng(0).binomial(10_000, 1 / 24, int(guess.sum())) / 10_000
+    rows.loc[guess, "chance"] = 1 / 24
+    rows.loc[guess, ["score_best", "score_final"]] = np.column_stack([luck, luck])
+    found = getattr(analysis, table)(rows)
+    sides = [side for side in ("x", "y", "a", "b", "proxy", "target") if f"{side}_task" in found]
+    about = found[[f"{side}_task" for side in sides]].eq("jig").any(axis=1)
+    assert about.any()
+    assert found.loc[about, "no_signal"].str.contains("not above chance").all()
+    assert (found.loc[~about, "no_signal"] == "").all()
+    if table == "agreement_cost":
+        assert found.loc[about, "front"].isna().all()
+
+
 def test_a_missing_interval_has_a_reason() -> None:
     four = analysis.correlate(pd.DataFrame(population(4, tasks=("cls", "rot"))))
     assert four["reason"].tolist() == ["no interval of 4 architectures (5 are needed)"]
