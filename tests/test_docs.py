@@ -21,6 +21,7 @@ import spaces.nasbench101.cell
 from orchestrator.cli.main import app, main
 from orchestrator.study import schema as studies
 from orchestrator.study.plan import architectures
+from workers import datasets
 from workers.row import SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,6 +31,7 @@ PYTHON_IS_RUN_BY = {  # a page with Python needs a test that runs it
     "docs/cookbook.md": "test_cookbook.py",
     "docs/example-nasbench201.md": "test_cookbook.py",
     "docs/extend.md": "test_plugins.py",
+    "docs/reproduce.md": "test_docs.py",
     "docs/rehearsal.md": "test_docs.py",
     "docs/rows.md": "test_docs.py",
     "docs/statistics.md": "test_cookbook.py",
@@ -194,6 +196,17 @@ def test_architectures_are_spelled_as_their_page_says() -> None:
     said = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, check=True).stdout.split()
     for name, arch in zip(("nasbench101", "darts"), said, strict=True):
         assert spaces.get(name).normal(arch) == arch
+
+
+def test_the_small_images_are_those_of_the_result(data: Path, tmp_path: Path) -> None:
+    """The page's Python writes a dataset with the id that the page names."""
+    (code,) = blocks("docs/reproduce.md", "python")
+    code = code.replace('"~/data"', repr(str(data / "cifar10"))).replace(
+        '"~/small-cifar10"', repr(str(tmp_path / "small"))
+    )
+    exec(compile(code, "docs/reproduce.md", "exec"), {})
+    assert datasets.identify("cifar10", tmp_path / "small") == "cifar10-910988449a4d6bd5"
+    assert "`cifar10-910988449a4d6bd5`" in text_of("docs/reproduce.md")
 
 
 def test_the_page_on_the_paper_names_every_preset() -> None:
