@@ -5,16 +5,23 @@ installed distributions add theirs as entry points `archsweep.spaces`.  A space 
 Imports no other package of this project; `workers` and `orchestrator` may import it.
 """
 
-from spaces._registry import Registry, fault
+from typing import cast
+
+from spaces._registry import Registry, fault, members
 from spaces._sample import Sample, sample
+from spaces._search import WHOLE, Choices, EdgeKind, Searchable
 from spaces._simple import Simple
 from spaces._space import Cost, Size, Space, Stem
 from spaces._text import quoted
 
 __all__ = [
+    "WHOLE",
+    "Choices",
     "Cost",
+    "EdgeKind",
     "Registry",
     "Sample",
+    "Searchable",
     "Simple",
     "Size",
     "Space",
@@ -25,6 +32,7 @@ __all__ = [
     "quoted",
     "registry",
     "sample",
+    "searchable",
 ]
 
 _REGISTRY = Registry("space", __name__, __path__, Space)
@@ -44,3 +52,14 @@ def get(name: str) -> Space:
     """The space of that name; LookupError naming the existing spaces."""
     space: Space = _REGISTRY.get(name)
     return space
+
+
+def searchable(name: str) -> Searchable:
+    """The space of that name, which has a supernet; LookupError for one without, and for an unknown name."""
+    space = get(name)
+    if missing := [member for member in members(Searchable) if not hasattr(space, member)]:
+        raise LookupError(
+            f"space {quoted(name)} has no supernet, so it cannot be searched with one; it lacks {', '.join(missing)} "
+            "(spaces/_search.py)"
+        )
+    return cast(Searchable, space)
