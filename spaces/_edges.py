@@ -188,11 +188,19 @@ class Supernet(nn.Module):
         return Assigned(like.new_full((edges, ops), 1 / ops))
 
 
-def cost(build: Callable[[], Supernet], in_channels: int, size: int) -> Cost:
+def part_of(net: nn.Module) -> Supernet:
+    """The supernet in a network; ValueError if there is none."""
+    found = next((module for module in net.modules() if isinstance(module, Supernet)), None)
+    if found is None:
+        raise ValueError(f"a {type(net).__name__} contains no supernet")
+    return found
+
+
+def cost(build: Callable[[], nn.Module], in_channels: int, size: int) -> Cost:
     """The cost of a supernet, counted on one without memory.  Edges of the kind `sampled` cost what their operations
     do on average, the others what they do together."""
     with torch.device("meta"):
-        net = build().eval()
+        net = part_of(build()).eval()
         image = torch.empty(1, in_channels, size, size)
         most = max(len(cell.ops) for cell in net.choices.values())
         counts = []

@@ -21,6 +21,7 @@ import spaces.nasbench101.cell
 from orchestrator.cli.main import app, main
 from orchestrator.study import schema as studies
 from orchestrator.study.plan import architectures
+from workers import recipes
 from workers.row import SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,6 +32,7 @@ PYTHON_IS_RUN_BY = {  # a page with Python needs a test that runs it
     "docs/example-nasbench201.md": "test_cookbook.py",
     "docs/extend.md": "test_plugins.py",
     "docs/rows.md": "test_docs.py",
+    "docs/searches.md": "test_docs.py",
     "docs/statistics.md": "test_cookbook.py",
 }
 SWEEP = """
@@ -119,9 +121,10 @@ def test_every_page_with_python_has_a_test_that_runs_it() -> None:
     assert {page for page in PAGES if blocks(page, "python")} == set(PYTHON_IS_RUN_BY)
 
 
-def test_the_python_of_the_page_on_rows_runs() -> None:
+@pytest.mark.parametrize("page", ["docs/rows.md", "docs/searches.md"])
+def test_the_python_of_a_page_runs(page: str) -> None:
     """Every block, in order, as one program."""
-    subprocess.run([sys.executable, "-c", "\n".join(blocks("docs/rows.md", "python"))], check=True, timeout=300)
+    subprocess.run([sys.executable, "-c", "\n".join(blocks(page, "python"))], check=True, timeout=300)
 
 
 def test_study_files_of_all_pages_are_valid() -> None:
@@ -149,6 +152,16 @@ def test_the_page_on_studies_names_every_key() -> None:
         assert {key for key in part.model_fields if f"`{key}`" not in page and f"[[{key}]]" not in page} <= {
             "execution"
         }
+
+
+def test_the_page_on_searches_names_every_recipe_and_setting_of_searches() -> None:
+    page = text_of("docs/searches.md")
+    kinds = [kind for kind in vars(recipes).values() if isinstance(kind, type) and issubclass(kind, recipes.Search)]
+    assert len(kinds) > 3
+    fields = {name for kind in kinds for name in kind.model_fields} - set(recipes.Sgd.model_fields)
+    methods = {kind.model_fields["method"].default for kind in kinds if kind is not recipes.Search}
+    assert [name for name in sorted(fields | methods) if f"`{name}`" not in page and name != "method"] == []
+    assert [name for name in spaces.registry().own() if f"`{name}`" in page] == ["darts", "nasbench201"]
 
 
 def test_the_page_on_rows_names_every_column() -> None:

@@ -106,8 +106,9 @@ def _recipes() -> Table:
     view = _table("recipe", "space", "dataset", "task", "epochs", "lr", "batch", "width", "depth")
     for name in recipes.names():
         for space, dataset, task in recipes.cells(name):
-            r = recipes.training(name, space=space, dataset=dataset, task=task)
-            view.add_row(name, space, dataset, task, *map(str, (r.epochs, r.lr, r.batch, r.width, r.depth)))
+            r = recipes.recipe(name, space=space, dataset=dataset, task=task)
+            rates = (r.lr, r.batch) if isinstance(r, recipes.Sgd) else ("-", "-")
+            view.add_row(name, space, dataset, task, *map(str, (r.epochs, *rates, r.width, r.depth)))
         for text in recipes.variants(name):
             view.add_row(text, "any", "any", "any", *["-"] * 5)
     return view

@@ -18,7 +18,7 @@ from workers import checkpoint, loop, methods
 from workers.loop import Progress, drive, resume
 from workers.methods._method import Epoch
 from workers.methods.train import TrainRun
-from workers.recipes import Score, Train
+from workers.recipes import Darts, Gdas, PcDarts, Score, Train
 
 CPU = torch.device("cpu")
 SCIENCE = ("score_best", "score_final", "best_epoch", "epochs", "train_loss", "diverged")
@@ -308,10 +308,11 @@ def test_the_method_of_a_recipe_is_run_and_its_columns_are_in_the_row(
 
 
 def test_every_method_is_one_that_a_recipe_can_name() -> None:
-    assert {kind.model_fields["method"].default for kind in (Train, Score)} == set(methods.names())
+    kinds = (Train, Score, Darts, PcDarts, Gdas)
+    assert {kind.model_fields["method"].default for kind in kinds} == set(methods.names())
     assert [methods.get(name).name for name in methods.names()] == methods.names()
-    with pytest.raises(LookupError, match="no method 'darts'; have score, train"):
-        methods.get("darts")
+    with pytest.raises(LookupError, match="no method 'attack'; have darts, gdas, pc_darts, score, train"):
+        methods.get("attack")
 
 
 def test_progress_knows_best_and_last() -> None:

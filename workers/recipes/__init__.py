@@ -12,16 +12,22 @@ from types import ModuleType
 import spaces
 from workers import datasets
 from workers.data.small import LARGEST_CIFAR
-from workers.recipes._models import AnyRecipe, Base, Precision, Score, Sgd, Train, Untrained, question, read
+from workers.recipes._any import AnyRecipe, read
+from workers.recipes._models import Base, Precision, Score, Sgd, Train, Untrained, question
+from workers.recipes._searches import Darts, Gdas, PcDarts, Search
 
 Recipe = Train
 
 __all__ = [
     "AnyRecipe",
     "Base",
+    "Darts",
+    "Gdas",
+    "PcDarts",
     "Precision",
     "Recipe",
     "Score",
+    "Search",
     "Sgd",
     "Train",
     "Untrained",

@@ -1,7 +1,8 @@
 """The fields of a recipe: everything that changes a trial's numbers besides data, task, architecture and seed.
 
-There is one class per method (workers/methods).  `AnyRecipe` is the union of these classes; the field `method` selects
-one.  Recipes stored before this field existed belong to the method `train`.
+There is one class per method (workers/methods), those of searches in `_searches.py`.  `AnyRecipe` (`_any.py`) is the
+union of these classes; the field `method` selects one.  Recipes stored before this field existed belong to the method
+`train`.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 import spaces
 from workers.recipes._scores import PROXIES, WITHOUT_IMAGES
@@ -17,8 +18,8 @@ from workers.recipes._scores import PROXIES, WITHOUT_IMAGES
 Precision = Literal["fp32", "tf32", "bf16"]
 _IMAGES = 2**31 - 1  # more than any split holds; with the limits of width and depth, every cost fits 64 bits
 
-_FACTS = TypeAdapter(dict[str, Any])
-_FIRST = "train"  # the method of recipes without the field `method`
+FACTS = TypeAdapter(dict[str, Any])
+FIRST = "train"  # the method of recipes without the field `method`
 
 
 class Base(BaseModel):
@@ -41,7 +42,7 @@ class Base(BaseModel):
     @property
     def facts(self) -> dict[str, Any]:
         """The fields that are part of a trial's identity: all except the label, unset fields and the method `train`."""
-        unnamed = {"name"} | ({"method"} if self.method == _FIRST else set())
+        unnamed = {"name"} | ({"method"} if self.method == FIRST else set())
         return self.model_dump(exclude=unnamed, exclude_none=True)
 
     @property
@@ -55,6 +56,16 @@ class Base(BaseModel):
         return None
 
     @property
+    def searches(self) -> bool:
+        """Whether the method finds an architecture: its trials have `*` in place of one."""
+        return False
+
+    @property
+    def supernet(self) -> dict[str, Any]:
+        """Options of the space's supernet, for a recipe that searches."""
+        return {}
+
+    @property
     def reads_images(self) -> bool:
         """Whether the method opens the dataset; else a trial runs on a machine without it."""
         return True
@@ -63,6 +74,11 @@ class Base(BaseModel):
     def least_images(self) -> int:
         """The training images that a trial needs at least; it fails with fewer."""
         return 0
+
+    @property
+    def step_images(self) -> int:
+        """The training images of one step, as far as memory is concerned."""
+        return self.least_images
 
     def passes(self, train_images: int, test_images: float) -> float:
         """Forward passes of one image that take as long as a trial; a backward pass counts as two."""
@@ -97,7 +113,7 @@ class Base(BaseModel):
 
         `workers.recipes.read` selects the class.
         """
-        return cls.model_validate({"name": name} | _FACTS.validate_json(json_text))
+        return cls.model_validate({"name": name} | FACTS.validate_json(json_text))
 
     def replace(self, /, **changes: Any) -> Self:
         """A validated copy with other values; ValueError names the key, the given value and the known keys."""
@@ -169,6 +185,11 @@ class Sgd(Base):
     def least_images(self) -> int:
         """One batch."""
         return self.batch
+
+    @property
+    def lr_floor(self) -> float:
+        """The learning rate that the cosine ends at."""
+        return 0.0
 
     def passes(self, train_images: int, test_images: float) -> float:
         """Training, the statistics of batch norm, and the evaluation of every epoch."""
@@ -298,26 +319,8 @@ class Score(Untrained):
         return self.batches
 
 
-def method_of(recipe: Any) -> str | None:
-    """The method of a recipe or of a mapping of its fields (default `train`); None for any other value."""
-    found = recipe.method if isinstance(recipe, Base) else None
-    if isinstance(recipe, Mapping):
-        found = recipe.get("method", _FIRST)
-    return found if isinstance(found, str) else None
-
-
-# Add a further method as `| Annotated[Darts, Tag("darts")]`.
-AnyRecipe = Annotated[Annotated[Train, Tag("train")] | Annotated[Score, Tag("score")], Discriminator(method_of)]
-_ANY: TypeAdapter[AnyRecipe] = TypeAdapter(AnyRecipe)
-
-
-def read(name: str, json_text: str) -> AnyRecipe:
-    """The recipe with this name and these facts (JSON), of the class of its method; ValueError if it is not valid."""
-    return _ANY.validate_python({"name": name} | _FACTS.validate_json(json_text))
-
-
 def question(json_text: str) -> str:
     """The JSON of a recipe's facts without `test_batch` and `threads`: equal for recipes that give the same numbers,
     even if their ids differ."""
-    facts = {key: value for key, value in _FACTS.validate_json(json_text).items() if key not in Speed.model_fields}
+    facts = {key: value for key, value in FACTS.validate_json(json_text).items() if key not in Speed.model_fields}
     return json.dumps(facts, sort_keys=True, separators=(",", ":"))

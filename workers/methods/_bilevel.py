@@ -1,0 +1,262 @@
+"""Searches by architecture weights: a supernet and its architecture weights are trained by turns (Liu et al. 2019).
+
+The training split is cut in two parts.  A step is one of SGD on the network with a batch of the first, and one of Adam
+on the architecture weights with a batch of the second, on which the supernet is also evaluated after every epoch.  The
+task, its augmentation, its loss and its score are those of a training; the test split is not read.
+
+Methods differ in their `Relaxation`: how the architecture weights become the weights of the supernet.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count, repeat
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spaces._edges import part_of
+from workers.cuda_graphs import Part
+from workers.data.loader import Resident, Source, Subset
+from workers.methods._architecture import Architecture
+from workers.methods._method import Epoch, Setting
+from workers.methods._unrolled import unrolled
+from workers.recipes import Search
+from workers.streams import stream
+from workers.training.epoch import Position, evaluate, learning_rate, position, precise_bn, set_rate
+from workers.training.setup import learner, load_optimizer, source_of
+from workers.training.steps import Training, arithmetic, nothing
+from workers.trial import Trial
+
+
+class Relaxation:
+    """The weights of a supernet as the softmax of the architecture weights (Liu et al. 2019)."""
+
+    with_edges = False  # whether edges have weights of their own
+    order = 1
+
+    def drawn(self, alphas: dict[str, Tensor], epoch: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """The weights of one pass; random numbers come from `generator`, which is named by the step."""
+        return self.settled(alphas)
+
+    def settled(self, alphas: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights of evaluations, without randomness."""
+        return {name: values.softmax(1) for name, values in alphas.items()}
+
+
+class SearchRun:
+    """A search as a run of epochs."""
+
+    def __init__(self, setting: Setting, relaxation: Relaxation) -> None:
+        recipe = setting.trial.recipe
+        if not isinstance(recipe, Search):
+            raise ValueError(f"a recipe of the method {recipe.method!r}; expected one that searches")
+        self.recipe, self.relaxation, self.epochs = recipe, relaxation, recipe.epochs
+        self.t, self.others = trainings(setting, recipe)
+        self.supernet = part_of(self.t.net)
+        self.architecture = Architecture(
+            setting.trial, recipe, self.supernet, setting.device, with_edges=relaxation.with_edges
+        )
+        self._weights = list(self.t.net.parameters())
+        for w in self._weights if recipe.momentum else ():
+            # The fused optimiser needs all buffers once it has one, and a step may leave weights without a gradient.
+            self.t.optimizer.state[w].setdefault("momentum_buffer", torch.zeros_like(w))
+        self._total = torch.zeros((), dtype=torch.float64, device=setting.device)
+        self._at: Position | None = None  # only within an epoch
+        self._diverged = False
+
+    def epoch(self, number: int, between: Callable[[], None] = nothing) -> Epoch:
+        """Train by turns, compute the statistics of batch norm, evaluate, note the architecture."""
+        t, at = self.t, self._at or Position()
+        self._at = at
+        if at.split == "train":
+            loss = self._train(number, at, between)
+            if not (math.isfinite(loss) and self.architecture.finite):
+                self._at, self._diverged = None, True
+                return Epoch(loss, math.nan, diverged=True)
+            self._settle()
+            precise_bn(t, number, between)
+            at = self._at = Position("test", loss=loss)
+            t.judging.clear()
+            between()
+        self._settle()
+        score, finite = evaluate(t, at, between)
+        self._at = None
+        self.architecture.note()
+        self._diverged = not (finite and math.isfinite(score))
+        return Epoch(at.loss, score if finite else math.nan, diverged=self._diverged)
+
+    def _train(self, epoch: int, at: Position, between: Callable[[], None]) -> float:
+        """The steps of an epoch that are left; the mean loss of the network's steps."""
+        t, recipe = self.t, self.recipe
+        rate = learning_rate(recipe, epoch)
+        set_rate(t, rate)
+        t.net.train()
+        self._total.zero_()
+        for value in at.sums:
+            self._total.copy_(value)
+        step = at.done // recipe.batch
+        parts = t.parts("train", epoch, t.steps, at.done)
+        others: Iterator[Part | None] = repeat(None)
+        if epoch >= recipe.frozen_epochs:
+            others = self._held_out(epoch, step)
+        try:
+            for part, other in zip(parts, others, strict=False):
+                if other is not None and recipe.first == "architecture":
+                    self._move_architecture(part, other, rate, epoch, step)
+                self._move_network(part, epoch, step)
+                if other is not None and recipe.first == "network":
+                    self._move_architecture(part, other, rate, epoch, step)
+                step += 1
+                at.done += recipe.batch
+                between()
+        finally:
+            # End the threads that make parts now, not at the next garbage collection.
+            for parts_of_one in (parts, others):
+                if (close := getattr(parts_of_one, "close", None)) is not None:
+                    close()
+        return (self._total / max(t.steps, 1)).item()
+
+    def _held_out(self, epoch: int, step: int) -> Iterator[Part]:
+        """Batches for the architecture weights from a step on, in as many passes over their images as are needed."""
+        for number in count(step // self.others.steps):
+            done = step % self.others.steps * self.recipe.batch
+            yield from self.others.parts(f"architecture {number}", epoch, self.others.steps, done)
+            step = 0
+
+    def _loss(self, t: Training, part: Part) -> Tensor:
+        inputs, targets = t.batch(t.train, part)
+        with arithmetic(self.recipe, t.device):
+            return t.trial.configured_task.training_loss(t.net, inputs, targets)
+
+    def _relax(self, epoch: int, step: int, turn: str) -> None:
+        """Give the supernet the weights of a pass; gradients reach the architecture weights unless they are off."""
+        trial = self.t.trial
+        generator = stream(trial.dataset_id, trial.task, trial.seed, "path", epoch, step, turn)
+        self.supernet.use(
+            self.relaxation.drawn(self.architecture.alphas, epoch, generator), self.architecture.factors()
+        )
+
+    @torch.no_grad()
+    def _settle(self) -> None:
+        """Give the supernet the weights of an evaluation."""
+        self.supernet.use(self.relaxation.settled(self.architecture.alphas), self.architecture.factors())
+
+    def _move_network(self, part: Part, epoch: int, step: int) -> None:
+        with torch.no_grad():  # the architecture weights take no part: neither in the gradient nor in its norm
+            self._relax(epoch, step, "network")
+        self.t.optimizer.zero_grad(set_to_none=True)
+        loss = self._loss(self.t, part)
+        loss.backward()
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self._weights, self.recipe.clip)
+        self.t.optimizer.step()
+        self._total += loss.detach()
+
+    def _move_architecture(self, part: Part, other: Part, rate: float, epoch: int, step: int) -> None:
+        tables = list(self.architecture.tables.values())
+
+        def loss_on(t: Training, one: Part) -> Callable[[], Tensor]:
+            def loss() -> Tensor:
+                self._relax(epoch, step, "architecture")
+                return self._loss(t, one)
+
+            return loss
+
+        if self.relaxation.order == 1:
+            found = torch.autograd.grad(loss_on(self.others, other)(), tables, allow_unused=True)
+            gradients = [torch.zeros_like(x) if g is None else g for x, g in zip(tables, found, strict=True)]
+        else:
+            optimizer, recipe = self.t.optimizer, self.recipe
+            buffers = {w: optimizer.state[w].get("momentum_buffer") for w in self._weights if w in optimizer.state}
+            gradients = unrolled(
+                self._weights,
+                tables,
+                loss_on(self.t, part),
+                loss_on(self.others, other),
+                rate=rate,
+                momentum={w: recipe.momentum * b for w, b in buffers.items() if b is not None},
+                decay=recipe.weight_decay,
+                buffers=list(self.t.net.buffers()),
+            )
+        for table, gradient in zip(tables, gradients, strict=True):
+            table.grad = gradient
+        self.architecture.adam.step()
+
+    def state(self) -> dict[str, Any]:
+        """The state of network, optimisers and architecture, and the position within an epoch."""
+        state: dict[str, Any] = {
+            "net": self.t.net.state_dict(),
+            "optimizer": self.t.optimizer.state_dict(),
+            "architecture": self.architecture.state(),
+        }
+        if self._at is None:
+            return state
+        sums = (self._total,) if self._at.split == "train" else self.t.judging.sums
+        return state | {"within": self._at.kept(sums)}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Load a state; raises any exception if it does not fit."""
+        at = position(self.t, state["within"]) if "within" in state else None
+        self.t.net.load_state_dict(state["net"])
+        load_optimizer(self.t.optimizer, state["optimizer"])
+        self.architecture.load(state["architecture"])
+        self._at = at
+
+    def columns(self) -> dict[str, Any]:
+        """What was found, how it changed, and what the score of the supernet is to be compared with."""
+        t = self.t
+        occurrences = t.judging.sums[3][:-1]
+        return {
+            "step_mode": "eager",
+            "test_images": len(t.test),
+            "test_targets": int(occurrences.sum().item()) or None,
+            "chance": t.trial.configured_task.chance(occurrences),
+            **self.architecture.columns(self._diverged),
+        }
+
+    def weights(self) -> dict[str, Any]:
+        """The supernet's parameters and statistics after the last epoch."""
+        found: dict[str, Any] = self.t.net.state_dict()
+        return found
+
+    def close(self) -> None:
+        """Release the steps."""
+        self.t.close()
+        self.others.close()
+
+
+def trainings(setting: Setting, recipe: Search) -> tuple[Training, Training]:
+    """The training of the network, evaluated on the images of the architecture weights, and the batches of these.
+
+    Steps are eager: neither training captures them.  ValueError if a part of the images is smaller than a batch.
+    """
+    trial, data, device = setting.trial, setting.data, setting.device
+    first, second = halves(trial, len(data.train), recipe)
+    if recipe.batch > min(len(first), len(second)):
+        raise ValueError(
+            f"a batch of {recipe.batch} images is more than one of the two parts of the {len(data.train)} training "
+            f"images of {trial.dataset_id}, {len(first)} and {len(second)}; override batch or portion"
+        )
+    net, optimizer = learner(trial, device)
+    augmented = source_of(data.train, trial, device, train=True, cpus=setting.cpus)
+    plain = augmented  # images in memory are the same for both
+    if not isinstance(augmented, Resident):
+        plain = source_of(data.train, trial, device, train=False, cpus=setting.cpus)
+
+    def part(of: Source, positions: Tensor) -> Source:
+        return Subset(of, positions)
+
+    t = Training(trial, net, optimizer, part(augmented, first), part(plain, second), device)
+    return t, replace(t, train=part(augmented, second))
+
+
+def halves(trial: Trial, images: int, recipe: Search) -> tuple[Tensor, Tensor]:
+    """The positions (n,) of the images that train the network, and of those that train the architecture weights.
+
+    The same for all tasks and methods with the same seed.  If the portion is 1, both are all images.
+    """
+    order = torch.randperm(images, generator=stream(trial.dataset_id, trial.seed, "halves"))
+    first, second = recipe.parts(images)
+    return order[:first].sort().values, order[images - second :].sort().values

@@ -1,0 +1,34 @@
+"""The union of the recipes of all methods, and how a stored recipe is read."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Tag, TypeAdapter
+
+from workers.recipes._models import FACTS, FIRST, Base, Score, Train
+from workers.recipes._searches import Darts, Gdas, PcDarts
+
+
+def method_of(recipe: Any) -> str | None:
+    """The method of a recipe or of a mapping of its fields (default `train`); None for any other value."""
+    found = recipe.method if isinstance(recipe, Base) else None
+    if isinstance(recipe, Mapping):
+        found = recipe.get("method", FIRST)
+    return found if isinstance(found, str) else None
+
+
+# Add a further method as a line of the union.
+AnyRecipe = Annotated[
+    Annotated[Train, Tag("train")]
+    | Annotated[Score, Tag("score")]
+    | Annotated[Darts, Tag("darts")]
+    | Annotated[PcDarts, Tag("pc_darts")]
+    | Annotated[Gdas, Tag("gdas")],
+    Discriminator(method_of),
+]
+_ANY: TypeAdapter[AnyRecipe] = TypeAdapter(AnyRecipe)
+
+
+def read(name: str, json_text: str) -> AnyRecipe:
+    """The recipe with this name and these facts (JSON), of the class of its method; ValueError if it is not valid."""
+    return _ANY.validate_python({"name": name} | FACTS.validate_json(json_text))

@@ -1,0 +1,135 @@
+"""The recipes of searches: how a supernet and its architecture weights are trained by turns."""
+
+from math import ceil
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from workers.recipes._models import Sgd
+
+_Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Search(Sgd):
+    """The common part of searches with architecture weights (Liu et al. 2019).
+
+    Every step has two parts: SGD on the weights of the supernet with a batch of one part of the training split, and
+    Adam on the architecture weights with a batch of the other part.  The supernet is evaluated on that other part; the
+    test split is not used.
+    """
+
+    portion: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="share of the training images that train the network; the others train the architecture weights, "
+        "and the supernet is evaluated on them. 1: all images are used for everything",
+    )
+    lr_end: float = Field(0.0, ge=0, lt=1e3, description="learning rate that the cosine ends at")
+    clip: float | None = Field(5.0, gt=0, description="largest norm of the network's gradient; unset: no limit")
+    frozen_epochs: int = Field(0, ge=0, description="first epochs, in which the architecture weights stay as they are")
+    first: Literal["architecture", "network"] = Field("architecture", description="the part that begins each step")
+    arch_lr: float = Field(gt=0, lt=1e3, description="learning rate of Adam on the architecture weights, constant")
+    arch_betas: tuple[_Beta, _Beta] = Field((0.5, 0.999), strict=False, description="coefficients of Adam")
+    arch_weight_decay: float = Field(1e-3, ge=0, lt=1, description="L2 penalty on the architecture weights")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.lr_end > self.lr:
+            raise ValueError(f"lr_end = {self.lr_end} is above lr = {self.lr}, where the cosine begins")
+        return self
+
+    @property
+    def searches(self) -> bool:
+        """True."""
+        return True
+
+    @property
+    def supernet(self) -> dict[str, Any]:
+        """Edges that are sums of all operations."""
+        return {"edge": "mixed"}
+
+    @property
+    def lr_floor(self) -> float:
+        """`lr_end`."""
+        return self.lr_end
+
+    @property
+    def least_images(self) -> int:
+        """A batch in each part of the training split."""
+        least = self.portion if self.portion == 1 else min(self.portion, 1 - self.portion)
+        return ceil(self.batch / least)
+
+    @property
+    def step_images(self) -> int:
+        """One batch."""
+        return self.batch
+
+    def parts(self, train_images: int) -> tuple[int, int]:
+        """How many images train the network, and how many the architecture weights."""
+        first = round(self.portion * train_images)
+        return first, train_images if self.portion == 1 else train_images - first
+
+    @property
+    def _arch_passes(self) -> float:
+        """Forward passes of one image that take as long as its part in a step of the architecture weights."""
+        return 3.0
+
+    def passes(self, train_images: int, test_images: float) -> float:
+        """Both parts of the steps, the statistics of batch norm, and the evaluation of every epoch."""
+        network, others = self.parts(train_images)
+        searching = max(self.epochs - self.frozen_epochs, 0) / self.epochs
+        epoch = network * (3 + searching * self._arch_passes) + self.precise_bn + others
+        return epoch * self.epochs
+
+    def steps(self, train_images: int) -> int:
+        """The steps of both optimisers."""
+        steps = self.parts(train_images)[0] // self.batch
+        return steps * (self.epochs + max(self.epochs - self.frozen_epochs, 0))
+
+
+class Darts(Search):
+    """Recipe of the method `darts` (Liu et al. 2019)."""
+
+    method: Literal["darts"] = "darts"
+    order: Literal[1, 2] = Field(
+        1,
+        description="1: gradient of the architecture weights at the network's current weights; 2: at the weights after "
+        "a further step of SGD, by finite differences",
+    )
+
+    @property
+    def _arch_passes(self) -> float:
+        return 3.0 if self.order == 1 else 12.0
+
+
+class PcDarts(Search):
+    """Recipe of the method `pc_darts` (Xu et al. 2020): partial channels, and weights of edges."""
+
+    method: Literal["pc_darts"] = "pc_darts"
+    partial: int = Field(4, ge=1, le=1024, description="one of so many channels passes through an edge's operations")
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.width % self.partial:
+            raise ValueError(f"width = {self.width}, partial = {self.partial}: expected a width that partial divides")
+        return self
+
+    @property
+    def supernet(self) -> dict[str, Any]:
+        """Edges on part of the channels."""
+        return {"edge": "partial", "partial": self.partial}
+
+
+class Gdas(Search):
+    """Recipe of the method `gdas` (Dong & Yang 2019): one sampled operation per edge and step."""
+
+    method: Literal["gdas"] = "gdas"
+    tau: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
+        (10.0, 0.1), strict=False, description="temperature of the Gumbel softmax in the first and in the last epoch"
+    )
+
+    @property
+    def supernet(self) -> dict[str, Any]:
+        """Edges that compute one operation."""
+        return {"edge": "sampled"}
