@@ -20,25 +20,35 @@ def build_network(trial: Trial) -> "nn.Module":
 
 
 def build_trunk(trial: Trial) -> "nn.Module":
-    """The trunk of a trial alone: (B, C, H, W) -> (B, out_channels, h, w); of a search, the space's supernet."""
-    if trial.arch == spaces.WHOLE:
-        return spaces.searchable(trial.space).supernet(**_size(trial), **trial.recipe.supernet)
-    return spaces.get(trial.space).trunk(trial.arch, **_size(trial))
+    """The trunk of a trial alone: (B, C, H, W) -> (B, out_channels, h, w); of a search, the space's supernet.
+
+    Of a search among single architectures, the trunk of one of them (`example`).
+    """
+    if (options := trial.recipe.supernet) is not None:
+        return spaces.searchable(trial.space).supernet(**_size(trial), **options)
+    return spaces.get(trial.space).trunk(example(trial), **_size(trial))
+
+
+def example(trial: Trial) -> str:
+    """The architecture of a trial; of a search among single architectures, a random one that stands for their cost."""
+    if trial.arch != spaces.WHOLE:
+        return trial.arch
+    return spaces.sample(spaces.get(trial.space), 1, seed=0).archs[0]
 
 
 def cost(trial: Trial) -> tuple[int, int]:
     """Number of parameters, and multiply-adds of convolutions and linear layers for one element of the batch.
 
-    Computed by arithmetic; no network is built, except for a search.  An element is one (rotated) image; for jig all
+    Computed by arithmetic; no network is built, except for a supernet.  An element is one (rotated) image; for jig all
     tiles of one image; for seg one training crop, not the larger test image.
     """
     dataset, task = trial.data, trial.configured_task
     size = task.element(dataset)[-1]
-    if trial.arch == spaces.WHOLE:
+    if trial.recipe.supernet is not None:
         options = {**_size(trial), **trial.recipe.supernet}
         trunk = _of_supernet(trial.space, size, tuple(sorted(options.items())))
     else:
-        trunk = spaces.get(trial.space).cost(trial.arch, **_size(trial), size=size)
+        trunk = spaces.get(trial.space).cost(example(trial), **_size(trial), size=size)
     return task.cost(trunk, dataset)
 
 

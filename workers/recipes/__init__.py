@@ -13,6 +13,7 @@ import spaces
 from workers import datasets
 from workers.data.small import LARGEST_CIFAR
 from workers.recipes._any import AnyRecipe, read
+from workers.recipes._candidates import Evolution, RandomSearch
 from workers.recipes._models import Base, Precision, Score, Sgd, Train, Untrained, question
 from workers.recipes._searches import Darts, Gdas, PcDarts, Search
 
@@ -22,9 +23,11 @@ __all__ = [
     "AnyRecipe",
     "Base",
     "Darts",
+    "Evolution",
     "Gdas",
     "PcDarts",
     "Precision",
+    "RandomSearch",
     "Recipe",
     "Score",
     "Search",

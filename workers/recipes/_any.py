@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Tag, TypeAdapter
 
+from workers.recipes._candidates import Evolution, RandomSearch
 from workers.recipes._models import FACTS, FIRST, Base, Score, Train
 from workers.recipes._searches import Darts, Gdas, PcDarts
 
@@ -23,7 +24,9 @@ AnyRecipe = Annotated[
     | Annotated[Score, Tag("score")]
     | Annotated[Darts, Tag("darts")]
     | Annotated[PcDarts, Tag("pc_darts")]
-    | Annotated[Gdas, Tag("gdas")],
+    | Annotated[Gdas, Tag("gdas")]
+    | Annotated[RandomSearch, Tag("random_search")]
+    | Annotated[Evolution, Tag("evolution")],
     Discriminator(method_of),
 ]
 _ANY: TypeAdapter[AnyRecipe] = TypeAdapter(AnyRecipe)

@@ -61,9 +61,14 @@ class Base(BaseModel):
         return False
 
     @property
-    def supernet(self) -> dict[str, Any]:
-        """Options of the space's supernet, for a recipe that searches."""
-        return {}
+    def supernet(self) -> dict[str, Any] | None:
+        """Options of the space's supernet; None for a recipe without one."""
+        return None
+
+    @property
+    def needs_searchable(self) -> bool:
+        """Whether the space must be `spaces.Searchable`."""
+        return self.supernet is not None
 
     @property
     def reads_images(self) -> bool:
