@@ -93,10 +93,34 @@ class Sampled(Mixed):
         return out
 
 
+class Auxiliary(Mixed):
+    """`Mixed`, plus a skip connection of its own outside of the weights (DARTS-, Chu et al. 2021)."""
+
+    def __init__(self, ops: Sequence[Operation], skip: Operation) -> None:
+        super().__init__(ops)
+        self.skip, self.skip_rectified = skip.module, skip.rectified
+        self.factor = 1.0  # of the skip connection; `Supernet.fade` sets it
+
+    def forward(self, x: Tensor, relu: Tensor, row: Tensor, chosen: int | None) -> Tensor:
+        """As `Mixed`."""
+        mixed = super().forward(x, relu, row, chosen)
+        if not self.factor:
+            return mixed
+        skipped: Tensor = self.skip(relu if self.skip_rectified else x)
+        return mixed + self.factor * skipped
+
+
 def edge(
-    kind: EdgeKind, channels: int, stride: int, partial: int, build: Callable[[int], Sequence[Operation]]
+    kind: EdgeKind,
+    channels: int,
+    stride: int,
+    partial: int,
+    build: Callable[[int], Sequence[Operation]],
+    skip: Callable[[int], Operation],
 ) -> Mixed:
-    """An edge of a kind; `build` gives its operations for a number of channels."""
+    """An edge of a kind; `build` gives its operations for a number of channels, `skip` a skip connection alone."""
+    if kind == "auxiliary":
+        return Auxiliary(build(channels), skip(channels))
     if kind == "mixed":
         return Mixed(build(channels))
     if kind == "sampled":
@@ -172,6 +196,12 @@ class Supernet(nn.Module):
             name: Assigned(rows, (factors or {}).get(name), rows.detach().argmax(1).tolist() if sampled else None)
             for name, rows in weights.items()
         }
+
+    def fade(self, factor: float) -> None:
+        """Of the kind `auxiliary`: set the factor of the skip connections outside of the weights."""
+        for module in self.modules():
+            if isinstance(module, Auxiliary):
+                module.factor = factor
 
     def choose(self, chosen: Mapping[str, Sequence[int]]) -> None:
         """Of the kind `sampled`: compute these operations, with weights of 1."""

@@ -18,9 +18,9 @@ if TYPE_CHECKING:  # the protocol alone does not need torch at run time
 WHOLE = "*"
 """In place of an architecture's text: every architecture of the space, in one network."""
 
-EdgeKind = Literal["mixed", "partial", "sampled"]
+EdgeKind = Literal["mixed", "partial", "sampled", "auxiliary"]
 """What an edge of a supernet computes: the weighted sum of all operations, the same on some of the channels (Xu et al.
-2020), or one operation alone."""
+2020), one operation alone, or the sum and a further skip connection (Chu et al. 2021)."""
 
 
 class Choices(NamedTuple):

@@ -26,7 +26,10 @@ class SuperCell(nn.Module):
             def operations(channels: int, stride: int = stride) -> list[Operation]:
                 return [_operation(code, channels, stride, affine) for code in OPS]
 
-            edges.append(edge(kind, stage.width, stride, partial, operations))
+            def skip(channels: int, stride: int = stride) -> Operation:
+                return _operation("sk", channels, stride, affine)
+
+            edges.append(edge(kind, stage.width, stride, partial, operations, skip))
         self.dag = Dag(EDGES, edges)
 
     def forward(self, before_last: Tensor, last: Tensor, assigned: Assigned) -> Tensor:

@@ -19,7 +19,10 @@ class SuperCell(nn.Module):
         def operations(count: int) -> list[Operation]:
             return [_operation(name, count, affine) for name in OPS]
 
-        self.dag = Dag(EDGES, [edge(kind, channels, 1, partial, operations) for _ in EDGES])
+        def skip(count: int) -> Operation:
+            return _operation("skip_connect", count, affine)
+
+        self.dag = Dag(EDGES, [edge(kind, channels, 1, partial, operations, skip) for _ in EDGES])
 
     def forward(self, x: Tensor, assigned: Assigned) -> Tensor:
         values: list[Tensor] = self.dag([x], assigned)

@@ -171,6 +171,22 @@ def test_partial_edges_pass_three_quarters_of_the_channels_by_and_shuffle(stride
     assert out[0, :, 0, 0].tolist() == [parts[c] for c in (0, 2, 4, 6, 1, 3, 5, 7)]
 
 
+def test_a_further_skip_connection_is_added_to_the_mixed_edge_until_it_has_faded() -> None:
+    trunk: Any = NB201.supernet(**TINY, depth=1, edge="auxiliary").double()
+    plain: Any = NB201.supernet(**TINY, depth=1).double()
+    plain.load_state_dict(trunk.state_dict())  # skip connections of this space have no weights
+    rows = torch.full((6, 5), 0.2).double()
+    skipping = rows.clone()
+    skipping[:, OPS.index("skip_connect")] += 0.7
+    for net, weights in ((trunk, rows), (plain, skipping)):
+        net.use({"cell": weights})
+    trunk.fade(0.7)
+    torch.testing.assert_close(trunk(image()), plain(image()))
+    trunk.fade(0.0)
+    plain.use({"cell": rows})
+    torch.testing.assert_close(trunk(image()), plain(image()))
+
+
 def test_an_edge_without_other_operations_than_none_is_refused() -> None:
     x = torch.zeros(1, 1, 1, 1)
     with pytest.raises(ValueError, match="only operation is none"):

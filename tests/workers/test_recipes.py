@@ -12,7 +12,7 @@ from workers.recipes import names, unnas_search
 from workers.recipes.unnas import cells
 from workers.training.epoch import learning_rate
 
-SEARCHES = {"darts", "evolution", "gdas", "pc_darts", "random_search"}
+SEARCHES = {"darts", "darts_minus", "evolution", "gdas", "pc_darts", "random_search", "snas"}
 
 
 def test_the_paper_has_sixteen_settings() -> None:
@@ -63,7 +63,7 @@ def test_settings_of_segmentation_are_read_back_and_belong_to_it_alone() -> None
 
 
 def test_unknown_family_and_unknown_setting_say_what_there_is() -> None:
-    with pytest.raises(LookupError, match=r"darts, demo, .*nasbench201, .*unnas, unnas_eval, unnas_search"):
+    with pytest.raises(LookupError, match=r"darts, darts_minus, demo, .*nasbench201, .*unnas_search"):
         workers.recipe("fast", space="darts", dataset="cifar10", task="cls")
     with pytest.raises(LookupError, match=r"darts or nasbench101 on cifar10 or imagenet"):
         workers.recipe("unnas", space="chain", dataset="cifar10", task="cls")

@@ -13,11 +13,13 @@ import torch
 
 import spaces
 import workers
+from spaces._edges import Auxiliary
 from workers import datasets, methods, recipes
 from workers.memory import training_bytes
 from workers.methods._architecture import Architecture
 from workers.methods._bilevel import SearchRun, halves
 from workers.methods.gdas import Sampled
+from workers.methods.snas import Soft
 from workers.row import table
 from workers.run import setting
 
@@ -25,6 +27,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "darts": {"order": 2},
     "pc_darts": {"frozen_epochs": 1},
     "gdas": {"first": "architecture"},
+    "darts_minus": {"fading": "cosine"},
 }
 SCIENCE = ("score_best", "score_final", "epochs", "train_loss", "diverged", "curve_train_loss", "curve_test_score")
 SCIENCE += ("found", "found_arch_id", "curve_found", "curve_arch", "arch_shape", "chance", "test_images")
@@ -72,7 +75,13 @@ def started(trial: workers.Trial, places: Places) -> SearchRun:
 
 @pytest.mark.parametrize(
     ("method", "space", "changes"),
-    [("darts", "nasbench201", {}), ("gdas", "darts", {}), ("pc_darts", "darts", {"frozen_epochs": 0})],
+    [
+        ("darts", "nasbench201", {}),
+        ("gdas", "darts", {}),
+        ("pc_darts", "darts", {"frozen_epochs": 0}),
+        ("snas", "nasbench201", {}),
+        ("darts_minus", "darts", {}),
+    ],
 )
 def test_a_search_ends_in_a_row_with_its_architecture(
     method: str, space: str, changes: dict[str, Any], search: Make, places: Places
@@ -106,7 +115,8 @@ def test_a_search_ends_in_a_row_with_its_architecture(
             weights[name] = np.exp(found) / np.exp(found).sum(1, keepdims=True)
     if not edges:
         assert of.discretise(weights) == row["found"]
-    assert row["test_images"] == 32  # half of the training images, none of the test split
+    # Half of the training images, or all of them, and none of the test split.
+    assert row["test_images"] == (64 if method == "snas" else 32)
     assert row["params"] == sum(p.numel() for p in workers.build_network(trial).parameters())
     assert row["macs"] > 0
     assert table([row])["found"].to_pylist() == [row["found"]]
@@ -256,6 +266,29 @@ def test_sampled_operations_follow_the_softmax_and_gradients_are_those_of_h() ->
     assert relaxation.settled(alphas)["cell"].tolist() == [[0.0, 0.0, 1.0]]
 
 
+def test_weights_of_snas_are_soft_and_sharpen_exponentially() -> None:
+    alphas = {"cell": torch.tensor([[0.0, 1.0, 2.0]])}
+    relaxation = Soft((4.0, 0.25), epochs=3)
+    assert [relaxation.temperature(epoch) for epoch in range(3)] == pytest.approx([4.0, 1.0, 0.25])
+    drawn = [relaxation.drawn(alphas, epoch, torch.Generator().manual_seed(0))["cell"] for epoch in range(3)]
+    assert [h.sum().item() for h in drawn] == pytest.approx([1.0] * 3)
+    assert 1 / 3 < drawn[0].max().item() < drawn[1].max().item() < drawn[2].max().item() <= 1.0
+    assert torch.equal(relaxation.settled(alphas)["cell"], alphas["cell"].softmax(1))
+
+
+@pytest.mark.parametrize(("fading", "factors"), [("linear", [1.0, 0.75, 0.5, 0.25, 0.0]), ("cosine", None)])
+def test_further_skip_connections_fade_out(
+    fading: str, factors: list[float] | None, search: Make, places: Places
+) -> None:
+    run = started(search("darts_minus", fading=fading, epochs=5), places)
+    found = [run.relaxation.auxiliary(epoch) for epoch in range(5)]
+    assert found == pytest.approx(factors or [1.0, 0.5 + 0.125**0.5, 0.5, 0.5 - 0.125**0.5, 0.0])
+    run.epoch(2)
+    edges = [module for module in run.supernet.modules() if isinstance(module, Auxiliary)]
+    assert len(edges) == 3 * 6
+    assert {edge.factor for edge in edges} == {found[2]}
+
+
 def test_initial_architecture_weights_depend_on_space_and_seed_alone(search: Make, places: Places) -> None:
     tables = [
         initial(started(search(method, task=task, seed=seed), places))["cell"]
@@ -290,7 +323,7 @@ def test_an_architecture_and_a_search_exclude_each_other(search: Make) -> None:
         workers.Trial(**fields | {"space": "nasbench101"}, arch="*", recipe=search().recipe)
 
 
-@pytest.mark.parametrize("name", ["darts", "pc_darts", "gdas"])
+@pytest.mark.parametrize("name", ["darts", "pc_darts", "gdas", "snas", "darts_minus"])
 def test_recipes_of_searches_are_read_back_and_scale_with_the_samples_of_an_image(name: str) -> None:
     for space in ("darts", "nasbench201"):
         whole = workers.recipe(name, space=space, dataset="cifar10", task="cls")

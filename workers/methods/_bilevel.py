@@ -40,6 +40,10 @@ class Relaxation:
         """The weights of one pass; random numbers come from `generator`, which is named by the step."""
         return self.settled(alphas)
 
+    def auxiliary(self, epoch: int) -> float:
+        """The factor of skip connections outside of the weights, for supernets that have them."""
+        return 1.0
+
     def settled(self, alphas: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weights of evaluations, without randomness."""
         return {name: values.softmax(1) for name, values in alphas.items()}
@@ -70,6 +74,7 @@ class SearchRun:
         """Train by turns, compute the statistics of batch norm, evaluate, note the architecture."""
         t, at = self.t, self._at or Position()
         self._at = at
+        self.supernet.fade(self.relaxation.auxiliary(number))
         if at.split == "train":
             loss = self._train(number, at, between)
             if not (math.isfinite(loss) and self.architecture.finite):

@@ -15,7 +15,7 @@ from workers.data.small import LARGEST_CIFAR
 from workers.recipes._any import AnyRecipe, read
 from workers.recipes._candidates import Evolution, RandomSearch
 from workers.recipes._models import Base, Precision, Score, Sgd, Train, Untrained, question
-from workers.recipes._searches import Darts, Gdas, PcDarts, Search
+from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, Search, Snas
 
 Recipe = Train
 
@@ -23,6 +23,7 @@ __all__ = [
     "AnyRecipe",
     "Base",
     "Darts",
+    "DartsMinus",
     "Evolution",
     "Gdas",
     "PcDarts",
@@ -32,6 +33,7 @@ __all__ = [
     "Score",
     "Search",
     "Sgd",
+    "Snas",
     "Train",
     "Untrained",
     "cells",

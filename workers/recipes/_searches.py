@@ -121,11 +121,14 @@ class PcDarts(Search):
         return {"edge": "partial", "partial": self.partial}
 
 
+_Tau = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+
+
 class Gdas(Search):
     """Recipe of the method `gdas` (Dong & Yang 2019): one sampled operation per edge and step."""
 
     method: Literal["gdas"] = "gdas"
-    tau: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
+    tau: _Tau = Field(
         (10.0, 0.1), strict=False, description="temperature of the Gumbel softmax in the first and in the last epoch"
     )
 
@@ -133,3 +136,24 @@ class Gdas(Search):
     def supernet(self) -> dict[str, Any]:
         """Edges that compute one operation."""
         return {"edge": "sampled"}
+
+
+class Snas(Search):
+    """Recipe of the method `snas` (Xie et al. 2019): the softmax of noisy architecture weights."""
+
+    method: Literal["snas"] = "snas"
+    tau: _Tau = Field(
+        (1.0, 0.03), strict=False, description="temperature of the Gumbel softmax in the first and in the last epoch"
+    )
+
+
+class DartsMinus(Search):
+    """Recipe of the method `darts_minus` (Chu et al. 2021): a further skip connection on every edge, which fades."""
+
+    method: Literal["darts_minus"] = "darts_minus"
+    fading: Literal["linear", "cosine"] = Field("linear", description="how its factor goes from 1 to 0")
+
+    @property
+    def supernet(self) -> dict[str, Any]:
+        """Edges with a further skip connection."""
+        return {"edge": "auxiliary"}
