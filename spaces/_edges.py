@@ -43,12 +43,27 @@ class Mixed(nn.Module):
         self.ops = nn.ModuleList(op.module for op in ops)
         self.rectified = [op.rectified for op in ops]
         self.counted = [k for k, op in enumerate(ops) if not isinstance(op.module, Zero)]
+        self.dropout = 0.0  # of identities, in training; `Supernet.drop_skips` sets it
+
+    def prune(self, kept: Sequence[bool]) -> None:
+        """Remove all other operations; `none` needs no removal.  ValueError if nothing would be left."""
+        self.counted = [k for k in self.counted if kept[k]]
+        if not self.counted:
+            raise ValueError("an edge that keeps no operation but none")
+        for k, keep in enumerate(kept):
+            if not keep:
+                self.ops[k] = Zero()
+
+    def _value(self, k: int, x: Tensor, relu: Tensor) -> Tensor:
+        op = self.ops[k]
+        out: Tensor = op(relu if self.rectified[k] else x)
+        return F.dropout(out, self.dropout, self.training) if self.dropout and isinstance(op, nn.Identity) else out
 
     def forward(self, x: Tensor, relu: Tensor, row: Tensor, chosen: int | None) -> Tensor:
         """`x` and `relu` (B, C, H, W), the value of the source and its ReLU; `row` (ops,)."""
         total: Tensor | None = None
         for k in self.counted:  # zeros are not added; their weight takes part in the softmax alone
-            part = row[k] * self.ops[k](relu if self.rectified[k] else x)
+            part = row[k] * self._value(k, x, relu)
             total = part if total is None else total + part
         if total is None:
             raise ValueError("an edge whose only operation is none")
@@ -87,7 +102,7 @@ class Sampled(Mixed):
         """As `Mixed`; only the operation `chosen` is computed."""
         if chosen is None:
             return super().forward(x, relu, row, chosen)
-        out: Tensor = row[chosen] * self.ops[chosen](relu if self.rectified[chosen] else x)
+        out = row[chosen] * self._value(chosen, x, relu)
         if row.requires_grad:
             out = out + torch.cat([row[:chosen], row[chosen + 1 :]]).sum()
         return out
@@ -148,8 +163,9 @@ class Assigned(NamedTuple):
 class Dag(nn.Module):
     """The nodes of a cell, each the sum of its edges from all nodes before it."""
 
-    def __init__(self, pairs: Sequence[tuple[int, int]], edges: Sequence[Mixed]) -> None:
+    def __init__(self, name: str, pairs: Sequence[tuple[int, int]], edges: Sequence[Mixed]) -> None:
         super().__init__()
+        self.name = name  # of the kind of cell
         self.pairs = tuple(pairs)  # (source, node), by node
         self.edges = nn.ModuleList(edges)
 
@@ -196,6 +212,20 @@ class Supernet(nn.Module):
             name: Assigned(rows, (factors or {}).get(name), rows.detach().argmax(1).tolist() if sampled else None)
             for name, rows in weights.items()
         }
+
+    def prune(self, kept: Mapping[str, Sequence[Sequence[bool]]]) -> None:
+        """Remove operations from all cells: `kept` (edges, ops) says which stay.  Their columns of the weights stay."""
+        for dag in self.modules():
+            if isinstance(dag, Dag):
+                for place, edge in enumerate(dag.edges):
+                    if isinstance(edge, Mixed):
+                        edge.prune(kept[dag.name][place])
+
+    def drop_skips(self, p: float) -> None:
+        """Set the dropout of identities in training.  It draws from torch's global generator."""
+        for module in self.modules():
+            if isinstance(module, Mixed):
+                module.dropout = p
 
     def fade(self, factor: float) -> None:
         """Of the kind `auxiliary`: set the factor of the skip connections outside of the weights."""

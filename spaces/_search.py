@@ -59,11 +59,12 @@ class Searchable(Space, Protocol):
         if it does not divide the width.  `affine`: whether batch norm within cells has learned scales and biases.
         """
 
-    def discretise(self, weights: Weights, edges: Weights | None = None) -> str:
+    def discretise(self, weights: Weights, edges: Weights | None = None, skips: int | None = None) -> str:
         """The architecture that weights (non-negative, rows sum to 1) stand for, by the rule of the space's literature.
 
-        `edges`: a weight for every edge, which multiplies its row.  ValueError for other cells or shapes, and for
-        weights that are not finite.
+        `edges`: a weight for every edge, which multiplies its row.  `skips`: the most skip connections of a cell that
+        does not reduce; while there are more, the weakest one is excluded (Chen et al. 2019).  ValueError for other
+        cells or shapes, and for weights that are not finite.
         """
 
     def one_hot(self, arch: str) -> dict[str, NDArray[np.float64]]:

@@ -100,13 +100,17 @@ class Darts:
         return SuperTrunk(in_channels, width, depth, stem, dense, edge, partial, affine)
 
     def discretise(
-        self, weights: Mapping[str, NDArray[np.floating]], edges: Mapping[str, NDArray[np.floating]] | None = None
+        self,
+        weights: Mapping[str, NDArray[np.floating]],
+        edges: Mapping[str, NDArray[np.floating]] | None = None,
+        skips: int | None = None,
     ) -> str:
         """The two strongest edges of every node, each with its strongest operation other than `none`.
 
-        The strongest edge comes first.  `edges` multiplies the strengths.  Of equal ones the first counts.
+        The strongest edge comes first.  `edges` multiplies the strengths.  Of equal ones the first counts.  `skips`
+        limits the skip connections of the normal cell.
         """
-        return write(_choices.discretise(weights, edges))
+        return write(_choices.discretise(weights, edges, skips))
 
     def one_hot(self, arch: str) -> dict[str, NDArray[np.float64]]:
         """The weights of two cells; ValueError if a node reads the same node twice."""

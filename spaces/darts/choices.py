@@ -11,28 +11,41 @@ from spaces.darts.genotype import NODES, OPS, Cell, Edge, Genotype, Node
 EDGES = tuple((source, node) for node in range(2, 2 + NODES) for source in range(node))
 """(source, node) of every edge, in the order of DARTS's architecture weights."""
 CODES = tuple(OPS)
-NONE = CODES.index("no")
+NONE, SKIP = CODES.index("no"), CODES.index("sk")
 CHOICES = {kind: Choices(EDGES, CODES) for kind in Genotype._fields}
 Weights = Mapping[str, NDArray[np.floating]]
 
 
-def discretise(weights: Weights, edges: Weights | None = None) -> Genotype:
+def discretise(weights: Weights, edges: Weights | None = None, skips: int | None = None) -> Genotype:
     """The two strongest edges of every node, strongest first, each with its strongest operation other than `none`.
 
     The strength of an edge is that of this operation, multiplied by the edge's own weight if there is one (PC-DARTS).
     Of equal operations the first in `OPS` is kept, of equal edges the one with the smaller source (the rule of the
-    releases of DARTS, PC-DARTS and UnNAS).
+    releases of DARTS, PC-DARTS and UnNAS).  `skips`: as `Searchable.discretise` says (P-DARTS).
     """
     check(CHOICES, weights, edges)
-    return Genotype(*(_cell(weights[kind], None if edges is None else edges[kind]) for kind in Genotype._fields))
+    cells = []
+    for kind in Genotype._fields:
+        rows = np.array(weights[kind], dtype=np.float64)
+        if edges is not None:
+            rows *= np.asarray(edges[kind], dtype=np.float64)[:, None]
+        rows[:, NONE] = -np.inf
+        cells.append(_limited(rows, skips if kind == "normal" else None))
+    return Genotype(*cells)
 
 
-def _cell(rows: NDArray[np.floating], factors: NDArray[np.floating] | None) -> Cell:
-    found = np.array(rows, dtype=np.float64)
-    if factors is not None:
-        found *= np.asarray(factors, dtype=np.float64)[:, None]
-    found[:, NONE] = -np.inf
-    best, strength = found.argmax(1), found.max(1)
+def _limited(rows: NDArray[np.float64], skips: int | None) -> Cell:
+    """The cell with at most so many skip connections."""
+    while True:
+        cell = _cell(rows)
+        sources = [(source, node) for node, pair in enumerate(cell, start=2) for code, source in pair if code == "sk"]
+        if skips is None or len(sources) <= skips:
+            return cell
+        rows[min(map(EDGES.index, sources), key=lambda k: rows[k, SKIP]), SKIP] = -1.0  # below all others
+
+
+def _cell(rows: NDArray[np.float64]) -> Cell:
+    best, strength = rows.argmax(1), rows.max(1)
     nodes: list[Node] = []
     for node in range(2, 2 + NODES):
         incoming = [k for k, (_, target) in enumerate(EDGES) if target == node]

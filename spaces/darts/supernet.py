@@ -30,7 +30,7 @@ class SuperCell(nn.Module):
                 return _operation("sk", channels, stride, affine)
 
             edges.append(edge(kind, stage.width, stride, partial, operations, skip))
-        self.dag = Dag(EDGES, edges)
+        self.dag = Dag(self.name, EDGES, edges)
 
     def forward(self, before_last: Tensor, last: Tensor, assigned: Assigned) -> Tensor:
         values = self.dag([self.before_last(before_last), self.last(last)], assigned)

@@ -98,10 +98,13 @@ class NasBench201:
         return SuperTrunk(in_channels, width, depth, stem, dense, edge, partial, affine)
 
     def discretise(
-        self, weights: Mapping[str, NDArray[np.floating]], edges: Mapping[str, NDArray[np.floating]] | None = None
+        self,
+        weights: Mapping[str, NDArray[np.floating]],
+        edges: Mapping[str, NDArray[np.floating]] | None = None,
+        skips: int | None = None,
     ) -> str:
         """The strongest operation of every edge, which may be `none`; the first of equal ones (Dong & Yang 2020)."""
-        return write(_choices.discretise(weights, edges))
+        return write(_choices.discretise(weights, edges, skips))
 
     def one_hot(self, arch: str) -> dict[str, NDArray[np.float64]]:
         """The weights of a cell."""

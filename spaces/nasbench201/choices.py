@@ -9,17 +9,24 @@ from spaces._search import Choices, check
 from spaces.nasbench201.cell import EDGES, OPS, Cell
 
 CELL = "cell"
+SKIP = OPS.index("skip_connect")
 CHOICES = {CELL: Choices(EDGES, OPS)}
 Weights = Mapping[str, NDArray[np.floating]]
 
 
-def discretise(weights: Weights, edges: Weights | None = None) -> Cell:
+def discretise(weights: Weights, edges: Weights | None = None, skips: int | None = None) -> Cell:
     """The operation with the largest weight on every edge, `none` included; of equal weights the first in `OPS`.
 
-    Weights of edges have no influence, as every edge keeps an operation.
+    Weights of edges have no influence, as every edge keeps an operation.  `skips`: as `Searchable.discretise` says.
     """
     check(CHOICES, weights, edges)
-    return tuple(OPS[k] for k in weights[CELL].argmax(1).tolist())
+    rows = np.array(weights[CELL], dtype=np.float64)
+    while True:
+        best = rows.argmax(1)
+        placed = [k for k in range(len(EDGES)) if best[k] == SKIP]
+        if skips is None or len(placed) <= skips:
+            return tuple(OPS[k] for k in best.tolist())
+        rows[min(placed, key=lambda k: rows[k, SKIP]), SKIP] = -1.0  # below all others
 
 
 def one_hot(cell: Cell) -> dict[str, NDArray[np.float64]]:

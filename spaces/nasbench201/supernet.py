@@ -22,7 +22,7 @@ class SuperCell(nn.Module):
         def skip(count: int) -> Operation:
             return _operation("skip_connect", count, affine)
 
-        self.dag = Dag(EDGES, [edge(kind, channels, 1, partial, operations, skip) for _ in EDGES])
+        self.dag = Dag(CELL, EDGES, [edge(kind, channels, 1, partial, operations, skip) for _ in EDGES])
 
     def forward(self, x: Tensor, assigned: Assigned) -> Tensor:
         values: list[Tensor] = self.dag([x], assigned)

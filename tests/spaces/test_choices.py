@@ -63,6 +63,28 @@ def test_weights_of_edges_decide_which_edges_darts_keeps_but_not_their_operation
     assert DARTS.discretise(weights, factors).split("_")[1] == "s5.2+d5.1"
 
 
+def test_skip_connections_above_a_limit_give_way_weakest_first() -> None:
+    """As P-DARTS derives its cells: without a skip an edge may lose its place, or get its next operation."""
+    weights = darts_weights(
+        n2={0: {"sk": 0.5, "s3": 0.2}, 1: {"sk": 0.4, "d3": 0.1}},
+        n3={0: {"sk": 0.3, "mp": 0.05}, 1: {"s5": 0.2}, 2: {"s3": 0.1}},
+    )
+    weights["reduce"][:, CODES.index("sk")] = 0.9
+
+    def found(skips: int | None) -> list[str]:
+        return DARTS.discretise(weights, skips=skips).split(":")[0].split("_")[:2]
+
+    assert found(None) == found(3) == ["sk.0+sk.1", "sk.0+s5.1"]
+    assert found(2) == ["sk.0+sk.1", "s5.1+s3.2"]
+    assert found(1) == ["sk.0+d3.1", "s5.1+s3.2"]
+    assert found(0) == ["s3.0+d3.1", "s5.1+s3.2"]
+    assert DARTS.discretise(weights, skips=0).split(":")[1].count("sk") == 8  # of the normal cell alone
+    rows = np.full((6, 5), 0.1)
+    rows[:, 1], rows[:, 3] = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0], 0.2
+    few = NB201.discretise({"cell": rows}, skips=2)
+    assert parse(few) == ("nor_conv_3x3",) * 4 + ("skip_connect",) * 2
+
+
 @given(st.integers(0, 2**32 - 1))
 def test_one_hot_weights_give_their_architecture_again(seed: int) -> None:
     rng = np.random.default_rng(seed)

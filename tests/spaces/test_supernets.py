@@ -187,6 +187,33 @@ def test_a_further_skip_connection_is_added_to_the_mixed_edge_until_it_has_faded
     torch.testing.assert_close(trunk(image()), plain(image()))
 
 
+def test_a_pruned_supernet_computes_what_the_kept_operations_give() -> None:
+    whole: Any = NB201.supernet(**TINY, depth=1).double()
+    pruned: Any = NB201.supernet(**TINY, depth=1).double()
+    pruned.load_state_dict(whole.state_dict())
+    kept = [[True, k % 2 == 0, True, False, False] for k in range(6)]
+    pruned.prune({"cell": kept})
+    weights = torch.rand(6, 5, generator=torch.Generator().manual_seed(3)).double()
+    pruned.use({"cell": weights})
+    whole.use({"cell": weights * torch.tensor(kept)})
+    torch.testing.assert_close(pruned(image()), whole(image()))
+    assert sum(p.numel() for p in pruned.parameters()) < sum(p.numel() for p in whole.parameters())
+    with pytest.raises(ValueError, match="keeps no operation but none"):
+        pruned.prune({"cell": [[True] + 4 * [False]] * 6})
+
+
+def test_dropout_of_identities_is_active_in_training_alone() -> None:
+    edge = Mixed([Operation(nn.Identity(), False), Operation(nn.MaxPool2d(1), False)])
+    edge.dropout = 0.5
+    x, row = torch.ones(1, 1, 40, 50), torch.tensor([1.0, 10.0])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        out = edge(x, x, row, None)
+    assert set(out.unique().tolist()) == {10.0, 12.0}
+    assert (out == 10.0).float().mean().item() == pytest.approx(0.5, abs=0.05)
+    assert edge.eval()(x, x, row, None).unique().tolist() == [11.0]
+
+
 def test_an_edge_without_other_operations_than_none_is_refused() -> None:
     x = torch.zeros(1, 1, 1, 1)
     with pytest.raises(ValueError, match="only operation is none"):
