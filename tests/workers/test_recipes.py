@@ -12,7 +12,7 @@ from workers.recipes import names, unnas_search
 from workers.recipes.unnas import cells
 from workers.training.epoch import learning_rate
 
-SEARCHES = {"darts", "darts_minus", "evolution", "gdas", "pc_darts", "random_search", "snas"}
+SEARCHES = {"darts", "darts_minus", "evolution", "gdas", "p_darts", "pc_darts", "random_search", "snas"}
 
 
 def test_the_paper_has_sixteen_settings() -> None:

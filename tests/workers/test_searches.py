@@ -13,21 +13,24 @@ import torch
 
 import spaces
 import workers
-from spaces._edges import Auxiliary
+from spaces._edges import Auxiliary, Dag, Zero
 from workers import datasets, methods, recipes
 from workers.memory import training_bytes
 from workers.methods._architecture import Architecture
 from workers.methods._bilevel import SearchRun, halves
 from workers.methods.gdas import Sampled
+from workers.methods.p_darts import StagedRun, narrowed
 from workers.methods.snas import Soft
 from workers.row import table
 from workers.run import setting
+from workers.training.epoch import learning_rate
 
 METHODS: dict[str, dict[str, Any]] = {
     "darts": {"order": 2},
     "pc_darts": {"frozen_epochs": 1},
     "gdas": {"first": "architecture"},
     "darts_minus": {"fading": "cosine"},
+    "p_darts": {"space": "darts", "deeper": (1,), "kept": (3,), "dropout": (0.3, 0.5), "frozen_epochs": 0},
 }
 SCIENCE = ("score_best", "score_final", "epochs", "train_loss", "diverged", "curve_train_loss", "curve_test_score")
 SCIENCE += ("found", "found_arch_id", "curve_found", "curve_arch", "arch_shape", "chance", "test_images")
@@ -289,6 +292,58 @@ def test_further_skip_connections_fade_out(
     assert {edge.factor for edge in edges} == {found[2]}
 
 
+def staged(search: Make, **changes: Any) -> workers.Trial:
+    return search("p_darts", **METHODS["p_darts"] | {"epochs": 4} | changes)
+
+
+def test_a_stage_of_p_darts_has_a_deeper_network_of_fewer_operations(search: Make, places: Places) -> None:
+    run = started(staged(search), places)
+    assert isinstance(run, StagedRun)
+    run.epoch(0)
+    run.epoch(1)
+    first, weights, tables = run.t.net, run.architecture.probabilities(), run.architecture.tables
+    run.epoch(2)
+    assert run.t.net is not first
+    dags = [module for module in run.supernet.modules() if isinstance(module, Dag)]
+    assert len(dags) == 2
+    for dag in dags:
+        for row, flags, edge in zip(weights[dag.name], run.kept[dag.name], dag.edges, strict=True):
+            assert sorted(row[flags].tolist()) == sorted(row.tolist())[-3:]
+            assert [isinstance(op, Zero) for op in edge.ops[1:]] == [not flag for flag in flags[1:]]
+    assert not torch.equal(run.architecture.tables["normal"], tables["normal"])
+    again = run.architecture.probabilities()["normal"]
+    assert ((again > 0) == torch.tensor(run.kept["normal"])).all()
+    assert again.sum(1).tolist() == pytest.approx([1.0] * 14)
+    values = np.array(run.columns()["curve_arch"][-1])
+    assert np.isneginf(values).sum() == 2 * 14 * 5
+
+
+def test_stages_have_their_own_cosine_and_dropout(search: Make, places: Places) -> None:
+    run = started(staged(search, epochs=20, frozen_epochs=4, dropout=(0.4, 0.8)), places)
+    places_of = [run.schedule(epoch) for epoch in (0, 9, 10, 19)]
+    assert places_of == [(0, 10), (9, 10), (0, 10), (9, 10)]
+    rates = [learning_rate(run.recipe, *run.schedule(epoch)) for epoch in range(20)]
+    assert rates[:10] == rates[10:]
+    assert rates[0] == run.recipe.lr
+    found = [run.relaxation.dropout(epoch) for epoch in (0, 3, 4, 9, 10, 14)]
+    assert found == pytest.approx([0.4 * 0.9, 0.4 * 0.6, 0.4, 0.4 * math.exp(-1), 0.8 * 0.9, 0.8])
+
+
+def test_the_strongest_operations_of_those_that_are_left_stay() -> None:
+    kept = {"cell": [[True, True, True, False], [True, False, True, True]]}
+    weights = {"cell": torch.tensor([[0.1, 0.5, 0.4, 0.9], [0.3, 0.9, 0.3, 0.3]])}
+    assert narrowed(kept, weights, 2) == {"cell": [[False, True, True, False], [True, False, True, False]]}
+
+
+def test_stages_that_do_not_fit_are_refused() -> None:
+    recipe = workers.recipe("p_darts", space="darts", dataset="cifar10", task="cls")
+    assert recipe.passes(100, 0) == 75 * (3 * 50 + 50) + 45 * 3 * 50
+    with pytest.raises(ValueError, match="epochs = 74 cannot be divided into 3 stages"):
+        recipe.replace(epochs=74)
+    with pytest.raises(ValueError, match="deeper, kept and dropout have 1, 2 and 3 values"):
+        recipe.replace(deeper=(6,))
+
+
 def test_initial_architecture_weights_depend_on_space_and_seed_alone(search: Make, places: Places) -> None:
     tables = [
         initial(started(search(method, task=task, seed=seed), places))["cell"]
@@ -323,9 +378,9 @@ def test_an_architecture_and_a_search_exclude_each_other(search: Make) -> None:
         workers.Trial(**fields | {"space": "nasbench101"}, arch="*", recipe=search().recipe)
 
 
-@pytest.mark.parametrize("name", ["darts", "pc_darts", "gdas", "snas", "darts_minus"])
+@pytest.mark.parametrize("name", ["darts", "pc_darts", "p_darts", "gdas", "snas", "darts_minus"])
 def test_recipes_of_searches_are_read_back_and_scale_with_the_samples_of_an_image(name: str) -> None:
-    for space in ("darts", "nasbench201"):
+    for space in {cell[0] for cell in recipes.cells(name)}:
         whole = workers.recipe(name, space=space, dataset="cifar10", task="cls")
         assert isinstance(whole, recipes.Search)
         assert recipes.read(name, whole.json_text) == whole
@@ -334,7 +389,7 @@ def test_recipes_of_searches_are_read_back_and_scale_with_the_samples_of_an_imag
         assert isinstance(quarter, recipes.Search)
         for field in ("lr", "arch_lr", "batch", "lr_end"):
             assert getattr(quarter, field) * 4 == pytest.approx(getattr(whole, field))
-    with pytest.raises(LookupError, match=f"recipe '{name}' has no setting for space=chain.* nasbench201 on cifar10"):
+    with pytest.raises(LookupError, match=f"recipe '{name}' has no setting for space=chain.* on cifar10 with cls"):
         workers.recipe(name, space="chain", dataset="cifar10", task="cls")
 
 
@@ -349,6 +404,8 @@ SHARED = {"portion": 0.5, "clip": 5.0, "arch_betas": (0.5, 0.999), "arch_weight_
         ("darts", "nasbench201", {"weight_decay": 5e-4, "depth": 5, "first": "network", "nesterov": True}),
         ("pc_darts", "darts", {"epochs": 50, "batch": 256, "lr": 0.1, "lr_end": 0.0, "frozen_epochs": 15}),
         ("pc_darts", "darts", {"arch_lr": 6e-4, "partial": 4, "weight_decay": 3e-4}),
+        ("p_darts", "darts", {"epochs": 75, "batch": 96, "lr": 0.025, "lr_end": 0.0, "arch_lr": 6e-4, "depth": 5}),
+        ("p_darts", "darts", {"deeper": (6, 12), "kept": (5, 3), "dropout": (0.1, 0.4, 0.7), "frozen_epochs": 10}),
         ("gdas", "nasbench201", {"epochs": 250, "batch": 64, "lr": 0.025, "lr_end": 0.001, "tau": (10.0, 0.1)}),
     ],
 )

@@ -1,6 +1,7 @@
 """The architecture weights of a search: their tensors, their optimiser, and the architecture that they stand for."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,22 +29,32 @@ class Architecture:
         self.space = spaces.searchable(trial.space)
         self.choices = net.choices
         self.device = device
-        self.tables: dict[str, Tensor] = {}
-        for name, cell in self.choices.items():
-            shapes = {name: cell.shape} | ({name + EDGES: cell.shape[:1]} if with_edges else {})
-            for table, shape in shapes.items():
-                drawn = torch.randn(shape, generator=stream("architecture", trial.space, trial.seed, table))
-                self.tables[table] = (SCALE * drawn).to(device).requires_grad_()
-        self.adam = torch.optim.Adam(
-            self.tables.values(), lr=recipe.arch_lr, betas=recipe.arch_betas, weight_decay=recipe.arch_weight_decay
-        )
+        self._trial, self._recipe, self._with_edges = trial, recipe, with_edges
+        self.most_skips: int | None = None
+        self.restart(0, None)
         self.curve_found: list[str] = []
         self.curve: list[list[float]] = []
 
+    def restart(self, stage: int, kept: Mapping[str, Tensor] | None) -> None:
+        """New values and a new optimiser; `kept` (edges, ops) are the operations that there are, by default all."""
+        trial, recipe = self._trial, self._recipe
+        self._dropped = {name: ~flags.to(self.device) for name, flags in (kept or {}).items()}
+        self.tables: dict[str, Tensor] = {}
+        for name, cell in self.choices.items():
+            shapes = {name: cell.shape} | ({name + EDGES: cell.shape[:1]} if self._with_edges else {})
+            for table, shape in shapes.items():
+                named = ("architecture", trial.space, trial.seed, table, *([stage] if stage else []))
+                drawn = torch.randn(shape, generator=stream(*named))
+                self.tables[table] = (SCALE * drawn).to(self.device).requires_grad_()
+        self.adam = torch.optim.Adam(
+            self.tables.values(), lr=recipe.arch_lr, betas=recipe.arch_betas, weight_decay=recipe.arch_weight_decay
+        )
+
     @property
     def alphas(self) -> dict[str, Tensor]:
-        """The tables (edges, ops)."""
-        return {name: self.tables[name] for name in self.choices}
+        """The tables (edges, ops); minus infinity for operations that were dropped."""
+        found = {name: self.tables[name] for name in self.choices}
+        return found | {name: found[name].masked_fill(gone, -math.inf) for name, gone in self._dropped.items()}
 
     def factors(self) -> dict[str, Tensor] | None:
         """The weights of the edges: a softmax over those that enter the same node; None if there are none."""
@@ -56,20 +67,25 @@ class Architecture:
         """Whether all values are finite."""
         return all(bool(values.isfinite().all()) for values in self.tables.values())
 
+    def probabilities(self) -> dict[str, Tensor]:
+        """The softmax of the tables, in float64 on the CPU."""
+        return {name: _exact(values).softmax(1) for name, values in self.alphas.items()}
+
     def found(self) -> str:
         """The architecture by the rule of its space, from the softmax in float64."""
-        weights = {name: _exact(values).softmax(1).numpy() for name, values in self.alphas.items()}
+        weights = {name: values.numpy() for name, values in self.probabilities().items()}
         edges = {
             name: shares(_exact(self.tables[name + EDGES]), cell.edges).numpy()
             for name, cell in self.choices.items()
             if name + EDGES in self.tables
         }
-        return self.space.discretise(weights, edges or None)
+        return self.space.discretise(weights, edges or None, self.most_skips)
 
     def note(self) -> None:
         """Append the values and the architecture to the curves."""
         self.curve_found.append(self.found())
-        self.curve.append([value for values in self.tables.values() for value in _exact(values).flatten().tolist()])
+        values = (self.tables | self.alphas).values()
+        self.curve.append([value for table in values for value in _exact(table).flatten().tolist()])
 
     def columns(self, diverged: bool) -> dict[str, Any]:
         """The columns of the row."""

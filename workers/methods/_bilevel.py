@@ -8,7 +8,8 @@ Methods differ in their `Relaxation`: how the architecture weights become the we
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count, repeat
 from typing import Any
@@ -23,9 +24,9 @@ from workers.methods._architecture import Architecture
 from workers.methods._method import Epoch, Setting
 from workers.methods._unrolled import unrolled
 from workers.recipes import Search
-from workers.streams import stream
+from workers.streams import seed_of, stream
 from workers.training.epoch import Position, evaluate, learning_rate, position, precise_bn, set_rate
-from workers.training.setup import learner, load_optimizer, source_of
+from workers.training.setup import initial, load_optimizer, sgd, source_of
 from workers.training.steps import Training, arithmetic, nothing
 from workers.trial import Trial
 
@@ -44,6 +45,10 @@ class Relaxation:
         """The factor of skip connections outside of the weights, for supernets that have them."""
         return 1.0
 
+    def dropout(self, epoch: int) -> float:
+        """The dropout of skip connections in training."""
+        return 0.0
+
     def settled(self, alphas: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weights of evaluations, without randomness."""
         return {name: values.softmax(1) for name, values in alphas.items()}
@@ -57,21 +62,36 @@ class SearchRun:
         if not isinstance(recipe, Search):
             raise ValueError(f"a recipe of the method {recipe.method!r}; expected one that searches")
         self.recipe, self.relaxation, self.epochs = recipe, relaxation, recipe.epochs
-        self.t, self.others = trainings(setting, recipe)
-        self.supernet = part_of(self.t.net)
+        self.build(setting)
         self.architecture = Architecture(
             setting.trial, recipe, self.supernet, setting.device, with_edges=relaxation.with_edges
         )
-        self._weights = list(self.t.net.parameters())
-        for w in self._weights if recipe.momentum else ():
-            # The fused optimiser needs all buffers once it has one, and a step may leave weights without a gradient.
-            self.t.optimizer.state[w].setdefault("momentum_buffer", torch.zeros_like(w))
         self._total = torch.zeros((), dtype=torch.float64, device=setting.device)
+        self._dropout = 0.0
         self._at: Position | None = None  # only within an epoch
         self._diverged = False
 
+    def build(self, setting: Setting, kept: Mapping[str, Sequence[Sequence[bool]]] | None = None) -> None:
+        """A new network and its optimiser; `kept` says which operations it has, by default all."""
+        if hasattr(self, "t"):
+            self.close()
+        self.t, self.others = trainings(setting, self.recipe, kept)
+        self.supernet = part_of(self.t.net)
+        self._weights = list(self.t.net.parameters())
+        for w in self._weights if self.recipe.momentum else ():
+            # The fused optimiser needs all buffers once it has one, and a step may leave weights without a gradient.
+            self.t.optimizer.state[w].setdefault("momentum_buffer", torch.zeros_like(w))
+
+    def schedule(self, epoch: int) -> tuple[int, int]:
+        """The epoch, and how many there are, as far as learning rate and frozen epochs are concerned."""
+        return epoch, self.epochs
+
+    def prepare(self, epoch: int) -> None:
+        """Called before the first step of an epoch, and again when an epoch is resumed."""
+
     def epoch(self, number: int, between: Callable[[], None] = nothing) -> Epoch:
         """Train by turns, compute the statistics of batch norm, evaluate, note the architecture."""
+        self.prepare(number)
         t, at = self.t, self._at or Position()
         self._at = at
         self.supernet.fade(self.relaxation.auxiliary(number))
@@ -95,8 +115,10 @@ class SearchRun:
     def _train(self, epoch: int, at: Position, between: Callable[[], None]) -> float:
         """The steps of an epoch that are left; the mean loss of the network's steps."""
         t, recipe = self.t, self.recipe
-        rate = learning_rate(recipe, epoch)
+        place, length = self.schedule(epoch)
+        rate = learning_rate(recipe, place, length)
         set_rate(t, rate)
+        self._set_dropout(self.relaxation.dropout(epoch))
         t.net.train()
         self._total.zero_()
         for value in at.sums:
@@ -104,7 +126,7 @@ class SearchRun:
         step = at.done // recipe.batch
         parts = t.parts("train", epoch, t.steps, at.done)
         others: Iterator[Part | None] = repeat(None)
-        if epoch >= recipe.frozen_epochs:
+        if place >= recipe.frozen_epochs:
             others = self._held_out(epoch, step)
         try:
             for part, other in zip(parts, others, strict=False):
@@ -130,10 +152,26 @@ class SearchRun:
             yield from self.others.parts(f"architecture {number}", epoch, self.others.steps, done)
             step = 0
 
-    def _loss(self, t: Training, part: Part) -> Tensor:
+    def _loss(self, t: Training, part: Part, *name: object) -> Tensor:
+        """The loss of a pass; `name` names its random numbers."""
         inputs, targets = t.batch(t.train, part)
-        with arithmetic(self.recipe, t.device):
+        with arithmetic(self.recipe, t.device), self._noise(*name):
             return t.trial.configured_task.training_loss(t.net, inputs, targets)
+
+    @contextmanager
+    def _noise(self, *name: object) -> Iterator[None]:
+        """Dropout draws from torch's generators: they are set for a pass and restored afterwards."""
+        if not self._dropout:
+            yield
+            return
+        trial, device = self.t.trial, self.t.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(seed_of(trial.dataset_id, trial.task, trial.seed, "dropout", *name))
+            yield
+
+    def _set_dropout(self, p: float) -> None:
+        self._dropout = p
+        self.supernet.drop_skips(p)
 
     def _relax(self, epoch: int, step: int, turn: str) -> None:
         """Give the supernet the weights of a pass; gradients reach the architecture weights unless they are off."""
@@ -145,14 +183,15 @@ class SearchRun:
 
     @torch.no_grad()
     def _settle(self) -> None:
-        """Give the supernet the weights of an evaluation."""
+        """Give the supernet the weights of an evaluation, and no dropout."""
+        self._set_dropout(0.0)
         self.supernet.use(self.relaxation.settled(self.architecture.alphas), self.architecture.factors())
 
     def _move_network(self, part: Part, epoch: int, step: int) -> None:
         with torch.no_grad():  # the architecture weights take no part: neither in the gradient nor in its norm
             self._relax(epoch, step, "network")
         self.t.optimizer.zero_grad(set_to_none=True)
-        loss = self._loss(self.t, part)
+        loss = self._loss(self.t, part, epoch, step, "network")
         loss.backward()
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self._weights, self.recipe.clip)
@@ -165,7 +204,7 @@ class SearchRun:
         def loss_on(t: Training, one: Part) -> Callable[[], Tensor]:
             def loss() -> Tensor:
                 self._relax(epoch, step, "architecture")
-                return self._loss(t, one)
+                return self._loss(t, one, epoch, step, "architecture")
 
             return loss
 
@@ -232,10 +271,13 @@ class SearchRun:
         self.others.close()
 
 
-def trainings(setting: Setting, recipe: Search) -> tuple[Training, Training]:
+def trainings(
+    setting: Setting, recipe: Search, kept: Mapping[str, Sequence[Sequence[bool]]] | None = None
+) -> tuple[Training, Training]:
     """The training of the network, evaluated on the images of the architecture weights, and the batches of these.
 
-    Steps are eager: neither training captures them.  ValueError if a part of the images is smaller than a batch.
+    `kept`: the operations of the network; None: all.  Steps are eager: neither training captures them.  ValueError if a
+    part of the images is smaller than a batch.
     """
     trial, data, device = setting.trial, setting.data, setting.device
     first, second = halves(trial, len(data.train), recipe)
@@ -244,7 +286,10 @@ def trainings(setting: Setting, recipe: Search) -> tuple[Training, Training]:
             f"a batch of {recipe.batch} images is more than one of the two parts of the {len(data.train)} training "
             f"images of {trial.dataset_id}, {len(first)} and {len(second)}; override batch or portion"
         )
-    net, optimizer = learner(trial, device)
+    net = initial(trial, device)
+    if kept is not None:
+        part_of(net).prune(kept)
+    optimizer = sgd(net, recipe)
     augmented = source_of(data.train, trial, device, train=True, cpus=setting.cpus)
     plain = augmented  # images in memory are the same for both
     if not isinstance(augmented, Resident):

@@ -15,7 +15,7 @@ from workers.data.small import LARGEST_CIFAR
 from workers.recipes._any import AnyRecipe, read
 from workers.recipes._candidates import Evolution, RandomSearch
 from workers.recipes._models import Base, Precision, Score, Sgd, Train, Untrained, question
-from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, Search, Snas
+from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, PDarts, Search, Snas
 
 Recipe = Train
 
@@ -26,6 +26,7 @@ __all__ = [
     "DartsMinus",
     "Evolution",
     "Gdas",
+    "PDarts",
     "PcDarts",
     "Precision",
     "RandomSearch",

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Tag, TypeAdapter
 
 from workers.recipes._candidates import Evolution, RandomSearch
 from workers.recipes._models import FACTS, FIRST, Base, Score, Train
-from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, Snas
+from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, PDarts, Snas
 
 
 def method_of(recipe: Any) -> str | None:
@@ -25,6 +25,7 @@ AnyRecipe = Annotated[
     | Annotated[Darts, Tag("darts")]
     | Annotated[PcDarts, Tag("pc_darts")]
     | Annotated[Gdas, Tag("gdas")]
+    | Annotated[PDarts, Tag("p_darts")]
     | Annotated[Snas, Tag("snas")]
     | Annotated[DartsMinus, Tag("darts_minus")]
     | Annotated[RandomSearch, Tag("random_search")]

@@ -71,6 +71,11 @@ class Search(Sgd):
         return first, train_images if self.portion == 1 else train_images - first
 
     @property
+    def _searching(self) -> int:
+        """Epochs in which the architecture weights are trained."""
+        return max(self.epochs - self.frozen_epochs, 0)
+
+    @property
     def _arch_passes(self) -> float:
         """Forward passes of one image that take as long as its part in a step of the architecture weights."""
         return 3.0
@@ -78,14 +83,13 @@ class Search(Sgd):
     def passes(self, train_images: int, test_images: float) -> float:
         """Both parts of the steps, the statistics of batch norm, and the evaluation of every epoch."""
         network, others = self.parts(train_images)
-        searching = max(self.epochs - self.frozen_epochs, 0) / self.epochs
-        epoch = network * (3 + searching * self._arch_passes) + self.precise_bn + others
+        epoch = network * (3 + self._searching / self.epochs * self._arch_passes) + self.precise_bn + others
         return epoch * self.epochs
 
     def steps(self, train_images: int) -> int:
         """The steps of both optimisers."""
         steps = self.parts(train_images)[0] // self.batch
-        return steps * (self.epochs + max(self.epochs - self.frozen_epochs, 0))
+        return steps * (self.epochs + self._searching)
 
 
 class Darts(Search):
@@ -157,3 +161,43 @@ class DartsMinus(Search):
     def supernet(self) -> dict[str, Any]:
         """Edges with a further skip connection."""
         return {"edge": "auxiliary"}
+
+
+class PDarts(Search):
+    """Recipe of the method `p_darts` (Chen et al. 2019): stages with deeper networks of fewer operations.
+
+    `epochs` are those of all stages together and `frozen_epochs` the first of each; `depth` is that of the first stage.
+    `params` and `macs` of a row are those of the first stage's network.
+    """
+
+    method: Literal["p_darts"] = "p_darts"
+    deeper: tuple[Annotated[int, Field(ge=0, le=1_000)], ...] = Field(
+        (6, 12), strict=False, description="cells of the network of each further stage, beyond those of the first"
+    )
+    kept: tuple[Annotated[int, Field(ge=2, le=100)], ...] = Field(
+        (5, 3), strict=False, description="operations per edge in each further stage; the first has all"
+    )
+    dropout: tuple[_Beta, ...] = Field(
+        (0.1, 0.4, 0.7), strict=False, description="dropout after skip connections at the beginning of each stage"
+    )
+    skips: int | None = Field(2, ge=0, description="the most skip connections of the normal cell; unset: no limit")
+
+    @model_validator(mode="after")
+    def _stages(self) -> Self:
+        if not len(self.deeper) == len(self.kept) == len(self.dropout) - 1:
+            raise ValueError(
+                f"deeper, kept and dropout have {len(self.deeper)}, {len(self.kept)} and {len(self.dropout)} values; "
+                "expected one of dropout for every stage, and of the others one for every stage but the first"
+            )
+        if self.epochs % len(self.dropout):
+            raise ValueError(f"epochs = {self.epochs} cannot be divided into {len(self.dropout)} stages")
+        return self
+
+    @property
+    def stage_epochs(self) -> int:
+        """Epochs of each stage."""
+        return self.epochs // len(self.dropout)
+
+    @property
+    def _searching(self) -> int:
+        return len(self.dropout) * max(self.stage_epochs - self.frozen_epochs, 0)

@@ -54,10 +54,13 @@ def position(t: Training, within: Mapping[str, Any]) -> Position:
     return at
 
 
-def learning_rate(recipe: Sgd, epoch: int) -> float:
-    """Cosine schedule, updated once per epoch (epoch = 0..E-1): begins at the peak, never reaches its end."""
+def learning_rate(recipe: Sgd, epoch: int, epochs: int | None = None) -> float:
+    """Cosine schedule, updated once per epoch (epoch = 0..E-1): begins at the peak, never reaches its end.
+
+    `epochs`: E, by default all epochs of the recipe.
+    """
     floor = recipe.lr_floor
-    return floor + 0.5 * (recipe.lr - floor) * (1 + math.cos(math.pi * epoch / recipe.epochs))
+    return floor + 0.5 * (recipe.lr - floor) * (1 + math.cos(math.pi * epoch / (epochs or recipe.epochs)))
 
 
 def set_rate(t: Training, rate: float) -> None:

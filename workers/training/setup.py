@@ -57,8 +57,13 @@ def initial(trial: Trial, device: torch.device) -> nn.Module:
 
 def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
     """The network of a trial with its initial weights, on the device, and the optimiser that trains it."""
-    recipe, net = recipe_of(trial), initial(trial, device)
-    optimizer = torch.optim.SGD(
+    net = initial(trial, device)
+    return net, sgd(net, recipe_of(trial))
+
+
+def sgd(net: nn.Module, recipe: Sgd) -> torch.optim.Optimizer:
+    """The optimiser of a recipe."""
+    return torch.optim.SGD(
         net.parameters(),
         lr=recipe.lr,
         momentum=recipe.momentum,
@@ -66,7 +71,6 @@ def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.
         weight_decay=recipe.weight_decay,
         fused=True,
     )
-    return net, optimizer
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
