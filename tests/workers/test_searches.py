@@ -17,7 +17,8 @@ from spaces._edges import Auxiliary, Dag, Zero
 from workers import datasets, methods, recipes
 from workers.memory import training_bytes
 from workers.methods._architecture import Architecture
-from workers.methods._bilevel import SearchRun, halves
+from workers.methods._bilevel import SearchRun
+from workers.methods._halves import halves
 from workers.methods.gdas import Sampled
 from workers.methods.p_darts import StagedRun, narrowed
 from workers.methods.snas import Soft

@@ -4,13 +4,12 @@ The training split is cut in two parts.  A step is one of SGD on the network wit
 on the architecture weights with a batch of the second, on which the supernet is also evaluated after every epoch.  The
 task, its augmentation, its loss and its score are those of a training; the test split is not read.
 
-Methods differ in their `Relaxation`: how the architecture weights become the weights of the supernet.
+Methods differ in their `Relaxation` (`_relaxation.py`): how the architecture weights become weights of the supernet.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import count, repeat
 from typing import Any
 
@@ -19,39 +18,16 @@ from torch import Tensor, nn
 
 from spaces._edges import part_of
 from workers.cuda_graphs import Part
-from workers.data.loader import Resident, Source, Subset
 from workers.methods._architecture import Architecture
+from workers.methods._halves import trainings
 from workers.methods._method import Epoch, Setting
+from workers.methods._relaxation import Relaxation
 from workers.methods._unrolled import unrolled
 from workers.recipes import Search
 from workers.streams import seed_of, stream
 from workers.training.epoch import Position, evaluate, learning_rate, position, precise_bn, set_rate
-from workers.training.setup import initial, load_optimizer, sgd, source_of
+from workers.training.setup import load_optimizer
 from workers.training.steps import Training, arithmetic, nothing
-from workers.trial import Trial
-
-
-class Relaxation:
-    """The weights of a supernet as the softmax of the architecture weights (Liu et al. 2019)."""
-
-    with_edges = False  # whether edges have weights of their own
-    order = 1
-
-    def drawn(self, alphas: dict[str, Tensor], epoch: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """The weights of one pass; random numbers come from `generator`, which is named by the step."""
-        return self.settled(alphas)
-
-    def auxiliary(self, epoch: int) -> float:
-        """The factor of skip connections outside of the weights, for supernets that have them."""
-        return 1.0
-
-    def dropout(self, epoch: int) -> float:
-        """The dropout of skip connections in training."""
-        return 0.0
-
-    def settled(self, alphas: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The weights of evaluations, without randomness."""
-        return {name: values.softmax(1) for name, values in alphas.items()}
 
 
 class SearchRun:
@@ -269,44 +245,3 @@ class SearchRun:
         """Release the steps."""
         self.t.close()
         self.others.close()
-
-
-def trainings(
-    setting: Setting, recipe: Search, kept: Mapping[str, Sequence[Sequence[bool]]] | None = None
-) -> tuple[Training, Training]:
-    """The training of the network, evaluated on the images of the architecture weights, and the batches of these.
-
-    `kept`: the operations of the network; None: all.  Steps are eager: neither training captures them.  ValueError if a
-    part of the images is smaller than a batch.
-    """
-    trial, data, device = setting.trial, setting.data, setting.device
-    first, second = halves(trial, len(data.train), recipe)
-    if recipe.batch > min(len(first), len(second)):
-        raise ValueError(
-            f"a batch of {recipe.batch} images is more than one of the two parts of the {len(data.train)} training "
-            f"images of {trial.dataset_id}, {len(first)} and {len(second)}; override batch or portion"
-        )
-    net = initial(trial, device)
-    if kept is not None:
-        part_of(net).prune(kept)
-    optimizer = sgd(net, recipe)
-    augmented = source_of(data.train, trial, device, train=True, cpus=setting.cpus)
-    plain = augmented  # images in memory are the same for both
-    if not isinstance(augmented, Resident):
-        plain = source_of(data.train, trial, device, train=False, cpus=setting.cpus)
-
-    def part(of: Source, positions: Tensor) -> Source:
-        return Subset(of, positions)
-
-    t = Training(trial, net, optimizer, part(augmented, first), part(plain, second), device)
-    return t, replace(t, train=part(augmented, second))
-
-
-def halves(trial: Trial, images: int, recipe: Search) -> tuple[Tensor, Tensor]:
-    """The positions (n,) of the images that train the network, and of those that train the architecture weights.
-
-    The same for all tasks and methods with the same seed.  If the portion is 1, both are all images.
-    """
-    order = torch.randperm(images, generator=stream(trial.dataset_id, trial.seed, "halves"))
-    first, second = recipe.parts(images)
-    return order[:first].sort().values, order[images - second :].sort().values

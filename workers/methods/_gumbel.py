@@ -5,7 +5,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from workers.methods._bilevel import Relaxation
+from workers.methods._relaxation import Relaxation
 
 
 class Perturbed(Relaxation):

@@ -1,7 +1,8 @@
 """Search by the softmax of architecture weights, first or second order (DARTS, Liu et al. 2019)."""
 
-from workers.methods._bilevel import Relaxation, SearchRun
+from workers.methods._bilevel import SearchRun
 from workers.methods._method import Setting
+from workers.methods._relaxation import Relaxation
 from workers.recipes import Darts as Recipe
 
 

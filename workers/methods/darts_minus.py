@@ -5,8 +5,9 @@ It takes over what makes skip connections win in DARTS, that they ease the train
 
 import math
 
-from workers.methods._bilevel import Relaxation, SearchRun
+from workers.methods._bilevel import SearchRun
 from workers.methods._method import Setting
+from workers.methods._relaxation import Relaxation
 from workers.recipes import DartsMinus as Recipe
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
-from workers.methods._bilevel import Relaxation, SearchRun
+from workers.methods._bilevel import SearchRun
 from workers.methods._method import Setting
+from workers.methods._relaxation import Relaxation
 from workers.recipes import PDarts as Recipe
 
 SHARPNESS = 0.2  # how fast the dropout of skip connections falls once the architecture is trained (the release)

@@ -3,8 +3,9 @@
 The edges are those of `spaces._edges.Partial`; the weights of edges are trained with the other architecture weights.
 """
 
-from workers.methods._bilevel import Relaxation, SearchRun
+from workers.methods._bilevel import SearchRun
 from workers.methods._method import Setting
+from workers.methods._relaxation import Relaxation
 
 
 class WithEdges(Relaxation):
