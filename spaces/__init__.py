@@ -28,6 +28,7 @@ __all__ = [
     "Stem",
     "fault",
     "get",
+    "lacking",
     "names",
     "quoted",
     "registry",
@@ -54,10 +55,15 @@ def get(name: str) -> Space:
     return space
 
 
+def lacking(space: Space) -> list[str]:
+    """What a space lacks of `Searchable`; empty for a space that can be searched."""
+    return [member for member in members(Searchable) if not hasattr(space, member)]
+
+
 def searchable(name: str) -> Searchable:
     """The space of that name, which has a supernet; LookupError for one without, and for an unknown name."""
     space = get(name)
-    if missing := [member for member in members(Searchable) if not hasattr(space, member)]:
+    if missing := lacking(space):
         raise LookupError(
             f"space {quoted(name)} has no supernet, so it cannot be searched with one; it lacks {', '.join(missing)} "
             "(spaces/_search.py)"
