@@ -12,7 +12,8 @@ from workers.recipes import names, unnas_search
 from workers.recipes.unnas import cells
 from workers.training.epoch import learning_rate
 
-SEARCHES = {"darts", "darts_minus", "evolution", "gdas", "p_darts", "pc_darts", "random_search", "snas"}
+SEARCHES = {"darts", "darts_minus", "gdas", "p_darts", "pc_darts", "snas", "unnas_supernet"}
+SEARCHES |= {"evolution", "random_search"}
 
 
 def test_the_paper_has_sixteen_settings() -> None:
