@@ -19,12 +19,14 @@ from workers.memory import training_bytes
 from workers.methods._architecture import Architecture
 from workers.methods._bilevel import SearchRun
 from workers.methods._halves import halves
+from workers.methods._unrolled import unrolled
 from workers.methods.gdas import Sampled
 from workers.methods.p_darts import StagedRun, narrowed
 from workers.methods.snas import Soft
 from workers.row import table
 from workers.run import setting
 from workers.training.epoch import learning_rate
+from workers.training.steps import Training
 
 METHODS: dict[str, dict[str, Any]] = {
     "darts": {"order": 2},
@@ -208,6 +210,61 @@ def test_gradients_of_the_network_are_clipped_without_those_of_the_architecture(
         run.epoch(0, stop)
     moved = torch.cat([w.detach().flatten() for w in run.t.net.parameters()]) - weights
     assert moved.norm().item() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_the_second_order_goes_through_the_step_that_the_optimiser_would_make(
+    search: Make, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Momentum of the first step, weight decay and rate included: the step itself is made by SGD on a copy."""
+    step_of: dict[str, Any] = {"lr": 0.02, "lr_end": 0.0, "weight_decay": 0.05, "momentum": 0.8, "nesterov": False}
+    trial = search("darts", order=2, width=2, clip=None, **step_of)
+    run = started(trial, places)
+    # In float64 and with a radius so small that no ReLU changes its side.
+    monkeypatch.setattr("workers.methods._unrolled.RADIUS", 1e-8)
+    plain = Training.batch
+    monkeypatch.setattr(
+        Training, "batch", lambda t, split, part: (lambda x, y: (x.double(), y))(*plain(t, split, part))
+    )
+    run.t.net.double()
+    for w, kept in run.t.optimizer.state.items():
+        kept["momentum_buffer"] = kept["momentum_buffer"].to(w)
+    for values in run.architecture.tables.values():
+        values.data = values.data.double()
+    seen: list[float] = []
+
+    def compare(weights: Any, tables: Any, train_loss: Any, held_out_loss: Any, **options: Any) -> Any:
+        def after_a_step() -> float:
+            """The held-out loss after a step at the present architecture weights."""
+            kept = [w.detach().clone() for w in weights]
+            copy = torch.optim.SGD(weights, lr=0.02, momentum=0.8, weight_decay=0.05)
+            for w in weights:
+                if "momentum_buffer" in run.t.optimizer.state[w]:
+                    copy.state[w]["momentum_buffer"] = run.t.optimizer.state[w]["momentum_buffer"].clone()
+                w.grad = None
+            train_loss().backward()
+            copy.step()
+            value: float = held_out_loss().item()
+            with torch.no_grad():
+                for w, before in zip(weights, kept, strict=True):
+                    w.copy_(before)
+            return value
+
+        found = unrolled(weights, tables, train_loss, held_out_loss, **options)
+        (table,), (gradient,) = tables, found
+        direction = gradient / gradient.norm()
+        sides = []
+        for step in (1e-7, -2e-7):
+            with torch.no_grad():
+                table += step * direction
+            sides.append(after_a_step())
+        with torch.no_grad():
+            table += 1e-7 * direction
+        seen.append((sides[0] - sides[1]) / 2e-7 / gradient.norm().item())
+        return found
+
+    monkeypatch.setattr("workers.methods._bilevel.unrolled", compare)
+    run.epoch(0)
+    assert seen == pytest.approx([1.0, 1.0], rel=1e-3)
 
 
 def test_the_two_parts_of_the_images_are_disjoint_and_the_same_for_all_tasks(search: Make) -> None:
