@@ -5,17 +5,24 @@ installed distributions add theirs as entry points `archsweep.spaces`.  A space 
 Imports no other package of this project; `workers` and `orchestrator` may import it.
 """
 
-from spaces._registry import Registry, fault
+from typing import cast
+
+from spaces._registry import Registry, fault, members
 from spaces._sample import Sample, sample
+from spaces._search import WHOLE, Choices, EdgeKind, Searchable
 from spaces._simple import Simple
 from spaces._space import Cost, Enumerable, Size, Space, Stem
 from spaces._text import quoted
 
 __all__ = [
+    "WHOLE",
+    "Choices",
     "Cost",
+    "EdgeKind",
     "Enumerable",
     "Registry",
     "Sample",
+    "Searchable",
     "Simple",
     "Size",
     "Space",
@@ -23,10 +30,12 @@ __all__ = [
     "enumerable",
     "fault",
     "get",
+    "lacking",
     "names",
     "quoted",
     "registry",
     "sample",
+    "searchable",
 ]
 
 _REGISTRY = Registry("space", __name__, __path__, Space)
@@ -60,3 +69,19 @@ def enumerable(name: str) -> Enumerable:
             f"or name them with {{ file = ... }} or {{ list = [...] }}; listable are {', '.join(known)}"
         )
     return space
+
+
+def lacking(space: Space) -> list[str]:
+    """What a space lacks of `Searchable`; empty for a space that can be searched."""
+    return [member for member in members(Searchable) if not hasattr(space, member)]
+
+
+def searchable(name: str) -> Searchable:
+    """The space of that name, which has a supernet; LookupError for one without, and for an unknown name."""
+    space = get(name)
+    if missing := lacking(space):
+        raise LookupError(
+            f"space {quoted(name)} has no supernet, so it cannot be searched with one; it lacks {', '.join(missing)} "
+            "(spaces/_search.py)"
+        )
+    return cast(Searchable, space)

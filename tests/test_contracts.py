@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import spaces
 import workers
 from workers import contracts, datasets, tasks
+from workers.contracts.searchable import searchable_checks
 from workers.tasks.cls import Classification
 
 
@@ -122,6 +123,35 @@ def test_what_is_wrong_with_a_space_is_said(space: type[Tower], promise: str, sa
 
 
 @dataclass(frozen=True)
+class SameAgain(type(spaces.get("nasbench201"))):  # type: ignore[misc]
+    """Its mutation changes nothing."""
+
+    def mutate(self, arch: str, rng: np.random.Generator, p: float | None = None) -> str:
+        return arch
+
+
+class AlwaysNone(type(spaces.get("nasbench201"))):  # type: ignore[misc]
+    """Its weights of an architecture are those of another."""
+
+    def one_hot(self, arch: str) -> Any:
+        return super().one_hot("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+
+
+@pytest.mark.parametrize(
+    ("space", "says"),
+    [
+        (SameAgain, "gave the same architecture; expected one other choice"),
+        (AlwaysNone, "expected the same architecture"),
+    ],
+)
+def test_what_is_wrong_with_a_space_that_can_be_searched_is_said(space: Any, says: str) -> None:
+    names = [str(check) for check in searchable_checks(space())]
+    assert names == [str(check) for check in contracts.checks("space", space())][-3:]
+    said = {promise: text for promise, text in broken("space", space()).items() if promise in names}
+    assert len(said) == 1
+    assert says in next(iter(said.values()))
+
+
 class Upside(Classification):
     name: str = "upside"
     views: int = 2

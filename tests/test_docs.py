@@ -21,7 +21,7 @@ import spaces.nasbench101.cell
 from orchestrator.cli.main import app, main
 from orchestrator.study import schema as studies
 from orchestrator.study.plan import architectures
-from workers import datasets
+from workers import datasets, recipes
 from workers.row import SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,6 +34,7 @@ PYTHON_IS_RUN_BY = {  # a page with Python needs a test that runs it
     "docs/reproduce.md": "test_docs.py",
     "docs/rehearsal.md": "test_docs.py",
     "docs/rows.md": "test_docs.py",
+    "docs/searches.md": "test_docs.py",
     "docs/statistics.md": "test_cookbook.py",
 }
 SWEEP = """
@@ -122,9 +123,10 @@ def test_every_page_with_python_has_a_test_that_runs_it() -> None:
     assert {page for page in PAGES if blocks(page, "python")} == set(PYTHON_IS_RUN_BY)
 
 
-def test_the_python_of_the_page_on_rows_runs() -> None:
+@pytest.mark.parametrize("page", ["docs/rows.md", "docs/searches.md"])
+def test_the_python_of_a_page_runs(page: str) -> None:
     """Every block, in order, as one program."""
-    subprocess.run([sys.executable, "-c", "\n".join(blocks("docs/rows.md", "python"))], check=True, timeout=300)
+    subprocess.run([sys.executable, "-c", "\n".join(blocks(page, "python"))], check=True, timeout=300)
 
 
 def test_the_search_of_the_page_on_rehearsals_runs(
@@ -168,6 +170,17 @@ def test_the_page_on_studies_names_every_key() -> None:
         assert {key for key in part.model_fields if f"`{key}`" not in page and f"[[{key}]]" not in page} <= {
             "execution"
         }
+
+
+def test_the_page_on_searches_names_every_recipe_and_setting_of_searches() -> None:
+    page = text_of("docs/searches.md")
+    kinds = [kind for kind in vars(recipes).values() if isinstance(kind, type) and issubclass(kind, recipes.Search)]
+    assert len(kinds) > 3
+    kinds += [recipes.RandomSearch, recipes.Evolution]
+    fields = {name for kind in kinds for name in kind.model_fields}
+    fields -= {*recipes.Sgd.model_fields, *recipes.Score.model_fields}
+    methods = {kind.model_fields["method"].default for kind in kinds if kind is not recipes.Search}
+    assert [name for name in sorted(fields | methods) if f"`{name}`" not in page and name != "method"] == []
 
 
 def test_the_page_on_rows_names_every_column() -> None:

@@ -27,7 +27,7 @@ def training_bytes(trial: Trial) -> int:
     task, dataset, recipe = trial.configured_task, trial.data, trial.recipe
     with torch.device("meta"):
         net = build_network(trial)
-        inputs = torch.empty(max(recipe.least_images, 1) * task.views, *task.element(dataset))
+        inputs = torch.empty(max(recipe.step_images, 1) * task.views, *task.element(dataset))
     weights = sum(p.numel() * p.element_size() for p in net.parameters())
     # Of a dataset with images of many sizes, only batches are on the device.
     resident = dataset.train_images + dataset.test_images if dataset.large is None else 0

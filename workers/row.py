@@ -80,6 +80,12 @@ SCHEMA = pa.schema(
         ("chance", pa.float64()),  # score of guessing: 1 / classes, for col the share of the most frequent colour
         ("method", pa.string()),  # train | score | ...: a name in workers.methods; null in older rows means train
         ("executed", pa.string()),  # JSON of test_batch and threads if they differ from recipe_json; else null
+        # Of searches only, whose `arch` is `*`.
+        ("found", pa.string()),  # the architecture that was found; null if the search diverged
+        ("found_arch_id", pa.string()),
+        ("curve_found", pa.list_(pa.string())),  # the architecture after each epoch
+        ("curve_arch", pa.list_(_CURVE)),  # the architecture parameters after each epoch, in the order of arch_shape
+        ("arch_shape", pa.string()),  # JSON of the name and shape of each table of architecture parameters
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )

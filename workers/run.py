@@ -143,7 +143,7 @@ def columns(trial: Trial) -> dict[str, Any]:
         "trial_id": trial.id,
         "space": trial.space,
         "arch": trial.arch,
-        "arch_id": spaces.get(trial.space).arch_id(trial.arch),
+        "arch_id": trial.arch if trial.arch == spaces.WHOLE else spaces.get(trial.space).arch_id(trial.arch),
         "dataset": trial.dataset,
         "dataset_id": trial.dataset_id,
         "task": trial.task,

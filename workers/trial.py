@@ -32,10 +32,11 @@ def _facts(recipe: AnyRecipe) -> dict[str, Any]:
 class Trial(BaseModel):
     """One training: an architecture of a space, on a task of a dataset, with a seed and a recipe.
 
-    `arch` is converted to its normal spelling.  LookupError for unknown names and for a task that does not support the
-    dataset; ValueError for a malformed architecture.  `dataset_id` identifies the content of the dataset; None: use
-    the files found at the data root.  `own` holds the facts of a custom dataset, which is described by a study and not
-    registered (`workers.datasets.describe`).
+    `arch` is converted to its normal spelling; it is `*` (`spaces.WHOLE`) exactly if the recipe searches.
+    LookupError for unknown names, for a task that does not support the dataset, and for a search that needs a space
+    with a supernet; ValueError for a malformed architecture.  `dataset_id` identifies the content of the dataset; None:
+    use the files found at the data root.  `own` holds the facts of a custom dataset, which is described by a study and
+    not registered (`workers.datasets.describe`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -57,12 +58,21 @@ class Trial(BaseModel):
             datasets.get(dataset)
         if isinstance(task := values.get("task"), str):
             tasks.get(task)
-        if isinstance(space, str) and isinstance(arch, str):
+        if isinstance(space, str) and isinstance(arch, str) and arch != spaces.WHOLE:
             return values | {"arch": _normal(space, arch)}
         return values
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
+        if self.recipe.searches != (self.arch == spaces.WHOLE):
+            recipe = f"recipe {spaces.quoted(self.recipe.name)} of the method {self.recipe.method!r}"
+            raise ValueError(
+                f"{recipe} searches for an architecture; expected arch {spaces.WHOLE!r}, not {spaces.quoted(self.arch)}"
+                if self.recipe.searches
+                else f"arch {spaces.WHOLE!r} stands for a search, but {recipe} needs one architecture"
+            )
+        if self.recipe.needs_searchable:
+            spaces.searchable(self.space)
         if self.own is not None and self.own.name != self.dataset:
             raise ValueError(f"dataset {self.dataset!r} is given with the facts of dataset {self.own.name!r}")
         if objection := self.configured_task.unsupported_reason(self.data):

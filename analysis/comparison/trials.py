@@ -11,6 +11,7 @@ from analysis.comparison import recipes
 from analysis.comparison.keys import CELL, SCORE, TRAIN
 from analysis.comparison.options import Chance
 
+WHOLE = "*"  # in place of an architecture, in the rows of searches
 _LEVELLED = ("top1", "miou", "")  # metrics that chance is a level of; "": a table that names none
 
 _ONE = [*CELL, "arch"]
@@ -65,8 +66,8 @@ def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -
     Failed attempts stay, as they say which architectures and seeds were tried. The index is the position in `df`.
 
     Recipes that differ in speed and memory only (`recipes.SPEED`) are one cell, under the smallest of their ids.
-    Columns that a frame of another origin may lack are filled in: `dataset_id` by dataset, one recipe, one
-    seed, all ok, method "train".
+    Searches (`arch` is `*`) are left out, as their score is that of no architecture. Columns that a frame of another
+    origin may lack are filled in: `dataset_id` by dataset, one recipe, one seed, all ok, method "train".
     """
     expect_frame(df)
     if missing := [c for c in ("space", "arch", "dataset", "task", score) if c not in df.columns]:
@@ -91,7 +92,8 @@ def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -
         levelled = trials["metric"].isin(_LEVELLED) & (trials["method"] != SCORE)
         sound &= ~((value <= level) & levelled)
     trials["value"] = value.where(sound, -np.inf)
-    return trials.drop(index=_repeated(df, trials["ok"]))
+    left = trials.drop(index=_repeated(df, trials["ok"]))
+    return left[left["arch"] != WHOLE]
 
 
 def _repeated(df: pd.DataFrame, ok: pd.Series) -> pd.Index:

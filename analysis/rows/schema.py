@@ -67,9 +67,16 @@ SCHEMA = pa.schema(
         ("chance", pa.float64()),  # score of guessing: 1 / classes, for col the share of the most frequent colour
         ("method", pa.string()),  # train | score | ...; null in older rows means train
         ("executed", pa.string()),  # JSON of test_batch and threads if they differ from recipe_json; else null
+        # Of searches, whose `arch` is `*`.
+        ("found", pa.string()),  # the architecture that was found; null if the search diverged
+        ("found_arch_id", pa.string()),
+        ("curve_found", pa.list_(pa.string())),  # the architecture after each epoch
+        ("curve_arch", pa.list_(pa.list_(pa.float64()))),  # architecture parameters after each epoch
+        ("arch_shape", pa.string()),  # JSON of the name and shape of each table of architecture parameters
     ]
 )
 CURVES = tuple(field.name for field in SCHEMA if field.name.startswith("curve_"))
+CURVES_OF_NUMBERS = tuple(name for name in CURVES if SCHEMA.field(name).type == pa.list_(pa.float64()))
 
 PLAN = pa.schema(
     [

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from analysis.rows import runs as _runs
 from analysis.rows.graph import operations, read
 from analysis.rows.runs import Run
-from analysis.rows.schema import CURVES, nullable
+from analysis.rows.schema import CURVES_OF_NUMBERS, nullable
 
 _ABOUT = ("run", "trial_id", "attempt", "status", "space", "arch", "arch_id", "dataset", "task", "seed", "recipe")
 _ARCHITECTURE = ("space", "arch", "arch_id", "params", "macs", "graph")
@@ -50,7 +50,7 @@ def query(source: pd.DataFrame | Run | Sequence[Run], sql: str) -> pd.DataFrame:
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         columns = connection.table("rows").columns
-        if set(CURVES) <= set(columns):
+        if set(CURVES_OF_NUMBERS) <= set(columns):
             connection.execute(_long([name for name in _ABOUT if name in columns]))
         try:
             found = connection.sql(sql)
@@ -61,8 +61,8 @@ def query(source: pd.DataFrame | Run | Sequence[Run], sql: str) -> pd.DataFrame:
 
 def _long(about: Sequence[str]) -> str:
     """Curves side by side, one row per epoch."""
-    values = ", ".join(f"unnest({name}) as {name.removeprefix('curve_')}" for name in CURVES)
-    epoch = f"generate_subscripts({CURVES[0]}, 1) as epoch"
+    values = ", ".join(f"unnest({name}) as {name.removeprefix('curve_')}" for name in CURVES_OF_NUMBERS)
+    epoch = f"generate_subscripts({CURVES_OF_NUMBERS[0]}, 1) as epoch"
     return f"create view curves as select {', '.join([*about, epoch, values])} from rows"
 
 

@@ -104,16 +104,25 @@ def _tasks() -> Table:
     return view
 
 
+# What the recipes of a family with many variants do.
+_VARIANTS = {
+    "zero_cost": "scores any networks without training",
+    "random_search": "finds the best of random architectures by a zero-cost proxy",
+    "evolution": "finds an architecture by regularised evolution with a zero-cost proxy",
+}
+
+
 def _recipes() -> Table:
     view = _table("recipe", "space", "dataset", "task", "epochs", "lr", "batch", "width", "depth")
     lines: list[str] = []
     for name in recipes.names():
         for space, dataset, task in recipes.cells(name):
-            r = recipes.training(name, space=space, dataset=dataset, task=task)
-            view.add_row(name, space, dataset, task, *map(str, (r.epochs, r.lr, r.batch, r.width, r.depth)))
+            r = recipes.recipe(name, space=space, dataset=dataset, task=task)
+            rates = (r.lr, r.batch) if isinstance(r, recipes.Sgd) else ("-", "-")
+            view.add_row(name, space, dataset, task, *map(str, (r.epochs, *rates, r.width, r.depth)))
         if several := recipes.variants(name):
             names = ", ".join(text.partition("/")[2] for text in several)
-            lines.append(f"{name}/NAME scores any networks without training; NAME is one of {names}")
+            lines.append(f"{name}/NAME {_VARIANTS.get(name, 'is any of several recipes')}; NAME is one of {names}")
     lines.append("lookup/NAME takes results from a table; NAME is a recipe of the table")
     view.caption = "\n".join(lines)
     view.caption_justify, view.caption_style = "left", ""

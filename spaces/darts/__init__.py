@@ -6,17 +6,21 @@ Architectures as text, their graph, cost and network.  Imports only the shared f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from spaces._search import Choices, EdgeKind
 from spaces._space import Cost, Size, Stem
+from spaces.darts import choices as _choices
 from spaces.darts import genotype as _genotype
 from spaces.darts.cost import cost as _cost
 from spaces.darts.genotype import CODES, NODES, OPS, Cell, Edge, Genotype, parse, write
 from spaces.darts.network import Trunk
+from spaces.darts.supernet import SuperTrunk
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,55 @@ class Darts:
     ) -> Cost:
         """The cost of that trunk, computed by arithmetic."""
         return _cost(parse(arch), in_channels, width, depth, stem, size, dense)
+
+    def choices(self) -> dict[str, Choices]:
+        """Two cells, `normal` and `reduce`: 14 edges and 8 operations each."""
+        return dict(_choices.CHOICES)
+
+    def supernet(
+        self,
+        *,
+        in_channels: int,
+        width: int,
+        depth: int,
+        stem: Stem,
+        dense: bool = False,
+        edge: EdgeKind = "mixed",
+        partial: int = 4,
+        affine: bool = False,
+    ) -> SuperTrunk:
+        """The network of all cells whose nodes have two different inputs.
+
+        With the weights of `one_hot` it computes the same as the trunk of the cells, if the weights of both are the
+        same, except for cells with pooling: in a supernet it is followed by BN.  Without `affine`, scales and biases of
+        the cells' BN have to be 1 and 0, as at initialisation.  The kind `partial` computes other functions.
+        """
+        return SuperTrunk(in_channels, width, depth, stem, dense, edge, partial, affine)
+
+    def discretise(
+        self,
+        weights: Mapping[str, NDArray[np.floating]],
+        edges: Mapping[str, NDArray[np.floating]] | None = None,
+        skips: int | None = None,
+    ) -> str:
+        """The two strongest edges of every node, each with its strongest operation other than `none`.
+
+        The strongest edge comes first.  `edges` multiplies the strengths.  Of equal ones the first counts.  `skips`
+        limits the skip connections of the normal cell.
+        """
+        return write(_choices.discretise(weights, edges, skips))
+
+    def one_hot(self, arch: str) -> dict[str, NDArray[np.float64]]:
+        """The weights of two cells; ValueError if a node reads the same node twice."""
+        return _choices.one_hot(parse(arch))
+
+    def mutate(self, arch: str, rng: np.random.Generator, p: float | None = None) -> str:
+        """The cells with one other operation or input, or with each drawn anew with probability `p`."""
+        return write(_choices.mutate(parse(arch), rng, p))
+
+    def cross(self, a: str, b: str, rng: np.random.Generator) -> str:
+        """Every node from one of two architectures."""
+        return write(_choices.cross(parse(a), parse(b), rng))
 
 
 def _pairs(edges: Sequence[tuple[str, int]], kind: str) -> Cell:

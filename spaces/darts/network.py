@@ -1,5 +1,6 @@
 """The network of two DARTS cells: a stem and a stack of cells (Liu et al. 2019; UnNAS, Liu et al. 2020)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -42,6 +43,16 @@ def stages(width: int, depth: int, stem: Stem, dense: bool = False) -> list[Stag
     return out
 
 
+def inputs(stage: Stage, affine: bool = True) -> tuple[nn.Module, nn.Module]:
+    """The layers that bring the two inputs of a cell to its width and size."""
+    before_last: nn.Module = (
+        FactorizedReduction(stage.before_last, stage.width, affine)
+        if stage.after_reduction
+        else ConvBn(stage.before_last, stage.width, 1, affine=affine)
+    )
+    return before_last, ConvBn(stage.last, stage.width, 1, affine=affine)
+
+
 class CellNetwork(nn.Module):
     """One cell: two rectified maps of earlier cells -> (B, 4 * width, h, w), halved if the cell reduces.
 
@@ -51,12 +62,7 @@ class CellNetwork(nn.Module):
     def __init__(self, cell: Cell, stage: Stage) -> None:
         super().__init__()
         width, self.reduces = stage.width, stage.reduces
-        self.before_last: nn.Module = (
-            FactorizedReduction(stage.before_last, width)
-            if stage.after_reduction
-            else ConvBn(stage.before_last, width, 1)
-        )
-        self.last = ConvBn(stage.last, width, 1)
+        self.before_last, self.last = inputs(stage)
         self.ops = nn.ModuleList()
         # Inputs of each node: (index in ops, input node, whether a ReLU is applied first).
         # A `none` is left out, as it adds zero.
@@ -94,11 +100,11 @@ class CellNetwork(nn.Module):
         return like.new_zeros((batch, channels, height, width))
 
 
-class Trunk(nn.Module):
-    """(B, in_channels, H, W) -> (B, out_channels, h, w), h = H/4 (CIFAR stem) or H/32 with two reductions."""
+class Stack(nn.Module):
+    """A stem and `depth` cells; `cell` makes the cell of a place."""
 
     def __init__(
-        self, genotype: Genotype, in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False
+        self, cell: Callable[[Stage], nn.Module], in_channels: int, width: int, depth: int, stem: Stem, dense: bool
     ) -> None:
         super().__init__()
         stack = stages(width, depth, stem, dense)
@@ -110,18 +116,36 @@ class Trunk(nn.Module):
             quarter = ConvBn(width // 2, width, 3, stride=2)
             self.stem.append(nn.Sequential(half, nn.ReLU(inplace=True), quarter))
             self.stem.append(ConvBn(width, width, 3, stride=2))
-        self.cells = nn.ModuleList(
-            CellNetwork(genotype.reduce if stage.reduces else genotype.normal, stage) for stage in stack
-        )
+        self.cells = nn.ModuleList(map(cell, stack))
         self.out_channels = 4 * stack[-1].width
 
-    def forward(self, x: Tensor) -> Tensor:
+    def run(self, x: Tensor, through: Callable[[nn.Module, Tensor, Tensor], Tensor]) -> Tensor:
+        """(B, in_channels, H, W) -> (B, out_channels, h, w); `through` passes two maps through a cell."""
         # The outputs of stem and cells are only used after a ReLU, except that of the last cell.  The ReLU is applied
         # once and in place, since neither BN nor a concatenation needs its output for the backward pass.
         before_last = last = F.relu(self.stem[0](x), inplace=True)
         if len(self.stem) == 2:
             last = F.relu(self.stem[1](before_last), inplace=True)
         for cell in self.cells[:-1]:
-            before_last, last = last, F.relu(cell(before_last, last), inplace=True)
-        out: Tensor = self.cells[-1](before_last, last)
-        return out
+            before_last, last = last, F.relu(through(cell, before_last, last), inplace=True)
+        return through(self.cells[-1], before_last, last)
+
+
+class Trunk(Stack):
+    """(B, in_channels, H, W) -> (B, out_channels, h, w), h = H/4 (CIFAR stem) or H/32 with two reductions."""
+
+    def __init__(
+        self, genotype: Genotype, in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False
+    ) -> None:
+        def cell(stage: Stage) -> CellNetwork:
+            return CellNetwork(genotype.reduce if stage.reduces else genotype.normal, stage)
+
+        super().__init__(cell, in_channels, width, depth, stem, dense)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.run(x, _through)
+
+
+def _through(cell: nn.Module, before_last: Tensor, last: Tensor) -> Tensor:
+    out: Tensor = cell(before_last, last)
+    return out

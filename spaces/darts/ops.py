@@ -14,8 +14,11 @@ SMALL = 16 * 16  # pixels of a feature map up to which the decomposition below i
 class ConvBn(nn.Sequential):
     """Convolution without bias, padded by half its kernel, and BN: (B, in, H, W) -> (B, out, h, w)."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
-        super().__init__(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs))
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, affine: bool = True) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+            nn.BatchNorm2d(outputs, affine=affine),
+        )
 
 
 class DilatedDepthwise(nn.Conv2d):
@@ -59,32 +62,32 @@ class DilatedDepthwise(nn.Conv2d):
 class Separable(nn.Sequential):
     """Depthwise convolution, pointwise convolution, BN; the number of channels does not change."""
 
-    def __init__(self, channels: int, kernel: int, stride: int) -> None:
+    def __init__(self, channels: int, kernel: int, stride: int, affine: bool = True) -> None:
         super().__init__(
             nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False),
             nn.Conv2d(channels, channels, 1, bias=False),
-            nn.BatchNorm2d(channels),
+            nn.BatchNorm2d(channels, affine=affine),
         )
 
 
 class Dilated(nn.Sequential):
     """As `Separable`, with a dilation of 2 in the depthwise convolution."""
 
-    def __init__(self, channels: int, kernel: int, stride: int) -> None:
+    def __init__(self, channels: int, kernel: int, stride: int, affine: bool = True) -> None:
         super().__init__(
             DilatedDepthwise(channels, kernel, stride),
             nn.Conv2d(channels, channels, 1, bias=False),
-            nn.BatchNorm2d(channels),
+            nn.BatchNorm2d(channels, affine=affine),
         )
 
 
 class Twice(nn.Module):
     """Two separable convolutions with a ReLU between them; the first one has the stride."""
 
-    def __init__(self, channels: int, kernel: int, stride: int) -> None:
+    def __init__(self, channels: int, kernel: int, stride: int, affine: bool = True) -> None:
         super().__init__()
-        self.first = Separable(channels, kernel, stride)
-        self.second = Separable(channels, kernel, 1)
+        self.first = Separable(channels, kernel, stride, affine)
+        self.second = Separable(channels, kernel, 1, affine)
 
     def forward(self, x: Tensor) -> Tensor:
         # In place: BN needs its input for the backward pass, not its output.
@@ -99,11 +102,11 @@ class FactorizedReduction(nn.Module):
     shifted by one pixel in both directions, zero beyond its edge; then BN.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, affine: bool = True) -> None:
         super().__init__()
         self.even = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=False)
         self.odd = nn.Conv2d(inputs, outputs - outputs // 2, 1, stride=2, bias=False)
-        self.bn = nn.BatchNorm2d(outputs)
+        self.bn = nn.BatchNorm2d(outputs, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
@@ -114,19 +117,22 @@ class FactorizedReduction(nn.Module):
         return out
 
 
-def build(code: str, channels: int, stride: int) -> nn.Module:
-    """The operation of that code (except `no`): (B, C, H, W) -> (B, C, H, W), or half the size at stride 2."""
+def build(code: str, channels: int, stride: int, affine: bool = True) -> nn.Module:
+    """The operation of that code (except `no`): (B, C, H, W) -> (B, C, H, W), or half the size at stride 2.
+
+    `affine`: whether its BN has learned scales and biases.
+    """
     match code:
         case "mp":
             return nn.MaxPool2d(3, stride, 1)
         case "ap":
             return nn.AvgPool2d(3, stride, 1, count_include_pad=False)
         case "sk":
-            return nn.Identity() if stride == 1 else FactorizedReduction(channels, channels)
+            return nn.Identity() if stride == 1 else FactorizedReduction(channels, channels, affine)
         case "s3" | "s5":
-            return Twice(channels, int(code[1]), stride)
+            return Twice(channels, int(code[1]), stride, affine)
         case "d3" | "d5":
-            return Dilated(channels, int(code[1]), stride)
+            return Dilated(channels, int(code[1]), stride, affine)
     raise AssertionError(f"no module for operation {code!r}")
 
 

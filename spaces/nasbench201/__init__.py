@@ -6,18 +6,22 @@ Architectures as text, their graph, cost and network.  Imports only the shared f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from spaces._search import Choices, EdgeKind
 from spaces._space import Cost, Size, Stem
 from spaces.nasbench201 import cell as _cell
+from spaces.nasbench201 import choices as _choices
 from spaces.nasbench201.cell import EDGES, NODES, OPS, parse, write
 from spaces.nasbench201.cost import cost as _cost
 from spaces.nasbench201.network import Trunk
+from spaces.nasbench201.supernet import SuperTrunk
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,50 @@ class NasBench201:
     ) -> Cost:
         """The cost of that trunk, computed by arithmetic."""
         return _cost(parse(arch), in_channels, width, depth, stem, size, dense)
+
+    def choices(self) -> dict[str, Choices]:
+        """One cell, `cell`: 6 edges and 5 operations, `none` among them."""
+        return dict(_choices.CHOICES)
+
+    def supernet(
+        self,
+        *,
+        in_channels: int,
+        width: int,
+        depth: int,
+        stem: Stem,
+        dense: bool = False,
+        edge: EdgeKind = "mixed",
+        partial: int = 4,
+        affine: bool = False,
+    ) -> SuperTrunk:
+        """The network of all cells.
+
+        With the weights of `one_hot` it computes the same as the cell's trunk, if the weights of both are the same.
+        Without `affine`, scales and biases of the cell's BN have to be 1 and 0, as at initialisation.
+        """
+        return SuperTrunk(in_channels, width, depth, stem, dense, edge, partial, affine)
+
+    def discretise(
+        self,
+        weights: Mapping[str, NDArray[np.floating]],
+        edges: Mapping[str, NDArray[np.floating]] | None = None,
+        skips: int | None = None,
+    ) -> str:
+        """The strongest operation of every edge, which may be `none`; the first of equal ones (Dong & Yang 2020)."""
+        return write(_choices.discretise(weights, edges, skips))
+
+    def one_hot(self, arch: str) -> dict[str, NDArray[np.float64]]:
+        """The weights of a cell."""
+        return _choices.one_hot(parse(arch))
+
+    def mutate(self, arch: str, rng: np.random.Generator, p: float | None = None) -> str:
+        """The cell with one other operation, or with every operation drawn anew with probability `p`."""
+        return write(_choices.mutate(parse(arch), rng, p))
+
+    def cross(self, a: str, b: str, rng: np.random.Generator) -> str:
+        """The operation of every edge from one of two cells."""
+        return write(_choices.cross(parse(a), parse(b), rng))
 
 
 SPACE = NasBench201()

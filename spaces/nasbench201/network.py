@@ -1,5 +1,7 @@
 """The network of a NAS-Bench-201 cell: three stages of equal cells with residual blocks between (Dong & Yang 2020)."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -106,25 +108,36 @@ class Reduction(nn.Module):
         return out
 
 
+def layers(
+    cell: Callable[[int], nn.Module], in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False
+) -> tuple[list[nn.Module], int]:
+    """The layers of a trunk, and the number of channels of its output: a stem, three stages of `depth` cells, BN, ReLU.
+
+    `cell` makes the cell of a number of channels.
+    """
+    check_size(width, depth)
+    found: list[nn.Module] = []
+    for inputs, outputs, stride in stem_layers(in_channels, width, stem):
+        if found:
+            found.append(nn.ReLU(inplace=True))
+        found.append(ConvBn(inputs, outputs, 3, stride))
+    for stage in range(STAGES):
+        if stage:
+            found.append(Reduction(width, 2 * width, stride=2 if stage == 1 or not dense else 1))
+            width *= 2
+        found += [cell(width) for _ in range(depth)]
+    return [*found, nn.BatchNorm2d(width), nn.ReLU(inplace=True)], width
+
+
 class Trunk(nn.Module):
     """(B, in_channels, H, W) -> (B, 4 * width, h, w): three stages of `depth` cells, then BN and ReLU."""
 
     def __init__(self, cell: Cell, in_channels: int, width: int, depth: int, stem: Stem, dense: bool = False) -> None:
         super().__init__()
-        check_size(width, depth)
-        layers: list[nn.Module] = []
-        for inputs, outputs, stride in stem_layers(in_channels, width, stem):
-            if layers:
-                layers.append(nn.ReLU(inplace=True))
-            layers.append(ConvBn(inputs, outputs, 3, stride))
-        for stage in range(STAGES):
-            if stage:
-                layers.append(Reduction(width, 2 * width, stride=2 if stage == 1 or not dense else 1))
-                width *= 2
-            layers += [CellNetwork(cell, width) for _ in range(depth)]
-        layers += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
-        self.layers = nn.Sequential(*layers)
-        self.out_channels = width
+        found, self.out_channels = layers(
+            lambda channels: CellNetwork(cell, channels), in_channels, width, depth, stem, dense
+        )
+        self.layers = nn.Sequential(*found)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.layers(x)

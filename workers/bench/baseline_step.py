@@ -17,14 +17,14 @@ from nasbench_pytorch.trainer import train
 from torch import Tensor, nn
 
 from workers.bench.baseline_networks import network, spec_of
-from workers.recipes import Recipe
+from workers.recipes import Sgd
 from workers.training.setup import recipe_of
 from workers.trial import Trial
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
 
-def sgd(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def sgd(net: nn.Module, recipe: Sgd) -> torch.optim.Optimizer:
     """SGD as in the release, neither fused nor `foreach`."""
     return torch.optim.SGD(
         net.parameters(),

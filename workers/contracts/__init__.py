@@ -13,10 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import spaces
 from workers.contracts._check import Check, ContractError
 from workers.contracts.cell import fits
 from workers.contracts.dataset import dataset_checks
 from workers.contracts.score import score_checks
+from workers.contracts.searchable import searchable_checks
 from workers.contracts.space import space_checks
 from workers.contracts.task import task_checks
 
@@ -38,4 +40,7 @@ def checks(kind: str, thing: Any, data_root: str | Path | None = None) -> list[C
     """
     if kind not in _CHECKS:
         raise LookupError(f"no contract for {kind!r}; there are {', '.join(_CHECKS)}")
-    return _CHECKS[kind](thing, data_root) if kind == "dataset" else _CHECKS[kind](thing)
+    if kind == "dataset":
+        return _CHECKS[kind](thing, data_root)
+    found = _CHECKS[kind](thing)
+    return found + searchable_checks(thing) if kind == "space" and not spaces.lacking(thing) else found

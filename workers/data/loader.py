@@ -152,6 +152,25 @@ class Streamed:
         return {k: v.pin_memory() for k, v in collated.items()} if self.device.type == "cuda" else collated
 
 
+@dataclass(frozen=True)
+class Subset:
+    """Some images of a split, as a split of its own."""
+
+    of: Source
+    positions: Tensor  # int64 (n,), on the CPU
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def parts(self, drawn: Part, size: int) -> Iterator[Part]:
+        """Parts of the whole split."""
+        return self.of.parts({**drawn, "image": self.positions[drawn["image"]]}, size)
+
+    def look_up(self, part: Part) -> tuple[Tensor, Tensor]:
+        """The images of a part."""
+        return self.of.look_up(part)
+
+
 class Sender:
     """Copies parts to a GPU on a separate stream, so that a copy overlaps with the previous step.
 

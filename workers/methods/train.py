@@ -4,14 +4,12 @@ The code is the same for all tasks (workers/training).
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
-
 from workers.methods._method import Epoch, Setting
-from workers.training.epoch import Position, evaluate, precise_bn, train_epoch
-from workers.training.setup import learner, recipe_of, source_of
+from workers.training.epoch import Position, evaluate, position, precise_bn, train_epoch
+from workers.training.setup import learner, load_optimizer, recipe_of, source_of
 from workers.training.steps import Training, nothing
 
 
@@ -45,23 +43,17 @@ class TrainRun:
         state: dict[str, Any] = {"net": self.t.net.state_dict(), "optimizer": self.t.optimizer.state_dict()}
         if self._at is None:
             return state
-        at = self._at
-        sums = (self.t.learning if at.split == "train" else self.t.judging).sums
-        return state | {"within": {"split": at.split, "done": at.done, "sums": list(sums), "loss": at.loss}}
+        sums = (self.t.learning if self._at.split == "train" else self.t.judging).sums
+        return state | {"within": self._at.kept(sums)}
 
     def load(self, state: dict[str, Any]) -> None:
         """Load a state into network and optimiser; raises any exception if it does not fit."""
         net = state["net"]  # not a copy: it has an attribute with the versions of its layers
         for key in [key for key in net if key.endswith("num_batches_tracked")]:
             del net[key]  # checkpoints of earlier versions contain these counters
-        at = _position(self.t, state["within"]) if "within" in state else None
+        at = position(self.t, state["within"]) if "within" in state else None
         self.t.net.load_state_dict(net)
-        self.t.optimizer.load_state_dict(state["optimizer"])
-        for parameter, kept in self.t.optimizer.state.items():
-            for name, value in kept.items():
-                # Except for scalars (step counters), the optimiser's tensors have the shape of their parameter.
-                if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
-                    raise ValueError(f"{name} is {tuple(value.shape)}, its parameter is {tuple(parameter.shape)}")
+        load_optimizer(self.t.optimizer, state["optimizer"])
         self._at = at
 
     def columns(self) -> dict[str, Any]:
@@ -83,16 +75,6 @@ class TrainRun:
     def close(self) -> None:
         """Release the steps and their graphs."""
         self.t.close()
-
-
-def _position(t: Training, within: Mapping[str, Any]) -> Position:
-    """The position stored in a checkpoint; raises any exception if it is not valid for this training."""
-    at = Position(within["split"], within["done"], tuple(within["sums"]), within["loss"])
-    at.check(t)
-    if at.split == "test" and 0 < len(t.test) - at.done < t.recipe.test_batch:
-        # The first part of a step is captured and must be a whole one, so evaluate from the start.
-        return Position("test", loss=at.loss)
-    return at
 
 
 def training(setting: Setting) -> Training:

@@ -12,18 +12,31 @@ from types import ModuleType
 import spaces
 from workers import datasets
 from workers.data.small import LARGEST_CIFAR
-from workers.recipes._models import AnyRecipe, Base, Lookup, Precision, Score, Sgd, Train, Untrained, question, read
+from workers.recipes._any import AnyRecipe, read
+from workers.recipes._candidates import Evolution, RandomSearch
+from workers.recipes._models import Base, Precision, Sgd, Train, question
+from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, PDarts, Search, Snas
+from workers.recipes._untrained import Lookup, Score, Untrained
 
 Recipe = Train
 
 __all__ = [
     "AnyRecipe",
     "Base",
+    "Darts",
+    "DartsMinus",
+    "Evolution",
+    "Gdas",
     "Lookup",
+    "PDarts",
+    "PcDarts",
     "Precision",
+    "RandomSearch",
     "Recipe",
     "Score",
+    "Search",
     "Sgd",
+    "Snas",
     "Train",
     "Untrained",
     "cells",

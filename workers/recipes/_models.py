@@ -1,7 +1,8 @@
 """The fields of a recipe: everything that changes a trial's numbers besides data, task, architecture and seed.
 
-There is one class per method (workers/methods).  `AnyRecipe` is the union of these classes; the field `method` selects
-one.  Recipes stored before this field existed belong to the method `train`.
+There is one class per method (workers/methods), those of searches in `_searches.py` and `_candidates.py`, those of
+methods that train nothing in `_untrained.py`.  `AnyRecipe` (`_any.py`) is the union of these classes; the field
+`method` selects one.  Recipes stored before this field existed belong to the method `train`.
 """
 
 import hashlib
@@ -9,27 +10,15 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    TypeAdapter,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 import spaces
-from workers import paths
-from workers.recipes._scores import PROXIES, WITHOUT_IMAGES
 
 Precision = Literal["fp32", "tf32", "bf16"]
-_IMAGES = 2**31 - 1  # more than any split holds; with the limits of width and depth, every cost fits 64 bits
+IMAGES = 2**31 - 1  # more than any split holds; with the limits of width and depth, every cost fits 64 bits
 
-_FACTS = TypeAdapter(dict[str, Any])
-_FIRST = "train"  # the method of recipes without the field `method`
+FACTS = TypeAdapter(dict[str, Any])
+FIRST = "train"  # the method of recipes without the field `method`
 
 
 class Base(BaseModel):
@@ -52,7 +41,7 @@ class Base(BaseModel):
     @property
     def facts(self) -> dict[str, Any]:
         """The fields that are part of a trial's identity: all except the label, unset fields and the method `train`."""
-        unnamed = {"name"} | ({"method"} if self.method == _FIRST else set())
+        unnamed = {"name"} | ({"method"} if self.method == FIRST else set())
         return self.model_dump(exclude=unnamed, exclude_none=True)
 
     @property
@@ -66,6 +55,21 @@ class Base(BaseModel):
         return None
 
     @property
+    def searches(self) -> bool:
+        """Whether the method finds an architecture: its trials have `*` in place of one."""
+        return False
+
+    @property
+    def supernet(self) -> dict[str, Any] | None:
+        """Options of the space's supernet; None for a recipe without one."""
+        return None
+
+    @property
+    def needs_searchable(self) -> bool:
+        """Whether the space must be `spaces.Searchable`."""
+        return self.supernet is not None
+
+    @property
     def reads_images(self) -> bool:
         """Whether the method opens the dataset; else a trial runs on a machine without it."""
         return True
@@ -74,6 +78,11 @@ class Base(BaseModel):
     def least_images(self) -> int:
         """The training images that a trial needs at least; it fails with fewer."""
         return 0
+
+    @property
+    def step_images(self) -> int:
+        """The training images of one step, as far as memory is concerned."""
+        return self.least_images
 
     def passes(self, train_images: int, test_images: float) -> float:
         """Forward passes of one image that take as long as a trial; a backward pass counts as two."""
@@ -114,7 +123,7 @@ class Base(BaseModel):
 
         `workers.recipes.read` selects the class.
         """
-        return cls.model_validate({"name": name} | _FACTS.validate_json(json_text))
+        return cls.model_validate({"name": name} | FACTS.validate_json(json_text))
 
     def replace(self, /, **changes: Any) -> Self:
         """A validated copy with other values; ValueError names the key, the given value and the known keys."""
@@ -160,16 +169,16 @@ class Sgd(Base):
     epochs: int = Field(ge=1, le=100_000, description="passes over the training split")
     lr: float = Field(gt=0, lt=1e3, description="peak learning rate of SGD on the mean loss of a batch")
     batch: int = Field(
-        ge=2, le=_IMAGES, description="training images per step (rot: 4 samples each; jig: all tiles of each)"
+        ge=2, le=IMAGES, description="training images per step (rot: 4 samples each; jig: all tiles of each)"
     )
-    test_batch: int = Field(ge=1, le=_IMAGES, description="test images per step; affects only speed and memory")
+    test_batch: int = Field(ge=1, le=IMAGES, description="test images per step; affects only speed and memory")
     weight_decay: float = Field(ge=0, lt=1, description="L2 penalty on every parameter, BN and biases included")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD; dampening is 0")
     nesterov: bool = Field(True, description="use Nesterov momentum")
     precise_bn: int = Field(
         1024,
         ge=0,
-        le=_IMAGES,
+        le=IMAGES,
         description="training images used to compute the BN statistics before an evaluation; 0: running averages",
     )
     precision: Precision = Field(
@@ -186,6 +195,11 @@ class Sgd(Base):
     def least_images(self) -> int:
         """One batch."""
         return self.batch
+
+    @property
+    def lr_floor(self) -> float:
+        """The learning rate that the cosine ends at."""
+        return 0.0
 
     def passes(self, train_images: int, test_images: float) -> float:
         """Training, the statistics of batch norm, and the evaluation of every epoch."""
@@ -242,162 +256,8 @@ class Train(Sgd):
         return {name: value for name, value in found.items() if value is not None}
 
 
-class Untrained(Base):
-    """The common part of the recipes of methods that train nothing: one epoch of the loop, in fp32 on one thread."""
-
-    @property
-    def epochs(self) -> int:
-        """1: the loop calls the method once."""
-        return 1
-
-    @property
-    def precision(self) -> Precision:
-        """fp32."""
-        return "fp32"
-
-    @property
-    def threads(self) -> int:
-        """1, as trials are many and small."""
-        return 1
-
-
-class Score(Untrained):
-    """Recipe of the method `score`: compute a zero-cost proxy of the network with its initial weights.
-
-    The batches are drawn from the training split, the same for all architectures; with more than one, the score is the
-    mean over them.  A proxy that reads no images (`workers.recipes._scores`) has no batches: it keeps `batch` unset and
-    `batches` 0, whatever is given, so that one override applies to a list of proxies.
-    """
-
-    method: Literal["score"] = "score"
-    FIXED: ClassVar[frozenset[str]] = frozenset({"method", "score"})
-
-    score: str = Field(description="the proxy: a name in workers.scores")
-    batch: int | None = Field(64, ge=2, le=_IMAGES, description="training images per batch; unset: reads no images")
-    batches: int = Field(1, ge=0, le=1_000, description="batches that the score is the mean over; 0: reads no images")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_images(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("score") in WITHOUT_IMAGES:
-            return values | {"batch": None, "batches": 0}
-        return values
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        if self.score not in PROXIES:
-            raise ValueError(f"no proxy {spaces.quoted(self.score)}; have {', '.join(PROXIES)}")
-        if self.reads_images and (self.batch is None or self.batches < 1):
-            raise ValueError(f"{self.score} reads images; expected a batch and at least one of batches")
-        return self
-
-    @property
-    def measures(self) -> str:
-        """The name of the proxy."""
-        return self.score
-
-    @property
-    def reads_images(self) -> bool:
-        """Whether the proxy reads images."""
-        return self.score not in WITHOUT_IMAGES
-
-    @property
-    def least_images(self) -> int:
-        """All batches."""
-        return (self.batch or 0) * self.batches
-
-    def passes(self, train_images: int, test_images: float) -> float:
-        """A forward and a backward pass of every batch; of one image for a proxy that reads none."""
-        return 3.0 * max(self.least_images, 1)
-
-    def steps(self, train_images: int) -> int:
-        """One step per batch."""
-        return self.batches
-
-
-class Lookup(Untrained):
-    """Recipe of the method `lookup`: take the result of a trial from a table of results, and measure nothing.
-
-    `content` identifies the rows that can be looked up (workers/score_table.py), so the place of the table is not part
-    of the identity.  Plans and `workers.run` fill it in from the table at `table`; a table with other rows is refused.
-    Width and depth belong to the network whose parameters and multiply-adds the row states.
-    """
-
-    method: Literal["lookup"] = "lookup"
-    FIXED: ClassVar[frozenset[str]] = frozenset({"method", "content"})
-    _PLACES: ClassVar[frozenset[str]] = frozenset({"table", "missing"})  # fields that change no result
-
-    table: str | None = Field(None, description="path or URL of a run's folder, or of a Parquet file of rows")
-    measured: str | None = Field(None, description="the recipe of the table, by name or id; default: the only one")
-    content: str | None = Field(None, description="a digest of the rows that can be looked up")
-    mean: bool = Field(False, description="the mean over the table's seeds; else the row of the trial's seed")
-    missing: Literal["refuse", "leave out"] = Field(
-        "refuse", description="what a plan does about architectures that the table lacks"
-    )
-
-    @field_validator("table")
-    @classmethod
-    def _place(cls, table: str | None) -> str | None:
-        return None if table is None else paths.place(table)
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The fields that are part of a trial's identity; ValueError while the table's content is not known."""
-        if self.content is None:
-            raise ValueError("a lookup is identified by the content of its table, which was not read yet")
-        return {name: value for name, value in super().facts.items() if name not in self._PLACES}
-
-    def bound(self, content: str, measured: str) -> Self:
-        """The recipe with the content of its table and the recipe that the table names."""
-        return type(self).model_validate(self.model_dump() | {"content": content, "measured": measured})
-
-    @property
-    def executed(self) -> dict[str, Any]:
-        """The place of the table."""
-        return {} if self.table is None else {"table": self.table}
-
-    @property
-    def reads_images(self) -> bool:
-        """No image is opened."""
-        return False
-
-    @property
-    def rehearsed(self) -> bool:
-        """`train_s` is what the table's trainings took."""
-        return True
-
-    def passes(self, train_images: int, test_images: float) -> float:
-        """None: nothing is computed."""
-        return 0.0
-
-    def steps(self, train_images: int) -> int:
-        """None."""
-        return 0
-
-
-def method_of(recipe: Any) -> str | None:
-    """The method of a recipe or of a mapping of its fields (default `train`); None for any other value."""
-    found = recipe.method if isinstance(recipe, Base) else None
-    if isinstance(recipe, Mapping):
-        found = recipe.get("method", _FIRST)
-    return found if isinstance(found, str) else None
-
-
-# Add a further method as `| Annotated[Darts, Tag("darts")]`.
-AnyRecipe = Annotated[
-    Annotated[Train, Tag("train")] | Annotated[Score, Tag("score")] | Annotated[Lookup, Tag("lookup")],
-    Discriminator(method_of),
-]
-_ANY: TypeAdapter[AnyRecipe] = TypeAdapter(AnyRecipe)
-
-
-def read(name: str, json_text: str) -> AnyRecipe:
-    """The recipe with this name and these facts (JSON), of the class of its method; ValueError if it is not valid."""
-    return _ANY.validate_python({"name": name} | _FACTS.validate_json(json_text))
-
-
 def question(json_text: str) -> str:
     """The JSON of a recipe's facts without `test_batch` and `threads`: equal for recipes that give the same numbers,
     even if their ids differ."""
-    facts = {key: value for key, value in _FACTS.validate_json(json_text).items() if key not in Speed.model_fields}
+    facts = {key: value for key, value in FACTS.validate_json(json_text).items() if key not in Speed.model_fields}
     return json.dumps(facts, sort_keys=True, separators=(",", ":"))

@@ -6,7 +6,7 @@ proxies have.
 """
 
 from workers.recipes import zero_cost
-from workers.recipes._models import Lookup
+from workers.recipes._untrained import Lookup
 
 LIKE = zero_cost.LIKE
 ANY_VARIANT = True  # the text after the slash is a name in the table

@@ -7,8 +7,8 @@ used in four rotations.
 """
 
 import spaces
-from workers.recipes._models import Score
 from workers.recipes._scores import ALIASES, PROXIES, canonical
+from workers.recipes._untrained import Score
 
 BATCH = 64
 _BATCHES = {"rot": 16}  # four rotations of each image

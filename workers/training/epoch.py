@@ -5,14 +5,14 @@ sums over them (`Position`).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from workers.recipes import Recipe
+from workers.recipes import Sgd
 from workers.training.steps import Training, arithmetic, nothing
 
 
@@ -24,6 +24,10 @@ class Position:
     done: int = 0  # images of the split
     sums: tuple[Tensor, ...] = ()  # over these images; empty: zeros
     loss: float = math.nan  # mean training loss, known after the training part
+
+    def kept(self, sums: tuple[Tensor, ...]) -> dict[str, Any]:
+        """The position as stored in a checkpoint, with the sums over the images so far."""
+        return {"split": self.split, "done": self.done, "sums": list(sums), "loss": self.loss}
 
     def check(self, t: Training) -> None:
         """ValueError unless it is a valid position of this training."""
@@ -40,9 +44,23 @@ class Position:
             raise ValueError(f"sums of {found}, expected {[(s.shape, s.dtype) for s in wanted]}")
 
 
-def learning_rate(recipe: Recipe, epoch: int) -> float:
-    """Cosine schedule, updated once per epoch (epoch = 0..E-1): begins at the peak, never reaches zero."""
-    return 0.5 * recipe.lr * (1 + math.cos(math.pi * epoch / recipe.epochs))
+def position(t: Training, within: Mapping[str, Any]) -> Position:
+    """The position that `Position.kept` stored; raises any exception if it is not valid for this training."""
+    at = Position(within["split"], within["done"], tuple(within["sums"]), within["loss"])
+    at.check(t)
+    if at.split == "test" and 0 < len(t.test) - at.done < t.recipe.test_batch:
+        # The first part of a step is captured and must be a whole one, so evaluate from the start.
+        return Position("test", loss=at.loss)
+    return at
+
+
+def learning_rate(recipe: Sgd, epoch: int, epochs: int | None = None) -> float:
+    """Cosine schedule, updated once per epoch (epoch = 0..E-1): begins at the peak, never reaches its end.
+
+    `epochs`: E, by default all epochs of the recipe.
+    """
+    floor = recipe.lr_floor
+    return floor + 0.5 * (recipe.lr - floor) * (1 + math.cos(math.pi * epoch / (epochs or recipe.epochs)))
 
 
 def set_rate(t: Training, rate: float) -> None:

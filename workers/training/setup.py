@@ -1,21 +1,23 @@
 """The start of methods that train by SGD: the network with its optimiser, and the sources of images."""
 
+from typing import Any
+
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from workers import datasets
 from workers.data.loader import Resident, Source, Streamed
 from workers.network import build_network
-from workers.recipes import Train
+from workers.recipes import Sgd
 from workers.streams import seed_of
 from workers.trial import Trial
 
 
-def recipe_of(trial: Trial) -> Train:
-    """The recipe of a trial that is trained; ValueError for one of another method."""
-    if not isinstance(trial.recipe, Train):
-        raise ValueError(f"a recipe of the method {trial.recipe.method!r}; expected one of the method 'train'")
+def recipe_of(trial: Trial) -> Sgd:
+    """The recipe of a trial whose network is trained by SGD; ValueError for one of another method."""
+    if not isinstance(trial.recipe, Sgd):
+        raise ValueError(f"a recipe of the method {trial.recipe.method!r}; expected one that trains by SGD")
     return trial.recipe
 
 
@@ -55,8 +57,13 @@ def initial(trial: Trial, device: torch.device) -> nn.Module:
 
 def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
     """The network of a trial with its initial weights, on the device, and the optimiser that trains it."""
-    recipe, net = recipe_of(trial), initial(trial, device)
-    optimizer = torch.optim.SGD(
+    net = initial(trial, device)
+    return net, sgd(net, recipe_of(trial))
+
+
+def sgd(net: nn.Module, recipe: Sgd) -> torch.optim.Optimizer:
+    """The optimiser of a recipe."""
+    return torch.optim.SGD(
         net.parameters(),
         lr=recipe.lr,
         momentum=recipe.momentum,
@@ -64,4 +71,13 @@ def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.
         weight_decay=recipe.weight_decay,
         fused=True,
     )
-    return net, optimizer
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load the state of an optimiser; ValueError if a tensor does not have the shape of its parameter."""
+    optimizer.load_state_dict(state)
+    for parameter, kept in optimizer.state.items():
+        for name, value in kept.items():
+            # Except for scalars (step counters), the optimiser's tensors have the shape of their parameter.
+            if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
+                raise ValueError(f"{name} is {tuple(value.shape)}, its parameter is {tuple(parameter.shape)}")

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from workers.cuda_graphs import Captured, Part, Recorder
 from workers.data.loader import PLACES, Source
-from workers.recipes import AnyRecipe, Recipe
+from workers.recipes import AnyRecipe, Sgd
 from workers.streams import stream
 from workers.training.setup import recipe_of
 from workers.trial import Trial
@@ -42,7 +42,7 @@ class Training:
     record: Recorder | None = None  # how steps are captured; None: every operation is queued by itself
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> Sgd:
         """The recipe of the trial."""
         return recipe_of(self.trial)
 
@@ -192,7 +192,7 @@ def _judging(t: Training) -> Repeated:
     return Repeated(Captured(work, lambda: list(sums), t.device, t.record), sums)
 
 
-def arithmetic(recipe: AnyRecipe, device: torch.device) -> AbstractContextManager[object]:
+def arithmetic(recipe: AnyRecipe | Sgd, device: torch.device) -> AbstractContextManager[object]:
     """The precision of a recipe, for the forward pass.  fp32 means fp32: TF32 is off unless asked for."""
     if recipe.precision == "tf32" and device.type != "cuda":
         raise ValueError(f"precision 'tf32' is a mode of CUDA devices; this training runs on {device.type}")

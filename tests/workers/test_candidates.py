@@ -1,0 +1,107 @@
+"""Random search and evolution on a zero-cost proxy: what is proposed, what is found, stops."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import spaces
+import workers
+from workers import recipes
+from workers.methods._candidates import Scored
+from workers.methods.evolution import proposing
+
+NB201 = spaces.searchable("nasbench201")
+
+
+def search(method: str, space: str = "nasbench201", seed: int = 1, **changes: Any) -> workers.Trial:
+    recipe = workers.recipe(f"{method}/params", space=space, dataset="scenes", task="cls")
+    recipe = recipe.replace(**{"candidates": 12, "generation": 5} | changes)
+    fields: dict[str, Any] = {"dataset": "scenes", "dataset_id": workers.datasets.identify("scenes")}
+    return workers.Trial(space=space, arch="*", task="cls", seed=seed, recipe=recipe, **fields)
+
+
+def params(arch: str, trial: workers.Trial) -> int:
+    recipe = trial.recipe
+    assert isinstance(recipe, recipes.RandomSearch | recipes.Evolution)
+    return workers.cost(trial.model_copy(update={"arch": arch, "recipe": recipe.scored}))[0]
+
+
+@pytest.mark.parametrize("space", ["nasbench201", "nasbench101", "chain"])
+def test_random_search_finds_the_best_of_its_draws_in_any_space(space: str) -> None:
+    trial = search("random_search", space)
+    row = workers.run(trial)
+    assert (row["arch"], row["method"], row["metric"], row["epochs"]) == ("*", "random_search", "params", 3)
+    assert row["score_best"] == row["score_final"] == params(row["found"], trial)
+    assert row["found_arch_id"] == spaces.get(space).arch_id(row["found"])
+    best = [params(arch, trial) for arch in row["curve_found"]]
+    assert best == sorted(best) == row["curve_test_score"]
+    assert workers.run(search("random_search", space, candidates=5))["curve_found"] == row["curve_found"][:1]
+    assert row["train_loss"] is None
+    assert row["params"] > 0
+
+
+def test_the_seed_decides_what_is_drawn() -> None:
+    found = {workers.run(search("random_search", seed=seed, candidates=1))["found"] for seed in range(1, 6)}
+    assert len(found) > 1
+
+
+def test_evolution_mutates_the_best_of_a_tournament_among_the_newest() -> None:
+    rng = np.random.default_rng(0)
+    archs = spaces.sample(NB201, 6, 0).archs
+    scored = [Scored(arch, score) for arch, score in zip(archs, (9.0, 1.0, 2.0, float("nan"), 4.0, 3.0), strict=True)]
+    propose = proposing(NB201, population=4, tournament=4)
+    parents = Counter(
+        min(archs, key=lambda arch, child=propose(scored, rng): difference(arch, child))  # type: ignore[misc]
+        for _ in range(20)
+    )
+    assert set(parents) == {archs[4]}  # the first two have left, though one of them is the best
+    drawn = proposing(NB201, population=7, tournament=1)(scored, np.random.default_rng(3))
+    assert drawn == NB201.sample(np.random.default_rng(3))  # still in the random part
+    any_parent = {parent(archs[2:], proposing(NB201, 4, 1)(scored, rng)) for _ in range(60)}
+    assert any_parent == set(archs[2:])
+
+
+def difference(one: str, other: str) -> int:
+    return sum(a != b for a, b in zip(one.split("|"), other.split("|"), strict=True))
+
+
+def parent(archs: tuple[str, ...], child: str) -> str:
+    return min(archs, key=lambda arch: difference(arch, child))
+
+
+def test_evolution_is_better_than_random_search_with_as_many_candidates() -> None:
+    """Of the largest network, which has six 3x3 convolutions."""
+    sizes: dict[str, Any] = {"candidates": 150, "generation": 50}
+    found = workers.run(search("evolution", population=20, tournament=5, **sizes))["score_best"]
+    assert found > workers.run(search("random_search", **sizes))["score_best"]
+    assert found == 1_531_546
+
+
+def test_a_search_stopped_after_every_candidate_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = search("evolution", population=4, tournament=2)
+    whole = workers.run(trial)
+    monkeypatch.setattr("workers.loop.STOP_CHECK_S", 0.0)
+    stops = 0
+    while True:
+        try:
+            row = workers.run(trial, checkpoint_url=str(tmp_path / "c.pt"), stop=lambda: True)
+            break
+        except workers.Interrupted:
+            stops += 1
+    assert stops == 12 + 2  # after every candidate and between epochs
+    for name in ("found", "curve_found", "curve_test_score", "score_best", "best_epoch"):
+        assert row[name] == whole[name]
+
+
+def test_recipes_are_read_back_and_impossible_ones_refused() -> None:
+    trial = search("evolution")
+    assert recipes.read("x", trial.recipe.json_text).facts == trial.recipe.facts
+    with pytest.raises(ValueError, match="tournament = 25 is more than population = 10"):
+        search("evolution", population=10)
+    with pytest.raises(LookupError, match="no proxy 'accuracy'"):
+        workers.recipe("random_search/accuracy", space="chain", dataset="scenes", task="cls")
+    with pytest.raises(LookupError, match="space 'chain' has no supernet"):
+        search("evolution", space="chain")

@@ -1,0 +1,42 @@
+"""The union of the recipes of all methods, and how a stored recipe is read."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Tag, TypeAdapter
+
+from workers.recipes._candidates import Evolution, RandomSearch
+from workers.recipes._models import FACTS, FIRST, Base, Train
+from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, PDarts, Snas
+from workers.recipes._untrained import Lookup, Score
+
+
+def method_of(recipe: Any) -> str | None:
+    """The method of a recipe or of a mapping of its fields (default `train`); None for any other value."""
+    found = recipe.method if isinstance(recipe, Base) else None
+    if isinstance(recipe, Mapping):
+        found = recipe.get("method", FIRST)
+    return found if isinstance(found, str) else None
+
+
+# Add a further method as a line of the union.
+AnyRecipe = Annotated[
+    Annotated[Train, Tag("train")]
+    | Annotated[Score, Tag("score")]
+    | Annotated[Lookup, Tag("lookup")]
+    | Annotated[Darts, Tag("darts")]
+    | Annotated[PcDarts, Tag("pc_darts")]
+    | Annotated[Gdas, Tag("gdas")]
+    | Annotated[PDarts, Tag("p_darts")]
+    | Annotated[Snas, Tag("snas")]
+    | Annotated[DartsMinus, Tag("darts_minus")]
+    | Annotated[RandomSearch, Tag("random_search")]
+    | Annotated[Evolution, Tag("evolution")],
+    Discriminator(method_of),
+]
+_ANY: TypeAdapter[AnyRecipe] = TypeAdapter(AnyRecipe)
+
+
+def read(name: str, json_text: str) -> AnyRecipe:
+    """The recipe with this name and these facts (JSON), of the class of its method; ValueError if it is not valid."""
+    return _ANY.validate_python({"name": name} | FACTS.validate_json(json_text))
