@@ -5,6 +5,7 @@ installed distributions add theirs as entry points `archsweep.spaces`.  A space 
 Imports no other package of this project; `workers` and `orchestrator` may import it.
 """
 
+from collections.abc import Mapping
 from typing import cast
 
 from spaces._registry import Registry, fault, members
@@ -32,6 +33,7 @@ __all__ = [
     "get",
     "lacking",
     "names",
+    "published",
     "quoted",
     "registry",
     "sample",
@@ -85,3 +87,16 @@ def searchable(name: str) -> Searchable:
             "(spaces/_search.py)"
         )
     return cast(Searchable, space)
+
+
+def published(name: str) -> Mapping[str, str]:
+    """The published architectures of a space, by name, as its member `published`; LookupError where it has none."""
+    found = getattr(get(name), "published", None)
+    if found is None:
+        known = [other for other in _REGISTRY.own() if hasattr(get(other), "published")]
+        raise LookupError(
+            f"space {quoted(name)} has no architectures with names; give them as text, with {{ list = [...] }} or "
+            f"{{ file = ... }}. Spaces that have some: {', '.join(known)}"
+        )
+    named: Mapping[str, str] = found
+    return named

@@ -15,7 +15,8 @@ from rich.table import Table
 
 import analysis
 from orchestrator import runner
-from orchestrator.study.schema import Execution, Study, Sweep, explain
+from orchestrator.study.schema import Study, Sweep, explain
+from orchestrator.study.schema_parts import Execution
 from workers.bench.timing import conditions
 from workers.recipes import Precision
 from workers.training.steps import arithmetic

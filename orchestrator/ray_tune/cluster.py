@@ -17,7 +17,7 @@ from orchestrator.ray_tune import watch as ray_watch
 from orchestrator.ray_tune.autoscaling import autoscaled
 
 if TYPE_CHECKING:
-    from orchestrator.study.schema import Execution
+    from orchestrator.study.schema_parts import Execution
 
 
 class ResourcesError(ValueError):

@@ -22,7 +22,7 @@ from orchestrator.ray_tune.worker import SweepTrial
 if TYPE_CHECKING:
     from orchestrator.execution.work_queue import Work
     from orchestrator.ray_tune.loggers import Loggers
-    from orchestrator.study.schema import Execution
+    from orchestrator.study.schema_parts import Execution
 
 
 def run(work: Work, execution: Execution, loggers: Loggers | None = None) -> None:

@@ -19,7 +19,7 @@ from workers.scrub import scrub
 from workers.trial import Trial
 
 if TYPE_CHECKING:
-    from orchestrator.study.schema import Execution
+    from orchestrator.study.schema_parts import Execution
 
 log = logging.getLogger(__name__)
 

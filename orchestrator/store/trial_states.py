@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from orchestrator.store.run_folder import RunStore
 from workers.recipes import question
 
-COLUMNS = ["trial_id", "attempt", "status", "error_class", "error_text", "traceback", "finished_at"]
+COLUMNS = ["trial_id", "attempt", "status", "error_class", "error_text", "traceback", "finished_at", "found"]
 
 # Number of failures of one class after which a trial is quarantined until `retry`.  After an exception the trial is
 # tried once more; it is quarantined at once if the same traceback comes again.
@@ -64,6 +64,7 @@ class Ledger:
 
     done: set[str] = field(default_factory=set)
     failures: dict[str, list[Failure]] = field(default_factory=lambda: defaultdict(list))
+    found: dict[str, str] = field(default_factory=dict)  # the architectures of finished searches
     forgiven: dict[str, int] = field(default_factory=dict)  # failed attempts up to this number do not count
 
     @classmethod
@@ -73,6 +74,8 @@ class Ledger:
         rows = store.attempts(COLUMNS) if rows is None else rows.select(COLUMNS)
         ok = pc.equal(rows["status"], "ok")
         ledger.done.update(rows["trial_id"].filter(ok).to_pylist())  # most rows: converted without a dict for each
+        searches = rows.filter(pc.and_(ok, pc.is_valid(rows["found"])))
+        ledger.found.update(zip(searches["trial_id"].to_pylist(), searches["found"].to_pylist(), strict=True))
         for row in rows.filter(pc.invert(ok)).to_pylist():
             ledger.add(row)
         return ledger
@@ -81,6 +84,8 @@ class Ledger:
         """Add the row of one attempt."""
         if row["status"] == "ok":
             self.done.add(row["trial_id"])
+            if row.get("found"):
+                self.found[row["trial_id"]] = row["found"]
         else:
             self.failures[row["trial_id"]].append(Failure.of(row))
 

@@ -53,6 +53,8 @@ def _resolved(study: Study) -> dict[str, Any]:
             plain["override"]["table"] = lookups.absolute(table)
         if sweep.architectures.file is not None:
             plain["architectures"] = {"list": architectures(sweep)[0]}
+        if isinstance(place := study.searched(sweep), str):
+            plain["architectures"] = {"found": lookups.absolute(place)}
     return values
 
 

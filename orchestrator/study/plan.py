@@ -18,10 +18,10 @@ import spaces
 import workers
 from orchestrator.store.run_folder import RunStore
 from orchestrator.store.trial_states import done_by_question
-from orchestrator.study import lookups
+from orchestrator.study import lookups, searches, trial_rows
 from orchestrator.study.schema import Study, Sweep
-from workers import datasets, tasks
-from workers.recipes import AnyRecipe, question, read
+from workers import datasets
+from workers.recipes import read
 
 SCHEMA = pa.schema(
     [
@@ -43,6 +43,8 @@ SCHEMA = pa.schema(
         ("test_images", pa.int64()),
         ("own", pa.string()),  # the facts of a custom dataset as JSON; else null
         ("executed", pa.string()),  # JSON of test_batch and threads if they differ from recipe_json; else null
+        ("after", pa.string()),  # of a waiting row: the search that has to end first; else null
+        ("base", pa.string()),  # reserved for the trial whose weights are used
     ]
 )
 
@@ -63,7 +65,7 @@ class Plan:
 
 
 def _listed(sweep: Sweep) -> list[str]:
-    """The architectures of a file, a list or the whole space in normal spelling, without duplicates."""
+    """The architectures of a file, a list, of names or of the whole space in normal spelling, without duplicates."""
     chosen = sweep.architectures
     if chosen.all:
         # Texts, not distinct canonical forms: benchmarks hold a value for each text, and isomorphic cells were trained
@@ -79,10 +81,20 @@ def _listed(sweep: Sweep) -> list[str]:
         if not path.is_file():
             raise FileNotFoundError(f"architectures of a sweep: there is no file {path}")
         texts = _read(path)
+    elif chosen.named is not None:
+        texts = [_named(sweep.space, name) for name in chosen.named]
     else:
         texts = list(chosen.list or ())
     space = spaces.get(sweep.space)
     return list(dict.fromkeys(space.normal(text) for text in texts))
+
+
+def _named(space: str, name: str) -> str:
+    """A published architecture; LookupError lists the names."""
+    known = spaces.published(space)
+    if name not in known:
+        raise LookupError(f"no published {space} cell {spaces.quoted(name)}; have {', '.join(known)}")
+    return known[name]
 
 
 def _read(path: Path) -> list[str]:
@@ -107,8 +119,15 @@ def _sample(space: str, n: int, seed: int, min_params: int) -> spaces.Sample:
 
 
 def architectures(sweep: Sweep) -> tuple[list[str], spaces.Sample | None]:
-    """The architectures of a sweep, in order, and the sample if they are drawn at random."""
+    """The architectures of a sweep, in order, and the sample if they are drawn at random.
+
+    `*` for a sweep that searches; none for one that takes what searches find.
+    """
     chosen = sweep.architectures
+    if sweep.searches:
+        return [spaces.WHOLE], None
+    if chosen.found is not None:
+        return [], None
     if chosen.sample is None:
         return _listed(sweep), None
     drawn = _sample(sweep.space, chosen.sample, chosen.seed, chosen.min_params)
@@ -150,131 +169,51 @@ def dataset_of(
     return datasets.DatasetInfo(dataset_id, train_images, own.test_images, own.unused), own
 
 
-# Ids of finished trials, by the recipe without settings of speed (`question`) and by the recipe's JSON.
-Finished = Mapping[str, Mapping[str, set[str]]]
+@dataclass(frozen=True)
+class _Part:
+    """A sweep as planned: its dataset, its recipes, and its architectures if they follow from the study alone."""
+
+    sweep: Sweep
+    seen: datasets.DatasetInfo
+    own: datasets.CustomDataset | None
+    recipes: lookups.Recipes
+    archs: list[str] | None  # None for what searches find
 
 
-def _as_stored(trial: workers.Trial, stored: Finished) -> workers.Trial:
-    """The trial with the id of its finished row, if the run has one under another id.
+class Planner:
+    """The plan of a study as a function of what its searches have found.  What does not depend on that is kept.
 
-    `test_batch` and `threads` affect only speed and memory, but in earlier versions overriding them changed the id.
-    Such a row counts as done: the plan row gets its id and its recipe.
+    Reads data only to determine dataset ids, of the rows of the run only ids and recipes, and of the runs whose
+    searches the study names only the ids of these searches.
     """
-    if not stored:
-        return trial
-    recipe = trial.recipe
-    others = stored.get(question(recipe.json_text), {})
-    if not others or trial.id in others.get(recipe.json_text, ()):
-        return trial
-    for text, ids in others.items():
-        same = trial.model_copy(update={"recipe": recipe.counted_as(json.loads(text))})
-        if same.id in ids:
-            return same
-    return trial
 
-
-def _trials(
-    sweep: Sweep,
-    seen: datasets.DatasetInfo,
-    own: datasets.CustomDataset | None,
-    archs: list[str],
-    recipes: lookups.Recipes,
-    stored: Finished,
-) -> Iterator[dict[str, Any]]:
-    """Yield one plan row per trial; the first architecture is checked with every task and recipe."""
-    space = spaces.get(sweep.space)
-    settings = [(task, recipe, _columns(recipe)) for task, several in recipes.items() for recipe in several]
-    firsts = [_first(sweep, seen, own, archs[0], task, recipe) for task, recipe, _ in settings]
-    sized_alike = [(task, recipe.width, recipe.depth, *recipe.of_seg.items()) for task, recipe, _ in settings]
-    shared = {
-        "dataset": sweep.dataset.name,
-        "dataset_id": seen.dataset_id,
-        "train_images": seen.train_images,
-        "test_images": seen.test_images,
-        "own": own and own.model_dump_json(),
-    }
-    for arch in archs:
-        normal = space.normal(arch)
-        about = {
-            "space": sweep.space,
-            "arch": normal,
-            "arch_id": space.arch_id(arch),
-            "graph": json.dumps(space.graph(arch), separators=(",", ":")),
-            **shared,
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._samples: dict[str, spaces.Sample] = {}
+        self._roots: dict[str, Path | None] = {}
+        self._described: dict[str, datasets.CustomDataset] = {}
+        self._unused: dict[str, str] = {}
+        self._notes: dict[str, None] = {}
+        self._parts = [self._part(number, sweep) for number, sweep in enumerate(study.sweeps)]
+        planned = {recipe.id for part in self._parts for several in part.recipes.values() for recipe in several}
+        self._stored = done_by_question(RunStore(study.path), planned)
+        self._fixed: dict[int, list[dict[str, Any]]] = {}  # rows of sweeps that wait for nothing, by number
+        self._elsewhere = {
+            number: searches.of_run(url, part.sweep.space)
+            for number, part in enumerate(self._parts)
+            if isinstance(url := study.searched(part.sweep), str)
         }
-        costs: dict[tuple[Any, ...], tuple[int, int]] = {}  # equal for recipes of one size
-        for first, (task, recipe, columns), size in zip(firsts, settings, sized_alike, strict=True):
-            if size not in costs:
-                costs[size] = workers.cost(first.model_copy(update={"arch": normal}))
-            params, macs = costs[size]
-            for seed in sweep.seeds:
-                trial = _as_stored(first.model_copy(update={"arch": normal, "seed": seed}), stored)
-                if trial.recipe is not recipe:
-                    columns = _columns(trial.recipe)
-                yield {
-                    "trial_id": trial.id,
-                    "task": task,
-                    "seed": seed,
-                    "params": params,
-                    "macs": macs,
-                    **columns,
-                    **about,
-                }
 
-
-def _first(
-    sweep: Sweep,
-    seen: datasets.DatasetInfo,
-    own: datasets.CustomDataset | None,
-    arch: str,
-    task: str,
-    recipe: AnyRecipe,
-) -> workers.Trial:
-    """The first trial of a task and a recipe, checked."""
-    trial = workers.Trial(
-        space=sweep.space,
-        arch=arch,
-        dataset=sweep.dataset.name,
-        task=task,
-        seed=sweep.seeds[0],
-        recipe=recipe,
-        dataset_id=seen.dataset_id,
-        own=own,
-    )
-    if spaces.registry().source(sweep.space) or tasks.registry().source(task):  # those of this project are known to fit
-        from workers import contracts  # imports torch
-
-        contracts.fits(trial)
-    return trial
-
-
-def _columns(recipe: AnyRecipe) -> dict[str, Any]:
-    """The columns of a plan row about its recipe."""
-    return {
-        "recipe": recipe.name,
-        "recipe_id": recipe.id,
-        "recipe_json": recipe.json_text,
-        "executed": json.dumps(recipe.executed) if recipe.executed else None,
-    }
-
-
-def plan(study: Study) -> Plan:
-    """The plan of a study.  A trial that occurs in two sweeps is planned once.
-
-    Reads data only to determine dataset ids, and from the rows of the run only ids and recipes.
-    """
-    samples, roots, described, unused = {}, {}, {}, {}
-    parts: list[tuple[Sweep, datasets.DatasetInfo, datasets.CustomDataset | None, list[str], lookups.Recipes]] = []
-    notes: dict[str, None] = {}
-    for number, sweep in enumerate(study.sweeps):
+    def _part(self, number: int, sweep: Sweep) -> _Part:
+        study = self._study
         root = study.root_of(sweep.dataset)
         with _plugins_named(ValueError, OSError):
             seen, own = dataset_of(study, sweep, root)
-        roots[seen.dataset_id] = root
+        self._roots[seen.dataset_id] = root
         if seen.unused:
-            unused[seen.dataset_id] = f"{sweep.dataset.name}: {seen.unused}"
+            self._unused[seen.dataset_id] = f"{sweep.dataset.name}: {seen.unused}"
         if own is not None:
-            described[seen.dataset_id] = own
+            self._described[seen.dataset_id] = own
         many = (sweep.architectures.sample or 1) * len(sweep.tasks) * len(sweep.seeds) * len(sweep.recipe)
         if many > _MOST:
             raise ValueError(f"sweep {number + 1} has {many:,} trials; a study may have {_MOST:,}")
@@ -282,19 +221,61 @@ def plan(study: Study) -> Plan:
         with _plugins_named(*((ValueError,) if sweep.architectures.sample is None else ())):
             archs, drawn = architectures(sweep)
         if drawn is not None:
-            samples[f"sweep {number + 1} ({sweep.space})"] = drawn
+            self._samples[f"sweep {number + 1} ({sweep.space})"] = drawn
+        if sweep.architectures.found:
+            return _Part(sweep, seen, own, lookups.bound(_recipes(sweep), sweep, seen.dataset_id, [])[0], None)
+        recipes, archs = self._bound(sweep, seen, archs)
+        return _Part(sweep, seen, own, recipes, archs)
+
+    def _bound(self, sweep: Sweep, seen: datasets.DatasetInfo, archs: list[str]) -> tuple[lookups.Recipes, list[str]]:
         recipes, archs, left_out = lookups.bound(_recipes(sweep), sweep, seen.dataset_id, archs)
-        notes |= dict.fromkeys(left_out)
-        parts.append((sweep, seen, own, archs, recipes))
-    planned = {recipe.id for *_, recipes in parts for several in recipes.values() for recipe in several}
-    stored = done_by_question(RunStore(study.path), planned)
-    rows: dict[str, dict[str, Any]] = {}
-    with _plugins_named():
-        for sweep, seen, own, archs, recipes in parts:
-            for row in _trials(sweep, seen, own, archs, recipes, stored):
-                rows.setdefault(row["trial_id"], row)
-    table = pa.Table.from_pylist(list(rows.values()), schema=SCHEMA)
-    return Plan(table, samples, roots, described, unused, tuple(notes))
+        self._notes |= dict.fromkeys(left_out)
+        return recipes, archs
+
+    def plan(self, found: Mapping[str, str]) -> Plan:
+        """The plan where these searches (trial_id) have found these architectures.
+
+        A trial that occurs in two sweeps is planned once, also if two searches found its architecture.  For a search
+        that is not in `found` there is a waiting row in place of each trial (`trial_rows.waiting`).
+        """
+        rows: dict[str, dict[str, Any]] = {}
+        with _plugins_named():
+            for number in range(len(self._parts)):
+                for row in self._rows(number, found):
+                    rows.setdefault(row["trial_id"], row)
+        table = pa.Table.from_pylist(list(rows.values()), schema=SCHEMA)
+        return Plan(table, self._samples, self._roots, self._described, self._unused, tuple(self._notes))
+
+    def _rows(self, number: int, found: Mapping[str, str]) -> Iterable[dict[str, Any]]:
+        """The plan rows of a sweep."""
+        part = self._parts[number]
+        if part.archs is not None:
+            if number not in self._fixed:
+                trials = trial_rows.trials(part.sweep, part.seen, part.own, part.archs, part.recipes, self._stored)
+                self._fixed[number] = list(trials)
+            yield from self._fixed[number]
+            return
+        ids, space = self._searches(number), spaces.get(part.sweep.space)
+        archs = list(dict.fromkeys(space.normal(found[search]) for search in ids if search in found))
+        recipes = part.recipes
+        if archs:
+            recipes, archs = self._bound(part.sweep, part.seen, archs)
+        yield from trial_rows.trials(part.sweep, part.seen, part.own, archs, recipes, self._stored)
+        open_ones = [search for search in ids if search not in found]
+        yield from trial_rows.waiting(part.sweep, part.seen, part.own, open_ones, recipes)
+
+    def _searches(self, number: int) -> list[str]:
+        """The ids of the searches whose architectures a sweep trains."""
+        if number in self._elsewhere:
+            return self._elsewhere[number]
+        source = self._study.searched(self._parts[number].sweep)
+        (other,) = (k for k, part in enumerate(self._parts) if part.sweep is source)
+        return [row["trial_id"] for row in self._rows(other, {})]
+
+
+def plan(study: Study, found: Mapping[str, str] | None = None) -> Plan:
+    """The plan of a study where these searches (trial_id) have found these architectures; see `Planner`."""
+    return Planner(study).plan(found or {})
 
 
 def too_large_batches(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -318,7 +299,8 @@ def order_of_work(table: pa.Table) -> list[dict[str, Any]]:
     At any moment the finished trials then form a random sample of the architectures, each with all its tasks and seeds.
     So correlations over the architectures that all cells share are unbiased from the first minutes on, and their
     intervals shrink.  (In the order of seeds, few architectures would be complete before the last seed is trained.)
-    The order depends only on the trials, so a resumed run, another engine and a larger study keep it.
+    Searches whose architectures are trained come first.  The order depends only on the trials, so a resumed run,
+    another engine and a larger study keep it.
     """
 
     @cache
@@ -327,7 +309,10 @@ def order_of_work(table: pa.Table) -> list[dict[str, Any]]:
 
     table = table.drop_columns(["graph"] if "graph" in table.column_names else [])
     places = pa.array(map(shuffled, table["space"].to_pylist(), table["arch"].to_pylist()), pa.string())
-    keys = pa.table({"place": places, "seed": table["seed"], "trial_id": table["trial_id"]})
+    awaited = pc.is_in(table["trial_id"], value_set=table["after"].combine_chunks())
+    keys = pa.table(
+        {"later": pc.invert(awaited), "place": places, "seed": table["seed"], "trial_id": table["trial_id"]}
+    )
     table = table.take(pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names]))
     names, columns = table.column_names, (column.to_pylist() for column in table.columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]

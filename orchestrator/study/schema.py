@@ -5,21 +5,25 @@ import re
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, Field, ValidationError, field_serializer, field_validator, model_validator
 
 import spaces
 from orchestrator.study.schema_parts import (
     DATASETS,
+    LABEL,
+    NONE,
     AnyDataset,
     Architectures,
     DatasetChoice,
     DiskPath,
+    Execution,
     GeneratedDataset,
     Part,
     Place,
     check_disk_path,
+    check_place,
 )
 from workers import datasets, tasks
 from workers.recipes import AnyRecipe, cells, recipe
@@ -35,16 +39,19 @@ _LONG_KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{20}}")
 class Sweep(Part):
     """One block of trials: architectures of one space on tasks of one dataset, over seeds and recipes.
 
-    In a file `recipe` is a name or a list of names.
+    In a file `recipe` is a name or a list of names.  A sweep whose recipes search has no `architectures`.
     """
 
     space: str
-    architectures: Architectures
+    architectures: Architectures = NONE
     dataset: AnyDataset
     tasks: tuple[str, ...] = Field(strict=False, min_length=1)
     seeds: tuple[int, ...] = Field((1,), strict=False, min_length=1)
     recipe: tuple[str, ...] = Field(("unnas",), strict=False, min_length=1)
     override: dict[str, Any] = Field(default_factory=dict)
+    name: str | None = Field(
+        None, pattern=LABEL, max_length=100, description="a label, for sweeps that refer to this one"
+    )
 
     @field_validator("dataset", mode="before")
     @classmethod
@@ -95,7 +102,35 @@ class Sweep(Part):
             if len(set(values)) < len(values):
                 raise ValueError(f"{key} = {spaces.quoted(list(values))} names one twice")
         self._check_aliases()
+        self._check_architectures()
         return self
+
+    def _check_architectures(self) -> None:
+        """ValueError unless there are architectures exactly for recipes that need them."""
+        searching = {name: self.resolved(self.tasks[0], name).searches for name in self.recipe}
+        finds = next((name for name, searches in searching.items() if searches), None)
+        needs = next((name for name, searches in searching.items() if not searches), None)
+        if finds and needs:
+            raise ValueError(
+                f"recipe {spaces.quoted(finds)} searches for an architecture, and {spaces.quoted(needs)} needs "
+                "`architectures`; give each a sweep of its own"
+            )
+        if finds and self.architectures.given:
+            raise ValueError(
+                f"recipe {spaces.quoted(finds)} searches for an architecture, so expected is no `architectures`; "
+                f"given: {self.architectures.given}. Another sweep takes what it finds: give this one a name, and "
+                "that one architectures = { found = NAME }"
+            )
+        if needs and not self.architectures.given:
+            raise ValueError(
+                f"recipe {spaces.quoted(needs)} needs `architectures`, and none are given; expected one of "
+                "{ sample = 100 }, { file = ... }, { list = [...] }, { all = true }, { named = [...] }, { found = ... }"
+            )
+
+    @property
+    def searches(self) -> bool:
+        """Whether the recipes search for architectures."""
+        return self.architectures.given is None
 
     def _check_cell(self, task: str, name: str) -> None:
         """LookupError where the dataset or the recipe does not support the task.  `plan` checks every trial again."""
@@ -143,49 +178,10 @@ class Sweep(Part):
             ) from None
 
 
-class Execution(Part):
-    """How trials are run; not part of a trial's identity."""
-
-    engine: Literal["tune", "inline"] = Field("tune", description="Ray Tune, or one by one in this process")
-    gpus_per_trial: float | None = Field(
-        None, ge=0, description="GPUs per trial, a fraction shares one; default 1 where there are GPUs, else 0"
-    )
-    cpus_per_trial: float = Field(1, gt=0, description="CPU cores per trial")
-    max_concurrent: int | None = Field(
-        None, ge=1, le=1_000_000, description="trials at a time; default: what resources allow"
-    )
-    trial_timeout_s: float = Field(
-        86_400,
-        gt=0,
-        le=366 * 86_400,
-        description="seconds after which an attempt is killed and counted as timed out (engine tune)",
-    )
-    checkpoint_s: float = Field(60, ge=0, description="seconds between checkpoints of one training")
-    cache_dir: DiskPath | None = Field(
-        None, description="folder of prepared arrays on each node; default ~/.cache/archsweep"
-    )
-    cuda_graphs: bool = Field(
-        True, description="replay training steps on GPUs as CUDA graphs; same numbers, less waiting"
-    )
-    keep_checkpoints: bool = Field(False, description="keep each trial's folder (log, checkpoint) after success")
-    loggers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
-        (), strict=False, description="show curves of running trials there (engine tune)"
-    )
-
-    @field_validator("gpus_per_trial")
-    @classmethod
-    def _schedulable(cls, gpus: float | None) -> float | None:
-        if gpus is not None and gpus > 1 and gpus != int(gpus):
-            raise ValueError(f"more than one GPU must be a whole number, or a fraction below 1; given {gpus}")
-        return gpus
-
-
 class Study(Part):
     """A study: its name, the folder of its rows, and its sweeps."""
 
-    name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="letters, digits, dot, dash, underscore"
-    )
+    name: str = Field(pattern=LABEL, max_length=100, description="letters, digits, dot, dash, underscore")
     path: Place = ""
     data_root: DiskPath | None = None
     sweeps: tuple[Sweep, ...] = Field(strict=False, min_length=1)
@@ -197,6 +193,55 @@ class Study(Part):
         if isinstance(values, dict) and not values.get("path") and isinstance(values.get("name"), str):
             return values | {"path": f"runs/{values['name']}"}
         return values
+
+    @model_validator(mode="after")
+    def _known_searches(self) -> Self:
+        """ValueError for a name of two sweeps, and where `found` names nothing that searches the sweep's space."""
+        names = [sweep.name for sweep in self.sweeps if sweep.name]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two sweeps have the name {spaces.quoted(twice)}; expected a name of its own for each")
+        for number, sweep in enumerate(self.sweeps):
+            try:
+                self._check_found(sweep)
+            except ValueError as error:
+                raise ValueError(f"sweeps[{number}].architectures.found: {error}") from None
+        return self
+
+    def _check_found(self, sweep: Sweep) -> None:
+        source = self.searched(sweep)
+        if isinstance(source, str):
+            if "/" not in source:
+                known = ", ".join(other.name for other in self.sweeps if other.name and other.searches) or "none"
+                raise ValueError(
+                    f"no sweep has the name {spaces.quoted(source)}; sweeps that search and have a name: {known}. "
+                    "Expected one of these, or the folder of another run, with a slash, as runs/search"
+                )
+            if source.rstrip("/") == self.path.rstrip("/"):
+                raise ValueError(
+                    f"{source} is the folder of this study itself; expected the name of one of its sweeps, or the "
+                    "folder of another run"
+                )
+        elif source is not None and not source.searches:
+            raise ValueError(
+                f"sweep {spaces.quoted(source.name)} finds nothing: its recipe {spaces.quoted(source.recipe[0])} takes "
+                "architectures that are given; expected a sweep whose recipe searches"
+            )
+        elif source is not None and source.space != sweep.space:
+            raise ValueError(
+                f"sweep {spaces.quoted(source.name)} searches the space {source.space}, and this one is of the space "
+                f"{sweep.space}; expected the same space"
+            )
+
+    def searched(self, sweep: Sweep) -> Sweep | str | None:
+        """The sweep whose searches find the architectures of this one, or the folder of the run; None if it has others.
+
+        ValueError for a folder that cannot be used.
+        """
+        found = sweep.architectures.found
+        if found is None:
+            return None
+        of_that_name = next((other for other in self.sweeps if other.name == found), None)
+        return of_that_name or (check_place(found) if "/" in found else found)
 
     def at(self, data_root: str) -> Self:
         """This study with another data_root; unchanged where none is given."""

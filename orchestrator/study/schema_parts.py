@@ -1,4 +1,4 @@
-"""Parts of a study file: architectures, and the dataset in one of its forms."""
+"""Parts of a study file: architectures, the dataset in one of its forms, how trials are run."""
 
 import os
 from typing import Annotated, Literal, Self
@@ -44,8 +44,15 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
 class Architectures(Part):
-    """Which architectures: a `sample` of the space, a `file` with one per line, a `list`, or `all` of them."""
+    """Which architectures: a `sample` of the space, a `file` with one per line, a `list`, `all` of them, published ones
+    that are `named`, or what searches `found`.
+
+    A sweep whose recipe searches has none: there, all keys are unset.
+    """
 
     sample: int | None = Field(None, ge=1, le=1_000_000, description="number of distinct architectures to draw")
     seed: int = Field(0, ge=0, lt=2**63, description="of the draw; the first n of a longer draw are the same n")
@@ -58,15 +65,31 @@ class Architectures(Part):
     file: DiskPath | None = Field(None, description="a text file, one architecture per line; # begins a comment")
     list: tuple[str, ...] | None = Field(None, strict=False, min_length=1)
     all: Literal[True] | None = Field(None, description="every text of a space that can be listed")
+    named: tuple[str, ...] | None = Field(None, strict=False, min_length=1, description="published ones, by name")
+    found: str | None = Field(
+        None, min_length=1, description="what the searches of a sweep (its name) or of another run (its folder) found"
+    )
+
+    @property
+    def given(self) -> str | None:
+        """The key that says which; None for a sweep that searches."""
+        return next(iter(self._given()), None)
+
+    def _given(self) -> tuple[str, ...]:
+        return tuple(k for k in _SOURCES if getattr(self, k) is not None)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        given = [k for k in ("sample", "file", "list", "all") if getattr(self, k) is not None]
+        given = self._given()
         if len(given) != 1:
-            raise ValueError(f"give exactly one of sample, file, list, all; given: {', '.join(given) or 'none'}")
-        if given != ["sample"] and {"seed", "min_params"} & self.model_fields_set:
+            raise ValueError(f"give exactly one of {', '.join(_SOURCES)}; given: {', '.join(given) or 'none'}")
+        if given != ("sample",) and {"seed", "min_params"} & self.model_fields_set:
             raise ValueError(f"seed and min_params belong to a sample, not to {given[0]}")
         return self
+
+
+_SOURCES = ("sample", "file", "list", "all", "named", "found")
+NONE = Architectures.model_construct()  # of a sweep that searches
 
 
 AnySource = Source | Scenes  # files, or one of the generators
@@ -205,3 +228,40 @@ DATASETS: dict[str, type[Part]] = {
     "own": OwnDataset,
     **_GENERATED,
 }  # the tags are steps of pydantic's error paths that are not in the file
+
+
+class Execution(Part):
+    """How trials are run; not part of a trial's identity."""
+
+    engine: Literal["tune", "inline"] = Field("tune", description="Ray Tune, or one by one in this process")
+    gpus_per_trial: float | None = Field(
+        None, ge=0, description="GPUs per trial, a fraction shares one; default 1 where there are GPUs, else 0"
+    )
+    cpus_per_trial: float = Field(1, gt=0, description="CPU cores per trial")
+    max_concurrent: int | None = Field(
+        None, ge=1, le=1_000_000, description="trials at a time; default: what resources allow"
+    )
+    trial_timeout_s: float = Field(
+        86_400,
+        gt=0,
+        le=366 * 86_400,
+        description="seconds after which an attempt is killed and counted as timed out (engine tune)",
+    )
+    checkpoint_s: float = Field(60, ge=0, description="seconds between checkpoints of one training")
+    cache_dir: DiskPath | None = Field(
+        None, description="folder of prepared arrays on each node; default ~/.cache/archsweep"
+    )
+    cuda_graphs: bool = Field(
+        True, description="replay training steps on GPUs as CUDA graphs; same numbers, less waiting"
+    )
+    keep_checkpoints: bool = Field(False, description="keep each trial's folder (log, checkpoint) after success")
+    loggers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
+        (), strict=False, description="show curves of running trials there (engine tune)"
+    )
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _schedulable(cls, gpus: float | None) -> float | None:
+        if gpus is not None and gpus > 1 and gpus != int(gpus):
+            raise ValueError(f"more than one GPU must be a whole number, or a fraction below 1; given {gpus}")
+        return gpus

@@ -17,6 +17,7 @@ from spaces._search import Choices, EdgeKind
 from spaces._space import Cost, Size, Stem
 from spaces.darts import choices as _choices
 from spaces.darts import genotype as _genotype
+from spaces.darts import published as _published
 from spaces.darts.cost import cost as _cost
 from spaces.darts.genotype import CODES, NODES, OPS, Cell, Edge, Genotype, parse, write
 from spaces.darts.network import Trunk
@@ -29,6 +30,11 @@ class Darts:
 
     name: str = "darts"
     cifar_size: Size = Size(width=16, depth=20)  # noqa: RUF009  (immutable)
+
+    @property
+    def published(self) -> dict[str, str]:
+        """The cells of DARTS, PC-DARTS, P-DARTS and UnNAS, by name."""
+        return {name: _published.get(name) for name in _published.names()}
 
     def sample(self, rng: np.random.Generator) -> str:
         """Operations uniform over all eight, inputs uniform over all earlier nodes, all independent.

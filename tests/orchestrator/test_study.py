@@ -68,7 +68,7 @@ def test_presets_that_span_datasets_train_the_same_architectures_on_each() -> No
         (('"photos"', '"camvid"'), r"sweeps\[0\]: task cls needs images with classes, and those of camvid have none"),
         (("sample = 3", "sample = 0"), r"sweeps\[0\]\.architectures\.sample: .*given: 0"),
         (("sample = 3", 'sample = "3"'), r"valid integer.*given: '3'"),
-        (("sample = 3", "seed = 3"), "give exactly one of sample, file, list, all; given: none"),
+        (("sample = 3", "seed = 3"), "give exactly one of sample, file, list, all, named, found; given: none"),
         (("sample = 3", 'sample = 3, list = ["c3"]'), "given: sample, list"),
         (("sample = 3", "all = false"), r"architectures\.all: .*given: False"),
         (("sample = 3", "all = true, seed = 1"), "seed and min_params belong to a sample, not to all"),
