@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from orchestrator.execution import inline
+from orchestrator.execution.growth import Growth
 from orchestrator.execution.heartbeat import Heartbeat
 from orchestrator.execution.job import Settings
 from orchestrator.execution.signals import draining, stoppable
@@ -24,9 +25,11 @@ from orchestrator.store import lease
 from orchestrator.store.left_out import left_out
 from orchestrator.store.run_folder import FOLDERS, STOP, RunStore
 from orchestrator.store.trial_states import Ledger
+from orchestrator.store.waiting import awaited, by_search
+from orchestrator.study import searches
 from orchestrator.study.estimate import recipe_of
 from orchestrator.study.frozen import absolute, freeze, open_run
-from orchestrator.study.plan import Plan, order_of_work, plan, too_large_batches
+from orchestrator.study.plan import Plan, Planner, order_of_work, too_large_batches
 from orchestrator.study.schema import Study
 from workers import datasets, files
 from workers.data.agreement import check_left_out_images
@@ -46,16 +49,18 @@ class Summary:
     left: int
     quarantined: list[str] = field(default_factory=list)
     stopped: bool = False
+    waiting: dict[str, int] = field(default_factory=dict)  # trials that wait for a search, by its trial_id
     broken: str | None = None  # the reason where the launch stopped because of an error
 
     @property
     def exit_code(self) -> int:
-        """0: nothing left; 1: quarantined trials, or stopped because of an error; 3: stopped with trials left."""
+        """0: nothing left; 1: trials that are quarantined or wait for a search that has found nothing, or stopped
+        because of an error; 3: stopped with trials left."""
         if self.broken:
             return 1
         if self.stopped and self.left:
             return 3
-        return 1 if self.quarantined else 0
+        return 1 if self.quarantined or self.waiting else 0
 
 
 def _check_writable(store: RunStore) -> None:
@@ -130,8 +135,8 @@ def _check_engine(study: Study, store: RunStore, planned: Plan, select: Select, 
 
 
 def _waits(row: Mapping[str, Any], ledger: Ledger) -> bool:
-    """Whether the trial of a plan row has still to be trained."""
-    return ledger.state(row["trial_id"]) in ("left", "failed")
+    """Whether the trial of a plan row can be trained and has still to be."""
+    return awaited(row) is None and ledger.state(row["trial_id"]) in ("left", "failed")
 
 
 @stoppable()
@@ -157,7 +162,8 @@ def run(
     """
     loggers.check(study.execution)
     store = open_run(study)
-    planned = plan(study)
+    planner, found = Planner(study), searches.found(study)
+    planned = planner.plan(found)
     check(planned.table)
     launch = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
     _check_engine(study, store, planned, select, forgive)
@@ -166,10 +172,13 @@ def run(
     heartbeat = Heartbeat(store, launch)
     heartbeat.start()  # at once: preparing data may take hours, starting a cluster minutes
     try:
+        if found != (now := searches.found(study)):  # another driver has ended searches in between
+            found, planned = now, planner.plan(now)
         freeze(study, store, planned, note)
         store.remove(STOP)
         store.compact()
-        return _launch(study, store, planned, launch, heartbeat, select, limit, forgive, watch, note)
+        growth = Growth(store, planner, planned, found, select, limit, lambda: heartbeat.holds)
+        return _launch(study, store, planned, growth, launch, heartbeat, select, limit, forgive, watch, note)
     finally:
         heartbeat.end()
         _leave(store, launch)
@@ -202,6 +211,7 @@ def _launch(
     study: Study,
     store: RunStore,
     planned: Plan,
+    growth: Growth,
     launch: str,
     heartbeat: Heartbeat,
     select: Select,
@@ -216,14 +226,14 @@ def _launch(
         note(str(others))
     ledger.overlook(forgive)
     chosen = [row for row in order_of_work(table) if select(row)]
-    ids = [row["trial_id"] for row in chosen]
     todo = [row for row in chosen if _waits(row, ledger)][:limit]
+    later = [row for row in chosen if awaited(row)]
     for line in (*planned.unused.values(), *planned.notes):
         note(line)
     if not todo:
-        return _summary(ledger, ids, 0, stopped=False)
-    _prepare_data(study, store, planned, todo, note)
-    if study.execution.gpus_per_trial is None and all(recipe_of(row).rehearsed for row in todo):
+        return _summary(ledger, chosen, 0, stopped=False)
+    _prepare_data(study, store, planned, [*todo, *later], note)
+    if study.execution.gpus_per_trial is None and all(recipe_of(row).rehearsed for row in (*todo, *later)):
         execution = study.execution.model_copy(update={"gpus_per_trial": 0.0})  # nothing is computed
         study = study.model_copy(update={"execution": execution})
     with contextlib.ExitStack() as stack:
@@ -231,7 +241,7 @@ def _launch(
         if forgive:  # only now: an earlier error must leave everything as it was
             ledger.keep(store)
             note(f"retrying {len(forgive):,} trial{'s' * (len(forgive) > 1)}")
-        work = Work(store, todo, ledger, _settings(study, store, planned.roots, launch, gpus), len(table))
+        work = Work(store, todo, ledger, _settings(study, store, planned.roots, launch, gpus), len(table), growth)
         work.counts.done = sum(t in ledger.done for t in table["trial_id"].to_pylist())
         heartbeat.attend(work)
         stack.callback(_compact_last, store, heartbeat, work)
@@ -245,7 +255,9 @@ def _launch(
 
             engine.run(work, study.execution, _loggers(study, store, launch, stack, note))
     there, wrong = _read_back(store, ledger)
-    ended = _summary(there, ids, work.counts.trained, stopped=work.stopping.is_set() or limit is not None)
+    if growth.table is not table:
+        chosen = [row for row in order_of_work(growth.table) if select(row)]
+    ended = _summary(there, chosen, work.counts.trained, stopped=work.stopping.is_set() or limit is not None)
     if wrong and work.broken and wrong.partition(": ")[2] in work.broken:
         wrong = None  # the same file could not be compacted
     return replace(ended, broken="; ".join(filter(None, (work.broken, wrong))) or None)
@@ -299,8 +311,10 @@ def _loggers(
     return found
 
 
-def _summary(ledger: Ledger, ids: list[str], trained: int, *, stopped: bool) -> Summary:
-    states = {t: ledger.state(t) for t in ids}
+def _summary(ledger: Ledger, rows: list[dict[str, Any]], trained: int, *, stopped: bool) -> Summary:
+    waiting = by_search(rows)
+    states = {row["trial_id"]: ledger.state(row["trial_id"]) for row in rows}
     quarantined = [t for t, state in states.items() if state == "quarantined"]
     done = sum(state == "done" for state in states.values())
-    return Summary(len(ids), done, trained, len(ids) - done - len(quarantined), quarantined, stopped)
+    left = len(rows) - done - len(quarantined) - waiting.total()
+    return Summary(len(rows), done, trained, left, quarantined, stopped, dict(waiting))

@@ -43,21 +43,38 @@ class Progress:
         self._ok: Counter[tuple[str, ...]] = Counter()
         self._failed: Counter[tuple[str, ...]] = Counter()
         self._errors: Counter[str] = Counter()
-        rows = [work.row_of(trial_id) for trial_id in work.waiting()]
-        self._recipes = named(rows) if all("recipe_id" in row for row in rows) else {}
-        for trial_id in work.waiting():
-            self._total[self._cell(trial_id)] += 1
-        self._several = len({cell[:3] for cell in self._total}) < len(self._total)
-        self._left = TimeLeft({t: self._kind_and_size(work.row_of(t)) for t in work.waiting()}, self._began)
+        self._recipes: dict[str, str] = {}
+        self._several = False
+        self._left = TimeLeft({}, self._began)
         self._next_line = self._began + 10
         self._lock = threading.Lock()
+        self._examples: dict[tuple[str, ...], dict[str, Any]] = {}  # a plan row of each cell
+        self._add(work.waiting())
         self._lines: queue.SimpleQueue[Text | None] = queue.SimpleQueue()
         self._printer = threading.Thread(target=self._print, name="progress", daemon=True)
         work.listeners.append(self._on_outcome)
+        work.growth_listeners.append(self._add)
+
+    def _add(self, trial_ids: list[str]) -> None:
+        """Count further trials that are to be trained."""
+        with self._lock:
+            for trial_id in trial_ids:
+                cell = self._cell(trial_id)
+                self._total[cell] += 1
+                self._examples.setdefault(cell, self._work.row_of(trial_id))
+            rows = self._examples.values()
+            self._recipes = named(rows) if all("recipe_id" in row for row in rows) else {}
+            lines = {self._shown(cell) for cell in self._total}
+            self._several = len({line[:3] for line in lines}) < len(lines)
+        self._left.add({t: self._kind_and_size(self._work.row_of(t)) for t in trial_ids})
 
     def _cell(self, trial_id: str) -> tuple[str, ...]:
         row = self._work.row_of(trial_id)
-        return *(row[k] for k in _CELL), self._recipes.get(str(row.get("recipe_id")), "")
+        return *(row[k] for k in _CELL), str(row.get("recipe_id"))
+
+    def _shown(self, cell: tuple[str, ...]) -> tuple[str, ...]:
+        """A cell with the name of its recipe, which is longer once there are two recipes of one name."""
+        return *cell[:3], self._recipes.get(cell[3], "")
 
     @staticmethod
     def _kind_and_size(row: dict[str, Any]) -> tuple[tuple[Any, ...], float]:
@@ -88,7 +105,7 @@ class Progress:
         self._errors[kind] += 1
         if self._errors[kind] > 1 or len(self._errors) > _MAX_PRINTED_FAILURES:
             return []
-        cell = " ".join(self._cell(outcome.trial_id)[: 3 + self._several])
+        cell = " ".join(self._shown(self._cell(outcome.trial_id))[: 3 + self._several])
         lines = [Text(printable(f"failed: trial {outcome.trial_id} ({cell}): {text}"), "red")]
         if len(self._errors) == _MAX_PRINTED_FAILURES:
             lines.append(Text("further failures are only counted; `archsweep status` shows them by class"))
@@ -127,6 +144,12 @@ class Progress:
         seconds, sure = found
         return f"; {'about' if sure else 'at least'} {duration(seconds)} left"
 
+    def _by_line(self, counts: Counter[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
+        lines: Counter[tuple[str, ...]] = Counter()
+        for cell, n in counts.items():
+            lines[self._shown(cell)] += n
+        return lines
+
     def line(self, just_ended: bool = False) -> str:
         """The state of the run on one line; `just_ended`: a trial has ended, and the next one has not started yet."""
         counts = self._work.counts
@@ -149,7 +172,7 @@ class Progress:
         if roomy:
             table.add_column("", no_wrap=True)
         with self._lock:
-            total, ok, failed = dict(self._total), self._ok.copy(), self._failed.copy()
+            total, ok, failed = map(self._by_line, (self._total, self._ok, self._failed))
         for cell, of in total.items():
             bars = [_bar(ok[cell] / of, has_unicode(self._console))] if roomy else []
             table.add_row(*cell[: 3 + self._several], str(ok[cell]), str(of), str(failed[cell] or ""), *bars)

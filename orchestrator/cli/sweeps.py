@@ -138,6 +138,7 @@ def _train(
     """Run a study and print a summary; returns the exit code."""
     from orchestrator import runner
     from orchestrator.cli import progress, status_view
+    from orchestrator.store import waiting
     from orchestrator.store.run_folder import RunStore
     from orchestrator.store.trial_states import Ledger
 
@@ -154,6 +155,8 @@ def _train(
     out.print(
         f"{study.name}: {ended.done:,} of {ended.total:,} trials done ({ended.trained:,} trained now), "
         f"{ended.left:,} left, {len(ended.quarantined):,} quarantined"
+        + f", {sum(ended.waiting.values()):,} waiting"
+        * bool(ended.waiting)
     )
     # A store that cannot be read now must not change how the launch ends.
     with contextlib.suppress(OSError, ValueError):
@@ -163,8 +166,10 @@ def _train(
         out.print(f"stopped: {ended.broken}", style="red", markup=False, soft_wrap=True)
         out.print(f"fix the cause, then run `archsweep run {study.path}` to continue", markup=False, soft_wrap=True)
     out.print(f"rows: {study.path}/rows", soft_wrap=True)
+    ledger = Ledger.of(RunStore(study.path)) if ended.quarantined or ended.waiting else Ledger()
+    for line in waiting.lines(ended.waiting, ledger):
+        out.print(line, soft_wrap=True)
     if ended.quarantined:
-        ledger = Ledger.of(RunStore(study.path))
         for trial_id in ended.quarantined[:10]:
             failure = ledger.counting(trial_id)[-1]
             out.print(f"  {trial_id}  {failure.kind}: {(failure.text.splitlines() or [''])[0]}", soft_wrap=True)

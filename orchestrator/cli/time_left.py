@@ -50,18 +50,25 @@ class TimeLeft:
 
     def __init__(self, trials: Mapping[str, tuple[Hashable, float]], now: float) -> None:
         """`trials`: cell and multiply-adds of each trial to train; all times are of one monotonic clock."""
-        self._trials = dict(trials)
+        self._trials: dict[str, tuple[Hashable, float]] = {}
         self._cells: dict[Hashable, _Cell] = defaultdict(_Cell)
-        for cell, size in self._trials.values():
-            self._cells[cell].left += 1
-            self._cells[cell].size_left += size
-        self._open = set(self._trials)
+        self._open: set[str] = set()
         self._began: dict[str, float] = {}  # of the running ones
         self._start = self._event = now
         self._first: tuple[float, float] | None = None  # when the first one ended, and how long it took
         self._ended, self._done_s, self._most = 0, 0.0, 1
         self._gaps: list[float] = []
         self._lock = threading.Lock()
+        self.add(trials)
+
+    def add(self, trials: Mapping[str, tuple[Hashable, float]]) -> None:
+        """Further trials to train: cell and multiply-adds of each."""
+        with self._lock:
+            self._trials |= trials
+            self._open |= trials.keys()
+            for cell, size in trials.values():
+                self._cells[cell].left += 1
+                self._cells[cell].size_left += size
 
     def ended(
         self,

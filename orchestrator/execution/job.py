@@ -64,6 +64,7 @@ class Outcome:
     traceback: str | None = None
     wall_s: float | None = None
     train_s: float | None = None
+    found: str | None = None  # the architecture, if the trial is a search that found one
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Outcome":

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestrator.execution.failure_limit import FailureLimit
+from orchestrator.execution.growth import Growth
 from orchestrator.execution.job import Job, Outcome, Settings, publish, trial_columns
 from orchestrator.store.run_folder import RunStore
 from orchestrator.store.trial_states import Failure, Ledger
@@ -40,13 +41,23 @@ class Work:
     Engines call `take` for the next job and report its result with `finish` or `lost`.  An engine that takes a job
     before it has resources for it calls `take(ahead=True)`, and `begin` when the job starts.  Thread-safe.
     Trials that failed before come last: one that needs a machine without other trials then delays no other trial.
+    Trials whose architecture a search has to find are no part of the queue; `growth` plans them when the search has
+    ended, and they are added.
     """
 
     def __init__(
-        self, store: RunStore, plan_rows: list[dict[str, Any]], ledger: Ledger, settings: Settings, total: int
+        self,
+        store: RunStore,
+        plan_rows: list[dict[str, Any]],
+        ledger: Ledger,
+        settings: Settings,
+        total: int,
+        growth: Growth | None = None,
     ) -> None:
-        self._store, self._ledger, self._settings = store, ledger, settings
+        self._store, self._ledger, self._settings, self._growth = store, ledger, settings, growth
         self._lock = threading.Lock()
+        self._planning = threading.Lock()  # held while the plan grows, which takes seconds; taken before _lock
+        self._ended_searches: set[str] = set()  # whose trials are not planned yet
         self._rows = {row["trial_id"]: row for row in plan_rows}
         states = {trial_id: ledger.state(trial_id) for trial_id in self._rows}
         self._queue = deque(t for t, state in states.items() if state == "left")
@@ -58,6 +69,7 @@ class Work:
         self.stopping = threading.Event()
         self.broken: str | None = None  # why the launch stopped itself
         self.listeners: list[Any] = []
+        self.growth_listeners: list[Any] = []  # called with the ids of trials that were added
 
     @property
     def left(self) -> int:
@@ -75,7 +87,8 @@ class Work:
     def exhausted(self) -> bool:
         """Whether `take` will never return a job again."""
         with self._lock:
-            return self.stopping.is_set() or not (self._queue or self._again or self._open)
+            more = self._queue or self._again or self._open or self._ended_searches
+            return self.stopping.is_set() or not more
 
     def waiting(self) -> list[str]:
         """The ids of the trials that have not started and are to be attempted."""
@@ -150,6 +163,7 @@ class Work:
                 self._queue.appendleft(outcome.trial_id)
             else:
                 self._settle({**outcome.columns(), "attempt": job.attempt})
+        self._grow(outcome)
         self._notify(outcome)
 
     def lost(self, trial_id: str, kind: str, text: str, *, ran_s: float = 0.0, details: str = "") -> None:
@@ -182,6 +196,7 @@ class Work:
             return
         with self._lock:
             self._settle(row)
+        self._grow(Outcome.of(row))
         self._notify(Outcome.of(row))
 
     def break_off(self, reason: str) -> None:
@@ -198,6 +213,8 @@ class Work:
         if row["status"] == "ok":
             self.counts.done += 1
             self.counts.trained += 1
+            if self._grows(row):
+                self._ended_searches.add(trial_id)
         else:
             failure = Failure.of(row)
             self.counts.failed += 1
@@ -206,6 +223,36 @@ class Work:
         reason = self._breaker.add(failure)
         if reason and (self._queue or self._again):
             self.break_off(reason)
+
+    def _grows(self, row: Mapping[str, Any]) -> bool:
+        """Whether trials wait for what this row has found."""
+        found = self._growth is not None and row["status"] == "ok" and row.get("found")
+        return bool(found and self._growth and self._growth.awaits(row["trial_id"]))
+
+    def _grow(self, ended: Outcome) -> None:
+        """Add the trials of the architecture that a search has found.  Called without the lock: planning takes time."""
+        if self._growth is None or ended.status != "ok" or not ended.found:
+            return
+        rows: list[dict[str, Any]] = []
+        with self._planning:
+            with self._lock:
+                found = dict(self._ledger.found)
+            try:
+                if self._growth.awaits(ended.trial_id):  # else planned together with another search
+                    rows = self._growth.add(found)
+            except (OSError, ValueError, LookupError) as error:
+                self.break_off(f"what search {ended.trial_id} has found could not be planned: {error}")
+            with self._lock:
+                new = {row["trial_id"]: row for row in rows if row["trial_id"] not in self._rows}
+                self._rows |= new
+                states = {trial_id: self._ledger.state(trial_id) for trial_id in new}
+                self._queue.extend(t for t, state in states.items() if state == "left")
+                self._again |= {t: 0.0 for t, state in states.items() if state == "failed"}
+                planned = self._growth.table["trial_id"].to_pylist()
+                self.counts.total, self.counts.done = len(planned), sum(t in self._ledger.done for t in planned)
+                self._ended_searches.discard(ended.trial_id)
+        for listener in self.growth_listeners if new else []:
+            listener([t for t, state in states.items() if state in ("left", "failed")])
 
     def _pause(self, trial_id: str, kind: str) -> float:
         """Seconds to wait after a failure."""

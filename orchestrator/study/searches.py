@@ -14,13 +14,11 @@ from orchestrator.study.schema import Study
 def found(study: Study) -> Mapping[str, str]:
     """The architectures that were found, by the trial_id of the search, in the run of a study and in the runs whose
     searches it names; empty where no sweep takes what searches find."""
-    named = [study.searched(sweep) for sweep in study.sweeps if sweep.architectures.found]
-    places = [place for place in dict.fromkeys(named) if isinstance(place, str)]
-    return {
-        search: arch
-        for place in (*places, *([study.path] if len(places) < len(named) else []))
-        for search, arch in Ledger.of(RunStore(place)).found.items()
-    }
+    places: dict[str, None] = {}
+    for sweep in study.sweeps:
+        if (source := study.searched(sweep)) is not None:
+            places[source if isinstance(source, str) else study.path] = None
+    return {search: arch for place in places for search, arch in Ledger.of(RunStore(place)).found.items()}
 
 
 def of_run(url: str, space: str) -> list[str]:

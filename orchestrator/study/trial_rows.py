@@ -7,12 +7,11 @@ from typing import Any
 
 import spaces
 import workers
+from orchestrator.store.waiting import MARK
 from orchestrator.study.lookups import Recipes
 from orchestrator.study.schema import Sweep
 from workers import datasets, tasks
 from workers.recipes import AnyRecipe, question
-
-WAITING = "@"  # the first letter of `trial_id` and `arch` in a waiting row; no architecture contains it
 
 # Ids of finished trials, by the recipe without settings of speed (`question`) and by the recipe's JSON.
 Finished = Mapping[str, Mapping[str, set[str]]]
@@ -145,11 +144,11 @@ def waiting(
             ids = [first.model_copy(update={"seed": seed}).id for seed in sweep.seeds]
             about = {"task": task, "params": params, "macs": macs, "graph": None, **_columns(recipe), **shared}
             for search in searches:
-                arch = WAITING + search
+                arch = MARK + search
                 for seed, stand_in in zip(sweep.seeds, ids, strict=True):
                     place = hashlib.sha256(f"{search} {stand_in}".encode()).hexdigest()
                     yield {
-                        "trial_id": WAITING + place[:15],
+                        "trial_id": MARK + place[:15],
                         "arch": arch,
                         "arch_id": arch,
                         "seed": seed,
@@ -168,8 +167,3 @@ def _of_dataset(sweep: Sweep, seen: datasets.DatasetInfo, own: datasets.CustomDa
         "test_images": seen.test_images,
         "own": own and own.model_dump_json(),
     }
-
-
-def is_waiting(row: Mapping[str, Any]) -> bool:
-    """Whether a plan row waits for a search."""
-    return str(row["arch"]).startswith(WAITING)

@@ -1,0 +1,54 @@
+"""How the plan of a launch grows: when a search ends, the trials of the architecture that it found are planned."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from orchestrator.store.run_folder import RunStore
+from orchestrator.store.waiting import by_search
+from orchestrator.study.plan import Plan, Planner, order_of_work
+
+
+class Growth:
+    """The plan of a launch and what it was made from.
+
+    planned: the plan at the beginning.  found: what had been found then, also by other runs.  select: which rows this
+    launch runs.  room: how many further trials it may run; None: all.  holds: whether the run may be written.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        planner: Planner,
+        planned: Plan,
+        found: Mapping[str, str],
+        select: Callable[[dict[str, Any]], bool],
+        room: int | None,
+        holds: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._store, self._planner, self._found, self._select = store, planner, dict(found), select
+        self._room, self._holds = room, holds
+        self.table: pa.Table = planned.table
+
+    def awaits(self, trial_id: str) -> bool:
+        """Whether trials wait for this one."""
+        return trial_id in set(self.table["after"].to_pylist())
+
+    def add(self, found: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Plan again with what was found, replace the plan of the run, and return the new rows that are to be run.
+
+        Raises OSError where the plan cannot be written, ValueError and LookupError where an architecture cannot be
+        planned, as one that the table of a lookup lacks.
+        """
+        self._found |= found
+        table = self._planner.plan(self._found).table
+        before, self.table = self.table, table
+        if self._holds():
+            self._store.write_plan(table)
+        new = table.filter(pc.invert(pc.is_in(table["trial_id"], value_set=before["trial_id"].combine_chunks())))
+        rows = [row for row in order_of_work(new) if self._select(row) and not by_search([row])][: self._room]
+        if self._room is not None:
+            self._room -= len(rows)
+        return rows
