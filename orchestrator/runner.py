@@ -177,7 +177,7 @@ def run(
         freeze(study, store, planned, note)
         store.remove(STOP)
         store.compact()
-        growth = Growth(store, planner, planned, found, select, limit, lambda: heartbeat.holds)
+        growth = Growth(store, planner, planned, found, select, lambda: heartbeat.holds)
         return _launch(study, store, planned, growth, launch, heartbeat, select, limit, forgive, watch, note)
     finally:
         heartbeat.end()
@@ -227,6 +227,7 @@ def _launch(
     ledger.overlook(forgive)
     chosen = [row for row in order_of_work(table) if select(row)]
     todo = [row for row in chosen if _waits(row, ledger)][:limit]
+    growth.room = None if limit is None else limit - len(todo)
     later = [row for row in chosen if awaited(row)]
     for line in (*planned.unused.values(), *planned.notes):
         note(line)

@@ -1,7 +1,7 @@
 """`archsweep plan`: the trials of a study and their estimated cost, before anything is trained."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,13 @@ from orchestrator.cli import cell_names
 from orchestrator.cli.packing import Room, room
 from orchestrator.execution import cores
 from orchestrator.ray_tune import address
+from orchestrator.store import waiting
 from orchestrator.store.left_out import LeftOut, left_out
 from orchestrator.store.recipe_names import named
 from orchestrator.store.status import CELL
 from orchestrator.store.trial_states import Ledger
-from orchestrator.study.estimate import Estimate, estimate, rate_of, recipe_of, total
+from orchestrator.study import searches
+from orchestrator.study.estimate import Estimate, estimate, rate_of, recipe_of, total, trains
 from orchestrator.study.frozen import open_run
 from orchestrator.study.plan import plan, too_large_batches
 from orchestrator.study.schema import Study
@@ -54,6 +56,8 @@ class Preview:
     unused: dict[str, str]  # by dataset_id: images and files that are not used
     left_out: LeftOut | None  # trials of the run that are not in this study
     notes: tuple[str, ...] = ()  # warnings
+    waiting: dict[str, int] = field(default_factory=dict)  # trials that wait for a search, by its trial_id
+    stuck: tuple[str, ...] = ()  # a sentence for each of these searches that has found nothing
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for `--json`."""
@@ -65,6 +69,8 @@ class Preview:
             "total": sum(c.states.total() for c in self.cells.values()),
             "done": sum(c.states["done"] for c in self.cells.values()),
             "left_out": self.left_out.count if self.left_out else 0,
+            "waiting": sum(self.waiting.values()),
+            "waiting_for": self.waiting,
             "device": self.device,
             "device_seconds_left": self.left.seconds,
             "basis": self.left.basis,
@@ -78,6 +84,7 @@ class Preview:
                     **dict(zip(CELL, key, strict=True)),
                     "total": cell.states.total(),
                     "done": cell.states["done"],
+                    "waiting": cell.states["waiting"],
                     "macs_p10_p50_p90": cell.macs,
                     "params_p10_p50_p90": cell.params,
                     "device_seconds_left": cell.left.seconds,
@@ -89,7 +96,7 @@ class Preview:
 
 def preview(study: Study) -> Preview:
     """Plan a study and compare it with the rows of its run; writes nothing."""
-    planned = plan(study)
+    planned = plan(study, searches.found(study))
     store = open_run(study)
     ledger, rates = Ledger.of(store), rate_of(store)
     wish = study.execution.gpus_per_trial
@@ -101,7 +108,7 @@ def preview(study: Study) -> Preview:
         groups[(row["space"], row["dataset"], row["task"], called[row["recipe_id"]])].append(row)
     cells = {}
     for key, members in groups.items():
-        state_of = [ledger.state(r["trial_id"]) for r in members]
+        state_of = ["waiting" if waiting.awaited(r) else ledger.state(r["trial_id"]) for r in members]
         states = Counter(state_of)
         missing = [r for r, state in zip(members, state_of, strict=True) if state != "done"]
         cells[key] = Cell(
@@ -111,9 +118,10 @@ def preview(study: Study) -> Preview:
             estimate(missing, rates, device),
         )
     left = total((cell.left for cell in cells.values()), device)
-    trained = [members for members in groups.values() if recipe_of(members[0]).method == "train"]
+    trained = [members for members in groups.values() if trains(recipe_of(members[0]))]
     largest = max((r["params"] for members in trained for r in members), default=0)
-    most_work = [max(members, key=lambda r: r["macs"]) for members in trained]
+    known = [[r for r in members if not waiting.awaited(r)] for members in trained]
+    most_work = [max(members, key=lambda r: r["macs"]) for members in known if members]
     rows_of_trainings = sum(map(len, trained))
     return Preview(
         study,
@@ -124,17 +132,19 @@ def preview(study: Study) -> Preview:
         device,
         rows_of_trainings * _TRAINING_BYTES + (len(rows) - rows_of_trainings) * _OTHER_BYTES,
         largest * 4 * _STATE_COPIES,
-        room(store, most_work) if device == "gpu" and left.count and trained else None,
+        room(store, most_work) if device == "gpu" and left.count and most_work else None,
         planned.unused,
         left_out(store, planned.table, ledger.done),
         (*planned.notes, *too_large_batches(rows)),
+        waits := dict(waiting.by_search(rows)),
+        tuple(waiting.lines(waits, ledger, all_of_them=False)),
     )
 
 
 def _small(study: Study) -> bool:
     """Whether no trial needs a GPU: each is as small as the demo's, or trains nothing."""
     named = ((sweep, task, name) for sweep in study.sweeps for task in sweep.tasks for name in sweep.recipe)
-    return all(name == "demo" or sweep.resolved(task, name).method != "train" for sweep, task, name in named)
+    return all(name == "demo" or not trains(sweep.resolved(task, name)) for sweep, task, name in named)
 
 
 def at_once_here(study: Study) -> int:
@@ -191,6 +201,10 @@ def show(found: Preview, console: Console) -> None:
     trials = sum(c.states.total() for c in found.cells.values())
     done = sum(c.states["done"] for c in found.cells.values())
     console.print(f"{trials:,} trials, {done:,} done, {trials - done:,} left; data {', '.join(found.dataset_ids)}")
+    if found.waiting:
+        console.print(f"{waiting.total(found.waiting)}, at most: what several searches find is trained once")
+    for sentence in found.stuck:
+        console.print(sentence, markup=False, soft_wrap=True)
     for unused in found.unused.values():
         console.print(unused, markup=False, soft_wrap=True)
     if found.left_out is not None:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from orchestrator.cli import cell_names
 from orchestrator.cli.score_lines import tables
+from orchestrator.store import waiting
 from orchestrator.store.left_out import left_out
 from orchestrator.store.run_folder import RunStore
 from orchestrator.store.status import CELL, STATES, Status, status
@@ -77,6 +78,8 @@ def _summary(found: Status) -> str:
     if not found.planned:
         return f"{done}; imported, there is no plan"
     wrong = "".join(f", {found.count(s):,} {s}" for s in ("failed", "quarantined") if found.count(s))
+    if found.waiting:
+        wrong += f"; {waiting.total(found.waiting)}"
     who = f"driven by {found.holder}" if found.holder else "no driver at work"
     return f"{done}{wrong}; {who}{'; stopping' * found.stopping}"
 
@@ -87,12 +90,14 @@ def _cells(found: Status, width: int) -> list[Table | str]:
     for cell, line in cell_names.families(found.cells).items():
         grouped[line] += found.cells[cell]
     columns = {s: [f"{counts[s]:,}" if counts[s] else "-" for counts in grouped.values()] for s in STATES}
+    if not found.waiting:
+        del columns["waiting"]
     columns["of"] = [f"{counts.total():,}" for counts in grouped.values()]
     cells = list(grouped)
     for state in reversed(STATES):  # columns without a trial, where there is not room for all
         room = width - cell_names.width(columns)
         if not cell_names.fits(cells, range(len(CELL)), room) and state != "done" and not found.count(state):
-            del columns[state]
+            columns.pop(state, None)
     places, same = cell_names.shown(cells, width - cell_names.width(columns), recipe=True)
     table = Table(box=None, pad_edge=False)
     for k in places:
@@ -105,7 +110,8 @@ def _cells(found: Status, width: int) -> list[Table | str]:
 
 
 def failures(found: Status) -> Iterator[tuple[str, str]]:
-    """The failures of trials without an ok row, as lines and their styles."""
+    """The failures of trials without an ok row, and searches that have found nothing for others, as lines and their
+    styles."""
     for kind, groups in groupby(found.failures, key=lambda group: group.error_class):
         alike = list(groups)
         n = sum(len(group.trial_ids) for group in alike)
@@ -113,3 +119,5 @@ def failures(found: Status) -> Iterator[tuple[str, str]]:
         for group in alike:
             line = group.line if len(group.line) <= 200 else group.line[:199] + "…"
             yield f"  {len(group.trial_ids):,} x {line}  (e.g. {group.trial_ids[0]})", ""
+    for sentence in found.stuck:
+        yield sentence, "red"

@@ -167,7 +167,7 @@ def _train(
         out.print(f"fix the cause, then run `archsweep run {study.path}` to continue", markup=False, soft_wrap=True)
     out.print(f"rows: {study.path}/rows", soft_wrap=True)
     ledger = Ledger.of(RunStore(study.path)) if ended.quarantined or ended.waiting else Ledger()
-    for line in waiting.lines(ended.waiting, ledger):
+    for line in waiting.lines(ended.waiting, ledger, all_of_them=not ended.left):
         out.print(line, soft_wrap=True)
     if ended.quarantined:
         for trial_id in ended.quarantined[:10]:

@@ -76,4 +76,4 @@ def _code(found: Status | None) -> int:
     """The exit code that `run` would have in this state."""
     if found is None or found.count("left") or found.count("failed"):
         return 3
-    return 1 if found.count("quarantined") else 0
+    return 1 if found.count("quarantined") or found.waiting else 0

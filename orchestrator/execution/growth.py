@@ -15,7 +15,7 @@ class Growth:
     """The plan of a launch and what it was made from.
 
     planned: the plan at the beginning.  found: what had been found then, also by other runs.  select: which rows this
-    launch runs.  room: how many further trials it may run; None: all.  holds: whether the run may be written.
+    launch runs.  holds: whether the run may be written.
     """
 
     def __init__(
@@ -25,11 +25,11 @@ class Growth:
         planned: Plan,
         found: Mapping[str, str],
         select: Callable[[dict[str, Any]], bool],
-        room: int | None,
         holds: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store, self._planner, self._found, self._select = store, planner, dict(found), select
-        self._room, self._holds = room, holds
+        self._holds = holds
+        self.room: int | None = None  # how many further trials may be run; None: all
         self.table: pa.Table = planned.table
 
     def awaits(self, trial_id: str) -> bool:
@@ -48,7 +48,7 @@ class Growth:
         if self._holds():
             self._store.write_plan(table)
         new = table.filter(pc.invert(pc.is_in(table["trial_id"], value_set=before["trial_id"].combine_chunks())))
-        rows = [row for row in order_of_work(new) if self._select(row) and not by_search([row])][: self._room]
-        if self._room is not None:
-            self._room -= len(rows)
+        rows = [row for row in order_of_work(new) if self._select(row) and not by_search([row])][: self.room]
+        if self.room is not None:
+            self.room -= len(rows)
         return rows

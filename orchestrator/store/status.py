@@ -4,14 +4,14 @@ from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from orchestrator.store import lease, scores, trial_states
+from orchestrator.store import lease, scores, trial_states, waiting
 from orchestrator.store.recipe_names import COLUMNS, named
 from orchestrator.store.run_folder import RunStore
 from orchestrator.store.scores import Scores
 from orchestrator.store.trial_states import Ledger
 
 CELL = ("space", "dataset", "task", "recipe")
-STATES = ("done", "left", "failed", "quarantined")
+STATES = ("done", "left", "waiting", "failed", "quarantined")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Status:
     planned: bool = True  # else imported
     left_out: int = 0  # trials with an ok row that the plan does not hold
     scores: dict[tuple[str, ...], Scores] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)  # trials that wait for a search, by its trial_id
+    stuck: list[str] = field(default_factory=list)  # a sentence for each of these searches that has found nothing
 
     def count(self, state: str | None = None) -> int:
         """Trials in a state, or all."""
@@ -48,6 +50,7 @@ class Status:
             "total": self.count(),
             **{state: self.count(state) for state in STATES},
             "left_out": self.left_out,
+            "waiting_for": self.waiting,
             "cells": [
                 {
                     **dict(zip(CELL, cell, strict=True)),
@@ -67,11 +70,11 @@ def status(store: RunStore) -> Status:
 
     FileNotFoundError where there is neither.
     """
-    columns = ["trial_id", *COLUMNS]
+    columns = ["trial_id", "arch", *COLUMNS]
     try:
         plan = store.plan(columns)
     except ValueError:  # perhaps a plan without the parts of recipes
-        columns = ["trial_id", *CELL]
+        columns = ["trial_id", "arch", *CELL]
         plan = store.plan(columns)
     planned = plan is not None
     if plan is None and store.listing("rows"):
@@ -84,8 +87,8 @@ def status(store: RunStore) -> Status:
     cells: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     failures: dict[tuple[str, str], list[str]] = defaultdict(list)
     trial_ids = plan["trial_id"].to_pylist()
-    states = [ledger.state(t) for t in trial_ids]
     rows = plan.select(columns[1:]).to_pylist()
+    states = ["waiting" if waiting.awaited(row) else ledger.state(t) for t, row in zip(trial_ids, rows, strict=True)]
     called = named(rows) if "recipe_id" in columns else {}
     of_trials: list[tuple[str, ...]] = []
     for row, state in zip(rows, states, strict=True):
@@ -101,7 +104,11 @@ def status(store: RunStore) -> Status:
     groups = [Group(*what, trial_ids) for what, trial_ids in failures.items()]
     left_out = len(ledger.done - set(trial_ids))
     found = scores.by_cell(attempts, trial_ids, of_trials)
-    return Status(store.url, dict(cells), _by_size(groups), holder, store.stop_asked(), planned, left_out, found)
+    waits = dict(waiting.by_search(rows))
+    stuck = waiting.lines(waits, ledger, all_of_them=False)
+    return Status(
+        store.url, dict(cells), _by_size(groups), holder, store.stop_asked(), planned, left_out, found, waits, stuck
+    )
 
 
 def _by_size(groups: list[Group]) -> list[Group]:

@@ -34,14 +34,19 @@ def reason(search: str, ledger: Ledger) -> str | None:
     return "which failed" if ledger.waits(search) else None
 
 
-def lines(waiting: Mapping[str, int], ledger: Ledger) -> list[str]:
+def lines(waiting: Mapping[str, int], ledger: Ledger, *, all_of_them: bool = True) -> list[str]:
     """A sentence for each of the first searches that others wait for, with the state of the search, and one for the
-    other searches."""
-    found = []
-    for search, trials in list(waiting.items())[:_SHOWN]:
-        why = reason(search, ledger) or "which is not done"
-        found.append(f"{_trainings(trials)} for search {search}, {why}")
-    if others := dict(list(waiting.items())[_SHOWN:]):
+    other searches.
+
+    Not `all_of_them`: only of searches that will find nothing without further action.
+    """
+    why = {search: reason(search, ledger) for search in waiting}
+    chosen = {search: n for search, n in waiting.items() if all_of_them or why[search]}
+    found = [
+        f"{_trainings(n)} for search {search}, {why[search] or 'which is not done'}"
+        for search, n in list(chosen.items())[:_SHOWN]
+    ]
+    if others := dict(list(chosen.items())[_SHOWN:]):
         found.append(f"{total(others)} more")
     return found
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from orchestrator.store.run_folder import RunStore
 from orchestrator.study.plan import own_of
 from workers import datasets, tasks
-from workers.recipes import AnyRecipe, read
+from workers.recipes import AnyRecipe, Sgd, read
 
 # First guess: multiply-adds per second that the training of wide networks reaches, on one core of a current server CPU
 # and on one H200-class GPU in fp32.  Networks with fewer channels than WIDE reach proportionally less: networks of 4
@@ -69,6 +69,11 @@ def recipe_of(row: Mapping[str, Any]) -> AnyRecipe:
     return _recipe(row["recipe_json"] or "")
 
 
+def trains(recipe: AnyRecipe) -> bool:
+    """Whether a trial trains a network: an architecture, or the supernet of a search."""
+    return isinstance(recipe, Sgd)
+
+
 @lru_cache(maxsize=1024)
 def _recipe(text: str) -> AnyRecipe:
     return read("", text)
@@ -110,7 +115,7 @@ def _guess(row: Mapping[str, Any], recipe: AnyRecipe, device: str) -> float:
     """Seconds of a trial, estimated from its size alone."""
     stepping = recipe.steps(_images(row)[0]) * STEP_S[device]
     computing = multiply_adds(row, recipe) / (GUESS[device] * min(recipe.width / WIDE[device], 1.0))
-    least = TRIAL_S if recipe.method == "train" else UNTRAINED_S
+    least = TRIAL_S if trains(recipe) else UNTRAINED_S
     return least[device] + (max(stepping, computing) if device == "gpu" else stepping + computing)
 
 
@@ -158,7 +163,7 @@ def estimate(rows: Iterable[Mapping[str, Any]], rates: Mapping[tuple[str, str, s
         recipe = recipe_of(row)
         rate = rates.get((row["space"], row["task"], recipe.measures or recipe.method))
         count += 1
-        trained += recipe.method == "train"
+        trained += trains(recipe)
         measured += rate is not None
         if rate is None:
             seconds += _guess(row, recipe, device)
