@@ -1,0 +1,352 @@
+"""Studies in two stages: searches, then trainings of what they found."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import spaces
+from orchestrator import runner
+from orchestrator.cli.progress import Progress
+from orchestrator.execution.growth import Growth
+from orchestrator.execution.work_queue import Work
+from orchestrator.store.run_folder import RunStore
+from orchestrator.study import schema as studies
+from orchestrator.study import searches
+from orchestrator.study.frozen import differs
+from orchestrator.study.plan import order_of_work, plan
+from orchestrator.terminal import Terminal
+from workers.methods.random_search import RandomSearch
+
+from .test_cli import Said
+from .test_cli import say as say  # a fixture
+
+Say = Callable[..., Said]
+DATA = '{ name = "shapes", kind = "scenes", images = [64, 32], size = 16, classes = 4 }'
+SEARCH = f"""
+[[sweeps]]
+name = "search"
+space = "nasbench201"
+dataset = {DATA}
+tasks = ["cls", "rot"]
+recipe = "random_search/params"
+override = {{ candidates = 2 }}
+"""
+DARTS = SEARCH.replace("random_search/params", "darts").replace(
+    "candidates = 2", "epochs = 1, width = 2, depth = 1, batch = 16, test_batch = 32, precise_bn = 0"
+)
+RETRAIN = f"""
+[[sweeps]]
+space = "nasbench201"
+architectures = {{ found = "search" }}
+dataset = {DATA}
+tasks = ["cls"]
+seeds = [1, 2]
+recipe = "demo"
+override = {{ epochs = 1, width = 2, depth = 1, batch = 32, test_batch = 32, precise_bn = 0 }}
+"""
+ENGINE = """
+[execution]
+engine = "inline"
+"""
+SCIENCE = ("trial_id", "arch", "task", "seed", "score_best", "train_loss", "found", "curve_test_score")
+NB201 = spaces.searchable("nasbench201")
+CELLS = spaces.sample(NB201, 3, 0).archs
+
+
+def study(folder: Path, *sweeps: str, name: str = "stages") -> studies.Study:
+    text = f'name = "{name}"\npath = "{folder}"\n' + "".join(sweeps or (SEARCH, RETRAIN)) + ENGINE
+    return studies.parse(text, "study.toml")
+
+
+def rows(folder: Path) -> list[tuple[Any, ...]]:
+    """What the finished trials measured, by trial."""
+    table = RunStore(str(folder)).attempts(["status", *SCIENCE]).to_pylist()
+    return sorted(tuple(map(str, (row[name] for name in SCIENCE))) for row in table if row["status"] == "ok")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...]]:
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    ended = runner.run(study(folder))
+    assert (ended.exit_code, ended.done, ended.total, ended.trained) == (0, 6, 6, 6)
+    return rows(folder)
+
+
+# --- the plan ---
+
+
+def test_what_is_found_replaces_its_place_in_the_plan(tmp_path: Path) -> None:
+    chosen = study(tmp_path)
+    before = plan(chosen).table.to_pylist()
+    searching, waits = before[:2], before[2:]
+    assert [(r["arch"], r["task"], r["graph"], r["after"]) for r in searching] == [
+        ("*", "cls", None, None),
+        ("*", "rot", None, None),
+    ]
+    assert all(r["params"] > 0 and r["macs"] > 0 for r in before)
+    first, second = (r["trial_id"] for r in searching)
+    assert [(r["after"], r["seed"]) for r in waits] == [(first, 1), (first, 2), (second, 1), (second, 2)]
+    assert {r["arch"] for r in waits} == {f"@{first}", f"@{second}"}
+    assert len({r["trial_id"] for r in before}) == 6
+    assert all(r["trial_id"].startswith("@") for r in waits)
+
+    by_hand = RETRAIN.replace('found = "search"', f'list = ["{CELLS[0]}"]')
+    listed = plan(study(tmp_path, by_hand)).table.to_pylist()
+    between = plan(chosen, {second: CELLS[0]}).table.to_pylist()
+    assert between == [*searching, *listed, *waits[:2]]
+    assert plan(chosen, {second: CELLS[0]}).table.equals(plan(chosen, {second: CELLS[0], "0" * 16: CELLS[1]}).table)
+
+
+def test_a_cell_that_is_found_twice_or_listed_too_is_trained_once(tmp_path: Path) -> None:
+    listed = RETRAIN.replace('found = "search"', f'list = ["{CELLS[1]}"]')
+    chosen = study(tmp_path, listed, SEARCH, RETRAIN)
+    ids = [r["trial_id"] for r in plan(chosen).table.to_pylist() if r["arch"] == "*"]
+    for cells, trainings in [(CELLS[:2], 4), ((CELLS[0], CELLS[0]), 4), ((CELLS[1], CELLS[1]), 2)]:
+        table = plan(chosen, dict(zip(ids, cells, strict=True))).table.to_pylist()
+        assert len({r["trial_id"] for r in table}) == len(table) == 2 + trainings
+        assert {r["arch"] for r in table} == {"*", CELLS[1], *cells}
+
+
+def test_searches_that_others_wait_for_come_first(tmp_path: Path) -> None:
+    """Whatever their seeds are; other searches are in the order of all trials."""
+    late = SEARCH.replace('"search"\n', '"search"\nseeds = [7, 8]\n')
+    listed = RETRAIN.replace('found = "search"', "sample = 5")
+    order = [r["arch"][0] for r in order_of_work(plan(study(tmp_path, listed, late, RETRAIN)).table)]
+    assert order[:4] == ["*"] * 4
+    assert "*" not in order[4:]
+
+
+def test_a_search_can_be_planned_by_each_space_and_its_architectures_by_name(tmp_path: Path) -> None:
+    named = RETRAIN.replace("nasbench201", "darts").replace('found = "search"', 'named = ["darts_v2", "p_darts"]')
+    archs = plan(study(tmp_path, named)).table["arch"].to_pylist()
+    assert list(dict.fromkeys(archs)) == [spaces.published("darts")[name] for name in ("darts_v2", "p_darts")]
+    for wrong, says in [
+        (named.replace("p_darts", "q_darts"), "no published darts cell 'q_darts'; have darts_v1, darts_v2"),
+        (named.replace('"darts"', '"nasbench201"'), "space 'nasbench201' has no architectures with names.*: darts"),
+    ]:
+        with pytest.raises(LookupError, match=says):
+            plan(study(tmp_path, wrong))
+
+
+@pytest.mark.parametrize(
+    ("sweeps", "says"),
+    [
+        (
+            (SEARCH + "architectures = { sample = 3 }",),
+            r"sweeps\[0\]: recipe 'random_search/params' searches .*, so expected is no `archi.*sample",
+        ),
+        ((RETRAIN.replace('architectures = { found = "search" }', ""),), r"sweeps\[0\]: recipe 'demo' needs `archi"),
+        (
+            (SEARCH.replace('"random_search/params"', '["random_search/params", "demo"]').partition("override")[0],),
+            "'random_search/params' searches for an architecture, and 'demo' needs `architectures`; give each a sweep",
+        ),
+        ((SEARCH, RETRAIN.replace('"search"', '"serach"')), r"sweeps\[1\]\.archi.*no sweep.*'serach'.*: search\. "),
+        ((RETRAIN,), "sweeps that search and have a name: none"),
+        ((SEARCH, SEARCH, RETRAIN), "two sweeps have the name 'search'"),
+        ((RETRAIN.replace("[[sweeps]]", '[[sweeps]]\nname = "search"'),), "sweep 'search' finds nothing: its recipe"),
+        ((SEARCH, RETRAIN.replace("nasbench201", "darts")), "searches the space nasbench201, and this one .* darts"),
+        ((SEARCH.replace('"search"', '"a/b"'),), r"sweeps\[0\]\.name: "),
+        ((RETRAIN.replace('"search"', '"runs/stages"'),), "the folder of this study itself"),
+        ((RETRAIN.replace('"search"', '""'),), r"architectures\.found: "),
+        ((RETRAIN.replace('"search" }', '"search", sample = 3 }'),), "given: sample, found"),
+    ],
+)
+def test_a_mistake_in_the_file_says_what_is_expected(sweeps: tuple[str, ...], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        studies.parse('name = "stages"\n' + "".join(sweeps), "study.toml")
+
+
+# --- the run ---
+
+
+def test_a_study_ends_with_the_rows_of_the_cells_listed_by_hand(tmp_path: Path) -> None:
+    ended = runner.run(chosen := study(tmp_path / "run", DARTS, RETRAIN))
+    assert (ended.exit_code, ended.trained) == (0, ended.total)
+    found = rows(tmp_path / "run")
+    cells = dict.fromkeys(row[6] for row in found if row[1] == "*")
+    listed = RETRAIN.replace('found = "search"', f"list = {json.dumps(list(cells))}")
+    assert runner.run(study(tmp_path / "listed", DARTS, listed)).exit_code == 0
+    assert rows(tmp_path / "listed") == found
+    planned = RunStore(chosen.path).plan()
+    assert planned is not None
+    assert planned.equals(plan(chosen, searches.found(chosen)).table)
+    assert set(planned["trial_id"].to_pylist()) == {row[0] for row in found}
+    assert runner.run(chosen).trained == 0
+    assert not differs(studies.load(chosen.path), RunStore(chosen.path))
+    assert runner.run(studies.load(chosen.path)).trained == 0
+
+
+@contextmanager
+def stopped_after_one(work: Work) -> Iterator[None]:
+    work.listeners.append(lambda outcome: work.stopping.set())
+    yield
+
+
+def test_a_study_that_is_stopped_after_every_trial_ends_with_the_same_rows(
+    tmp_path: Path, undisturbed: list[tuple[Any, ...]]
+) -> None:
+    codes = []
+    while not codes or codes[-1]:
+        codes.append(runner.run(study(tmp_path / "run"), watch=stopped_after_one).exit_code)
+        assert len(codes) < 9
+    assert codes == [3, 3, 3, 3, 3, 0]
+    assert rows(tmp_path / "run") == undisturbed
+
+
+def test_a_driver_killed_between_the_stages_resumes_from_the_rows(
+    tmp_path: Path, undisturbed: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the moment after the row of the search was written, before the plan."""
+
+    def killed(self: Growth, found: object) -> list[Any]:
+        raise KeyboardInterrupt
+
+    chosen = study(tmp_path / "run")
+    for done in (1, 2):
+        with monkeypatch.context() as patch:
+            patch.setattr(Growth, "add", killed)
+            with pytest.raises(KeyboardInterrupt):
+                runner.run(chosen, select=lambda row: row["arch"] == "*")
+        assert len(rows(tmp_path / "run")) == done
+    assert runner.run(chosen).exit_code == 0
+    assert rows(tmp_path / "run") == undisturbed
+
+
+def test_limits_and_selections_hold_for_trials_that_are_added(tmp_path: Path) -> None:
+    chosen = study(tmp_path / "run")
+    ended = runner.run(chosen, limit=3, select=lambda row: row["seed"] != 2)
+    assert (ended.trained, ended.left, ended.waiting, ended.exit_code) == (3, 1, {}, 3)
+    assert runner.run(chosen, select=lambda row: row["seed"] != 2).trained == 1
+    ended = runner.run(chosen)
+    assert (ended.trained, ended.exit_code) == (2, 0)
+
+
+Fault = Callable[[pytest.MonkeyPatch], None]
+
+
+def failing(patch: pytest.MonkeyPatch) -> None:
+    """The search with the objective `rot` fails."""
+    start = RandomSearch.start
+
+    def wrong(self: RandomSearch, setting: Any) -> Any:
+        if setting.trial.task == "rot":
+            raise RuntimeError("no luck")
+        return start(self, setting)
+
+    patch.setattr(RandomSearch, "start", wrong)
+
+
+def finding_nothing(patch: pytest.MonkeyPatch) -> None:
+    """It ends without an architecture, as one that diverges."""
+    start = RandomSearch.start
+
+    def empty(self: RandomSearch, setting: Any) -> Any:
+        run = start(self, setting)
+        if setting.trial.task == "rot":
+            run.columns = lambda: {"found": None}  # type: ignore[method-assign]
+        return run
+
+    patch.setattr(RandomSearch, "start", empty)
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"), [(failing, "which failed"), (finding_nothing, "which found no architecture")]
+)
+def test_the_trials_of_a_search_without_result_wait_and_the_others_are_trained(
+    tmp_path: Path, say: Say, fault: Fault, why: str
+) -> None:
+    chosen = study(tmp_path / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        fault(patch)
+        ended = runner.run(chosen)
+    search = plan(chosen).table["trial_id"][1].as_py()
+    assert (ended.exit_code, ended.left, ended.waiting) == (1, 0, {search: 2})
+    assert len([row for row in rows(tmp_path / "run") if row[1] != "*"]) == 2
+    said = say("run", tmp_path / "run")
+    assert (said.code, "0 trained now" in said.out) == (1, True)
+    assert f"2 trainings wait for search {search}, {why}" in said.out
+    assert f"2 trainings wait for search {search}, {why}" in say("status", tmp_path / "run").out
+    assert f"2 trainings wait for search {search}, {why}" in say("plan", tmp_path / "run").out
+    assert say("status", tmp_path / "run", "--watch").code == 1
+    found = json.loads(say("status", tmp_path / "run", "--json").out)
+    assert (found["waiting"], found["waiting_for"]) == (2, {search: 2})
+    if fault is failing:
+        assert say("retry", tmp_path / "run", "--failed").code == 0
+        assert say("run", tmp_path / "run").code == 0
+        assert len(rows(tmp_path / "run")) == 6
+
+
+def test_plan_and_status_count_what_waits(tmp_path: Path, say: Say) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text(f'name = "stages"\npath = "{tmp_path / "run"}"\n{SEARCH}{RETRAIN}{ENGINE}')
+    assert "4 trainings wait for 2 searches" in say("plan", file).out
+    assert say("run", file, "--limit", "1").code == 3
+    assert "2 trainings wait for 1 search," in say("plan", file).out
+    told = json.loads(say("plan", file, "--json").out)
+    assert (told["total"], told["done"], told["waiting"]) == (6, 1, 2)
+    said = say("status", file).out
+    assert "2 trainings wait for 1 search;" in said
+    assert "which" not in said
+    assert say("run", file).code == 0
+    assert "wait" not in say("plan", file).out
+    assert "wait" not in say("status", file).out
+
+
+def test_what_another_run_has_found(tmp_path: Path, undisturbed: list[tuple[Any, ...]]) -> None:
+    first = study(tmp_path / "searches", SEARCH, name="searches")
+    second = study(tmp_path / "run", RETRAIN.replace('"search"', f'"{tmp_path}/searches"'))
+    with pytest.raises(FileNotFoundError, match="searches', and there is no run"):
+        plan(second)
+    assert runner.run(first, limit=1).exit_code == 3
+    ended = runner.run(second)
+    assert (ended.exit_code, ended.trained, sum(ended.waiting.values())) == (1, 2, 2)
+    assert runner.run(first).exit_code == 0
+    ended = runner.run(second)
+    assert (ended.exit_code, ended.trained, ended.waiting) == (0, 2, {})
+    assert sorted([*rows(tmp_path / "searches"), *rows(tmp_path / "run")]) == undisturbed
+    assert not differs(studies.load(second.path), RunStore(second.path))
+    with pytest.raises(LookupError, match="no searches of the space darts"):
+        plan(
+            study(
+                tmp_path / "run", RETRAIN.replace('"search"', f'"{tmp_path}/searches"').replace("nasbench201", "darts")
+            )
+        )
+
+
+def test_a_plan_that_cannot_be_written_stops_the_launch_and_loses_nothing(
+    tmp_path: Path, undisturbed: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: RunStore, table: object) -> None:
+        raise OSError("disk full")
+
+    chosen = study(tmp_path / "run")
+
+    @contextmanager
+    def filling(work: Work) -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(RunStore, "write_plan", full)
+            yield
+
+    ended = runner.run(chosen, watch=filling)
+    assert ended.exit_code == 1
+    assert "could not be planned: disk full" in str(ended.broken)
+    assert runner.run(chosen).exit_code == 0
+    assert rows(tmp_path / "run") == undisturbed
+
+
+def test_progress_counts_the_trials_that_are_added(tmp_path: Path) -> None:
+    lines: list[str] = []
+
+    @contextmanager
+    def watched(work: Work) -> Iterator[None]:
+        view = Progress(work, Terminal(width=200))
+        yield
+        lines.append(view.line())
+        assert sum(view._total.values()) == 6
+
+    assert runner.run(study(tmp_path / "run"), watch=watched).exit_code == 0
+    assert "6 of 6 trials done" in lines[0]
