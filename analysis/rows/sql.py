@@ -67,6 +67,7 @@ def _long(about: Sequence[str]) -> str:
 
 
 def _architectures(rows: pa.Table, plan: pa.Table) -> pa.Table:
+    plan = plan.filter(pc.invert(pc.starts_with(plan["arch"], "@")))  # not found yet
     both = [table.select(_ARCHITECTURE) for table in (rows, plan)]
     found = pa.concat_tables(both, promote_options="permissive").group_by(["space", "arch"])
     least = {"arch_id": "max", "params": "min", "macs": "min", "graph": "max"}  # one value or none, but for the costs

@@ -76,7 +76,8 @@ def test_what_differs_is_named(old: str, new: str, differs: str, study: Write, s
     chosen = studies.load(str(file))
     store, planned = frozen.open_run(chosen), planning.plan(chosen)
     frozen.freeze(chosen, store, planned)
-    for row in planned.table.drop_columns(["graph", "train_images", "test_images", "own", "executed"]).to_pylist():
+    of_plans = ["graph", "train_images", "test_images", "own", "executed", "after", "base"]
+    for row in planned.table.drop_columns(of_plans).to_pylist():
         store.publish_attempt(row | {"launch": "a", "attempt": 1, "status": "ok"})
     edit(file, old, new)
     said = say("plan", file)
