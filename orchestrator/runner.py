@@ -177,7 +177,9 @@ def run(
         freeze(study, store, planned, note)
         store.remove(STOP)
         store.compact()
-        growth = Growth(store, planner, planned, found, select, lambda: heartbeat.holds)
+        growth = None
+        if planner.grows:
+            growth = Growth(store, planner, planned, found, select, lambda: heartbeat.holds)
         return _launch(study, store, planned, growth, launch, heartbeat, select, limit, forgive, watch, note)
     finally:
         heartbeat.end()
@@ -211,7 +213,7 @@ def _launch(
     study: Study,
     store: RunStore,
     planned: Plan,
-    growth: Growth,
+    growth: Growth | None,
     launch: str,
     heartbeat: Heartbeat,
     select: Select,
@@ -227,7 +229,8 @@ def _launch(
     ledger.overlook(forgive)
     chosen = [row for row in order_of_work(table) if select(row)]
     todo = [row for row in chosen if _waits(row, ledger)][:limit]
-    growth.room = None if limit is None else limit - len(todo)
+    if growth is not None and limit is not None:
+        growth.room = limit - len(todo)
     later = [row for row in chosen if awaited(row)]
     for line in (*planned.unused.values(), *planned.notes):
         note(line)
@@ -256,7 +259,7 @@ def _launch(
 
             engine.run(work, study.execution, _loggers(study, store, launch, stack, note))
     there, wrong = _read_back(store, ledger)
-    if growth.table is not table:
+    if growth is not None and growth.table is not table:
         chosen = [row for row in order_of_work(growth.table) if select(row)]
     ended = _summary(there, chosen, work.counts.trained, stopped=work.stopping.is_set() or limit is not None)
     if wrong and work.broken and wrong.partition(": ")[2] in work.broken:

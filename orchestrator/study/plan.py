@@ -189,6 +189,7 @@ class Planner:
 
     def __init__(self, study: Study) -> None:
         self._study = study
+        self.grows = any(sweep.architectures.found for sweep in study.sweeps)  # else the plan is always the same
         self._samples: dict[str, spaces.Sample] = {}
         self._roots: dict[str, Path | None] = {}
         self._described: dict[str, datasets.CustomDataset] = {}
@@ -214,9 +215,7 @@ class Planner:
             self._unused[seen.dataset_id] = f"{sweep.dataset.name}: {seen.unused}"
         if own is not None:
             self._described[seen.dataset_id] = own
-        many = (sweep.architectures.sample or 1) * len(sweep.tasks) * len(sweep.seeds) * len(sweep.recipe)
-        if many > _MOST:
-            raise ValueError(f"sweep {number + 1} has {many:,} trials; a study may have {_MOST:,}")
+        _check_size(number, sweep, sweep.architectures.sample or 1)
         # An invalid architecture in a list is a mistake of the user, and the message of the space explains it.
         with _plugins_named(*((ValueError,) if sweep.architectures.sample is None else ())):
             archs, drawn = architectures(sweep)
@@ -250,12 +249,17 @@ class Planner:
         """The plan rows of a sweep."""
         part = self._parts[number]
         if part.archs is not None:
-            if number not in self._fixed:
-                trials = trial_rows.trials(part.sweep, part.seen, part.own, part.archs, part.recipes, self._stored)
-                self._fixed[number] = list(trials)
-            yield from self._fixed[number]
+            if number in self._fixed:
+                yield from self._fixed[number]
+                return
+            trials = trial_rows.trials(part.sweep, part.seen, part.own, part.archs, part.recipes, self._stored)
+            if self.grows:
+                yield from self._fixed.setdefault(number, list(trials))
+            else:
+                yield from trials
             return
         ids, space = self._searches(number), spaces.get(part.sweep.space)
+        _check_size(number, part.sweep, len(ids))
         archs = list(dict.fromkeys(space.normal(found[search]) for search in ids if search in found))
         recipes = part.recipes
         if archs:
@@ -271,6 +275,12 @@ class Planner:
         source = self._study.searched(self._parts[number].sweep)
         (other,) = (k for k, part in enumerate(self._parts) if part.sweep is source)
         return [row["trial_id"] for row in self._rows(other, {})]
+
+
+def _check_size(number: int, sweep: Sweep, archs: int) -> None:
+    many = archs * len(sweep.tasks) * len(sweep.seeds) * len(sweep.recipe)
+    if many > _MOST:
+        raise ValueError(f"sweep {number + 1} has {many:,} trials; a study may have {_MOST:,}")
 
 
 def plan(study: Study, found: Mapping[str, str] | None = None) -> Plan:

@@ -210,7 +210,7 @@ class Study(Part):
     def _check_found(self, sweep: Sweep) -> None:
         source = self.searched(sweep)
         if isinstance(source, str):
-            if "/" not in source:
+            if source == sweep.architectures.found and "/" not in source:
                 known = ", ".join(other.name for other in self.sweeps if other.name and other.searches) or "none"
                 raise ValueError(
                     f"no sweep has the name {spaces.quoted(source)}; sweeps that search and have a name: {known}. "
@@ -337,7 +337,8 @@ def explain(error: ValidationError) -> str:
         elif mistake["type"] != "missing" and not isinstance(mistake["input"], dict):
             given = mistake["input"]
             text += f" (given: {spaces.quoted(scrub(given) if isinstance(given, str) else given)})"
-        lines.append(f"  {where or 'study'}: {text}")
+        # A mistake in how sweeps refer to each other names the place itself.
+        lines.append(f"  {text}" if not where and text.startswith("sweeps[") else f"  {where or 'study'}: {text}")
     if len(mistakes) > _MISTAKES:
         lines.append(f"  and {len(mistakes) - _MISTAKES:,} more")
     return "\n".join(lines)

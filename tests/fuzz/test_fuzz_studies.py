@@ -33,10 +33,34 @@ GOOD: dict[str, Any] = {
             "override": {"epochs": 2, "lr": 0.1, "nesterov": False, "precision": "fp32"},
         },
         {"space": "darts", "architectures": {"list": ["c3"]}, "dataset": "cifar10", "tasks": ["jig"]},
+        {"name": "search", "space": "chain", "dataset": "photos", "tasks": ["cls"], "recipe": "random_search/params"},
+        {
+            "space": "chain",
+            "architectures": {"found": "search"},
+            "dataset": "photos",
+            "tasks": ["cls"],
+            "recipe": "demo",
+        },
     ],
     "execution": {"engine": "inline", "gpus_per_trial": 0.25, "max_concurrent": 4, "trial_timeout_s": 60.0},
 }
-WORDS = ["name", "sweeps", "space", "chain", "darts", "photos", "cls", "demo", "self", "~root/x", "~nobody-here", "::"]
+WORDS = [
+    "name",
+    "sweeps",
+    "space",
+    "chain",
+    "darts",
+    "photos",
+    "cls",
+    "demo",
+    "self",
+    "~root/x",
+    "search",
+    "runs/x",
+    "runs/good",
+    "~nobody-here",
+    "::",
+]
 TEXT = st.one_of(
     st.sampled_from(WORDS),
     st.text(max_size=20).filter(lambda t: not any("\ud800" <= c <= "\udfff" for c in t)),

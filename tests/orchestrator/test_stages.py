@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import spaces
 from orchestrator import runner
 from orchestrator.cli.progress import Progress
 from orchestrator.execution.growth import Growth
+from orchestrator.execution.job import Outcome, Settings
 from orchestrator.execution.work_queue import Work
 from orchestrator.store.run_folder import RunStore
+from orchestrator.store.trial_states import Ledger
 from orchestrator.study import schema as studies
 from orchestrator.study import searches
 from orchestrator.study.frozen import differs
-from orchestrator.study.plan import order_of_work, plan
+from orchestrator.study.plan import Planner, order_of_work, plan
 from orchestrator.terminal import Terminal
 from workers.methods.random_search import RandomSearch
 
@@ -151,6 +154,10 @@ def test_a_search_can_be_planned_by_each_space_and_its_architectures_by_name(tmp
         ((SEARCH, RETRAIN.replace("nasbench201", "darts")), "searches the space nasbench201, and this one .* darts"),
         ((SEARCH.replace('"search"', '"a/b"'),), r"sweeps\[0\]\.name: "),
         ((RETRAIN.replace('"search"', '"runs/stages"'),), "the folder of this study itself"),
+        (
+            (RETRAIN.replace('"search"', '"s3:x/y"'),),
+            r"\n  sweeps\[0\]\.architectures\.found: s3:x/y is not a valid path or URL",
+        ),
         ((RETRAIN.replace('"search"', '""'),), r"architectures\.found: "),
         ((RETRAIN.replace('"search" }', '"search", sample = 3 }'),), "given: sample, found"),
     ],
@@ -350,3 +357,28 @@ def test_progress_counts_the_trials_that_are_added(tmp_path: Path) -> None:
 
     assert runner.run(study(tmp_path / "run"), watch=watched).exit_code == 0
     assert "6 of 6 trials done" in lines[0]
+
+
+def test_the_queue_grows_by_what_a_worker_published_before_it_died(tmp_path: Path) -> None:
+    chosen = study(tmp_path / "run")
+    planner, store = Planner(chosen), RunStore(chosen.path)
+    planned = planner.plan({})
+    growth = Growth(store, planner, planned, {}, lambda row: True)
+    settings = Settings(store.url, "now", {}, None, 0.0, 60.0, False, None)
+    todo = order_of_work(planned.table)[:2]
+    work = Work(store, todo, Ledger(), settings, len(planned.table), growth)
+    added: list[str] = []
+    work.growth_listeners.append(added.extend)
+    first, second = work.take(), work.take()
+    assert first is not None
+    assert second is not None
+    ok = {"launch": "now", "attempt": 1, "status": "ok", "found": CELLS[0], "finished_at": datetime.now(UTC)}
+    store.publish_attempt(ok | {"trial_id": first.trial_id})
+    work.lost(first.trial_id, "worker_died", "killed")
+    assert len(work.waiting()) == len(added) == 2
+    assert (work.counts.total, work.counts.done) == (6, 1)
+    work.finish(Outcome(second.trial_id, "ok", found=CELLS[0]))
+    assert len(added) == 2, "the same cell"
+    assert (work.counts.total, work.counts.done) == (4, 2)
+    assert not work.exhausted
+    assert {work.row_of(trial_id)["arch"] for trial_id in work.waiting()} == {CELLS[0]}
