@@ -382,3 +382,32 @@ def test_the_queue_grows_by_what_a_worker_published_before_it_died(tmp_path: Pat
     assert (work.counts.total, work.counts.done) == (4, 2)
     assert not work.exhausted
     assert {work.row_of(trial_id)["arch"] for trial_id in work.waiting()} == {CELLS[0]}
+
+
+def test_the_queue_is_not_exhausted_while_the_trials_of_the_last_search_are_planned(tmp_path: Path) -> None:
+    """Engines may ask at any moment, from any thread."""
+    seen: list[Any] = []
+
+    class Asked(Growth):
+        def add(self, found: Any) -> list[dict[str, Any]]:
+            seen.extend([work.exhausted, work.take()])
+            return super().add(found)
+
+    chosen = study(tmp_path / "run", SEARCH.replace('["cls", "rot"]', '["cls"]'), RETRAIN)
+    planner, store = Planner(chosen), RunStore(chosen.path)
+    planned = planner.plan({})
+    growth = Asked(store, planner, planned, {}, lambda row: True)
+    settings = Settings(store.url, "now", {}, None, 0.0, 60.0, False, None)
+    work = Work(store, order_of_work(planned.table)[:1], Ledger(), settings, 3, growth)
+    job = work.take()
+    assert job is not None
+    work.finish(Outcome(job.trial_id, "ok", found=CELLS[0]))
+    assert seen == [False, None]
+    assert (work.exhausted, work.left) == (False, 2)
+
+
+def test_data_of_the_second_stage_is_missed_before_anything_is_searched(tmp_path: Path) -> None:
+    other = RETRAIN.replace(DATA, f'{{ name = "cifar10", path = "{tmp_path}/nowhere" }}')
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        runner.run(study(tmp_path / "run", SEARCH, other))
+    assert rows(tmp_path / "run") == []
