@@ -117,13 +117,17 @@ def test_a_cell_that_is_found_twice_or_listed_too_is_trained_once(tmp_path: Path
 def test_searches_that_others_wait_for_come_first(tmp_path: Path) -> None:
     """Whatever their seeds are; other searches are in the order of all trials."""
     late = SEARCH.replace('"search"\n', '"search"\nseeds = [7, 8]\n')
-    listed = RETRAIN.replace('found = "search"', "sample = 5")
-    order = [r["arch"][0] for r in order_of_work(plan(study(tmp_path, listed, late, RETRAIN)).table)]
-    assert order[:4] == ["*"] * 4
-    assert "*" not in order[4:]
+    listed = RETRAIN.replace('found = "search"', "sample = 12")
+
+    def order(*sweeps: str) -> list[str]:
+        return [row["arch"][0] for row in order_of_work(plan(study(tmp_path, *sweeps)).table)]
+
+    assert order(listed, late, RETRAIN)[:4] == ["*"] * 4
+    assert "*" not in order(listed, late, RETRAIN)[4:]
+    assert order(listed, late)[0] != "*"
 
 
-def test_a_search_can_be_planned_by_each_space_and_its_architectures_by_name(tmp_path: Path) -> None:
+def test_published_architectures_are_planned_by_name(tmp_path: Path) -> None:
     named = RETRAIN.replace("nasbench201", "darts").replace('found = "search"', 'named = ["darts_v2", "p_darts"]')
     archs = plan(study(tmp_path, named)).table["arch"].to_pylist()
     assert list(dict.fromkeys(archs)) == [spaces.published("darts")[name] for name in ("darts_v2", "p_darts")]
@@ -225,9 +229,11 @@ def test_a_driver_killed_between_the_stages_resumes_from_the_rows(
 
 def test_limits_and_selections_hold_for_trials_that_are_added(tmp_path: Path) -> None:
     chosen = study(tmp_path / "run")
-    ended = runner.run(chosen, limit=3, select=lambda row: row["seed"] != 2)
-    assert (ended.trained, ended.left, ended.waiting, ended.exit_code) == (3, 1, {}, 3)
-    assert runner.run(chosen, select=lambda row: row["seed"] != 2).trained == 1
+    ended = runner.run(chosen, limit=3)
+    assert (ended.trained, ended.left, ended.waiting, ended.exit_code) == (3, 3, {}, 3)
+    chosen = study(tmp_path / "other")
+    ended = runner.run(chosen, select=lambda row: row["seed"] != 2)
+    assert (ended.trained, ended.total, ended.exit_code) == (4, 4, 0)
     ended = runner.run(chosen)
     assert (ended.trained, ended.exit_code) == (2, 0)
 
