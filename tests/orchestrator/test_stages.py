@@ -120,7 +120,8 @@ def test_searches_that_others_wait_for_come_first(tmp_path: Path) -> None:
     listed = RETRAIN.replace('found = "search"', "sample = 12")
 
     def order(*sweeps: str) -> list[str]:
-        return [row["arch"][0] for row in order_of_work(plan(study(tmp_path, *sweeps)).table)]
+        chains = [sweep.replace("nasbench201", "chain") for sweep in sweeps]
+        return [row["arch"][0] for row in order_of_work(plan(study(tmp_path, *chains)).table)]
 
     assert order(listed, late, RETRAIN)[:4] == ["*"] * 4
     assert "*" not in order(listed, late, RETRAIN)[4:]
