@@ -74,7 +74,7 @@ def status(store: RunStore) -> Status:
     try:
         plan = store.plan(columns)
     except ValueError:  # perhaps a plan without the parts of recipes
-        columns = ["trial_id", "arch", *CELL]
+        columns = ["trial_id", *CELL]
         plan = store.plan(columns)
     planned = plan is not None
     if plan is None and store.listing("rows"):

@@ -12,7 +12,7 @@ _SHOWN = 5  # searches in a message
 
 def awaited(row: Mapping[str, Any]) -> str | None:
     """The search (trial_id) that a plan row waits for; None for a trial."""
-    arch = row["arch"]
+    arch = row.get("arch")
     return arch[len(MARK) :] if isinstance(arch, str) and arch.startswith(MARK) else None
 
 

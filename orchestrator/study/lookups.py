@@ -65,9 +65,10 @@ def _have(archs: list[str], recipe: Lookup, cell: score_table.Cell, sweep: Sweep
     if not missing:
         return archs
     have = [arch for arch in archs if arch not in missing]
-    if recipe.missing == "refuse" or not have:
+    some_may_be_left_out = bool(have or sweep.architectures.found)  # other searches may find what the table has
+    if recipe.missing == "refuse" or not some_may_be_left_out:
         some = ", ".join([arch for arch in archs if arch in missing][:_SHOWN])
-        way_out = '; override = { missing = "leave out" } plans the others alone' if have else ""
+        way_out = '; override = { missing = "leave out" } plans the others alone' if some_may_be_left_out else ""
         raise LookupError(
             f"{cell.place} has no {cell.measured} of {len(missing):,} of {len(archs):,} architectures on "
             f"{sweep.dataset.name}, such as {some}{way_out}"

@@ -1,6 +1,7 @@
 """Studies in two stages: searches, then trainings of what they found."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,10 +23,13 @@ from orchestrator.study import searches
 from orchestrator.study.frozen import differs
 from orchestrator.study.plan import Planner, order_of_work, plan
 from orchestrator.terminal import Terminal
+from workers.methods._candidates import CandidatesRun, Scored
 from workers.methods.random_search import RandomSearch
 
+from .conftest import cli
 from .test_cli import Said
 from .test_cli import say as say  # a fixture
+from .test_rehearsal import imported
 
 Say = Callable[..., Said]
 DATA = '{ name = "shapes", kind = "scenes", images = [64, 32], size = 16, classes = 4 }'
@@ -418,3 +422,41 @@ def test_data_of_the_second_stage_is_missed_before_anything_is_searched(tmp_path
     with pytest.raises(FileNotFoundError, match="nowhere"):
         runner.run(study(tmp_path / "run", SEARCH, other))
     assert rows(tmp_path / "run") == []
+
+
+def test_a_cell_that_a_table_lacks_stops_the_launch_or_is_left_out(tmp_path: Path) -> None:
+    """Of two searches among chains; the table has what one of them finds."""
+    found = {7: "c3_c5", 8: "mp_mp"}
+    imported(tmp_path)
+    lookup = f"""
+[[sweeps]]
+space = "chain"
+architectures = {{ found = "search" }}
+dataset = "cifar10"
+tasks = ["cls"]
+recipe = "lookup/short"
+override = {{ table = "{tmp_path}/table" }}
+"""
+    chains = SEARCH.replace("nasbench201", "chain").replace(DATA, '"cifar10"').replace('["cls", "rot"]', '["cls"]')
+    chains = chains.replace('"search"\n', '"search"\nseeds = [7, 8]\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CandidatesRun, "_best", lambda run: Scored(found[run._setting.trial.seed], 1.0))
+        ended = runner.run(study(tmp_path / "run", chains, lookup))
+        assert ended.exit_code == 1
+        assert re.search("could not be planned: .*table has no short of 1 of .*, such as mp_mp; ", str(ended.broken))
+        with pytest.raises(LookupError, match=r"such as mp_mp; override = \{ missing"):
+            runner.run(study(tmp_path / "run", chains, lookup))
+        left_out = lookup.replace('table"', 'table", missing = "leave out"')
+        ended = runner.run(study(tmp_path / "run", chains, left_out))
+    assert (ended.exit_code, ended.done, ended.total) == (0, 3, 3)
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("ray")
+def test_ray_tune_trains_what_its_searches_find(tmp_path: Path, undisturbed: list[tuple[Any, ...]]) -> None:
+    file = tmp_path / "study.toml"
+    engine = "[execution]\nmax_concurrent = 2\ncpus_per_trial = 0.5\n"
+    file.write_text(f'name = "stages"\npath = "{tmp_path / "run"}"\n{SEARCH}{RETRAIN}{engine}')
+    ended = cli("run", file)
+    assert (ended.code, "6 of 6 trials done (6 trained now)" in ended.out) == (0, True)
+    assert rows(tmp_path / "run") == undisturbed
