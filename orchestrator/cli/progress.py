@@ -16,6 +16,7 @@ from orchestrator.cli.time_left import TimeLeft
 from orchestrator.execution.job import Outcome
 from orchestrator.execution.work_queue import DEATHS, Work
 from orchestrator.store.recipe_names import named
+from orchestrator.store.waiting import total
 from orchestrator.study.estimate import multiply_adds, recipe_of
 from orchestrator.terminal import has_unicode, live, printable
 from workers.quantities import duration
@@ -157,6 +158,8 @@ class Progress:
         text = f"{counts.done:,} of {counts.total:,} trials done, {len(self._work.running) + more} running"
         if counts.failed:
             text += f", {counts.failed} failed attempts"
+        if self._work.waiting_for:
+            text += f", {total(self._work.waiting_for)}"
         if self._work.stopping.is_set():
             return text + "; stopping: running trials end after their epoch"
         return text + self._left_text()
@@ -172,8 +175,8 @@ class Progress:
         if roomy:
             table.add_column("", no_wrap=True)
         with self._lock:
-            total, ok, failed = map(self._by_line, (self._total, self._ok, self._failed))
-        for cell, of in total.items():
+            planned, ok, failed = map(self._by_line, (self._total, self._ok, self._failed))
+        for cell, of in planned.items():
             bars = [_bar(ok[cell] / of, has_unicode(self._console))] if roomy else []
             table.add_row(*cell[: 3 + self._several], str(ok[cell]), str(of), str(failed[cell] or ""), *bars)
         return Group(Text(self.line()), table)
@@ -189,8 +192,11 @@ def _bar(share: float, unicode: bool) -> Text:
 def watch(work: Work, console: Console) -> Iterator[None]:
     """Show the progress of a launch during the block."""
     view = Progress(work, console)
+    waits = f"; {total(work.waiting_for)}" if work.waiting_for else ""
     if not console.is_terminal:
-        console.print(f"{work.left:,} trials to train, {work.counts.done:,} of {work.counts.total:,} done before")
+        console.print(
+            f"{work.left:,} trials to train, {work.counts.done:,} of {work.counts.total:,} done before{waits}"
+        )
     shown = live(console, view, refresh_per_second=2) if console.is_terminal else contextlib.nullcontext()
     with shown, view.printing():
         yield

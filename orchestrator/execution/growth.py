@@ -1,5 +1,6 @@
 """How the plan of a launch grows: when a search ends, the trials of the architecture that it found are planned."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from orchestrator.store.run_folder import RunStore
-from orchestrator.store.waiting import by_search
+from orchestrator.store.waiting import MARK, awaited, by_search
 from orchestrator.study.plan import Plan, Planner, order_of_work
 
 
@@ -31,10 +32,7 @@ class Growth:
         self._holds = holds
         self.room: int | None = None  # how many further trials may be run; None: all
         self.table: pa.Table = planned.table
-
-    def awaits(self, trial_id: str) -> bool:
-        """Whether trials wait for this one."""
-        return trial_id in set(self.table["after"].to_pylist())
+        self.waiting = _waiting(self.table)  # how many trials wait for each search
 
     def add(self, found: Mapping[str, str]) -> list[dict[str, Any]]:
         """Plan again with what was found, replace the plan of the run, and return the new rows that are to be run.
@@ -44,11 +42,15 @@ class Growth:
         """
         self._found |= found
         table = self._planner.plan(self._found).table
-        before, self.table = self.table, table
+        before, self.table, self.waiting = self.table, table, _waiting(table)
         if self._holds():
             self._store.write_plan(table)
         new = table.filter(pc.invert(pc.is_in(table["trial_id"], value_set=before["trial_id"].combine_chunks())))
-        rows = [row for row in order_of_work(new) if self._select(row) and not by_search([row])][: self.room]
+        rows = [row for row in order_of_work(new) if self._select(row) and awaited(row) is None][: self.room]
         if self.room is not None:
             self.room -= len(rows)
         return rows
+
+
+def _waiting(table: pa.Table) -> Counter[str]:
+    return by_search(table.filter(pc.starts_with(table["arch"], MARK)).select(["arch"]).to_pylist())

@@ -95,6 +95,11 @@ class Work:
         with self._lock:
             return [*self._queue, *self._again, *self._ahead]
 
+    @property
+    def waiting_for(self) -> Mapping[str, int]:
+        """The searches that trials of the plan wait for, and the number of these trials; they are not `waiting`."""
+        return self._growth.waiting if self._growth else {}
+
     def row_of(self, trial_id: str) -> dict[str, Any]:
         """The plan's row of a trial."""
         return self._rows[trial_id]
@@ -227,7 +232,7 @@ class Work:
     def _grows(self, row: Mapping[str, Any]) -> bool:
         """Whether trials wait for what this row has found."""
         found = self._growth is not None and row["status"] == "ok" and row.get("found")
-        return bool(found and self._growth and self._growth.awaits(row["trial_id"]))
+        return bool(found and self._growth and row["trial_id"] in self._growth.waiting)
 
     def _grow(self, ended: Outcome) -> None:
         """Add the trials of the architecture that a search has found.  Called without the lock: planning takes time."""
@@ -238,7 +243,7 @@ class Work:
             with self._lock:
                 found = dict(self._ledger.found)
             try:
-                if self._growth.awaits(ended.trial_id):  # else planned together with another search
+                if ended.trial_id in self._growth.waiting:  # else planned together with another search
                     rows = self._growth.add(found)
             except (OSError, ValueError, LookupError) as error:
                 self.break_off(f"what search {ended.trial_id} has found could not be planned: {error}")

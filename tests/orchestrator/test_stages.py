@@ -362,6 +362,7 @@ def test_progress_counts_the_trials_that_are_added(tmp_path: Path) -> None:
     @contextmanager
     def watched(work: Work) -> Iterator[None]:
         view = Progress(work, Terminal(width=200))
+        assert "0 of 6 trials done, 0 running, 4 trainings wait for 2 searches" in view.line()
         yield
         lines.append(view.line())
         assert sum(view._total.values()) == 6
