@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from orchestrator.store.run_folder import RunStore
 from orchestrator.store.waiting import MARK, awaited, by_search
 from orchestrator.study.plan import Plan, Planner, order_of_work
+from workers import files
 
 
 class Growth:
@@ -44,7 +45,7 @@ class Growth:
         table = self._planner.plan(self._found).table
         before, self.table, self.waiting = self.table, table, _waiting(table)
         if self._holds():
-            self._store.write_plan(table)
+            files.with_retries(lambda: self._store.write_plan(table), "the plan could not be replaced")
         new = table.filter(pc.invert(pc.is_in(table["trial_id"], value_set=before["trial_id"].combine_chunks())))
         rows = [row for row in order_of_work(new) if self._select(row) and awaited(row) is None][: self.room]
         if self.room is not None:

@@ -23,6 +23,7 @@ from orchestrator.study import searches
 from orchestrator.study.frozen import differs
 from orchestrator.study.plan import Planner, order_of_work, plan
 from orchestrator.terminal import Terminal
+from workers import files
 from workers.methods._candidates import CandidatesRun, Scored
 from workers.methods.random_search import RandomSearch
 
@@ -347,6 +348,7 @@ def test_a_plan_that_cannot_be_written_stops_the_launch_and_loses_nothing(
     def filling(work: Work) -> Iterator[None]:
         with monkeypatch.context() as patch:
             patch.setattr(RunStore, "write_plan", full)
+            patch.setattr(files, "WAITS_S", ())
             yield
 
     ended = runner.run(chosen, watch=filling)
