@@ -179,7 +179,9 @@ def run(
         store.compact()
         growth = None
         if planner.grows:
-            growth = Growth(store, planner, planned, found, select, lambda: heartbeat.holds)
+            # What a search finds that is tried again is trained, too.
+            new = (lambda row: True) if forgive else select
+            growth = Growth(store, planner, planned, found, new, lambda: heartbeat.holds)
         return _launch(study, store, planned, growth, launch, heartbeat, select, limit, forgive, watch, note)
     finally:
         heartbeat.end()
@@ -227,7 +229,7 @@ def _launch(
     if (others := left_out(store, table, ledger.done)) is not None:
         note(str(others))
     ledger.overlook(forgive)
-    chosen = [row for row in order_of_work(table) if select(row)]
+    chosen = [row for row in order_of_work(table) if select(row) or awaited(row) in forgive]
     todo = [row for row in chosen if _waits(row, ledger)][:limit]
     if growth is not None and limit is not None:
         growth.room = limit - len(todo)
@@ -260,7 +262,8 @@ def _launch(
             engine.run(work, study.execution, _loggers(study, store, launch, stack, note))
     there, wrong = _read_back(store, ledger)
     if growth is not None and growth.table is not table:
-        chosen = [row for row in order_of_work(growth.table) if select(row)]
+        rows = order_of_work(growth.table)
+        chosen = [r for r in rows if select(r) or awaited(r) in forgive or r["trial_id"] in growth.added]
     ended = _summary(there, chosen, work.counts.trained, stopped=work.stopping.is_set() or limit is not None)
     if wrong and work.broken and wrong.partition(": ")[2] in work.broken:
         wrong = None  # the same file could not be compacted

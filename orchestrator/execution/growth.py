@@ -34,6 +34,7 @@ class Growth:
         self.room: int | None = None  # how many further trials may be run; None: all
         self.table: pa.Table = planned.table
         self.waiting = _waiting(self.table)  # how many trials wait for each search
+        self.added: set[str] = set()  # the ids of all rows that `add` returned
 
     def add(self, found: Mapping[str, str]) -> list[dict[str, Any]]:
         """Plan again with what was found, replace the plan of the run, and return the new rows that are to be run.
@@ -48,6 +49,7 @@ class Growth:
             files.with_retries(lambda: self._store.write_plan(table), "the plan could not be replaced")
         new = table.filter(pc.invert(pc.is_in(table["trial_id"], value_set=before["trial_id"].combine_chunks())))
         rows = [row for row in order_of_work(new) if self._select(row) and awaited(row) is None][: self.room]
+        self.added.update(row["trial_id"] for row in rows)
         if self.room is not None:
             self.room -= len(rows)
         return rows
