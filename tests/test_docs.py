@@ -211,8 +211,9 @@ def test_architectures_are_spelled_as_their_page_says() -> None:
         assert spaces.get(name).normal(arch) == arch
 
 
-def test_the_small_images_are_those_of_the_result(data: Path, tmp_path: Path) -> None:
+def test_the_small_images_are_those_of_the_result(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page's Python writes a dataset with the id that the page names."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # other tests expect that CIFAR-10 is not there
     (code,) = blocks("docs/reproduce.md", "python")
     code = code.replace('"~/data"', repr(str(data / "cifar10"))).replace(
         '"~/small-cifar10"', repr(str(tmp_path / "small"))

@@ -237,6 +237,7 @@ def test_lone_surrogates_and_endless_messages_are_printable() -> None:
 def test_no_secret_comes_into_a_row_a_log_or_a_message(say: Say, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "/" + TOKEN[::-1])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # one without CIFAR-10
     for secret in (TOKEN, "/" + TOKEN[::-1]):
         row = workers.attempt(trial(), data_root=f"/nowhere/{secret}")
         assert row["status"] == "failed"

@@ -65,7 +65,7 @@ def _size(trial: Trial) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _of_supernet(space: str, size: int, options: tuple[tuple[str, Any], ...]) -> spaces.Cost:
+def _of_supernet(space: str, size: int, options: tuple[tuple[str, Any], ...]) -> "spaces.Cost":
     """The cost of a supernet, which takes seconds."""
     from spaces._edges import cost as counted  # imports torch
 

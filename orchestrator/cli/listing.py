@@ -114,6 +114,7 @@ _VARIANTS = {
 
 def _recipes() -> Table:
     view = _table("recipe", "space", "dataset", "task", "epochs", "lr", "batch", "width", "depth")
+    view.padding = (0, 1, 0, 0)  # else the names do not fit into 80 columns
     lines: list[str] = []
     for name in recipes.names():
         for space, dataset, task in recipes.cells(name):

@@ -15,7 +15,7 @@ AsLatex = Annotated[bool, typer.Option("--latex", help="print a LaTeX table (boo
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="print a Markdown table")]
 
 _TITLES = ("space", "target")
-_EXTRAS = ("p_perm", "p", "r", "p_holm")
+_EXTRAS = ("p_perm", "p", "r", "p_holm", "rho_params")
 _FOLDS = (40, 20, 16, 12, 10)  # characters of a name per line, tried in this order
 
 

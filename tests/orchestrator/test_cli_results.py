@@ -52,8 +52,8 @@ def test_correlations_of_two_studies_in_every_output(say: Say, runs: list[Path])
     expected = analysis.correlate(analysis.load(*runs))
     code, out, err = say("correlate", *runs)
     assert (code, err) == (0, "")
-    assert len(out.splitlines()) == 1 + len(expected) + 2 == 1 + 28 + 2
-    assert "hidden columns (terminal too narrow): r, p, p_perm; --csv" in out.splitlines()[-2]
+    assert len(out.splitlines()) == 2 + len(expected) + 2 == 2 + 28 + 2  # the space, the heads; two notes
+    assert "hidden columns (terminal too narrow): p, p_perm; --csv" in out.splitlines()[-2]
     assert out.splitlines()[-1] == "no value in 4 lines: no interval, as every resample gives the same"
     assert max(map(len, out.splitlines())) <= 80
     assert "cifar10 rot   imagenet cls" in out

@@ -58,6 +58,12 @@ def foreign(tmp_path: Path) -> Path:
     return package.parent
 
 
+def test_a_worker_can_report_another_spaces(foreign: Path) -> None:
+    """What Ray imports on a machine must not fail there: its message would be that of a worker that died."""
+    env = {**os.environ, "PYTHONPATH": str(foreign)}
+    subprocess.run([sys.executable, "-c", "import orchestrator.ray_tune.worker"], env=env, check=True, timeout=240)
+
+
 def test_a_shadowed_driver_is_refused_before_anything(
     study: Write, foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ class Panel {
     this.figure.append(caption, this.canvas, this.chosen);
     const numbers = this.numbers();
     this.says.textContent = numbers;
+    this.figure.classList.toggle("quiet", numbers.startsWith("no signal"));
     const how = "Arrow keys step through the architectures.";
     this.canvas.setAttribute("aria-label", `${y.label} against ${x.label}: ${numbers}. ${how}`);
   }
