@@ -38,7 +38,7 @@ from analysis.statistics.label_free import label_free_of
 from analysis.statistics.noise import noise_ceiling_of, reliability_of
 from analysis.statistics.proxy_differences import compare_proxies_of, pool_spaces_of
 from analysis.statistics.random_experiments import random_experiment_of
-from analysis.statistics.signal import signal_of, signals
+from analysis.statistics.signal import Signals, signal_of, signals
 from analysis.statistics.size import size_effect_of, size_proxies_of
 from analysis.statistics.top_k import top_k_of
 from analysis.tables import text
@@ -97,7 +97,7 @@ def report(
     if len(experiments):
         whole_file.write(folder / "experiments.csv", as_given(experiments, given).to_csv(index=False))
     guessed = levels(df, score)
-    more = _evidence(comparison.resampled(sections.fewer(comparison)), found)
+    more = _evidence(comparison.resampled(sections.fewer(comparison)), found, tested)
     data = content(comparison, found, sections.graphs(df, planned), looks)
     formats = _FORMATS[figures]
     drawn = [*scatter_of(comparison, found, looks), *curves(experiments, looks)] if formats else []
@@ -140,9 +140,9 @@ def as_given(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _evidence(comparison: Comparison, found: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The tables of the sections, `found` being what `correlate` gives; those that take curves, sizes or several seeds
-    are empty where the rows have none, as some take minutes to find nothing."""
+def _evidence(comparison: Comparison, found: pd.DataFrame, tested: Signals) -> dict[str, pd.DataFrame]:
+    """The tables of the sections, of what `correlate` and `signals` give; those that take curves, sizes or several
+    seeds are empty where the rows have none, as some take minutes to find nothing."""
     df, confidence = comparison.rows, comparison.options.confidence
     several = df.groupby([c for c in CELL if c in df])["seed"].nunique().gt(1).any() if "seed" in df else False
     sized = "params" in df and bool(df["params"].notna().any())
@@ -160,12 +160,15 @@ def _evidence(comparison: Comparison, found: pd.DataFrame) -> dict[str, pd.DataF
         "early": early_stopping_of(trained if curved else none),
         "size_effect": size_effect_of(trained if sized else none),
         "size_proxies": size_proxies_of(trained if sized else none),
-        "differences": compare_proxies_of(trained if many_cells(comparison) else targeted),
-        "picks": top_k_of(targeted),
+        # `tested` is by the position of a cell, which is another one among the trainings alone.
+        "differences": compare_proxies_of(trained)
+        if many_cells(comparison)
+        else compare_proxies_of(targeted, known=tested),
+        "picks": top_k_of(targeted, known=tested),
         "pooled": pool_spaces_of(found, confidence),
         "distributions": distributions_of(trained),
-        "agreement_cost": agreement_cost_of(both),
-        "beyond_size": beyond_size_of(both),
+        "agreement_cost": agreement_cost_of(both, known=tested),
+        "beyond_size": beyond_size_of(both, known=tested),
         "label_free": label_free_of(both),
         "combine_proxies": combine_proxies_of(both),
     }

@@ -10,7 +10,7 @@ from analysis.comparison.cells import Array, Cells, Comparison, by_architectures
 from analysis.comparison.keys import NAMES
 from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
 from analysis.statistics.bootstrap import estimate, of_pairs
-from analysis.statistics.signal import no_signal, signals
+from analysis.statistics.signal import Signals, no_signal, signals
 
 _TYPES = (
     dict.fromkeys(["space", "proxy_dataset", "proxy_task", "target_dataset", "target_task"], "str")
@@ -50,11 +50,14 @@ def agreement_cost(
 
 
 def agreement_cost_of(
-    comparison: Comparison, proxy: Mapping[str, str] | None = None, target: Mapping[str, str] | None = None
+    comparison: Comparison,
+    proxy: Mapping[str, str] | None = None,
+    target: Mapping[str, str] | None = None,
+    known: Signals | None = None,
 ) -> pd.DataFrame:
-    """`agreement_cost` of a comparison."""
+    """`agreement_cost` of a comparison; `known` is what `signals` gives, if that has been computed."""
     how = comparison.options.resampling()
-    tested = dict(zip((cells.space for cells in comparison.spaces), signals(comparison), strict=True))
+    tested = known or signals(comparison)
     lines: list[dict[str, Any]] = []
     for cells, proxies, targets in sides(comparison.spaces, proxy, target):
         for t in targets:

@@ -11,7 +11,7 @@ from analysis.comparison.keys import NAMES
 from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
 from analysis.statistics.bootstrap import Estimate, Statistic, estimate
 from analysis.statistics.proxy_differences import all_overlapping, holm, p_of_none
-from analysis.statistics.signal import no_signal, signals
+from analysis.statistics.signal import Signals, no_signal, signals
 from analysis.statistics.size import partial, sizes_of, why_no_size
 
 _SIZES = ("params", "macs")
@@ -62,11 +62,14 @@ def beyond_size(
 
 
 def beyond_size_of(
-    comparison: Comparison, proxy: Mapping[str, str] | None = None, target: Mapping[str, str] | None = None
+    comparison: Comparison,
+    proxy: Mapping[str, str] | None = None,
+    target: Mapping[str, str] | None = None,
+    known: Signals | None = None,
 ) -> pd.DataFrame:
-    """`beyond_size` of a comparison."""
+    """`beyond_size` of a comparison; `known` is what `signals` gives, if that has been computed."""
     plain, expanded = comparison.options.resampling(), comparison.options.resampling(expanded=True)
-    tested = dict(zip((cells.space for cells in comparison.spaces), signals(comparison), strict=True))
+    tested = known or signals(comparison)
     lines: list[dict[str, Any]] = []
     for cells, proxies, targets in sides(comparison.spaces, proxy, target):
         sizes = sizes_of(comparison.rows, cells)

@@ -1,7 +1,6 @@
 """How far the rankings of architectures agree between tasks and datasets: UnNAS, figures 2 to 4, as a
 table."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from analysis.comparison.keys import IDS, LAST, PAIR
 from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
 from analysis.statistics import ranks
 from analysis.statistics.bootstrap import DEGENERATE, FEWEST_RESAMPLED, estimate, of_pairs
-from analysis.statistics.signal import Signal, no_signal, signals
+from analysis.statistics.signal import Signals, no_signal, signals
 
 _TYPES = (
     dict.fromkeys(PAIR, "str")
@@ -73,11 +72,13 @@ def correlate(
     return correlate_of(compare(df, Options(common, score, diverged, chance, resamples, confidence, seed)))
 
 
-def correlate_of(comparison: Comparison, known: Sequence[Sequence[Signal]] | None = None) -> pd.DataFrame:
+def correlate_of(comparison: Comparison, known: Signals | None = None) -> pd.DataFrame:
     """`correlate` of a comparison; `known` is what `signals` gives, if that has been computed."""
     how = comparison.options.resampling()
     lines: list[dict[str, Any]] = []
-    for cells, found in zip(comparison.spaces, known or signals(comparison), strict=True):
+    tested = known or signals(comparison)
+    for cells in comparison.spaces:
+        found = tested[cells.space]
         for mask, pairs in cells.groups.items():
             used = np.frombuffer(mask, bool)
             columns = sorted({c for pair in pairs for c in pair})

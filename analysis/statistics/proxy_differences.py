@@ -13,7 +13,7 @@ from analysis.comparison.keys import NAMES
 from analysis.comparison.options import Chance, Common, Diverged, Options, Resampling
 from analysis.statistics.bootstrap import Estimate, Statistic, estimate
 from analysis.statistics.correlation import correlate_of
-from analysis.statistics.signal import no_signal, signals
+from analysis.statistics.signal import Signals, no_signal, signals
 
 _RESOLVED = 0.005  # share of the resamples on the other side of 0, down to which they say p by themselves
 Three = tuple[int, int, int]
@@ -61,11 +61,14 @@ def compare_proxies(
 
 
 def compare_proxies_of(
-    comparison: Comparison, proxy: Mapping[str, str] | None = None, target: Mapping[str, str] | None = None
+    comparison: Comparison,
+    proxy: Mapping[str, str] | None = None,
+    target: Mapping[str, str] | None = None,
+    known: Signals | None = None,
 ) -> pd.DataFrame:
-    """`compare_proxies` of a comparison."""
+    """`compare_proxies` of a comparison; `known` is what `signals` gives, if that has been computed."""
     how = comparison.options.resampling(expanded=True)
-    tested = dict(zip((cells.space for cells in comparison.spaces), signals(comparison), strict=True))
+    tested = known or signals(comparison)
     lines: list[dict[str, Any]] = []
     for cells, proxies, targets in sides(comparison.spaces, proxy, target):
         threes = [(a, b, t) for t in targets for a, b in combinations([p for p in proxies if p != t], 2)]

@@ -64,6 +64,9 @@ class Signal:
         return self.reason if self.signal is False else ""
 
 
+Signals = Mapping[str, Sequence[Signal]]  # by space, of all its cells
+
+
 def signal(
     df: pd.DataFrame,
     *,
@@ -98,11 +101,12 @@ def signal(
     return signal_of(compare(df, Options(common, score, diverged, chance, seed=seed)))
 
 
-def signal_of(comparison: Comparison, known: Sequence[Sequence[Signal]] | None = None) -> pd.DataFrame:
+def signal_of(comparison: Comparison, known: Signals | None = None) -> pd.DataFrame:
     """`signal` of a comparison; `known` is what `signals` gives, if that has been computed."""
     lines = []
-    for cells, found in zip(comparison.spaces, known or signals(comparison), strict=True):
-        for c, one in enumerate(found):
+    tested = known or signals(comparison)
+    for cells in comparison.spaces:
+        for c, one in enumerate(tested[cells.space]):
             if not cells.trained_cells[c]:
                 continue
             line = cells.cell(c, cells.alone(c)) | {"test_images": one.test_images, "chance": one.chance}
@@ -112,16 +116,16 @@ def signal_of(comparison: Comparison, known: Sequence[Sequence[Signal]] | None =
     return frame(lines, _TYPES)
 
 
-def signals(comparison: Comparison) -> list[list[Signal]]:
-    """The signal of every cell of every space, in their order."""
+def signals(comparison: Comparison) -> Signals:
+    """The signal of every cell by space, in the order of its cells."""
     columns = _columns(comparison)
-    return [
-        [
+    return {
+        cells.space: [
             _signal(cells, c, columns, comparison.options) if trained else _untested(cells, c)
             for c, trained in enumerate(cells.trained_cells)
         ]
         for cells in comparison.spaces
-    ]
+    }
 
 
 def no_signal(tested: Sequence[Signal], sides: Mapping[str, int]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from analysis.comparison.cells import Array, Cells, Comparison, compare, frame, 
 from analysis.comparison.keys import NAMES
 from analysis.comparison.options import Chance, Common, Diverged, Options
 from analysis.statistics.random_experiments import among_worst
-from analysis.statistics.signal import no_signal, signals
+from analysis.statistics.signal import Signals, no_signal, signals
 
 _NUMBERS = ("overlap", "overlap_random", "precision", "precision_random", "best", "chosen", "regret", "regret_random")
 _TYPES = (
@@ -58,13 +58,14 @@ def top_k_of(
     top: float = 0.1,
     proxy: Mapping[str, str] | None = None,
     target: Mapping[str, str] | None = None,
+    known: Signals | None = None,
 ) -> pd.DataFrame:
-    """`top_k` of a comparison."""
+    """`top_k` of a comparison; `known` is what `signals` gives, if that has been computed."""
     sizes = whole_numbers("k", k)
     if not 0 < top <= 1:
         raise ValueError(f"top is a share above 0 and at most 1, not {top}")
     lines: list[dict[str, Any]] = []
-    tested = dict(zip((cells.space for cells in comparison.spaces), signals(comparison), strict=True))
+    tested = known or signals(comparison)
     for cells, proxies, targets in sides(comparison.spaces, proxy, target):
         for p, t in ((p, t) for t in targets for p in proxies if p != t):
             used = cells.used((min(p, t), max(p, t))) & np.isfinite(cells.values[:, t])
