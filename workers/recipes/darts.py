@@ -12,7 +12,7 @@ Small differences from the releases:
 Other small datasets have the same settings.  For tasks other than cls, batch and rates follow UnNAS.
 """
 
-from workers.recipes._search_tasks import SAMPLES, missing
+from workers.recipes._search_tasks import cells_of, check, darts_settings
 from workers.recipes._searches import Darts
 
 LIKE = {"small": "cifar10", "large": "imagenet"}
@@ -21,28 +21,10 @@ _COVERED = {"darts": ("cifar10",), "nasbench201": ("cifar10",)}
 
 def cells() -> list[tuple[str, str, str]]:
     """The settings as (space, dataset, task)."""
-    return [(space, dataset, task) for space, known in _COVERED.items() for dataset in known for task in SAMPLES]
+    return cells_of(_COVERED)
 
 
 def lookup(space: str, dataset: str, task: str) -> Darts:
     """The recipe of one of the settings; LookupError for any other cell."""
-    if (space, dataset, task) not in cells():
-        raise missing("darts", space, dataset, task, _COVERED)
-    samples = SAMPLES[task]
-    bench = space == "nasbench201"
-    return Darts(
-        name="darts",
-        epochs=50,
-        lr=0.025 / samples,
-        lr_end=0.001 / samples,
-        batch=64 // samples,
-        test_batch=200 // samples,
-        weight_decay=5e-4 if bench else 3e-4,
-        momentum=0.9,
-        nesterov=bench,
-        precise_bn=0,
-        first="network" if bench else "architecture",
-        arch_lr=3e-4 / samples,
-        width=16,
-        depth=5 if bench else 8,
-    )
+    check("darts", space, dataset, task, _COVERED)
+    return Darts(name="darts", epochs=50, **darts_settings(space, task))

@@ -6,7 +6,7 @@ their weights; in the release weight decay and momentum go on.  The other differ
 Other small datasets have the same settings.  For tasks other than cls, batch and rates follow UnNAS.
 """
 
-from workers.recipes._search_tasks import SAMPLES, missing
+from workers.recipes._search_tasks import SAMPLES, cells_of, check
 from workers.recipes._searches import Gdas
 
 LIKE = {"small": "cifar10", "large": "imagenet"}
@@ -15,13 +15,12 @@ _COVERED = {"darts": ("cifar10",), "nasbench201": ("cifar10",)}
 
 def cells() -> list[tuple[str, str, str]]:
     """The settings as (space, dataset, task)."""
-    return [(space, dataset, task) for space, known in _COVERED.items() for dataset in known for task in SAMPLES]
+    return cells_of(_COVERED)
 
 
 def lookup(space: str, dataset: str, task: str) -> Gdas:
     """The recipe of one of the settings; LookupError for any other cell."""
-    if (space, dataset, task) not in cells():
-        raise missing("gdas", space, dataset, task, _COVERED)
+    check("gdas", space, dataset, task, _COVERED)
     samples = SAMPLES[task]
     bench = space == "nasbench201"
     return Gdas(

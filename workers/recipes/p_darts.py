@@ -5,7 +5,7 @@ settings.  For tasks other than cls, batch and rates follow UnNAS.  The differen
 recipe `darts`.
 """
 
-from workers.recipes._search_tasks import SAMPLES, missing
+from workers.recipes._search_tasks import SAMPLES, cells_of, check
 from workers.recipes._searches import PDarts
 
 LIKE = {"small": "cifar10", "large": "imagenet"}
@@ -14,13 +14,12 @@ _COVERED = {"darts": ("cifar10",)}
 
 def cells() -> list[tuple[str, str, str]]:
     """The settings as (space, dataset, task)."""
-    return [(space, dataset, task) for space, known in _COVERED.items() for dataset in known for task in SAMPLES]
+    return cells_of(_COVERED)
 
 
 def lookup(space: str, dataset: str, task: str) -> PDarts:
     """The recipe of one of the settings; LookupError for any other cell."""
-    if (space, dataset, task) not in cells():
-        raise missing("p_darts", space, dataset, task, _COVERED)
+    check("p_darts", space, dataset, task, _COVERED)
     samples = SAMPLES[task]
     return PDarts(
         name="p_darts",

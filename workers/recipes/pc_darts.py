@@ -5,7 +5,7 @@ Other small datasets have the same settings.  For tasks other than cls, batch an
 from the release are those of the recipe `darts`.
 """
 
-from workers.recipes._search_tasks import SAMPLES, missing
+from workers.recipes._search_tasks import SAMPLES, cells_of, check
 from workers.recipes._searches import PcDarts
 
 LIKE = {"small": "cifar10", "large": "imagenet"}
@@ -14,13 +14,12 @@ _COVERED = {"darts": ("cifar10",), "nasbench201": ("cifar10",)}
 
 def cells() -> list[tuple[str, str, str]]:
     """The settings as (space, dataset, task)."""
-    return [(space, dataset, task) for space, known in _COVERED.items() for dataset in known for task in SAMPLES]
+    return cells_of(_COVERED)
 
 
 def lookup(space: str, dataset: str, task: str) -> PcDarts:
     """The recipe of one of the settings; LookupError for any other cell."""
-    if (space, dataset, task) not in cells():
-        raise missing("pc_darts", space, dataset, task, _COVERED)
+    check("pc_darts", space, dataset, task, _COVERED)
     samples = SAMPLES[task]
     return PcDarts(
         name="pc_darts",
