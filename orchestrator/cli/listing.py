@@ -3,11 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 import spaces
 from workers import datasets, recipes, tasks
+
+if TYPE_CHECKING:
+    from orchestrator.study.schema_parts import Architectures
 
 _LISTED = {
     "spaces": "search spaces, with an architecture of each",
@@ -133,15 +137,30 @@ def _recipes() -> Table:
 def _presets() -> Table:
     from orchestrator.study.schema import load, presets
 
-    view = _table("preset", "sweeps")
+    view = _table("preset", "sweeps: space, dataset, tasks, recipes, architectures")
     for name in presets():
         study = load(name)
         lines = [
-            f"{s.space} on {s.dataset.name}: {', '.join(s.tasks)}; recipe {_names(s.recipe)}" for s in study.sweeps
+            f"{s.space} on {s.dataset.name}: {' '.join(s.tasks)}; {_names(s.recipe)}; {_which(s.architectures)}"
+            for s in study.sweeps
         ]
         view.add_row(name, "\n".join(lines))
     view.columns[1].no_wrap = False
     return view
+
+
+def _which(architectures: "Architectures") -> str:
+    """Which architectures a sweep trains, in a few words."""
+    if architectures.sample is not None:
+        return f"{architectures.sample} drawn"
+    if architectures.found is not None:
+        return f"found by {architectures.found}"
+    if architectures.given is None:
+        return "searches"
+    listed = architectures.named or architectures.list or ()
+    return {"all": "all architectures", "file": f"those of {architectures.file}"}.get(
+        architectures.given, f"{len(listed)} {'published' if architectures.named else 'listed'}"
+    )
 
 
 def _names(several: Sequence[str]) -> str:
