@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from spaces._registry import Registry, fault, members
+from spaces._retraining import RegularisedTrunk, Retrainable
 from spaces._sample import Sample, sample
 from spaces._search import WHOLE, Choices, EdgeKind, Searchable
 from spaces._simple import Simple
@@ -22,6 +23,8 @@ __all__ = [
     "EdgeKind",
     "Enumerable",
     "Registry",
+    "RegularisedTrunk",
+    "Retrainable",
     "Sample",
     "Searchable",
     "Simple",
@@ -36,6 +39,7 @@ __all__ = [
     "published",
     "quoted",
     "registry",
+    "retrainable",
     "sample",
     "searchable",
 ]
@@ -87,6 +91,18 @@ def searchable(name: str) -> Searchable:
             "(spaces/_search.py)"
         )
     return cast(Searchable, space)
+
+
+def retrainable(name: str) -> Retrainable:
+    """The space of that name, which has drop path and an auxiliary head; LookupError for one without."""
+    space = get(name)
+    if missing := [member for member in members(Retrainable) if not hasattr(space, member)]:
+        known = [other for other in _REGISTRY.own() if all(hasattr(get(other), m) for m in members(Retrainable))]
+        raise LookupError(
+            f"space {quoted(name)} has no auxiliary head and no drop path; it lacks {', '.join(missing)} "
+            f"(spaces/_retraining.py). Spaces that have them: {', '.join(known)}"
+        )
+    return cast(Retrainable, space)
 
 
 def published(name: str) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 import spaces
-from workers import datasets, tasks
+from workers import datasets, settings, tasks
 from workers.datasets import CustomDataset, Dataset
 from workers.recipes import AnyRecipe
 
@@ -76,6 +76,8 @@ class Trial(BaseModel):
         if self.own is not None and self.own.name != self.dataset:
             raise ValueError(f"dataset {self.dataset!r} is given with the facts of dataset {self.own.name!r}")
         if objection := self.configured_task.unsupported_reason(self.data):
+            raise LookupError(objection)
+        if objection := settings.objection(self.recipe, self.space, self.data, self.configured_task):
             raise LookupError(objection)
         return self
 

@@ -10,8 +10,8 @@ import pandas as pd
 from analysis.comparison import recipes
 from analysis.comparison.keys import CELL, SCORE, TRAIN
 from analysis.comparison.options import Chance
+from analysis.rows.schema import WHOLE
 
-WHOLE = "*"  # in place of an architecture, in the rows of searches
 _LEVELLED = ("top1", "miou", "")  # metrics that chance is a level of; "": a table that names none
 
 _ONE = [*CELL, "arch"]

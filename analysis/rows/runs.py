@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from analysis.rows import recipe_labels
 from analysis.rows.checksum import check
 from analysis.rows.schema import CURVES, PLAN, SCHEMA, conform, frame
 
@@ -84,9 +85,10 @@ def _one_run(fs: Any, root: str, name: str, columns: list[str] | None, curves: b
     def wanted(column: str) -> bool:
         if columns is None:
             return curves or column not in CURVES
-        return column in _NEEDED or (column in columns and column != "run")
+        needed = column in _NEEDED or (column == "arch" and "recipe" in columns)  # for `recipe_labels`
+        return needed or (column in columns and column != "run")
 
-    rows = _rows(fs, root, wanted)
+    rows = recipe_labels.current(_rows(fs, root, wanted))
     keys: pd.DataFrame = rows.select(_NEEDED).to_pandas()
     keys = keys.sort_values(["finished_at", *_KEY], kind="stable").drop_duplicates(list(_KEY))
     again = keys[keys["status"] == "ok"].duplicated("trial_id")
@@ -204,7 +206,7 @@ def _plan(fs: Any, root: str, columns: list[str] | None = None) -> pa.Table | No
     if found is None:
         return None
     schema = PLAN if columns is None else pa.schema([PLAN.field(c) for c in columns])
-    return _conformed(found, schema, f"{root}: the plan's trials")
+    return recipe_labels.current(_conformed(found, schema, f"{root}: the plan's trials"))
 
 
 def _files(fs: Any, folder: str) -> list[str]:

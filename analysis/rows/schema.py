@@ -6,6 +6,7 @@ import pandas as pd
 import pyarrow as pa
 
 TIME = pa.timestamp("us", tz="UTC")
+WHOLE = "*"  # in place of an architecture, in the rows of searches
 
 SCHEMA = pa.schema(
     [

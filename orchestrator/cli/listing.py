@@ -124,7 +124,8 @@ def _recipes() -> Table:
         for space, dataset, task in recipes.cells(name):
             r = recipes.recipe(name, space=space, dataset=dataset, task=task)
             rates = (r.lr, r.batch) if isinstance(r, recipes.Sgd) else ("-", "-")
-            view.add_row(name, space, dataset, task, *map(str, (r.epochs, *rates, r.width, r.depth)))
+            width = r.width or f"{(r.budget or 0) / 1e6:g}M"  # of multiply-adds, from which a width follows
+            view.add_row(name, space, dataset, task, *map(str, (r.epochs, *rates, width, r.depth)))
         if several := recipes.variants(name):
             names = ", ".join(text.partition("/")[2] for text in several)
             lines.append(f"{name}/NAME {_VARIANTS.get(name, 'is any of several recipes')}; NAME is one of {names}")

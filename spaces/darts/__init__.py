@@ -12,15 +12,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from spaces._search import Choices, EdgeKind
 from spaces._space import Cost, Size, Stem
+from spaces.darts import auxiliary as _auxiliary
 from spaces.darts import choices as _choices
 from spaces.darts import genotype as _genotype
 from spaces.darts import published as _published
 from spaces.darts.cost import cost as _cost
 from spaces.darts.genotype import CODES, NODES, OPS, Cell, Edge, Genotype, parse, write
-from spaces.darts.network import Trunk
+from spaces.darts.network import OPERATIONS, Trunk
 from spaces.darts.supernet import SuperTrunk
 
 
@@ -80,6 +82,18 @@ class Darts:
     ) -> Cost:
         """The cost of that trunk, computed by arithmetic."""
         return _cost(parse(arch), in_channels, width, depth, stem, size, dense)
+
+    def drop_shape(self, depth: int) -> tuple[int, int]:
+        """Eight operations in each cell."""
+        return depth, OPERATIONS
+
+    def tapped_size(self, depth: int, stem: Stem, size: int) -> int:
+        """Side of the output of the cell at 2/3 of the depth; ValueError if it is too small for the auxiliary head."""
+        return _auxiliary.tapped_size(depth, stem, size)
+
+    def auxiliary(self, trunk: nn.Module, *, width: int, depth: int, stem: Stem, classes: int) -> nn.Module:
+        """The auxiliary head of the releases for CIFAR-10 and ImageNet, on that output."""
+        return _auxiliary.attach(trunk, width, depth, stem, classes)
 
     def choices(self) -> dict[str, Choices]:
         """Two cells, `normal` and `reduce`: 14 edges and 8 operations each."""

@@ -16,7 +16,7 @@ from workers.recipes.unnas import cells
 def trial(space: str = "chain", dataset: str = "photos", task: str = "cls", **more: Any) -> workers.Trial:
     """A small trial of known content."""
     which = (space, dataset, task)
-    family = "unnas" if which in cells() else "demo" if which in demo.cells() else "unnas_search"
+    family = "unnas" if which in cells() else "demo" if which in demo.cells() else "unnas_small"
     arch = more.pop("arch", None) or spaces.sample(spaces.get(space), 1, 0).archs[0]
     r = more.pop("recipe", None) or workers.recipe(family, space=space, dataset=dataset, task=task)
     return workers.Trial(

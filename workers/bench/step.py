@@ -223,7 +223,7 @@ def _run(
                 "arch": trial.arch,
                 "batch": trained(trial).batch,
                 "steps": cell.steps,
-                "width": trial.recipe.width,
+                "width": trial.recipe.given_width,
                 "depth": trial.recipe.depth,
                 "gate": differ,
                 **measure(cell, device, rounds, small),

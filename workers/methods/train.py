@@ -68,9 +68,9 @@ class TrainRun:
         }
 
     def weights(self) -> dict[str, Any]:
-        """The network's parameters and statistics after the last epoch."""
-        found: dict[str, Any] = self.t.net.state_dict()
-        return found
+        """The network's parameters and statistics after the last epoch, without those of an auxiliary head."""
+        state = self.t.net.state_dict()
+        return {name: value for name, value in state.items() if not name.startswith("auxiliary.")}
 
     def close(self) -> None:
         """Release the steps and their graphs."""

@@ -12,7 +12,7 @@ from types import ModuleType
 import spaces
 from workers import datasets
 from workers.data.small import LARGEST_CIFAR
-from workers.recipes._any import AnyRecipe, read
+from workers.recipes._any import AnyRecipe, current_name, read
 from workers.recipes._candidates import Evolution, RandomSearch
 from workers.recipes._models import Base, Precision, Sgd, Train, question
 from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, PDarts, Search, Snas
@@ -40,6 +40,7 @@ __all__ = [
     "Train",
     "Untrained",
     "cells",
+    "current_name",
     "names",
     "question",
     "read",

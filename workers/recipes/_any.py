@@ -39,4 +39,15 @@ _ANY: TypeAdapter[AnyRecipe] = TypeAdapter(AnyRecipe)
 
 def read(name: str, json_text: str) -> AnyRecipe:
     """The recipe with this name and these facts (JSON), of the class of its method; ValueError if it is not valid."""
-    return _ANY.validate_python({"name": name} | FACTS.validate_json(json_text))
+    facts = FACTS.validate_json(json_text)
+    return _ANY.validate_python({"name": current_name(name, facts)} | facts)
+
+
+def current_name(name: str, facts: Mapping[str, Any]) -> str:
+    """Today's name of a recipe that had another name when its rows were stored; any other name as it is.
+
+    `unnas_search` named trainings of single networks before it named the searches, which were `unnas_supernet`.
+    """
+    if name == "unnas_search" and method_of(facts) == FIRST:
+        return "unnas_small"
+    return "unnas_search" if name == "unnas_supernet" else name

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 import spaces
 
@@ -33,10 +33,29 @@ class Base(BaseModel):
 
     name: str = Field(description="family of the recipe; a label, not part of a trial's identity")
     method: str = Field(description="what is done with the network: a name in workers.methods")
-    width: int = Field(
+    width: int | None = Field(
         ge=1, le=16_384, description="channels of the first cell (darts), stack (nasbench101) or stage (nasbench201)"
     )
     depth: int = Field(ge=1, le=1_000, description="cells (darts), or modules per stack or stage")
+
+    @model_validator(mode="after")
+    def _sized(self) -> Self:
+        if (self.width is None) == (self.budget is None):
+            both = f"width = {self.width} and macs = {self.budget}" if self.budget else "none"
+            raise ValueError(f"the size of the network is given by width or macs; expected exactly one, given {both}")
+        return self
+
+    @property
+    def budget(self) -> int | None:
+        """The most multiply-adds of a network whose width follows from its architecture; None: `width` is given."""
+        return None
+
+    @property
+    def given_width(self) -> int:
+        """`width`; ValueError if it follows from the architecture."""
+        if self.width is None:
+            raise ValueError(f"recipe {spaces.quoted(self.name)} has macs = {self.budget}; expected a width")
+        return self.width
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -155,8 +174,8 @@ class Speed(BaseModel):
 class Sgd(Base):
     """SGD with a cosine schedule, updated once per epoch, and an evaluation after every epoch.
 
-    The learning rate of epoch e = 0..E-1 is `0.5 * lr * (1 + cos(pi * e / E))`; no warm-up, no clipping, no label
-    smoothing; weight decay on every parameter (Liu et al. 2020, release).
+    The learning rate of epoch e = 0..E-1 is `0.5 * lr * (1 + cos(pi * e / E))`, if it has no warm-up and no other end;
+    weight decay on every parameter (Liu et al. 2020, release).
 
     `test_batch` and `threads` affect only speed and memory.  They have been part of the identity from the beginning,
     so stored ids depend on them.  The identity therefore keeps the values with which the recipe was created (by its
@@ -201,6 +220,10 @@ class Sgd(Base):
         """The learning rate that the cosine ends at."""
         return 0.0
 
+    def warmed(self, epoch: int) -> float:
+        """The factor of the learning rate in an epoch (from 0) of a warm-up; else 1."""
+        return 1.0
+
     def passes(self, train_images: int, test_images: float) -> float:
         """Training, the statistics of batch norm, and the evaluation of every epoch."""
         return (3 * train_images + self.precise_bn + test_images) * self.epochs
@@ -234,12 +257,53 @@ class Sgd(Base):
         return {"counted": None if same else before.model_dump()}
 
 
+WARM_UP_FROM = 0.1  # factor of the learning rate in the first epoch of a warm-up (UnNAS's release)
+
+
 class Train(Sgd):
-    """Recipe of the method `train`: train one architecture."""
+    """Recipe of the method `train`: train one architecture.
+
+    Unset fields are not part of the identity, so recipes that are older than these fields keep their ids; 0 unsets a
+    field of the evaluation phase.  Which of them apply to a space, a dataset and a task: `workers/settings.py`.
+    """
 
     method: Literal["train"] = "train"
-    # Only for segmentation; None: as in UnNAS's searches.  Unset fields are not part of the identity, so recipes that
-    # are older than these fields keep their ids.
+    width: int | None = Field(
+        None, ge=1, le=16_384, description="channels of the first cell (darts), stack (nasbench101) or stage (nasbench201)"
+    )
+    macs: int | None = Field(
+        None,
+        ge=1,
+        le=2**53,
+        description="in place of a width: the network gets the largest even one with at most so many multiply-adds for "
+        "one element of its batch",
+    )
+    # Of the evaluation phases of DARTS and UnNAS.
+    smoothing: float | None = Field(
+        None, ge=0, lt=1, description="cls: share of the target that is spread evenly over all classes (label smoothing)"
+    )
+    aux: float | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="darts, cls: weight of the loss of an auxiliary head, which is left out of params, macs and scores",
+    )
+    drop_path: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="darts: probability of dropping an operation's output for a sample, reached linearly after the last "
+        "epoch; identities are never dropped",
+    )
+    cutout: int | None = Field(
+        None, ge=0, le=1024, description="cls and rot on small images: side in pixels of a square of zeros at a random place"
+    )
+    warmup: int | None = Field(
+        None, ge=0, le=100_000, description="first epochs, in which a factor of the learning rate grows from 0.1 to 1"
+    )
+    clip: float | None = Field(None, ge=0, lt=1e6, description="largest norm of the gradient of all weights")
+    lr_end: float | None = Field(None, ge=0, lt=1e3, description="learning rate that the cosine ends at; unset: 0")
+    # Only for segmentation; None: as in UnNAS's searches.
     aspp: int | None = Field(None, ge=1, le=16_384, description="seg: channels of the ASPP; default 64")
     rates: tuple[Annotated[int, Field(ge=1, le=1_000)], ...] | None = Field(
         None, strict=False, min_length=1, max_length=16, description="seg: dilations of the ASPP; default [6]"
@@ -249,11 +313,47 @@ class Train(Sgd):
         None, ge=16, le=16_384, description="seg: training scales the shorter side to 0.5 to 2 times this many pixels"
     )
 
+    @field_validator("smoothing", "aux", "drop_path", "cutout", "warmup", "clip", "lr_end")
+    @classmethod
+    def _zero_is_unset(cls, value: float | None) -> float | None:
+        return value or None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.lr_floor > self.lr:
+            raise ValueError(f"lr_end = {self.lr_end} is above lr = {self.lr}, where the cosine begins")
+        if (self.warmup or 0) > self.epochs:
+            raise ValueError(f"warmup = {self.warmup} is more than all epochs = {self.epochs}; 0 leaves it out")
+        return self
+
+    @property
+    def budget(self) -> int | None:
+        """`macs`."""
+        return self.macs
+
+    @property
+    def lr_floor(self) -> float:
+        """`lr_end`, or 0."""
+        return self.lr_end or 0.0
+
+    def warmed(self, epoch: int) -> float:
+        """Linear in the epoch, from 0.1 to 1 (UnNAS's release)."""
+        if not self.warmup or epoch >= self.warmup:
+            return 1.0
+        done = epoch / self.warmup
+        return WARM_UP_FROM * (1 - done) + done
+
     @property
     def of_seg(self) -> dict[str, Any]:
         """The segmentation fields that are set."""
         found = {"aspp": self.aspp, "rates": self.rates, "crop": self.crop, "scaled": self.scaled}
         return {name: value for name, value in found.items() if value is not None}
+
+    def _unnamed(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """One way to give the size of the network replaces the other."""
+        other = {"width": "macs", "macs": "width"}
+        sized = {other[name]: None for name in other if changes.get(name) is not None}
+        return super()._unnamed(changes) | (sized if len(sized) == 1 else {})
 
 
 def question(json_text: str) -> str:

@@ -57,10 +57,11 @@ def position(t: Training, within: Mapping[str, Any]) -> Position:
 def learning_rate(recipe: Sgd, epoch: int, epochs: int | None = None) -> float:
     """Cosine schedule, updated once per epoch (epoch = 0..E-1): begins at the peak, never reaches its end.
 
-    `epochs`: E, by default all epochs of the recipe.
+    In a warm-up it is multiplied by a factor below 1.  `epochs`: E, by default all epochs of the recipe.
     """
     floor = recipe.lr_floor
-    return floor + 0.5 * (recipe.lr - floor) * (1 + math.cos(math.pi * epoch / (epochs or recipe.epochs)))
+    cosine = floor + 0.5 * (recipe.lr - floor) * (1 + math.cos(math.pi * epoch / (epochs or recipe.epochs)))
+    return cosine * recipe.warmed(epoch)
 
 
 def set_rate(t: Training, rate: float) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from workers import datasets
 from workers.data.loader import Resident, Source, Streamed
-from workers.network import build_network
+from workers.network import build_auxiliary, build_network
 from workers.recipes import Sgd
 from workers.streams import seed_of
 from workers.trial import Trial
@@ -42,10 +42,12 @@ def source_of(
 
 
 def initial(trial: Trial, device: torch.device) -> nn.Module:
-    """The network of a trial with its initial weights, on the device."""
+    """The network of a trial with its initial weights, on the device; its auxiliary head, if any, as `auxiliary`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of("weights", trial.space, trial.arch, trial.seed))
         net = build_network(trial)  # on the CPU: the same weights whatever the device
+        if (auxiliary := build_auxiliary(trial, net)) is not None:
+            net.auxiliary = auxiliary
     for norm in net.modules():
         if isinstance(norm, nn.BatchNorm2d):
             # The counter is not used if there is a momentum; counting would cost one operation per norm and step.

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from workers.cuda_graphs import Captured, Part, Recorder
 from workers.data.loader import PLACES, Source
-from workers.recipes import AnyRecipe, Sgd
+from workers.recipes import AnyRecipe, Sgd, Train
 from workers.streams import stream
+from workers.training.regularised import KEYS, auxiliary_scores, draw_drops, dropping
 from workers.training.setup import recipe_of
 from workers.trial import Trial
 
@@ -87,7 +88,8 @@ class Training:
         images."""
         size, generator = self.recipe.batch, self._stream(purpose, epoch)
         order = torch.randperm(len(self.train), generator=generator)[: steps * size]
-        return self._parts(order, generator, size, done, train=True)
+        drops = draw_drops(self.trial, len(order), epoch) if purpose == "train" else {}
+        return self._parts(order, generator, size, done, train=True, further=drops)
 
     def test_parts(self, done: int = 0) -> Iterator[Part]:
         """The test split in order, after the first `done` images; all evaluations of all architectures use the same
@@ -95,16 +97,24 @@ class Training:
         order = torch.arange(len(self.test))
         return self._parts(order, self._stream("test", 0), self.recipe.test_batch, done, train=False)
 
-    def _parts(self, order: Tensor, generator: torch.Generator, size: int, done: int, train: bool) -> Iterator[Part]:
+    def _parts(
+        self,
+        order: Tensor,
+        generator: torch.Generator,
+        size: int,
+        done: int,
+        train: bool,
+        further: Part | None = None,
+    ) -> Iterator[Part]:
         task, dataset = self.trial.configured_task, self.trial.data
-        drawn = {"image": order, **task.draw(len(order), dataset, generator, train=train)}
+        drawn = {"image": order, **task.draw(len(order), dataset, generator, train=train), **(further or {})}
         left = {name: values[done:] for name, values in drawn.items()}
         return (self.train if train else self.test).parts(left, size)
 
     def batch(self, split: Source, part: Part) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a part."""
         task, dataset = self.trial.configured_task, self.trial.data
-        draws = {name: values for name, values in part.items() if name not in PLACES}
+        draws = {name: values for name, values in part.items() if name not in (*PLACES, *KEYS)}
         return task.batch(*split.look_up(part), draws, dataset)
 
     def batches(self, purpose: str, epoch: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -148,14 +158,19 @@ class Repeated:
 
 def _learning(t: Training) -> Repeated:
     task, recipe = t.trial.configured_task, t.recipe
+    aux, clip = (recipe.aux, recipe.clip) if isinstance(recipe, Train) else (None, None)
     total = torch.zeros((), dtype=torch.float64, device=t.device)
 
     def work(part: Part) -> None:
         inputs, targets = t.batch(t.train, part)
         t.optimizer.zero_grad(set_to_none=True)
-        with arithmetic(recipe, t.device):
+        with arithmetic(recipe, t.device), dropping(t.net, part):
             loss = task.training_loss(t.net, inputs, targets)
+            if aux is not None:
+                loss = loss + aux * task.loss(auxiliary_scores(t.net), targets)
         loss.backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(t.net.parameters(), clip)
         t.optimizer.step()
         total.add_(loss.detach())
 
