@@ -269,7 +269,10 @@ class Train(Sgd):
 
     method: Literal["train"] = "train"
     width: int | None = Field(
-        None, ge=1, le=16_384, description="channels of the first cell (darts), stack (nasbench101) or stage (nasbench201)"
+        None,
+        ge=1,
+        le=16_384,
+        description="channels of the first cell (darts), stack (nasbench101) or stage (nasbench201)",
     )
     macs: int | None = Field(
         None,
@@ -280,7 +283,10 @@ class Train(Sgd):
     )
     # Of the evaluation phases of DARTS and UnNAS.
     smoothing: float | None = Field(
-        None, ge=0, lt=1, description="cls: share of the target that is spread evenly over all classes (label smoothing)"
+        None,
+        ge=0,
+        lt=1,
+        description="cls: share of the target that is spread evenly over all classes (label smoothing)",
     )
     aux: float | None = Field(
         None,
@@ -296,7 +302,10 @@ class Train(Sgd):
         "epoch; identities are never dropped",
     )
     cutout: int | None = Field(
-        None, ge=0, le=1024, description="cls and rot on small images: side in pixels of a square of zeros at a random place"
+        None,
+        ge=0,
+        le=1024,
+        description="cls and rot on small images: side in pixels of a square of zeros at a random place",
     )
     warmup: int | None = Field(
         None, ge=0, le=100_000, description="first epochs, in which a factor of the learning rate grows from 0.1 to 1"
