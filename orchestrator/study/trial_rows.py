@@ -54,7 +54,8 @@ def trials(
     settings = [(task, recipe, _columns(recipe)) for task, several in recipes.items() for recipe in several]
     firsts = [_first(sweep, seen, own, archs[0], task, recipe) for task, recipe, _ in settings]
     sized_alike = [
-        (task, recipe.width, recipe.budget, recipe.depth, *recipe.of_seg.items(), str(recipe.supernet)) for task, recipe, _ in settings
+        (task, recipe.width, recipe.budget, recipe.depth, *recipe.of_seg.items(), str(recipe.supernet))
+        for task, recipe, _ in settings
     ]
     shared = _of_dataset(sweep, seen, own)
     for arch in archs:
