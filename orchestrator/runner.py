@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from orchestrator.execution import inline
+from orchestrator.execution import devices, inline
 from orchestrator.execution.growth import Growth
 from orchestrator.execution.heartbeat import Heartbeat
 from orchestrator.execution.job import Settings
@@ -238,6 +238,8 @@ def _launch(
         note(line)
     if not todo:
         return _summary(ledger, chosen, 0, stopped=False)
+    for line in devices.check([*todo, *later], study.execution.gpus_per_trial):
+        note(line)
     _prepare_data(study, store, planned, [*todo, *later], note)
     if study.execution.gpus_per_trial is None and all(recipe_of(row).rehearsed for row in (*todo, *later)):
         execution = study.execution.model_copy(update={"gpus_per_trial": 0.0})  # nothing is computed
@@ -293,7 +295,9 @@ def _start_engine(
 ) -> float:
     """Connect to Ray where the engine needs it; returns the GPUs per trial.  `leave` releases the run if Ray dies."""
     if study.execution.engine == "inline":
-        return study.execution.gpus_per_trial or 0.0
+        gpus = study.execution.gpus_per_trial or 0.0
+        devices.check_here(gpus)
+        return gpus
     if address := ray_address.named():
         note(f"connecting to {address}")
     else:

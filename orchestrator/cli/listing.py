@@ -129,6 +129,7 @@ def _recipes() -> Table:
         if several := recipes.variants(name):
             names = ", ".join(text.partition("/")[2] for text in several)
             lines.append(f"{name}/NAME {_VARIANTS.get(name, 'is any of several recipes')}; NAME is one of {names}")
+    lines.append("a width such as 585M is the largest whose multiply-adds are within that budget")
     lines.append("lookup/NAME takes results from a table; NAME is a recipe of the table")
     view.caption = "\n".join(lines)
     view.caption_justify, view.caption_style = "left", ""

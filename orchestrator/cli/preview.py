@@ -11,7 +11,7 @@ from rich.table import Table
 import spaces
 from orchestrator.cli import cell_names
 from orchestrator.cli.packing import Room, room
-from orchestrator.execution import cores
+from orchestrator.execution import cores, devices
 from orchestrator.ray_tune import address
 from orchestrator.store import waiting
 from orchestrator.store.left_out import LeftOut, left_out
@@ -135,7 +135,7 @@ def preview(study: Study) -> Preview:
         room(store, most_work) if device == "gpu" and left.count and most_work else None,
         planned.unused,
         left_out(store, planned.table, ledger.done),
-        (*planned.notes, *too_large_batches(rows)),
+        (*planned.notes, *too_large_batches(rows), *devices.check(rows, wish)),
         waits := dict(waiting.by_search(rows)),
         tuple(waiting.lines(waits, ledger, all_of_them=False)),
     )

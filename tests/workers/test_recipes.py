@@ -64,7 +64,7 @@ def test_settings_of_segmentation_are_read_back_and_belong_to_it_alone() -> None
 
 
 def test_unknown_family_and_unknown_setting_say_what_there_is() -> None:
-    with pytest.raises(LookupError, match=r"darts, darts_minus, demo, .*nasbench201, .*unnas_small"):
+    with pytest.raises(LookupError, match=r"darts, darts_minus, darts_retrain, demo, .*nasbench201, .*unnas_small"):
         workers.recipe("fast", space="darts", dataset="cifar10", task="cls")
     with pytest.raises(LookupError, match=r"darts or nasbench101 on cifar10 or imagenet"):
         workers.recipe("unnas", space="chain", dataset="cifar10", task="cls")
@@ -73,7 +73,7 @@ def test_unknown_family_and_unknown_setting_say_what_there_is() -> None:
     ):
         workers.recipe("nasbench201", space="nasbench201", dataset="photos", task="cls")
     assert [n for n in names() if n not in SEARCHES] == [
-        "demo", "lookup", "nasbench201", "unnas", "unnas_eval", "unnas_small", "zero_cost"
+        "darts_retrain", "demo", "lookup", "nasbench201", "unnas", "unnas_eval", "unnas_small", "zero_cost"
     ]  # fmt: skip
 
 

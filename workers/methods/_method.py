@@ -9,6 +9,7 @@ import torch
 
 from workers.cuda_graphs import Recorder
 from workers.datasets import Arrays, LargeDataset
+from workers.group import Group
 from workers.trial import Trial
 
 
@@ -21,6 +22,7 @@ class Setting:
     device: torch.device
     record: Recorder | None = None  # captures steps as CUDA graphs; None: eager execution
     cpus: int | None = None  # cores for the threads that make batches; None: all that this process may use
+    group: Group | None = None  # the processes that train the network together; None: this one alone
 
     @cached_property
     def data(self) -> Arrays | LargeDataset:

@@ -86,11 +86,12 @@ def training(setting: Setting) -> Training:
             f"a batch of {batch} images is more than the {len(data.train)} training images of "
             f"{trial.dataset_id}; override batch with a smaller one"
         )
-    net, optimizer = learner(trial, setting.device)
+    group = setting.group
+    net, optimizer = learner(trial, setting.device, group)
     train, test = (
         source_of(split, trial, setting.device, split is data.train, setting.cpus) for split in (data.train, data.test)
     )
-    return Training(trial, net, optimizer, train, test, setting.device, setting.record)
+    return Training(trial, net, optimizer, train, test, setting.device, setting.record, group)
 
 
 class Train:

@@ -14,8 +14,9 @@ from workers import datasets
 from workers.data.small import LARGEST_CIFAR
 from workers.recipes._any import AnyRecipe, current_name, read
 from workers.recipes._candidates import Evolution, RandomSearch
-from workers.recipes._models import Base, Precision, Sgd, Train, question
+from workers.recipes._models import Base, Precision, Sgd, question
 from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, PDarts, Search, Snas
+from workers.recipes._train import Train
 from workers.recipes._untrained import Lookup, Score, Untrained
 
 Recipe = Train

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag, TypeAdapter
 
 from workers.recipes._candidates import Evolution, RandomSearch
-from workers.recipes._models import FACTS, FIRST, Base, Train
+from workers.recipes._models import FACTS, FIRST, Base
 from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, PDarts, Snas
+from workers.recipes._train import Train
 from workers.recipes._untrained import Lookup, Score
 
 

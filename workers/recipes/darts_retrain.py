@@ -1,7 +1,7 @@
 """The training of found cells on CIFAR-10 by DARTS (Liu et al. 2019): 600 epochs of networks of 20 cells.
 
 Cutout, drop path, an auxiliary head and gradient clipping, as published; other small datasets have the same settings.
-For images below 32 px the auxiliary head does not fit: `override = { aux = 0 }`.  For tasks other than cls there is no
+For images below 29 px the auxiliary head does not fit: `override = { aux = 0 }`.  For tasks other than cls there is no
 auxiliary head, and batch and learning rate follow UnNAS; jig and col have no cutout.
 
 Small differences from the release:
@@ -12,8 +12,8 @@ Cells of NAS-Bench-201 are trained by the recipe `nasbench201`, its authors' pro
 `unnas_eval`.
 """
 
-from workers.recipes._models import Train
 from workers.recipes._search_tasks import SAMPLES
+from workers.recipes._train import Train
 
 LIKE = {"small": "cifar10", "large": "imagenet"}
 

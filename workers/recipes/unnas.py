@@ -8,7 +8,7 @@ Beyond the paper, other datasets use the same values: datasets whose images fit 
 Fashion-MNIST, ImageNet16-120, small custom ones) those of CIFAR-10, large ones those of ImageNet-1K.
 """
 
-from workers.recipes._models import Train
+from workers.recipes._train import Train
 
 _CIFAR = {
     # task: (learning rate, training batch, test batch)

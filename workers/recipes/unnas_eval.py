@@ -15,7 +15,7 @@ computed over the whole batch, on any number of GPUs of one machine (`gpus_per_t
 least 80 GB.  Batch norm uses running averages: precise statistics were not supported on several GPUs.
 """
 
-from workers.recipes._models import Train
+from workers.recipes._train import Train
 
 MACS = 585_000_000
 _CELLS = [("darts", "imagenet", "cls"), ("darts", "cityscapes", "seg")]

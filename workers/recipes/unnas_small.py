@@ -7,7 +7,7 @@ momentum without Nesterov; batch norm uses running averages.  The search on Imag
 of the batch each.  Segmentation uses an ASPP with 64 channels and one rate, 6.  Test batch sizes are our choice.
 """
 
-from workers.recipes._models import Train
+from workers.recipes._train import Train
 
 # dataset: (epochs, depth, weight decay); task: (learning rate, training batch)
 _SETTINGS: dict[str, tuple[int, int, float, dict[str, tuple[float, int]]]] = {

@@ -48,7 +48,7 @@ def position(t: Training, within: Mapping[str, Any]) -> Position:
     """The position that `Position.kept` stored; raises any exception if it is not valid for this training."""
     at = Position(within["split"], within["done"], tuple(within["sums"]), within["loss"])
     at.check(t)
-    if at.split == "test" and 0 < len(t.test) - at.done < t.recipe.test_batch:
+    if at.split == "test" and 0 < len(t.test) - at.done < t.test_batch:
         # The first part of a step is captured and must be a whole one, so evaluate from the start.
         return Position("test", loss=at.loss)
     return at
@@ -146,7 +146,7 @@ def evaluate(t: Training, at: Position | None = None, between: Callable[[], None
     t.net.eval()
 
     def after() -> None:
-        at.done = min(at.done + t.recipe.test_batch, len(t.test))
+        at.done = min(at.done + t.test_batch, len(t.test))
         between()
 
     counted, count, health, _ = t.judging.over(t.test_parts(at.done), after, at.sums)

@@ -31,8 +31,8 @@ def draw_drops(trial: Trial, n: int, epoch: int) -> Part:
     """The draws of drop path for n images of an epoch, on the CPU; empty if the recipe has none.
 
     `drop_path` uint8 (n, E, *shape): 1 where an operation is kept, for each of the E elements that an image gives and
-    the space's `drop_shape`.  `drop_path_keep` float32 (n,): the probability of that.  They depend on (dataset_id, task,
-    seed, epoch), and on the depth of the network.
+    the space's `drop_shape`.  `drop_path_keep` float32 (n,): the probability of that.  They depend on (dataset_id,
+    task, seed, epoch), and on the depth of the network.
     """
     recipe = trial.recipe
     if not isinstance(recipe, Train) or recipe.drop_path is None:

@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from workers import datasets
 from workers.data.loader import Resident, Source, Streamed
+from workers.group import Group
 from workers.network import build_auxiliary, build_network
 from workers.recipes import Sgd
 from workers.streams import seed_of
+from workers.training.across import across
 from workers.trial import Trial
 
 
@@ -57,9 +59,11 @@ def initial(trial: Trial, device: torch.device) -> nn.Module:
     return net.to(device).to(memory_format=torch.channels_last)
 
 
-def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
+def learner(trial: Trial, device: torch.device, group: Group | None = None) -> tuple[nn.Module, torch.optim.Optimizer]:
     """The network of a trial with its initial weights, on the device, and the optimiser that trains it."""
     net = initial(trial, device)
+    if group is not None:
+        across(net, group)
     return net, sgd(net, recipe_of(trial))
 
 
