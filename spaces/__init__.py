@@ -8,6 +8,7 @@ Imports no other package of this project; `workers` and `orchestrator` may impor
 from collections.abc import Mapping
 from typing import cast
 
+from spaces._paths import SinglePath
 from spaces._registry import Registry, fault, members
 from spaces._retraining import RegularisedTrunk, Retrainable
 from spaces._sample import Sample, sample
@@ -28,6 +29,7 @@ __all__ = [
     "Sample",
     "Searchable",
     "Simple",
+    "SinglePath",
     "Size",
     "Space",
     "Stem",
@@ -42,6 +44,7 @@ __all__ = [
     "retrainable",
     "sample",
     "searchable",
+    "single_path",
 ]
 
 _REGISTRY = Registry("space", __name__, __path__, Space)
@@ -91,6 +94,17 @@ def searchable(name: str) -> Searchable:
             "(spaces/_search.py)"
         )
     return cast(Searchable, space)
+
+
+def single_path(name: str) -> SinglePath:
+    """The space of that name, whose supernet can be trained one path at a time; LookupError for one without."""
+    space = searchable(name)
+    if missing := [member for member in members(SinglePath) if not hasattr(space, member)]:
+        raise LookupError(
+            f"the supernet of space {quoted(name)} has no single paths; it lacks {', '.join(missing)} "
+            "(spaces/_paths.py)"
+        )
+    return cast(SinglePath, space)
 
 
 def retrainable(name: str) -> Retrainable:

@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
+from spaces._paths import Rows
 from spaces._search import Choices, EdgeKind
 from spaces._space import Cost, Size, Stem
 from spaces.darts import auxiliary as _auxiliary
 from spaces.darts import choices as _choices
 from spaces.darts import genotype as _genotype
+from spaces.darts import paths as _paths
 from spaces.darts import published as _published
 from spaces.darts.cost import cost as _cost
 from spaces.darts.genotype import CODES, NODES, OPS, Cell, Edge, Genotype, parse, write
@@ -143,6 +145,22 @@ class Darts:
     def cross(self, a: str, b: str, rng: np.random.Generator) -> str:
         """Every node from one of two architectures."""
         return write(_choices.cross(parse(a), parse(b), rng))
+
+    def draw_path(self, rng: np.random.Generator, cells: Mapping[str, int]) -> Rows:
+        """One normal and one reduction cell for all, of nodes with exactly two operations (the release of RLNAS)."""
+        return _paths.draw_path(rng, cells)
+
+    def uses(self, arch: str) -> dict[str, NDArray[np.int64]]:
+        """How many paths from the inputs of a cell to its nodes use an operation."""
+        return _paths.uses(parse(arch))
+
+    def constant(self, op: str, channels: int, stride: int) -> float:
+        """The squared norm of what stands for a pooling or a skip connection."""
+        return _paths.constant(op, channels, stride)
+
+    def vector(self, op: str | None, module: nn.Module, faithful: bool) -> Sequence[Tensor]:
+        """The weights of an operation or layer that enter the angle."""
+        return _paths.vector(op, module, faithful)
 
 
 def _pairs(edges: Sequence[tuple[str, int]], kind: str) -> Cell:
