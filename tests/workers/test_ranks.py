@@ -3,7 +3,6 @@
 import multiprocessing
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from tests.workers.together import CASES, COMPARED, member, trial, undisturbed
 from workers import ranks
 from workers.datasets import identify, prepare
 
-Together = Callable[[int], dict[str, Any]]
+pytestmark = pytest.mark.xdist_group("ranks")  # what two processes compute is computed once
 
 
 @pytest.fixture(scope="module")
