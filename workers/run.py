@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import spaces
-from workers import datasets, loop, malloc, memory, methods, paths, provenance, score_table, tasks
+from workers import datasets, loop, malloc, memory, methods, paths, provenance, score_table, tasks, weights
 from workers.cuda_graphs import Graphs, Recorder, on
 from workers.data.agreement import check_left_out_images
 from workers.methods._method import Setting
@@ -27,9 +27,10 @@ def setting(
     record: Recorder | None = None,
     run_url: str | None = None,
     cpus: int | None = None,
+    base: Callable[[], weights.Weights] | None = None,
 ) -> Setting:
     """The input of the trial's method.  The images are prepared when the method asks for them, and are checked against
-    the trial's `dataset_id`."""
+    the trial's `dataset_id`; the weights of its base are read by `base`."""
 
     def open_data() -> datasets.Arrays | datasets.LargeDataset:
         data = datasets.prepare(trial.own or trial.dataset, data_root, cache_dir, expect=trial.dataset_id, recent=True)
@@ -37,7 +38,7 @@ def setting(
             check_left_out_images(run_url, data)
         return data
 
-    return Setting(trial, open_data, device, record, cpus)
+    return Setting(trial, open_data, device, record, cpus, base)
 
 
 def run(
@@ -53,6 +54,8 @@ def run(
     on_epoch: loop.OnEpoch | None = None,
     run_url: str | None = None,
     cpus: int | None = None,
+    weights_url: str | None = None,
+    base_url: str | None = None,
 ) -> dict[str, Any]:
     """Run a trial and return its row (`workers.row.SCHEMA`, as a dict).
 
@@ -66,6 +69,11 @@ def run(
 
     `on_epoch` is called after every epoch with `training_iteration` (from 1), `train_loss`, `test_score`, `seconds`.
 
+    With `weights_url` (a path or any fsspec URL), the final weights are written there, atomically, before this returns;
+    `NotPublished`, an OSError, if that fails.  A trial with a `base` needs `base_url`, the place where the weights of
+    that trial were written: FileNotFoundError if there are none, ValueError if they are damaged, those of another trial,
+    or of a network that does not fit.
+
     `run_url` is the folder of the run.  It records which damaged images are left out, so that all machines leave out
     the same ones.
 
@@ -77,8 +85,10 @@ def run(
     keep the memory of freed tensors, permanently and for the whole process (workers/malloc.py).
     """
     began, clock = datetime.now(UTC), time.perf_counter()
-    if checkpoint_url is not None:
-        paths.place(checkpoint_url)  # an invalid URL fails now, not after the first epoch
+    for url in filter(None, (checkpoint_url, weights_url, base_url)):
+        paths.place(url)  # an invalid URL fails now, not after the first epoch
+    if weights_url is not None and not trial.recipe.keeps_weights:
+        raise ValueError(f"the method {trial.recipe.method!r} ends without weights, so none can be written")
     where = torch.device(device)
     if trial.dataset_id is None:
         trial = trial.model_copy(
@@ -86,6 +96,11 @@ def run(
         )
     if isinstance(trial.recipe, Lookup) and trial.recipe.content is None:
         trial = trial.model_copy(update={"recipe": _read_table(trial, trial.recipe)})
+    base = None
+    if trial.base is not None:
+        base = _base(trial, base_url)
+        trial = weights.bound(trial, base.trial)
+        weights.check(trial, base.trial)
     threads = torch.get_num_threads()
     if where.type == "cpu":
         torch.set_num_threads(trial.recipe.threads)
@@ -97,12 +112,15 @@ def run(
             provenance.forget_peak_memory(where)
             record = Graphs() if cuda_graphs and where.type == "cuda" else None
             method = methods.get(trial.recipe.method)
-            work = method.start(setting(trial, where, data_root, cache_dir, record, run_url, cpus))
+            given = None if base is None else (lambda found=base: found)
+            work = method.start(setting(trial, where, data_root, cache_dir, record, run_url, cpus, given))
             progress = loop.resume(work, trial, checkpoint_url, where)
             resumed = progress.epochs
             loop.drive(work, trial, progress, checkpoint_url, checkpoint_every_s, stop, on_epoch)
             peak, reserved = provenance.peak_memory(where), provenance.peak_reserved(where)
             found = work.columns()
+            if weights_url is not None:
+                weights.publish(weights_url, trial, work.weights() or {})
     finally:
         torch.set_num_threads(threads)
         if work is not None:
@@ -126,6 +144,13 @@ def run(
         "finished_at": datetime.now(UTC),
         "wall_s": time.perf_counter() - clock,
     }
+
+
+def _base(trial: Trial, url: str | None) -> weights.Weights:
+    """The weights of a trial's base."""
+    if url is None:
+        raise ValueError(f"the trial uses the weights of trial {trial.base}: expected `base_url`, where they are")
+    return weights.load(url, str(trial.base))
 
 
 def _read_table(trial: Trial, recipe: Lookup) -> Lookup:
@@ -155,6 +180,7 @@ def columns(trial: Trial) -> dict[str, Any]:
         "precision": trial.recipe.precision,
         "metric": trial.metric,
         "method": trial.recipe.method,
+        "base": trial.base,
         "params": params,
         "macs": macs,
         "plugins": _plugins(trial),

@@ -68,9 +68,8 @@ class TrainRun:
         }
 
     def weights(self) -> dict[str, Any]:
-        """The network's parameters and statistics after the last epoch."""
-        found: dict[str, Any] = self.t.net.state_dict()
-        return found
+        """The network's parameters and statistics after the last epoch, with which it was evaluated last."""
+        return {"net": self.t.net.state_dict()}
 
     def close(self) -> None:
         """Release the steps and their graphs."""

@@ -14,14 +14,16 @@ from workers import datasets
 from workers.data.small import LARGEST_CIFAR
 from workers.recipes._any import AnyRecipe, read
 from workers.recipes._candidates import Evolution, RandomSearch
-from workers.recipes._models import Base, Precision, Sgd, Train, question
+from workers.recipes._models import Base, Precision, Sgd, Train, WeightsOf, question
 from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, PDarts, Search, Snas
 from workers.recipes._untrained import Lookup, Score, Untrained
+from workers.recipes._with_base import Attack, WithBase
 
 Recipe = Train
 
 __all__ = [
     "AnyRecipe",
+    "Attack",
     "Base",
     "Darts",
     "DartsMinus",
@@ -39,6 +41,8 @@ __all__ = [
     "Snas",
     "Train",
     "Untrained",
+    "WeightsOf",
+    "WithBase",
     "cells",
     "names",
     "question",
