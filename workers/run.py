@@ -71,8 +71,8 @@ def run(
 
     With `weights_url` (a path or any fsspec URL), the final weights are written there, atomically, before this returns;
     `NotPublished`, an OSError, if that fails.  A trial with a `base` needs `base_url`, the place where the weights of
-    that trial were written: FileNotFoundError if there are none, ValueError if they are damaged, those of another trial,
-    or of a network that does not fit.
+    that trial were written: FileNotFoundError if there are none, ValueError if they are damaged, those of another
+    trial, or of a network that does not fit.
 
     `run_url` is the folder of the run.  It records which damaged images are left out, so that all machines leave out
     the same ones.

@@ -97,7 +97,7 @@ def load(url: str, trial_id: str) -> Weights:
         data = files.with_retries(lambda: files.read(url), what) if there else None
         if data is None:
             raise FileNotFoundError(
-                f"there are no weights of trial {trial_id} at {url}. They are kept for trials that another trial of the "
+                f"there are no weights of trial {trial_id} at {url}. They are kept for a trial that another one of the "
                 f"study has as its base: `archsweep retry STUDY --trial {trial_id}` trains that trial again for them"
             )
         found = _weights(url, data)
@@ -156,8 +156,8 @@ def check(trial: Trial, base: Trial) -> None:
     ):
         if ours != theirs:
             raise ValueError(
-                f"recipe {spaces.quoted(trial.recipe.name)} needs weights of {what} {spaces.quoted(ours)}, and the base "
-                f"{base.id} has {what} {spaces.quoted(theirs)}"
+                f"recipe {spaces.quoted(trial.recipe.name)} needs weights of {what} {spaces.quoted(ours)}, and the "
+                f"base {base.id} has {what} {spaces.quoted(theirs)}"
             )
     if not base.recipe.keeps_weights:
         raise ValueError(f"the method {base.recipe.method!r} of the base {base.id} ends without weights")
