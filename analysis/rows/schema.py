@@ -68,6 +68,7 @@ SCHEMA = pa.schema(
         ("chance", pa.float64()),  # score of guessing: 1 / classes, for col the share of the most frequent colour
         ("method", pa.string()),  # train | score | ...; null in older rows means train
         ("executed", pa.string()),  # JSON of test_batch and threads if they differ from recipe_json; else null
+        ("base", pa.string()),  # trial_id of the trial whose weights were used
         # Of searches, whose `arch` is `*`.
         ("found", pa.string()),  # the architecture that was found; null if the search diverged
         ("found_arch_id", pa.string()),

@@ -14,15 +14,17 @@ from workers import datasets
 from workers.data.small import LARGEST_CIFAR
 from workers.recipes._any import AnyRecipe, current_name, read
 from workers.recipes._candidates import Evolution, RandomSearch
-from workers.recipes._models import Base, Precision, Sgd, question
+from workers.recipes._models import Base, Precision, Sgd, WeightsOf, question
 from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, PDarts, Search, Snas
 from workers.recipes._train import Train
 from workers.recipes._untrained import Lookup, Score, Untrained
+from workers.recipes._with_base import Attack, WithBase
 
 Recipe = Train
 
 __all__ = [
     "AnyRecipe",
+    "Attack",
     "Base",
     "Darts",
     "DartsMinus",
@@ -40,6 +42,8 @@ __all__ = [
     "Snas",
     "Train",
     "Untrained",
+    "WeightsOf",
+    "WithBase",
     "cells",
     "current_name",
     "names",

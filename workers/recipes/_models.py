@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 import spaces
 
 Precision = Literal["fp32", "tf32", "bf16"]
+WeightsOf = Literal["architecture", "supernet"]
 IMAGES = 2**31 - 1  # more than any split holds; with the limits of width and depth, every cost fits 64 bits
 
 FACTS = TypeAdapter(dict[str, Any])
@@ -87,6 +88,17 @@ class Base(BaseModel):
     def needs_searchable(self) -> bool:
         """Whether the space must be `spaces.Searchable`."""
         return self.supernet is not None
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the method ends with weights that other trials may use."""
+        return False
+
+    @property
+    def needs_weights(self) -> WeightsOf | None:
+        """Whose weights the method uses: those of a trial of the same architecture, or of a supernet; None: no other
+        trial's.  A trial has a `base` exactly if the method uses weights."""
+        return None
 
     @property
     def reads_images(self) -> bool:
@@ -209,6 +221,11 @@ class Sgd(Base):
     counted: Speed | None = Field(
         None, description="test_batch and threads in the identity, if the executed values differ"
     )
+
+    @property
+    def keeps_weights(self) -> bool:
+        """True: those of the trained network."""
+        return True
 
     @property
     def least_images(self) -> int:
