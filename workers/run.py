@@ -17,6 +17,7 @@ from workers.group import Group
 from workers.methods._method import Run, Setting
 from workers.network import cost
 from workers.recipes import Lookup
+from workers.training.images import images_of
 from workers.trial import Trial
 
 
@@ -38,7 +39,7 @@ def setting(
         data = datasets.prepare(trial.own or trial.dataset, data_root, cache_dir, expect=trial.dataset_id, recent=True)
         if run_url is not None:
             check_left_out_images(run_url, data)
-        return data
+        return images_of(trial, data)
 
     return Setting(trial, open_data, device, record, cpus, group, base)
 

@@ -8,7 +8,7 @@ field `method` selects one.  Recipes stored before this field existed belong to 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
@@ -16,6 +16,13 @@ import spaces
 
 Precision = Literal["fp32", "tf32", "bf16"]
 WeightsOf = Literal["architecture", "supernet"]
+RandomLabels = Annotated[
+    Literal["permuted"] | None,
+    Field(description="rand: the true labels in random order; unset: independent labels, uniform over the classes"),
+]
+RandomClasses = Annotated[
+    int | None, Field(ge=2, le=100_000, description="rand: the number of classes; unset: that of the dataset")
+]
 IMAGES = 2**31 - 1  # more than any split holds; with the limits of width and depth, every cost fits 64 bits
 
 FACTS = TypeAdapter(dict[str, Any])
@@ -68,6 +75,24 @@ class Base(BaseModel):
     def of_seg(self) -> dict[str, Any]:
         """The segmentation fields that are set; empty for methods without such fields."""
         return {}
+
+    @property
+    def of_rand(self) -> dict[str, Any]:
+        """The settings of random labels that are set; empty for methods without such fields."""
+        found = {name: getattr(self, name, None) for name in ("labels", "classes")}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _labelled(self) -> Self:
+        if len(self.of_rand) > 1:
+            raise ValueError(f"labels = {self.of_rand['labels']!r} have the classes of the dataset; leave out classes")
+        return self
+
+    def check_task(self, task: str) -> None:
+        """LookupError if the recipe has settings that are for another task alone."""
+        for other, settings in (("seg", self.of_seg), ("rand", self.of_rand)):
+            if settings and other != task:
+                raise LookupError(f"recipe settings {', '.join(settings)} are for task {other} alone")
 
     @property
     def measures(self) -> str | None:
@@ -218,6 +243,8 @@ class Sgd(Base):
         "networks amplify rounding about 100,000 times, so another precision is another experiment",
     )
     threads: int = Field(1, ge=1, le=1024, description="torch threads of a training on the CPU")
+    labels: RandomLabels = None
+    classes: RandomClasses = None
     counted: Speed | None = Field(
         None, description="test_batch and threads in the identity, if the executed values differ"
     )
