@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from analysis.statistics.proxy_differences import compare_proxies, pool_spaces
     from analysis.statistics.random_experiments import random_experiment
     from analysis.statistics.score_curves import score_curves
+    from analysis.statistics.search_curves import architecture_weights, search_curves
+    from analysis.statistics.search_targets import search_targets
+    from analysis.statistics.searches import searches
     from analysis.statistics.signal import signal
+    from analysis.statistics.similarity import similarity
     from analysis.statistics.size import size_effect, size_proxies
     from analysis.statistics.top_k import top_k
     from analysis.tables.catalogue import TABLES, compute
@@ -53,6 +57,10 @@ _PLACES = {
     "statistics.random_experiments": ("random_experiment",),
     "statistics.signal": ("signal",),
     "statistics.score_curves": ("score_curves",),
+    "statistics.search_curves": ("architecture_weights", "search_curves"),
+    "statistics.search_targets": ("search_targets",),
+    "statistics.searches": ("searches",),
+    "statistics.similarity": ("similarity",),
     "statistics.size": ("size_effect", "size_proxies"),
     "statistics.top_k": ("top_k",),
     "tables.catalogue": ("TABLES", "compute"),
@@ -65,6 +73,7 @@ _PLACE = {name: f"analysis.{place}" for place, names in _PLACES.items() for name
 __all__ = [
     "TABLES",
     "agreement_cost",
+    "architecture_weights",
     "beyond_size",
     "cheapest",
     "combine_proxies",
@@ -89,7 +98,11 @@ __all__ = [
     "report",
     "rho_by_seeds",
     "score_curves",
+    "search_curves",
+    "search_targets",
+    "searches",
     "signal",
+    "similarity",
     "size_effect",
     "size_proxies",
     "to_csv",

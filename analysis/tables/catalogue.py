@@ -20,7 +20,11 @@ from analysis.statistics.noise import noise_ceiling, reliability, rho_by_seeds
 from analysis.statistics.proxy_differences import compare_proxies, pool_spaces
 from analysis.statistics.random_experiments import random_experiment
 from analysis.statistics.score_curves import score_curves
+from analysis.statistics.search_curves import search_curves
+from analysis.statistics.search_targets import search_targets
+from analysis.statistics.searches import searches
 from analysis.statistics.signal import signal
+from analysis.statistics.similarity import similarity
 from analysis.statistics.size import size_effect, size_proxies
 from analysis.statistics.top_k import top_k
 
@@ -32,6 +36,7 @@ class Table:
     function: Callable[..., pd.DataFrame]
     shown: tuple[str, ...] = ()
     curves: bool = False  # whether it reads the epochs of every training
+    graphs: bool = False  # whether it reads the cells of architectures
 
     @property
     def options(self) -> list[str]:
@@ -94,6 +99,46 @@ TABLES = {
     "random_search": Table(random_search, ("n", "m", "expected", "std", "best_low", "best_median", "best_high")),
     "random_experiment": Table(random_experiment, ("n", "m", "mean", "std", "expected", "best_low", "best_high")),
     "score_curves": Table(score_curves, ("n", "epoch", "mean", "median", "low", "high"), curves=True),
+    "searches": Table(
+        searches,
+        (
+            "algorithm",
+            "seed",
+            "n_seeds",
+            "score",
+            "std",
+            "percentile",
+            "percentile_low",
+            "percentile_high",
+            "rank",
+            "skips",
+            "entropy",
+            "reason",
+        ),
+        curves=True,
+    ),
+    "search_targets": Table(
+        search_targets, ("algorithm", "n", "n_missing", "mean", "std", "best", "best_rank", "percentile")
+    ),
+    "search_curves": Table(
+        search_curves, ("algorithm", "seed", "epoch", "cell", "operation", "weight", "chosen", "entropy"), curves=True
+    ),
+    "similarity": Table(
+        similarity,
+        (
+            "compared",
+            "algorithm",
+            "n",
+            "agreement",
+            "agreement_low",
+            "agreement_high",
+            "agreement_random",
+            "agreement_p",
+            "edits",
+            "edits_random",
+        ),
+        graphs=True,
+    ),
     "cells": Table(
         cells,
         (

@@ -71,7 +71,7 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
         options = _given(common=common, score=score, diverged=diverged, chance=level, resamples=resamples)
         stores = [store_of(r) for r in runs]
         places = [store.url for store in stores]
-        rows = analysis.load(*places, curves=wanted.curves)
+        rows = analysis.load(*places, curves=wanted.curves, graphs=wanted.graphs)
         tell_left_out(stores, note)
         table = analysis.compute(name, rows, **options)
         if across:
