@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from analysis.tables.catalogue import TABLES, compute
     from analysis.tables.display import for_display
     from analysis.tables.formats import to_csv, to_json, to_latex
+    from analysis.tables.search_matrix import search_matrix
     from analysis.tables.text import to_markdown
 
 _PLACES = {
@@ -66,6 +67,7 @@ _PLACES = {
     "tables.catalogue": ("TABLES", "compute"),
     "tables.display": ("for_display",),
     "tables.formats": ("to_csv", "to_json", "to_latex"),
+    "tables.search_matrix": ("search_matrix",),
     "tables.text": ("to_markdown",),
 }
 _PLACE = {name: f"analysis.{place}" for place, names in _PLACES.items() for name in names}
@@ -99,6 +101,7 @@ __all__ = [
     "rho_by_seeds",
     "score_curves",
     "search_curves",
+    "search_matrix",
     "search_targets",
     "searches",
     "signal",

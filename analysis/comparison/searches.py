@@ -246,7 +246,7 @@ def scored(target: Target, arch: str, diverged: Diverged) -> dict[str, Any]:
     line: dict[str, Any] = {"n_seeds": len(values), "score": np.nan, "std": np.nan, "reason": ""}
     planned = int(target.missing.sum())
     if not len(values):
-        return line | {"reason": "its training failed" if arch in target.archs else "not trained yet"}
+        return line | {"reason": "its training failed" if arch in target.archs else "not trained"}
     if not np.isfinite(values).all():
         ranked = " (ranks last)" if diverged == "worst" else ""
         return line | {"reason": f"{names.many(int(np.isneginf(values).sum()), 'seed')} without a score{ranked}"}

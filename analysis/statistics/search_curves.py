@@ -53,6 +53,14 @@ def search_curves(df: pd.DataFrame) -> pd.DataFrame:
     return frame(lines, _CURVES)
 
 
+def skips_of(curves: pd.DataFrame) -> pd.DataFrame:
+    """The skip connections of the cells that each search would have found after each epoch, of `search_curves`: one row
+    per (search, epoch), all its cells together."""
+    known = curves[curves["chosen"].notna()]
+    known = known.assign(skips=known["chosen"].where(known["skip"], 0.0))
+    return known.groupby([*_ABOUT, *_IDS, "epoch"], as_index=False, sort=False)[["skips"]].sum()
+
+
 def architecture_weights(df: pd.DataFrame) -> pd.DataFrame:
     """The architecture weights of each search: one row per (search, epoch, cell, edge, operation).
 

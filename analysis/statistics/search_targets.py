@@ -1,12 +1,13 @@
 """What searches with each objective and algorithm reach on each target, beside random and published cells."""
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.cells import frame
+from analysis.comparison.cells import Array, frame
 from analysis.comparison.keys import NAMES
 from analysis.comparison.options import Chance, Diverged, Options
 from analysis.comparison.searches import OBJECTIVE, Target, chosen, place, scored, searches_in, targets_in
@@ -17,11 +18,44 @@ _ABOUT = ("kind", *OBJECTIVE[:3])
 _TYPES = (
     dict.fromkeys(["space", *_ABOUT, "target_dataset", "target_task", "target_recipe"], "str")
     | dict.fromkeys(["n", "n_missing"], "int64")
-    | dict.fromkeys(["mean", "std", "best", "best_rank", "percentile"], "float64")
+    | dict.fromkeys(["mean", "std", "best"], "float64")
+    | {"best_rank": "Int64", "percentile": "float64"}
     | dict.fromkeys(["method", "objective_dataset_id"], "str")
     | dict.fromkeys([f"target_{name}" for name in NAMES[3:]], "str")
     | dict.fromkeys(["reason", "rule"], "str")
 )
+
+
+@dataclass(frozen=True)
+class TargetScores:
+    """The scores of one target: those of the random cells, and those of the searches beside them."""
+
+    space: str
+    label: dict[str, str]  # of the target: dataset, task, recipe, metric, ...
+    random: Array  # (n,) means over seeds
+    lines: pd.DataFrame  # one per search: objective, algorithm, seed, `score` and `percentile`
+
+
+def target_scores(
+    found: pd.DataFrame,
+    df: pd.DataFrame,
+    options: Options,
+    controls: Collection[str] | None = None,
+    published: Mapping[str, str] | None = None,
+) -> list[TargetScores]:
+    """The scores of each target of what `searches_in` gives of the rows; searches without a score there are left out.
+
+    All are means over the seeds that the random cells have.
+    """
+    which, scores = chosen(controls, published), []
+    for target in targets_in(df, found, which, options.score, options.diverged, options.chance):
+        own = found[(found["space"] == target.space) & found["found"].isin(target.archs)]
+        stands = [place(target, arch, options.diverged, options.confidence) for arch in own["found"]]
+        own = own.assign(
+            score=[target.compared_score(arch) for arch in own["found"]], percentile=[one.percentile for one in stands]
+        )
+        scores.append(TargetScores(target.space, target.label, target.random, own[np.isfinite(own["score"])]))
+    return scores
 
 
 def search_targets(
@@ -75,7 +109,7 @@ def _reached(target: Target, archs: list[str | None], options: Options) -> dict[
     line: dict[str, Any] = {"n": len(known), "n_missing": len(archs) - len(known), "reason": ""}
     line |= dict.fromkeys(("mean", "std", "best", "best_rank", "percentile"), np.nan)
     if not len(known):
-        return line | {"reason": "no found cell is trained yet"}
+        return line | {"reason": "no found cell is trained"}
     line |= {"mean": float(known.mean()), "best": float(known.max())}
     line["std"] = float(known.std(ddof=1)) if len(known) > 1 else np.nan
     if percentiles:
@@ -90,7 +124,7 @@ def _others(target: Target, published: Mapping[str, str], options: Options) -> I
     finite = values[np.isfinite(values)]
     if len(values):
         line = nothing | {"kind": RANDOM, "algorithm": RANDOM, "n": len(finite), "n_missing": len(values) - len(finite)}
-        line |= {"mean": float(finite.mean()) if len(finite) else np.nan, "percentile": 50.0, "best_rank": 1.0}
+        line |= {"mean": float(finite.mean()) if len(finite) else np.nan, "percentile": 50.0, "best_rank": np.nan}
         line["std"] = float(finite.std(ddof=1)) if len(finite) > 1 else np.nan
         yield line | {"best": float(finite.max()) if len(finite) else np.nan, "reason": ""}
     for name, arch in published.items():

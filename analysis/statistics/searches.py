@@ -21,8 +21,9 @@ _TYPES = (
     | {"seed": "int64"}
     | dict.fromkeys(_TARGET[:3], "str")
     | {"n_seeds": "int64", "score": "float64", "std": "float64", "n": "int64", "n_dropped": "int64"}
-    | dict.fromkeys(["percentile", "percentile_low", "percentile_high", "rank"], "float64")
-    | dict.fromkeys(["params", "macs", "skips", "entropy", "entropy_most"], "float64")
+    | dict.fromkeys(["percentile", "percentile_low", "percentile_high"], "float64")
+    | dict.fromkeys(["rank", "params", "macs", "skips"], "Int64")
+    | dict.fromkeys(["entropy", "entropy_most"], "float64")
     | {"ops": "object", "found": "object", "found_arch_id": "object"}
     | dict.fromkeys(["search_score", "search_seconds"], "float64")
     | dict.fromkeys(["search_metric", "objective_dataset_id", "algorithm_id", "trial_id"], "str")
@@ -76,7 +77,7 @@ def searches_of(
         own = [target for target in targets if target.space == search["space"]] if search["found"] else []
         lines += [about | _line(search["found"], target, options) for target in own]
         if not own:
-            lines.append(about | _nothing(search["reason"] or "not trained yet", options))
+            lines.append(about | _nothing(search["reason"] or "not trained", options))
     return frame(lines, _TYPES)
 
 

@@ -17,14 +17,14 @@ from analysis.rows.graph import read
 from analysis.statistics.cell_distance import agreement, edits
 from analysis.statistics.proxy_differences import holm
 
-SEEDS = "same objective and algorithm"
-ALGORITHMS = "same objective, other algorithm"
-OBJECTIVES = "other objective"
+SEEDS = "seeds"
+ALGORITHMS = "algorithms"
+OBJECTIVES = "objectives"
 _MEASURES = ("agreement", "edits")
 _FEWEST = 3  # units without which there is no interval
 _ENDS = ("", "_low", "_high", "_random", "_random_low", "_random_high", "_p")
 _TYPES = (
-    dict.fromkeys(["space", "compared", "objective_dataset", "objective_task", "algorithm"], "str")
+    dict.fromkeys(["space", "between", "objective_dataset", "objective_task", "algorithm"], "str")
     | dict.fromkeys(["n", "distinct", "pairs", "n_units", "n_random"], "int64")
     | dict.fromkeys([f"{measure}{end}" for measure in _MEASURES for end in _ENDS], "float64")
     | {"agreement_p_holm": "float64"}
@@ -44,8 +44,8 @@ def similarity(
 ) -> pd.DataFrame:
     """Whether independent searches find cells that are more alike than random ones: one row per kind of pairs.
 
-    `compared` says which pairs of searches: of one objective and algorithm, with other seeds (a row for each, and one
-    for all); of one objective and two algorithms; of two objectives. `agreement` is the mean share of edges that the
+    `between` says which pairs of searches: `seeds` of one objective and algorithm (a row for each, and one for all),
+    `algorithms` with one objective, `objectives`. `agreement` is the mean share of edges that the
     two cells have in common, `edits` the mean of the fewest changes that turn one into the other (`cell_distance`).
     `_random` is the mean between random cells, `_random_low` to `_random_high` holds what as many random cells as
     there are searches give, with the confidence asked for.
@@ -57,31 +57,49 @@ def similarity(
     single random cells agree as well. `agreement_p_holm` is corrected for the rows.
 
     Random cells are those of the space that no search found, as in `searches`; `random_cells` of them are drawn where
-    there are more. `df` needs the cells: `load(..., graphs=True)`. Raises LookupError where no row has any.
+    there are more. `df` holds their cells if it is `load(..., graphs=True)`; without, there are none to compare with.
     """
     how, which = Resampling(resamples, confidence, seed), chosen(controls, published)
     if random_cells < 2:
         raise ValueError(f"random_cells must be 2 or more, not {random_cells}")
-    found = searches_in(df)
+    return similarity_of(searches_in(df), df, graphs_in(df), how, which, random_cells)
+
+
+def similarity_of(
+    found: pd.DataFrame,
+    df: pd.DataFrame,
+    graphs: Mapping[tuple[str, str], str],
+    how: Resampling,
+    which: Chosen,
+    random_cells: int = 200,
+) -> pd.DataFrame:
+    """`similarity` of what `searches_in` gives of the rows; `graphs` are by space and text."""
     lines: list[dict[str, Any]] = []
     for space, own in found.groupby("space"):
-        lines += _space(str(space), own, df, which, random_cells, how)
+        lines += _space(str(space), own, df, graphs, which, random_cells, how)
     table = frame(lines, _TYPES | {"agreement_p_holm": "float64"})
     return table.assign(agreement_p_holm=holm(table["agreement_p"].to_numpy()))
 
 
 def _space(
-    space: str, found: pd.DataFrame, df: pd.DataFrame, which: Chosen, most: int, how: Resampling
+    space: str,
+    found: pd.DataFrame,
+    df: pd.DataFrame,
+    graphs: Mapping[tuple[str, str], str],
+    which: Chosen,
+    most: int,
+    how: Resampling,
 ) -> Iterator[dict[str, Any]]:
     """The lines of one space."""
     own = found[found["found"].notna()]
-    graphs = known_graphs(df, space)
-    cells = [read(graph) or graphs.get(arch, []) for graph, arch in zip(own["found_graph"], own["found"], strict=True)]
+    both = zip(own["found_graph"], own["found"], strict=True)
+    cells = [read(graph) or read(graphs.get((space, arch))) for graph, arch in both]
     own, cells = own[[bool(c) for c in cells]], [c for c in cells if c]
     rng = np.random.default_rng(how.seed)
-    random = random_of(df, space, set(own["found"]), which, graphs)
-    if len(random) > most:
-        random = [random[k] for k in sorted(rng.choice(len(random), most, replace=False))]
+    archs = [arch for arch in random_of(df, space, set(own["found"]), which) if (space, arch) in graphs]
+    if len(archs) > most:
+        archs = [archs[k] for k in sorted(rng.choice(len(archs), most, replace=False))]
+    random = [one for one in (read(graphs[space, arch]) for arch in archs) if one]
     every = [*cells, *random]
     tables = [agreement(every), -edits(every)] if len(cells) > 1 else []
     rule = (
@@ -136,7 +154,7 @@ def _kinds(found: pd.DataFrame) -> Iterator[_Kind]:
         if len(pairs):
             first = found.iloc[pairs[0, 0]]
             about = {name: str(first[name]) for name in nowhere}
-            yield _Kind(about | {"compared": SEEDS}, pairs, searches, "search")
+            yield _Kind(about | {"between": SEEDS}, pairs, searches, "search")
     kinds = (
         (SEEDS, same, searches, "search"),
         (ALGORITHMS, (objective[a] == objective[b]) & ~same, group, "objective and algorithm"),
@@ -147,7 +165,7 @@ def _kinds(found: pd.DataFrame) -> Iterator[_Kind]:
         some = apart if apart.any() else mask
         if some.any():
             rule = "" if name == SEEDS else "pairs of other seeds" if apart.any() else "pairs of equal seeds"
-            yield _Kind(nowhere | {"compared": name}, every[some], units, unit, rule)
+            yield _Kind(nowhere | {"between": name}, every[some], units, unit, rule)
 
 
 def _measured(name: str, table: Array, sign: int, kind: _Kind, n: int, how: Resampling) -> dict[str, float]:
@@ -234,21 +252,17 @@ def _why(kind: _Kind, random: int) -> str:
     return "; ".join(whys)
 
 
-def known_graphs(df: pd.DataFrame, space: str) -> dict[str, list[dict[str, Any]]]:
-    """The cells of a space's architectures by text, as far as the rows have them."""
+def graphs_in(df: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """The graphs of architectures by space and text, as far as the rows have them."""
     if "graph" not in df:
         return {}
-    known = df[(df["space"] == space) & (df["arch"] != WHOLE) & df["graph"].notna()].drop_duplicates("arch")
-    cells = {str(arch): read(graph) for arch, graph in zip(known["arch"], known["graph"], strict=True)}
-    return {arch: one for arch, one in cells.items() if one}
+    known = df[(df["arch"] != WHOLE) & df["graph"].notna()].drop_duplicates(["space", "arch"])
+    return dict(zip(zip(known["space"], known["arch"], strict=True), known["graph"], strict=True))
 
 
-def random_of(
-    df: pd.DataFrame, space: str, found: set[str], which: Chosen, graphs: Mapping[str, list[dict[str, Any]]]
-) -> list[list[dict[str, Any]]]:
-    """The random cells of a space whose graph is known, in the order of their text."""
+def random_of(df: pd.DataFrame, space: str, found: set[str], which: Chosen) -> list[str]:
+    """The random cells of a space, in the order of their text."""
     inside = df[(df["space"] == space) & (df["arch"] != WHOLE)].drop_duplicates("arch")
     ids = inside["arch_id"].astype(str) if "arch_id" in inside else inside["arch"].astype(str)
     both = zip(inside["arch"].astype(str), ids, strict=True)
-    archs = sorted(arch for arch, arch_id in both if which.is_control(arch, arch_id, found))
-    return [graphs[arch] for arch in archs if arch in graphs]
+    return sorted(arch for arch, arch_id in both if which.is_control(arch, arch_id, found))

@@ -27,6 +27,7 @@ from analysis.statistics.signal import signal
 from analysis.statistics.similarity import similarity
 from analysis.statistics.size import size_effect, size_proxies
 from analysis.statistics.top_k import top_k
+from analysis.tables.search_matrix import search_matrix
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Table:
     shown: tuple[str, ...] = ()
     curves: bool = False  # whether it reads the epochs of every training
     graphs: bool = False  # whether it reads the cells of architectures
+    view: Callable[[pd.DataFrame], pd.DataFrame] | None = None  # how people read it, where not line by line
 
     @property
     def options(self) -> list[str]:
@@ -102,23 +104,13 @@ TABLES = {
     "searches": Table(
         searches,
         (
-            "algorithm",
-            "seed",
-            "n_seeds",
-            "score",
-            "std",
-            "percentile",
-            "percentile_low",
-            "percentile_high",
-            "rank",
-            "skips",
-            "entropy",
-            "reason",
+            *("algorithm", "seed", "score", "std", "percentile", "percentile_low", "percentile_high", "rank"),
+            *("skips", "entropy", "n_seeds"),
         ),
         curves=True,
     ),
     "search_targets": Table(
-        search_targets, ("algorithm", "n", "n_missing", "mean", "std", "best", "best_rank", "percentile")
+        search_targets, ("algorithm", "n", "mean", "std", "best", "percentile"), view=search_matrix
     ),
     "search_curves": Table(
         search_curves, ("algorithm", "seed", "epoch", "cell", "operation", "weight", "chosen", "entropy"), curves=True
@@ -126,16 +118,8 @@ TABLES = {
     "similarity": Table(
         similarity,
         (
-            "compared",
-            "algorithm",
-            "n",
-            "agreement",
-            "agreement_low",
-            "agreement_high",
-            "agreement_random",
-            "agreement_p",
-            "edits",
-            "edits_random",
+            *("between", "algorithm", "n", "agreement", "agreement_low", "agreement_high", "agreement_random"),
+            *("agreement_p", "edits", "edits_random"),
         ),
         graphs=True,
     ),

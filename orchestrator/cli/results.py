@@ -80,7 +80,10 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
             table = table[table["x_dataset_id"] != table["y_dataset_id"]]
         partial(rows, places, note)
         table, left_out = (table, "") if form else brief(table)
-        put(table, form, out, wanted.shown, empty=_empty(name, rows, places))
+        if wanted.view is not None and form in ("", "latex", "markdown"):
+            put(wanted.view(table), form, out, empty=_empty(name, rows, places))
+        else:
+            put(table, form, out, wanted.shown, empty=_empty(name, rows, places))
         if left_out:
             out.print(left_out, soft_wrap=True)
         if not form and "reason" not in wanted.shown:
