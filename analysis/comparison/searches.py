@@ -107,13 +107,19 @@ class Chosen:
         return arch not in found and arch not in self.published.values()
 
 
-def chosen(controls: Collection[str] | None, published: Mapping[str, str] | None) -> Chosen:
-    """The choice, checked: TypeError for a text in place of a collection."""
+def chosen(df: pd.DataFrame, controls: Collection[str] | None, published: Mapping[str, str] | None) -> Chosen:
+    """The choice, checked: TypeError for a text in place of a collection, LookupError if the rows have none of them."""
     if isinstance(controls, str):
         raise TypeError(f"controls: expected architectures, as texts or arch_ids in a list, not the text {controls!r}")
     if published is not None and not isinstance(published, Mapping):
         raise TypeError(f"published: expected texts by name, as `spaces.published` gives them, not {published!r}")
-    return Chosen(None if controls is None else frozenset(map(str, controls)), dict(published or {}))
+    wanted = None if controls is None else frozenset(map(str, controls))
+    if wanted is not None and not any(name in df and df[name].isin(wanted).any() for name in ("arch", "arch_id")):
+        first = next(iter(controls or ()), None)
+        raise LookupError(
+            f"none of the {len(wanted)} architectures given as controls is in the rows; the first: {first!r}"
+        )
+    return Chosen(wanted, dict(published or {}))
 
 
 @dataclass(frozen=True)
@@ -148,6 +154,8 @@ class Target:
     @property
     def random(self) -> Array:
         """(n,) the means of the random cells over their seeds."""
+        if not self.controls.any():
+            return np.empty(0)
         found: Array = mean_of_seeds(self.scores[self.controls][:, self.compared])
         return found
 

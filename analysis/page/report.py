@@ -158,7 +158,7 @@ def searches_of_rows(
         targets=search_targets_of(found, df, options, controls, published),
         scores=target_scores(found, df, options, controls, published),
         curves=search_curves(df),
-        similarity=similarity_of(found, df, graphs, options.resampling(), chosen(controls, published)),
+        similarity=similarity_of(found, df, graphs, options.resampling(), chosen(df, controls, published)),
         graphs={arch: graph or missing[arch] or "" for arch, graph in of_found.items() if arch is not None},
     )
 

@@ -18,7 +18,7 @@ from analysis.rows.graph import read
 from analysis.statistics.search_curves import skips_of
 from analysis.statistics.search_targets import TargetScores
 from analysis.tables import text
-from analysis.tables.search_matrix import search_matrix
+from analysis.tables.search_matrix import cells_called, objectives, search_matrix
 
 _MOST_CELLS = 12  # that are drawn
 _MOST_LINES = 24  # of single searches in a chart
@@ -61,7 +61,7 @@ def _targets(table: pd.DataFrame) -> str:
         "Mean ± standard deviation over searches; of random cells over cells. In parentheses: how many, where some "
         "have no score."
     )
-    return _note(note) + text.html_table(search_matrix(table))
+    return _note(note) + text.html_table(search_matrix(table, spelled=True))
 
 
 def _among_random(scores: list[TargetScores], looks: SearchLooks) -> str:
@@ -73,7 +73,7 @@ def _among_random(scores: list[TargetScores], looks: SearchLooks) -> str:
             continue
         shown = scale(np.r_[known, one.lines["score"].to_numpy(float)], one.label["metric"])
         share = np.arange(1, len(known) + 1) / len(one.random) + (len(one.random) - len(known)) / len(one.random)
-        series = [Series("random cells", AT_RANDOM, known * shown.factor, share, steps=True)]
+        series = [Series("random cells", Look(AT_RANDOM.hue), known * shown.factor, share, steps=True)]
         for (_, task), lines in one.lines.groupby(["objective_dataset_id", "objective_task"], sort=False):
             called = [
                 f"{_named(line)}: {names.fixed(line.score * shown.factor)}, percentile {line.percentile:.0f}"
@@ -101,15 +101,12 @@ def _lines(table: pd.DataFrame) -> str:
     shown["objective"] = _objectives(table)
     shown["algorithm"], shown["seed"] = table["algorithm"], table["seed"]
     if len(table[["target_dataset_id", "target_task", "target_recipe_id"]].drop_duplicates()) > 1:
-        cells = table[["target_dataset", "target_task", "target_recipe"]].set_axis(
-            ["dataset", "task", "recipe"], axis=1
-        )
-        shown["target"] = names.plain_labels(cells)
+        shown["target"] = cells_called(table, "target", spelled=True)
     each = list(text.each(table))
     factors = [scale(np.array([line.score], float), line.target_metric).factor for line in each]
-    shown["score"] = [names.fixed(line.score * f) for line, f in zip(each, factors, strict=True)]
-    shown["sd"] = [names.fixed(line.std * f) for line, f in zip(each, factors, strict=True)]
-    shown["seeds"], shown["random cells"] = table["n_seeds"], table["n"]
+    both = [(names.fixed(line.score * f), names.fixed(line.std * f)) for line, f in zip(each, factors, strict=True)]
+    shown["score"] = [value if deviation == names.NONE else f"{value} ± {deviation}" for value, deviation in both]
+    shown["seeds"] = table["n_seeds"]
     shown["percentile"] = [names.fixed(v, 1) for v in table["percentile"]]
     ends = zip(table["percentile_low"], table["percentile_high"], strict=True)
     shown["interval"] = [names.bounds(names.fixed(low, 1), names.fixed(high, 1)) for low, high in ends]
@@ -123,7 +120,7 @@ def _lines(table: pd.DataFrame) -> str:
         "Score and standard deviation are over the seeds of the found cell. Percentile: the share of random cells "
         "below it, with the exact binomial interval; random cells are those that no search found. Entropy: of the "
         "architecture weights after the last epoch, in nats per edge; equal weights have "
-        f"{names.fixed(table['entropy_most'].max())}."
+        f"{names.fixed(table['entropy_most'].max())}. Rank: among the random cells and itself."
     )
     return _note(note) + text.html_table(shown)
 
@@ -216,12 +213,11 @@ def _weights(curves: pd.DataFrame) -> Iterator[Chart]:
             series.append(Series(str(op), Look(ops.index(op) % 10, ops.index(op) // 10), mean.index, mean.to_numpy()))
         where = f"{names.dataset_name(str(dataset))} {names.task_name(str(task))}"
         title = f"{names.space_name(str(space))}: {algorithm} on {where}"
-        yield Chart(title, "epoch", "weight", series, low=0.0, whole=True)
+        yield Chart(title, "epoch", "weight", series, whole=True)
 
 
 def _objectives(table: pd.DataFrame) -> list[str]:
-    cells = table[["objective_dataset", "objective_task"]].set_axis(["dataset", "task"], axis=1)
-    return names.plain_labels(cells)
+    return objectives(table, spelled=True)
 
 
 def _named(line: object) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from analysis import names
 from analysis.statistics.similarity import ALGORITHMS, OBJECTIVES, SEEDS
 from analysis.tables import text
+from analysis.tables.search_matrix import objectives
 
 _KINDS = {SEEDS: "other seeds", ALGORITHMS: "other algorithms", OBJECTIVES: "other objectives"}
 
@@ -31,7 +32,7 @@ def similar(table: pd.DataFrame) -> str:
         "number of lines. Between algorithms and objectives single random cells stand for all searches that share one."
     )
     shown = pd.DataFrame({"space": table["space"].map(names.space_name), "between": table["between"]})
-    shown["objective"], shown["algorithm"] = names.plain_labels(_objectives(table)), table["algorithm"]
+    shown["objective"], shown["algorithm"] = objectives(table, spelled=True), table["algorithm"]
     shown["searches"], shown["distinct cells"], shown["pairs"] = table["n"], table["distinct"], table["pairs"]
     for name, words in (("agreement", "equal edges"), ("edits", "edits")):
         ends = zip(*(table[f"{name}{end}"] for end in ("", "_low", "_high")), strict=True)
@@ -61,10 +62,6 @@ def _row(name: str, line: object) -> str:
     return (
         f'<span class="name">{html.escape(name)}</span><span class="track" style="--hue:var(--accent)">{marks}</span>'
     )
-
-
-def _objectives(table: pd.DataFrame) -> pd.DataFrame:
-    return table[["objective_dataset", "objective_task"]].set_axis(["dataset", "task"], axis=1)
 
 
 def _note(words: str) -> str:

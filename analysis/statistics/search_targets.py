@@ -47,7 +47,7 @@ def target_scores(
 
     All are means over the seeds that the random cells have.
     """
-    which, scores = chosen(controls, published), []
+    which, scores = chosen(df, controls, published), []
     for target in targets_in(df, found, which, options.score, options.diverged, options.chance):
         own = found[(found["space"] == target.space) & found["found"].isin(target.archs)]
         stands = [place(target, arch, options.diverged, options.confidence) for arch in own["found"]]
@@ -87,7 +87,7 @@ def search_targets_of(
     published: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """`search_targets` of what `searches_in` gives of the rows."""
-    which = chosen(controls, published)
+    which = chosen(df, controls, published)
     lines: list[dict[str, Any]] = []
     for target in targets_in(df, found, which, options.score, options.diverged, options.chance):
         own = found[found["space"] == target.space]

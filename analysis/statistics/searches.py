@@ -67,7 +67,7 @@ def searches_of(
     published: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """`searches` of what `searches_in` gives of the rows."""
-    which = chosen(controls, published)
+    which = chosen(df, controls, published)
     targets = list(targets_in(df, found, which, options.score, options.diverged, options.chance))
     weights = ends(df, found)
     lines: list[dict[str, Any]] = []

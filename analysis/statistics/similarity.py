@@ -59,7 +59,7 @@ def similarity(
     Random cells are those of the space that no search found, as in `searches`; `random_cells` of them are drawn where
     there are more. `df` holds their cells if it is `load(..., graphs=True)`; without, there are none to compare with.
     """
-    how, which = Resampling(resamples, confidence, seed), chosen(controls, published)
+    how, which = Resampling(resamples, confidence, seed), chosen(df, controls, published)
     if random_cells < 2:
         raise ValueError(f"random_cells must be 2 or more, not {random_cells}")
     return similarity_of(searches_in(df), df, graphs_in(df), how, which, random_cells)

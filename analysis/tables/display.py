@@ -19,7 +19,7 @@ _HEADS = {
     "rho_with_labels": "with labels",
     "p_params_holm": "p_holm",
     "agreement_random": "random",
-    "agreement_p": "p",
+    "agreement_p": "p_value",
     "edits_random": "random edits",
 }
 # What says nothing where a cell has no signal; a value in parentheses is no finding.
