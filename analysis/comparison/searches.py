@@ -258,7 +258,7 @@ def scored(target: Target, arch: str, diverged: Diverged) -> dict[str, Any]:
     if not np.isfinite(values).all():
         ranked = " (ranks last)" if diverged == "worst" else ""
         return line | {"reason": f"{names.many(int(np.isneginf(values).sum()), 'seed')} without a score{ranked}"}
-    line |= {"score": float(mean_of_seeds(values)), "std": float(values.std(ddof=1)) if len(values) > 1 else np.nan}
+    line |= {"score": float(values.mean()), "std": float(values.std(ddof=1)) if len(values) > 1 else np.nan}
     return line | {"reason": f"{len(values)} of {planned} seeds so far" if len(values) < planned else ""}
 
 

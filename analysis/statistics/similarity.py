@@ -110,12 +110,12 @@ def _space(
         line |= kind.about | {"n_units": kind.n_units, "n": kind.n, "pairs": len(kind.pairs), "unit": kind.unit}
         line["distinct"] = own["found"].iloc[np.unique(kind.pairs)].nunique()
         for name, table, sign in zip(_MEASURES, tables, (1, -1), strict=True):
-            line |= _measured(name, table, sign, kind, len(own), how)
+            line |= measured(name, table, sign, kind, len(own), how)
         yield line | {"agreement_p_holm": np.nan, "reason": _why(kind, len(random))}
 
 
 @dataclass(frozen=True)
-class _Kind:
+class Kind:
     """Pairs of searches that are averaged."""
 
     about: dict[str, str]
@@ -140,7 +140,7 @@ class _Kind:
         return len(np.unique(self.pairs))
 
 
-def _kinds(found: pd.DataFrame) -> Iterator[_Kind]:
+def _kinds(found: pd.DataFrame) -> Iterator[Kind]:
     """The kinds of pairs that there are among some searches."""
     objective = found.groupby(["objective_dataset_id", "objective_task"], sort=False).ngroup().to_numpy()
     group = found.groupby(["objective_dataset_id", "objective_task", "algorithm"], sort=False).ngroup().to_numpy()
@@ -154,7 +154,7 @@ def _kinds(found: pd.DataFrame) -> Iterator[_Kind]:
         if len(pairs):
             first = found.iloc[pairs[0, 0]]
             about = {name: str(first[name]) for name in nowhere}
-            yield _Kind(about | {"between": SEEDS}, pairs, searches, "search")
+            yield Kind(about | {"between": SEEDS}, pairs, searches, "search")
     kinds = (
         (SEEDS, same, searches, "search"),
         (ALGORITHMS, (objective[a] == objective[b]) & ~same, group, "objective and algorithm"),
@@ -165,10 +165,10 @@ def _kinds(found: pd.DataFrame) -> Iterator[_Kind]:
         some = apart if apart.any() else mask
         if some.any():
             rule = "" if name == SEEDS else "pairs of other seeds" if apart.any() else "pairs of equal seeds"
-            yield _Kind(nowhere | {"between": name}, every[some], units, unit, rule)
+            yield Kind(nowhere | {"between": name}, every[some], units, unit, rule)
 
 
-def _measured(name: str, table: Array, sign: int, kind: _Kind, n: int, how: Resampling) -> dict[str, float]:
+def measured(name: str, table: Array, sign: int, kind: Kind, n: int, how: Resampling) -> dict[str, float]:
     """Mean, interval, random level and p of one measure; `table` (n + random, ...) is higher for more alike cells."""
     value = float(table[tuple(kind.pairs.T)].mean())
     low, high = jackknife(
@@ -209,12 +209,12 @@ def jackknife(
     return max(value - reach, bounds[0]), min(value + reach, bounds[1])
 
 
-def _drawn(table: Array, kind: _Kind, n: int, how: Resampling) -> Array:
+def _drawn(table: Array, kind: Kind, n: int, how: Resampling) -> Array:
     """(resamples,) the same mean with a random cell in place of each unit; empty where there are too few of them."""
     return _resampled(table, kind, range(n, len(table)), how, np.random.default_rng([how.seed, 1]))
 
 
-def _p(table: Array, kind: _Kind, n: int, value: float, drawn: Array, how: Resampling) -> float:
+def _p(table: Array, kind: Kind, n: int, value: float, drawn: Array, how: Resampling) -> float:
     """The share of draws at least as alike, those that were made and the searches themselves."""
     if kind.unit == "search":
         others = [k for k in range(n) if k not in set(np.unique(kind.pairs))]
@@ -227,7 +227,7 @@ def _p(table: Array, kind: _Kind, n: int, value: float, drawn: Array, how: Resam
     return float((1 + (drawn >= value - 1e-9).sum()) / (1 + len(drawn)))
 
 
-def _resampled(table: Array, kind: _Kind, pool: Sequence[int], how: Resampling, rng: np.random.Generator) -> Array:
+def _resampled(table: Array, kind: Kind, pool: Sequence[int], how: Resampling, rng: np.random.Generator) -> Array:
     """(resamples,) the mean over the pairs with distinct members of the pool in place of the units."""
     inside, place = np.unique(kind.units[kind.pairs], return_inverse=True)
     if len(pool) < len(inside) or not how.resamples:
@@ -241,7 +241,7 @@ def _resampled(table: Array, kind: _Kind, pool: Sequence[int], how: Resampling, 
     return found
 
 
-def _why(kind: _Kind, random: int) -> str:
+def _why(kind: Kind, random: int) -> str:
     """Why an interval or a p-value is missing; empty where nothing is."""
     whys = []
     if kind.n_units < _FEWEST:
