@@ -15,6 +15,7 @@ import analysis
 from analysis.comparison.searches import standing
 from analysis.rows.schema import frame
 
+pytestmark = pytest.mark.filterwarnings("error")
 BEST = (3, 3, 3, 3, 3, 3)
 SKIPS = (1, 1, 1, 0, 1, 4)
 

@@ -19,6 +19,7 @@ from analysis.rows.schema import frame
 from analysis.statistics.cell_distance import agreement, edits
 from analysis.statistics.similarity import Kind, jackknife, measured
 
+pytestmark = pytest.mark.filterwarnings("error")
 BEST, OTHER = (3, 3, 3, 3, 3, 3), (1, 2, 4, 0, 1, 2)
 
 
