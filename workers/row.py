@@ -87,6 +87,9 @@ SCHEMA = pa.schema(
         ("curve_found", pa.list_(pa.string())),  # the architecture after each epoch
         ("curve_arch", pa.list_(_CURVE)),  # the architecture parameters after each epoch, in the order of arch_shape
         ("arch_shape", pa.string()),  # JSON of the name and shape of each table of architecture parameters
+        ("arch_ops", pa.string()),  # JSON of the edges (rows) and operations (columns) of each table
+        ("found_graph", pa.string()),  # the cell that was found, as `graph` in the plan
+        ("curve_graph", pa.list_(pa.string())),  # the cell after each epoch
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )

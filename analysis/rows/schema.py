@@ -75,6 +75,9 @@ SCHEMA = pa.schema(
         ("curve_found", pa.list_(pa.string())),  # the architecture after each epoch
         ("curve_arch", pa.list_(pa.list_(pa.float64()))),  # architecture parameters after each epoch
         ("arch_shape", pa.string()),  # JSON of the name and shape of each table of architecture parameters
+        ("arch_ops", pa.string()),  # JSON of the edges (rows) and operations (columns) of each table
+        ("found_graph", pa.string()),  # the cell that was found, as `graph` in the plan
+        ("curve_graph", pa.list_(pa.string())),  # the cell after each epoch
     ]
 )
 CURVES = tuple(field.name for field in SCHEMA if field.name.startswith("curve_"))

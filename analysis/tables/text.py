@@ -118,7 +118,7 @@ def right(table: pd.DataFrame) -> list[bool]:
 
 
 def _number(value: Any) -> bool:
-    return spell(value).strip("–−-[]()<%, .0123456789e+") == ""
+    return spell(value).strip("–−-±[]()<%, .0123456789e+") == ""
 
 
 def _flat(value: Any) -> str:

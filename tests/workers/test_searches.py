@@ -104,6 +104,14 @@ def test_a_search_ends_in_a_row_with_its_architecture(
     of = spaces.searchable(space)
     assert of.normal(row["found"]) == row["found"] == row["curve_found"][-1]
     assert row["found_arch_id"] == of.arch_id(row["found"])
+    assert json.loads(row["found_graph"]) == of.graph(row["found"])
+    assert [json.loads(graph) for graph in row["curve_graph"]] == [of.graph(arch) for arch in row["curve_found"]]
+    ops = json.loads(row["arch_ops"])
+    assert {name: (len(cell["edges"]), len(cell["ops"])) for name, cell in ops.items()} == {
+        name: cell.shape for name, cell in of.choices().items()
+    }
+    chosen = {op for cell in of.graph(row["found"])["cells"] for *_, op in cell["edges"] if op}
+    assert chosen <= {op for cell in ops.values() for op in cell["ops"]}
     shapes = json.loads(row["arch_shape"])
     wanted = {name: list(cell.shape) for name, cell in of.choices().items()}
     if method == "pc_darts":
@@ -304,7 +312,7 @@ def test_a_diverged_search_has_found_nothing(search: Make, places: Places) -> No
     next(iter(run.t.net.parameters())).data.fill_(math.nan)
     assert run.epoch(1).diverged
     columns = run.columns()
-    assert (columns["found"], columns["found_arch_id"]) == (None, None)
+    assert (columns["found"], columns["found_arch_id"], columns["found_graph"]) == (None, None, None)
     assert len(columns["curve_found"]) == len(columns["curve_arch"]) == 1
 
 
