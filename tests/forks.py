@@ -99,7 +99,7 @@ def _program(code: str, words: list[str], files: list[str], limits: dict[int, in
         os.close(opened)
     for kind, limit in limits.items():
         resource.setrlimit(kind, (limit, limit))
-    sys.stdin, sys.stdout, sys.stderr = (open(n, mode, closefd=False) for n, mode in ((0, "r"), (1, "w"), (2, "w")))
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
     sys.argv = ["-c", *words]
     main = type(sys)("__main__")
     sys.modules["__main__"] = main

@@ -29,8 +29,8 @@ def prepare(
 
 def small(pictures: Path, cache: Path, task: str, space: str = "chain", **changes: Any) -> workers.Trial:
     """A training of two steps per epoch, on the images of tests/pictures.py."""
-    own, dataset_id = datasets.describe("pictures", Source(kind="parquet", size=32), pictures, cache)
-    recipe = workers.recipe("demo", space=space, dataset="pictures", task=task, size=32)
+    own, dataset_id = datasets.describe("pictures", Source(kind="parquet", size=16), pictures, cache)
+    recipe = workers.recipe("demo", space=space, dataset="pictures", task=task, size=16)
     recipe = recipe.replace(**{"epochs": 1, "width": 4, "batch": 32, "test_batch": 32, "precise_bn": 64, **changes})
     arch = spaces.sample(spaces.get(space), 1, 0).archs[0]
     return workers.Trial(
