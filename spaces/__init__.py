@@ -80,9 +80,9 @@ def enumerable(name: str) -> Enumerable:
     return space
 
 
-def lacking(space: Space) -> list[str]:
-    """What a space lacks of `Searchable`; empty for a space that can be searched."""
-    return [member for member in members(Searchable) if not hasattr(space, member)]
+def lacking(space: Space, protocol: type = Searchable) -> list[str]:
+    """What a space lacks of a protocol, by default `Searchable`; empty for a space that can be searched."""
+    return [member for member in members(protocol) if not hasattr(space, member)]
 
 
 def searchable(name: str) -> Searchable:
@@ -110,8 +110,8 @@ def single_path(name: str) -> SinglePath:
 def retrainable(name: str) -> Retrainable:
     """The space of that name, which has drop path and an auxiliary head; LookupError for one without."""
     space = get(name)
-    if missing := [member for member in members(Retrainable) if not hasattr(space, member)]:
-        known = [other for other in _REGISTRY.own() if all(hasattr(get(other), m) for m in members(Retrainable))]
+    if missing := lacking(space, Retrainable):
+        known = [other for other in _REGISTRY.own() if not lacking(get(other), Retrainable)]
         raise LookupError(
             f"space {quoted(name)} has no auxiliary head and no drop path; it lacks {', '.join(missing)} "
             f"(spaces/_retraining.py). Spaces that have them: {', '.join(known)}"

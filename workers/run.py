@@ -10,13 +10,14 @@ from typing import Any
 import torch
 
 import spaces
-from workers import datasets, loop, malloc, memory, methods, paths, provenance, ranks, score_table, tasks
+from workers import datasets, loop, malloc, memory, methods, paths, provenance, ranks, score_table, tasks, weights
 from workers.cuda_graphs import Graphs, Recorder, on
 from workers.data.agreement import check_left_out_images
 from workers.group import Group
 from workers.methods._method import Run, Setting
 from workers.network import cost
 from workers.recipes import Lookup
+from workers.training.images import images_of
 from workers.trial import Trial
 
 
@@ -29,17 +30,18 @@ def setting(
     run_url: str | None = None,
     cpus: int | None = None,
     group: Group | None = None,
+    base: Callable[[], weights.Weights] | None = None,
 ) -> Setting:
     """The input of the trial's method.  The images are prepared when the method asks for them, and are checked against
-    the trial's `dataset_id`."""
+    the trial's `dataset_id`; the weights of its base are read by `base`."""
 
     def open_data() -> datasets.Arrays | datasets.LargeDataset:
         data = datasets.prepare(trial.own or trial.dataset, data_root, cache_dir, expect=trial.dataset_id, recent=True)
         if run_url is not None:
             check_left_out_images(run_url, data)
-        return data
+        return images_of(trial, data)
 
-    return Setting(trial, open_data, device, record, cpus, group)
+    return Setting(trial, open_data, device, record, cpus, group, base)
 
 
 def run(
@@ -56,6 +58,8 @@ def run(
     run_url: str | None = None,
     cpus: int | None = None,
     devices: Sequence[str] | None = None,
+    weights_url: str | None = None,
+    base_url: str | None = None,
 ) -> dict[str, Any]:
     """Run a trial and return its row (`workers.row.SCHEMA`, as a dict).
 
@@ -68,6 +72,11 @@ def run(
     row with `diverged=True`.  Any other failure raises its exception.
 
     `on_epoch` is called after every epoch with `training_iteration` (from 1), `train_loss`, `test_score`, `seconds`.
+
+    With `weights_url` (a path or any fsspec URL), the final weights are written there, atomically, before this returns;
+    `NotPublished`, an OSError, if that fails.  A trial with a `base` needs `base_url`, the place where the weights of
+    that trial were written: FileNotFoundError if there are none, ValueError if they are damaged, those of another
+    trial, or of a network that does not fit.
 
     `run_url` is the folder of the run.  It records which damaged images are left out, so that all machines leave out
     the same ones.
@@ -83,8 +92,10 @@ def run(
     Network, graphs and copies of the images are released before this returns.  On the CPU, glibc's malloc is set to
     keep the memory of freed tensors, permanently and for the whole process (workers/malloc.py).
     """
-    if checkpoint_url is not None:
-        paths.place(checkpoint_url)  # an invalid URL fails now, not after the first epoch
+    for url in filter(None, (checkpoint_url, weights_url, base_url)):
+        paths.place(url)  # an invalid URL fails now, not after the first epoch
+    if weights_url is not None and not trial.recipe.keeps_weights:
+        raise ValueError(f"the method {trial.recipe.method!r} ends without weights, so none can be written")
     if trial.dataset_id is None:
         trial = trial.model_copy(
             update={"dataset_id": datasets.identify(trial.own or trial.dataset, data_root, cache_dir)}
@@ -98,6 +109,8 @@ def run(
         "checkpoint_every_s": checkpoint_every_s,
         "run_url": run_url,
         "cpus": cpus,
+        "weights_url": weights_url,
+        "base_url": base_url,
     }
     if devices is not None and len(devices) > 1:
         # Prepared once, before several processes look for it.
@@ -118,16 +131,23 @@ def run_part(
     checkpoint_every_s: float = 60.0,
     run_url: str | None = None,
     cpus: int | None = None,
+    weights_url: str | None = None,
+    base_url: str | None = None,
     stop: Callable[[], bool] | None = None,
     on_epoch: loop.OnEpoch | None = None,
     cuda_graphs: bool = True,
 ) -> dict[str, Any]:
     """`run` in this process, as one of a group of processes or (None) alone.  The trial has its dataset_id.
 
-    In a group, all processes resume from the checkpoint and the first one saves it.
+    In a group, all processes resume from the checkpoint, and the first one saves it and the weights.
     """
     began, clock = datetime.now(UTC), time.perf_counter()
     where = torch.device(device)
+    base = None
+    if trial.base is not None:
+        base = _base(trial, base_url)
+        trial = weights.bound(trial, base.trial)
+        weights.check(trial, base.trial)
     threads = torch.get_num_threads()
     if where.type == "cpu":
         torch.set_num_threads(trial.recipe.threads)
@@ -139,7 +159,8 @@ def run_part(
             provenance.forget_peak_memory(where)
             record = Graphs() if cuda_graphs and where.type == "cuda" and group is None else None
             method = methods.get(trial.recipe.method)
-            work = method.start(setting(trial, where, data_root, cache_dir, record, run_url, cpus, group))
+            given = None if base is None else (lambda found=base: found)
+            work = method.start(setting(trial, where, data_root, cache_dir, record, run_url, cpus, group, given))
             progress = loop.resume(work, trial, checkpoint_url, where)
             resumed = progress.epochs
             if group is not None:
@@ -148,6 +169,8 @@ def run_part(
             loop.drive(work, trial, progress, checkpoint_url, checkpoint_every_s, stop, on_epoch)
             peak, reserved = provenance.peak_memory(where), provenance.peak_reserved(where)
             found = work.columns()
+            if weights_url is not None and (group is None or group.rank == 0):
+                weights.publish(weights_url, trial, work.weights() or {})
     finally:
         torch.set_num_threads(threads)
         if work is not None:
@@ -182,6 +205,13 @@ def _check_alike(group: Group, work: Run, progress: loop.Progress, device: torch
         raise RuntimeError("the processes of this training did not resume from the same checkpoint")
 
 
+def _base(trial: Trial, url: str | None) -> weights.Weights:
+    """The weights of a trial's base."""
+    if url is None:
+        raise ValueError(f"the trial uses the weights of trial {trial.base}: expected `base_url`, where they are")
+    return weights.load(url, str(trial.base))
+
+
 def _read_table(trial: Trial, recipe: Lookup) -> Lookup:
     """The recipe with the content that its table has now."""
     if recipe.table is None:
@@ -209,6 +239,7 @@ def columns(trial: Trial) -> dict[str, Any]:
         "precision": trial.recipe.precision,
         "metric": trial.metric,
         "method": trial.recipe.method,
+        "base": trial.base,
         "params": params,
         "macs": macs,
         "plugins": _plugins(trial),

@@ -38,7 +38,7 @@ def objection(recipe: AnyRecipe, space: str, dataset: Dataset, task: Task) -> st
 def _no_auxiliary(recipe: Train, weight: float, space: str, dataset: Dataset, task: Task) -> str | None:
     """Why there is no auxiliary head; None if there is one."""
     what = f"recipe setting aux = {weight:g}"
-    if task.name != "cls":
+    if not hasattr(task, "smoothing"):
         return f"{what} does not apply to task {task.name}: the published heads classify; {_without('aux')}"
     if lacks := _lacking(space):
         return f"{what}: {lacks}; {_without('aux')}"

@@ -40,7 +40,8 @@ def check(rows: Iterable[Mapping[str, Any]], gpus: float | None) -> list[str]:
             )
     if not others:
         return []
-    return [f"{others:,} trial{'s' * (others > 1)} of other methods than training use one of their {gpus:g} GPUs"]
+    use = "uses one of its" if others == 1 else "use one of their"
+    return [f"{others:,} trial{'s' * (others > 1)} of other methods than training {use} {gpus:g} GPUs"]
 
 
 def check_here(gpus: float) -> None:

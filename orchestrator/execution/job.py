@@ -42,6 +42,7 @@ class Job:
     attempt: int
     settings: Settings
     alone: bool = False  # on a machine without other trials, if possible
+    keep_weights: bool = False  # as other trials use them
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that any scheduler can transport."""
@@ -123,6 +124,8 @@ def perform(job: Job, on_epoch: Callable[[dict[str, Any]], None] | None = None, 
                 on_epoch=on_epoch,
                 run_url=settings.run_url,
                 cpus=cpus,
+                weights_url=store.weights(job.trial_id) if job.keep_weights else None,
+                base_url=None if trial.base is None else store.weights(trial.base),
             )
         except workers.Interrupted as stopped:
             log.info("%s", stopped)

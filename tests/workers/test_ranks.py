@@ -3,7 +3,6 @@
 import multiprocessing
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from tests.workers.together import CASES, COMPARED, member, trial, undisturbed
 from workers import ranks
 from workers.datasets import identify, prepare
 
-Together = Callable[[int], dict[str, Any]]
+pytestmark = pytest.mark.xdist_group("ranks")  # what two processes compute is computed once
 
 
 @pytest.fixture(scope="module")
@@ -108,5 +107,6 @@ def test_an_error_of_a_device_is_the_error_of_the_trial(tmp_path: Path) -> None:
     t = workers.Trial(space="chain", arch="*", dataset="scenes", dataset_id=t.dataset_id, task="cls", recipe=search)
     with pytest.raises(ValueError, match="the method 'random_search' runs on one device; 2 are given"):
         workers.run(t, devices=["cpu", "cpu"])
-    with pytest.raises(RuntimeError, match=r"(?i)cuda|nvidia"):
-        workers.run(trial("chain", "cls"), devices=["cpu", "cuda:99"])
+    with pytest.raises((RuntimeError, AssertionError), match=r"(?i)cuda|nvidia") as raised:
+        ranks.run(trial("chain", "cls"), ["cuda:99"], {})
+    assert "in the process of device cuda:99 (number 0):\nTraceback" in raised.value.__notes__[0]

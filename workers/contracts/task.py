@@ -35,6 +35,7 @@ def task_checks(task: Task) -> list[Check]:
 def _promises(task: Task, dataset: Dataset) -> list[tuple[str, Promise]]:
     every: list[tuple[str, Promise]] = [
         ("equal generators give equal draws", _draws),
+        ("every training image has one label, by the generator alone", _labels),
         ("batches have the shapes that networks are built for", _shapes),
         ("the result for an image does not depend on other images of the batch", _neighbours),
         ("making a batch does not synchronise with the device", _no_synchronisation),
@@ -102,6 +103,22 @@ def _draws(task: Task, dataset: Dataset) -> None:
             size <= most,
             f"draws of 100 images take {size} bytes; expected at most {most}, as an epoch is drawn at once",
         )
+
+
+def _labels(task: Task, dataset: Dataset) -> None:
+    expect(task.scored_on in ("test", "train"), f"scored_on is {task.scored_on!r}; expected 'test' or 'train'")
+    if task.dense:
+        return
+    given = torch.arange(60) % max(1, dataset.classes)
+    before = given.clone()
+    once, again = (task.labels(given, dataset, _generator(3)) for _ in range(2))
+    expect(torch.equal(given, before), "`labels` changed the labels that it was given")
+    expect(torch.equal(once, again), "`labels` differ for equal generators")
+    expect(
+        once.dtype == torch.int64 and once.shape == given.shape and once.device.type == "cpu",
+        f"`labels` of 60 images are {once.dtype} {tuple(once.shape)} on {once.device}; expected torch.int64 (60,) on "
+        "the CPU",
+    )
 
 
 def _shapes(task: Task, dataset: Dataset) -> None:

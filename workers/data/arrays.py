@@ -16,11 +16,12 @@ import pwd
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from workers.data import reader_code
 from workers.data.dataset import Dataset, DatasetInfo, IncompleteError, content_id
@@ -48,6 +49,16 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def relabelled(self, labels: Labels) -> "Split":
+        """The same images with other labels (N,)."""
+        return replace(self, labels=labels)
+
+    def part(self, positions: npt.NDArray[np.int64]) -> "Split":
+        """The images at these positions (n,), copied unless these are all."""
+        if np.array_equal(positions, np.arange(len(self))):
+            return replace(self)
+        return Split(self.images[positions], self.labels[positions])
 
 
 @dataclass(frozen=True)

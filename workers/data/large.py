@@ -70,6 +70,15 @@ class LargeSplit:
         """The class of each image, (N,)."""
         return self._columns["label"].astype(np.int64)
 
+    def relabelled(self, labels: Labels) -> "LargeSplit":
+        """The same images with other labels (N,)."""
+        place = self.table.column_names.index("label")
+        return replace(self, table=self.table.set_column(place, "label", pa.array(labels)))
+
+    def part(self, positions: npt.NDArray[np.int64]) -> "LargeSplit":
+        """The images at these positions (n,)."""
+        return replace(self, table=self.table.take(positions))
+
     def sizes(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Heights and widths of some images, (B, 2)."""
         return np.stack([self._columns[name][numbers] for name in ("height", "width")], axis=1).astype(np.int64)

@@ -68,9 +68,12 @@ class TrainRun:
         }
 
     def weights(self) -> dict[str, Any]:
-        """The network's parameters and statistics after the last epoch, without those of an auxiliary head."""
+        """The network's parameters and statistics after the last epoch, with which it was evaluated last; without those
+        of an auxiliary head."""
         state = self.t.net.state_dict()
-        return {name: value for name, value in state.items() if not name.startswith("auxiliary.")}
+        for name in [name for name in state if name.startswith("auxiliary.")]:
+            del state[name]  # not a copy: the state has an attribute with the versions of its layers
+        return {"net": state}
 
     def close(self) -> None:
         """Release the steps and their graphs."""

@@ -5,6 +5,7 @@ method `train`.  A family may have variants: `zero_cost/synflow` is the variant 
 Imports datasets; tasks, trials and everything above them may import it.
 """
 
+from contextlib import suppress
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
@@ -14,15 +15,18 @@ from workers import datasets
 from workers.data.small import LARGEST_CIFAR
 from workers.recipes._any import AnyRecipe, current_name, read
 from workers.recipes._candidates import Evolution, RandomSearch
-from workers.recipes._models import Base, Precision, Sgd, question
+from workers.recipes._models import Base, Precision, Sgd, WeightsOf, question
 from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, PDarts, Search, Snas
 from workers.recipes._train import Train
 from workers.recipes._untrained import Lookup, Score, Untrained
+from workers.recipes._with_base import Attack, WithBase
 
 Recipe = Train
+LIKE_TASK = {"rand": "cls"}  # tasks that have the settings of another one in families without settings for them
 
 __all__ = [
     "AnyRecipe",
+    "Attack",
     "Base",
     "Darts",
     "DartsMinus",
@@ -40,6 +44,8 @@ __all__ = [
     "Snas",
     "Train",
     "Untrained",
+    "WeightsOf",
+    "WithBase",
     "cells",
     "current_name",
     "names",
@@ -72,14 +78,25 @@ def recipe(name: str, *, space: str, dataset: str, task: str, size: int | None =
     """The recipe of one cell of a study; LookupError lists the names, variants or cells that exist.
 
     For a dataset without settings, a family may use those of another dataset (its `LIKE`): one for small datasets,
-    whose images fit in memory, and one for large ones.  `size` is the image size in pixels of a dataset that is not
-    registered.  `r.replace(epochs=2)` returns a validated copy with other values.
+    whose images fit in memory, and one for large ones; and for `rand` those of `cls`.  `size` is the image size in
+    pixels of a dataset that is not registered.  `r.replace(epochs=2)` returns a validated copy with other values.
     """
     module = _family(name)
     like = getattr(module, "LIKE", {})
     if like and dataset not in {cell[1] for cell in module.cells()}:
         small = datasets.get(dataset).large is None if size is None else size <= LARGEST_CIFAR
         dataset = like["small" if small else "large"]
+    try:
+        return _looked_up(module, name, space, dataset, task)
+    except LookupError:
+        if task in LIKE_TASK:
+            with suppress(LookupError):
+                return _looked_up(module, name, space, dataset, LIKE_TASK[task])
+        raise
+
+
+def _looked_up(module: ModuleType, name: str, space: str, dataset: str, task: str) -> AnyRecipe:
+    """The recipe of a cell for which the family has settings."""
     found: AnyRecipe
     family, slash, variant = name.partition("/")
     if getattr(module, "ANY_VARIANT", False):

@@ -10,6 +10,7 @@ from workers.recipes._models import FACTS, FIRST, Base
 from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, PDarts, Snas
 from workers.recipes._train import Train
 from workers.recipes._untrained import Lookup, Score
+from workers.recipes._with_base import Attack
 
 
 def method_of(recipe: Any) -> str | None:
@@ -32,7 +33,8 @@ AnyRecipe = Annotated[
     | Annotated[Snas, Tag("snas")]
     | Annotated[DartsMinus, Tag("darts_minus")]
     | Annotated[RandomSearch, Tag("random_search")]
-    | Annotated[Evolution, Tag("evolution")],
+    | Annotated[Evolution, Tag("evolution")]
+    | Annotated[Attack, Tag("attack")],
     Discriminator(method_of),
 ]
 _ANY: TypeAdapter[AnyRecipe] = TypeAdapter(AnyRecipe)

@@ -8,13 +8,21 @@ field `method` selects one.  Recipes stored before this field existed belong to 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 import spaces
 
 Precision = Literal["fp32", "tf32", "bf16"]
+WeightsOf = Literal["architecture", "supernet"]
+RandomLabels = Annotated[
+    Literal["permuted"] | None,
+    Field(description="rand: the true labels in random order; unset: independent labels, uniform over the classes"),
+]
+RandomClasses = Annotated[
+    int | None, Field(ge=2, le=100_000, description="rand: the number of classes; unset: that of the dataset")
+]
 IMAGES = 2**31 - 1  # more than any split holds; with the limits of width and depth, every cost fits 64 bits
 
 FACTS = TypeAdapter(dict[str, Any])
@@ -69,6 +77,24 @@ class Base(BaseModel):
         return {}
 
     @property
+    def of_rand(self) -> dict[str, Any]:
+        """The settings of random labels that are set; empty for methods without such fields."""
+        found = {name: getattr(self, name, None) for name in ("labels", "classes")}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _labelled(self) -> Self:
+        if len(self.of_rand) > 1:
+            raise ValueError(f"labels = {self.of_rand['labels']!r} have the classes of the dataset; leave out classes")
+        return self
+
+    def check_task(self, task: str) -> None:
+        """LookupError if the recipe has settings that are for another task alone."""
+        for other, settings in (("seg", self.of_seg), ("rand", self.of_rand)):
+            if settings and other != task:
+                raise LookupError(f"recipe settings {', '.join(settings)} are for task {other} alone")
+
+    @property
     def measures(self) -> str | None:
         """The name of what the method measures (the row's `metric`); None: the score of the task."""
         return None
@@ -87,6 +113,17 @@ class Base(BaseModel):
     def needs_searchable(self) -> bool:
         """Whether the space must be `spaces.Searchable`."""
         return self.supernet is not None
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the method ends with weights that other trials may use."""
+        return False
+
+    @property
+    def needs_weights(self) -> WeightsOf | None:
+        """Whose weights the method uses: those of a trial of the same architecture, or of a supernet; None: no other
+        trial's.  A trial has a `base` exactly if the method uses weights."""
+        return None
 
     @property
     def reads_images(self) -> bool:
@@ -206,9 +243,16 @@ class Sgd(Base):
         "networks amplify rounding about 100,000 times, so another precision is another experiment",
     )
     threads: int = Field(1, ge=1, le=1024, description="torch threads of a training on the CPU")
+    labels: RandomLabels = None
+    classes: RandomClasses = None
     counted: Speed | None = Field(
         None, description="test_batch and threads in the identity, if the executed values differ"
     )
+
+    @property
+    def keeps_weights(self) -> bool:
+        """True: those of the trained network."""
+        return True
 
     @property
     def least_images(self) -> int:

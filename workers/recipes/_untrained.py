@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 import spaces
 from workers import paths
-from workers.recipes._models import IMAGES, Base, Precision
+from workers.recipes._models import IMAGES, Base, Precision, RandomClasses, RandomLabels
 from workers.recipes._scores import PROXIES, WITHOUT_IMAGES
 
 
@@ -43,6 +43,8 @@ class Score(Untrained):
     score: str = Field(description="the proxy: a name in workers.scores")
     batch: int | None = Field(64, ge=2, le=IMAGES, description="training images per batch; unset: reads no images")
     batches: int = Field(1, ge=0, le=1_000, description="batches that the score is the mean over; 0: reads no images")
+    labels: RandomLabels = None
+    classes: RandomClasses = None
 
     @model_validator(mode="before")
     @classmethod

@@ -8,30 +8,36 @@ and jig are barely above chance after such a short training, and a ranking of su
 import spaces
 from workers.recipes._train import Train
 
-# space: (width, depth, epochs for cls, rot, col, jig, seg).  Depth keeps both reductions of a darts network.
+# space: (width, depth, epochs for cls, rot, col, jig, seg, rand).  Depth keeps both reductions of a darts network.
 _Sizes = dict[str, tuple[int, int, tuple[int, ...]]]
 _SMALL: _Sizes = {
-    "darts": (4, 3, (2, 1, 1, 2, 2)),
-    "nasbench101": (8, 1, (4, 2, 2, 4, 4)),
-    "nasbench201": (8, 1, (4, 2, 2, 4, 4)),
-    "chain": (8, 3, (4, 2, 2, 4, 4)),
+    "darts": (4, 3, (2, 1, 1, 2, 2, 4)),
+    "nasbench101": (8, 1, (4, 2, 2, 4, 4, 10)),
+    "nasbench201": (8, 1, (4, 2, 2, 4, 4, 10)),
+    "chain": (8, 3, (4, 2, 2, 4, 4, 10)),
 }
 # For `scenes`: task: (epochs, learning rate, training batch).  One epoch of darts takes as long as two of the others.
 _DRAWN_DARTS = {"cls": (1, 0.1, 16), "rot": (1, 0.1, 16), "col": (1, 0.1, 16), "jig": (1, 0.02, 8)}
+_DRAWN_DARTS["rand"] = (4, 0.1, 16)
 _DRAWN_OTHERS = {"cls": (5, 0.1, 32), "rot": (1, 0.1, 16), "col": (1, 0.1, 16), "jig": (4, 0.05, 16)}
+_DRAWN_OTHERS["rand"] = (10, 0.1, 16)
 _DRAWN_SIZES = {"darts": (3, 3), "nasbench101": (8, 1), "nasbench201": (8, 1), "chain": (8, 3)}
 # Large images, for which networks begin with the ImageNet stem.
 _LARGE: _Sizes = {
-    "darts": (16, 3, (4, 2, 2, 3, 6)),
-    "nasbench101": (16, 1, (6, 3, 3, 4, 8)),
-    "nasbench201": (16, 1, (6, 3, 3, 4, 8)),
-    "chain": (16, 2, (6, 3, 3, 4, 8)),
+    "darts": (16, 3, (4, 2, 2, 3, 6, 6)),
+    "nasbench101": (16, 1, (6, 3, 3, 4, 8, 10)),
+    "nasbench201": (16, 1, (6, 3, 3, 4, 8, 10)),
+    "chain": (16, 2, (6, 3, 3, 4, 8, 10)),
 }
 # task: (learning rate, training batch).  Batches are small because an epoch has few images.
 _STEPS = {"cls": (0.1, 32), "rot": (0.1, 16), "col": (0.1, 32), "jig": (0.01, 8), "seg": (0.05, 4)}
+_STEPS["rand"] = (0.1, 16)
 _LARGE_STEPS = {"cls": (0.05, 8), "rot": (0.05, 4), "col": (0.05, 4), "jig": (0.01, 4), "seg": (0.05, 4)}
-_FOUR = ("cls", "rot", "col", "jig")
-_COVERED = {"scenes": _FOUR, "photos": _FOUR, "cifar10": _FOUR, "camvid": ("seg", "rot", "col", "jig")}
+_LARGE_STEPS["rand"] = (0.05, 4)
+_SMALL_TASKS = ("cls", "rot", "col", "jig", "rand")
+_COVERED = dict.fromkeys(("scenes", "photos", "cifar10"), _SMALL_TASKS) | {
+    "camvid": ("seg", "rot", "col", "jig", "rand")
+}
 # Settings for everything else: other datasets by the kind of their images, and spaces and tasks of plug-ins.
 LIKE = {"small": "photos", "large": "camvid"}
 _LIKE_SPACE, _LIKE_TASK = "nasbench101", "cls"

@@ -1,9 +1,9 @@
 """Base class of tasks with one correct class per target: cross-entropy and top-1 accuracy."""
 
-from typing import Self
+from typing import Literal, Self
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from workers.datasets import Dataset
 from workers.recipes import Base
@@ -12,19 +12,24 @@ from workers.recipes import Base
 class Top1:
     """Cross-entropy without label smoothing, and top-1 accuracy; out (B, K, ...), target (B, ...)."""
 
+    name: str
     metric: str = "top1"
     views: int = 1
     dense: bool = False
+    scored_on: Literal["test", "train"] = "test"
 
     def unsupported_reason(self, dataset: Dataset) -> str | None:
         """None: the task is possible on any images."""
         return None
 
     def configured(self, recipe: Base) -> Self:
-        """The task itself; LookupError if the recipe has settings of segmentation."""
-        if recipe.of_seg:
-            raise LookupError(f"recipe settings {', '.join(recipe.of_seg)} are for task seg alone")
+        """The task itself; LookupError if the recipe has settings of another task."""
+        recipe.check_task(self.name)
         return self
+
+    def labels(self, labels: Tensor, dataset: Dataset, generator: Generator) -> Tensor:
+        """Those of the dataset."""
+        return labels
 
     def frame(self, sizes: Tensor, dataset: Dataset) -> tuple[int, int]:
         """A square, as in training."""

@@ -5,7 +5,7 @@ Shapes: n images of a draw, B images of a batch, H, W pixels, C channels of a tr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:  # the protocol does not need torch at run time: reading a run's status stays fast
     from torch import Generator, Tensor, nn
@@ -38,6 +38,11 @@ class Task(Protocol):
     def dense(self) -> bool:
         """Whether the task predicts label maps: `batch` gets them as labels, and the trunk has a finer feature map."""
 
+    @property
+    def scored_on(self) -> Literal["test", "train"]:
+        """The split that the score of a training is computed on: `test`; or `train`, not augmented, for targets that
+        only training images have."""
+
     def unsupported_reason(self, dataset: Dataset) -> str | None:
         """Why the task is not possible on a dataset; None if it is possible."""
 
@@ -46,6 +51,13 @@ class Task(Protocol):
 
     def classes(self, dataset: Dataset) -> int:
         """K, the number of classes."""
+
+    def labels(self, labels: Tensor, dataset: Dataset, generator: Generator) -> Tensor:
+        """The labels of the training images that `batch` gets, int64 (N,), from those of the dataset; on the CPU.
+
+        Called once, before a trial begins, and not for dense tasks.  Equal generators give equal labels.  Tasks that
+        use the dataset's labels, or none, return `labels` itself.
+        """
 
     def side(self, dataset: Dataset) -> int:
         """Side of the square images that `batch` gets, in pixels; for dense tasks, in training only."""

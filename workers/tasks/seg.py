@@ -1,6 +1,7 @@
 """Segmentation: which class does each pixel belong to?"""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +36,7 @@ class Segmentation:
     in_channels: int = 3
     views: int = 1
     dense: bool = True
+    scored_on: Literal["test", "train"] = "test"
     aspp: int = 64  # channels; UnNAS: 64 and rate 6 in searches, 256 and rates 6, 12, 18 in evaluations
     rates: tuple[int, ...] = (6,)
     crop: int | None = None  # side of training crops; None: the dataset's size
@@ -47,8 +49,13 @@ class Segmentation:
         return f"task seg needs a label map for every image, and {dataset.name} has none"
 
     def configured(self, recipe: Base) -> "Segmentation":
-        """The task with the recipe's settings of ASPP and crops, if it has any."""
+        """The task with the recipe's settings of ASPP and crops; LookupError if it has settings of another task."""
+        recipe.check_task(self.name)
         return replace(self, **recipe.of_seg)
+
+    def labels(self, labels: Tensor, dataset: Dataset, generator: Generator) -> Tensor:
+        """Those of the dataset: the labels of this task are maps."""
+        return labels
 
     def classes(self, dataset: Dataset) -> int:
         """The number of classes of the label maps."""
