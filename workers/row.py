@@ -85,6 +85,7 @@ SCHEMA = pa.schema(
         ("found", pa.string()),  # the architecture that was found; null if the search diverged
         ("found_arch_id", pa.string()),
         ("curve_found", pa.list_(pa.string())),  # the architecture after each epoch
+        ("found_top", pa.list_(pa.string())),  # the best architectures of a search that scores them, the best first
         ("curve_arch", pa.list_(_CURVE)),  # the architecture parameters after each epoch, in the order of arch_shape
         ("arch_shape", pa.string()),  # JSON of the name and shape of each table of architecture parameters
         ("arch_ops", pa.string()),  # JSON of the edges (rows) and operations (columns) of each table

@@ -246,6 +246,12 @@ class Study(Part):
                 f"sweep {spaces.quoted(source.name)} finds nothing: its recipe {spaces.quoted(source.recipe[0])} takes "
                 "architectures that are given; expected a sweep whose recipe searches"
             )
+        elif source is not None and not all(source.resolved(source.tasks[0], name).finds for name in source.recipe):
+            raise ValueError(
+                f"sweep {spaces.quoted(source.name)} finds no architectures: its recipe trains the weights of a "
+                f"supernet, which other sweeps use with weights = {spaces.quoted(source.name)}; expected a sweep whose "
+                "recipe finds an architecture, as rlnas"
+            )
         elif source is not None and source.space != sweep.space:
             raise ValueError(
                 f"sweep {spaces.quoted(source.name)} searches the space {source.space}, and this one is of the space "

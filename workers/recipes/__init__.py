@@ -17,6 +17,7 @@ from workers.recipes._any import AnyRecipe, current_name, read
 from workers.recipes._candidates import Evolution, RandomSearch
 from workers.recipes._models import Base, Precision, Sgd, WeightsOf, question
 from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, PDarts, Search, Snas
+from workers.recipes._supernets import OfSupernet, Rlnas, Supernet
 from workers.recipes._train import Train
 from workers.recipes._untrained import Lookup, Score, Untrained
 from workers.recipes._with_base import Attack, WithBase
@@ -33,15 +34,18 @@ __all__ = [
     "Evolution",
     "Gdas",
     "Lookup",
+    "OfSupernet",
     "PDarts",
     "PcDarts",
     "Precision",
     "RandomSearch",
     "Recipe",
+    "Rlnas",
     "Score",
     "Search",
     "Sgd",
     "Snas",
+    "Supernet",
     "Train",
     "Untrained",
     "WeightsOf",
@@ -105,7 +109,7 @@ def _looked_up(module: ModuleType, name: str, space: str, dataset: str, task: st
         if slash:
             raise LookupError(f"recipe {spaces.quoted(name)}: {family} has no variants")
         found = module.lookup(space, dataset, task)
-    elif not variant:
+    elif not variant and not getattr(module, "WITH_PLAIN", False):
         raise LookupError(
             f"recipe {spaces.quoted(name)} needs a variant, as in {family}/{module.variants()[0]}; "
             f"have {', '.join(module.variants())}"

@@ -8,6 +8,7 @@ from pydantic import Discriminator, Tag, TypeAdapter
 from workers.recipes._candidates import Evolution, RandomSearch
 from workers.recipes._models import FACTS, FIRST, Base
 from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, PDarts, Snas
+from workers.recipes._supernets import OfSupernet, Rlnas, Supernet
 from workers.recipes._train import Train
 from workers.recipes._untrained import Lookup, Score
 from workers.recipes._with_base import Attack
@@ -34,6 +35,9 @@ AnyRecipe = Annotated[
     | Annotated[DartsMinus, Tag("darts_minus")]
     | Annotated[RandomSearch, Tag("random_search")]
     | Annotated[Evolution, Tag("evolution")]
+    | Annotated[Supernet, Tag("supernet")]
+    | Annotated[Rlnas, Tag("rlnas")]
+    | Annotated[OfSupernet, Tag("inherited")]
     | Annotated[Attack, Tag("attack")],
     Discriminator(method_of),
 ]

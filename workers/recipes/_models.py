@@ -105,6 +105,11 @@ class Base(BaseModel):
         return False
 
     @property
+    def finds(self) -> bool:
+        """Whether its trials end with an architecture, which other sweeps may train."""
+        return self.searches
+
+    @property
     def supernet(self) -> dict[str, Any] | None:
         """Options of the space's supernet; None for a recipe without one."""
         return None
