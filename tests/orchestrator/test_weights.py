@@ -20,7 +20,7 @@ from orchestrator.study import schema as studies
 from orchestrator.study import searches
 from orchestrator.study.frozen import differs
 from orchestrator.study.plan import order_of_work, plan, trial_of
-from workers import weights
+from workers import files, weights
 from workers.methods.train import Train
 from workers.recipes import Attack
 
@@ -150,9 +150,10 @@ def test_weights_may_be_used_on_another_dataset_with_the_same_classes(tmp_path: 
     ended = runner.run(chosen)
     assert (ended.exit_code, ended.trained) == (0, 4)
     table = RunStore(chosen.path).attempts(["dataset", "base", "status"]).to_pylist()
-    assert sorted((row["dataset"], row["base"] is not None) for row in table) == [("others", True)] * 2 + [
-        ("shapes", False)
-    ] * 2
+    assert (
+        sorted((row["dataset"], row["base"] is not None) for row in table)
+        == [("others", True)] * 2 + [("shapes", False)] * 2
+    )
     more = moved.replace("classes = 4", "classes = 5")
     says = r"network for shapes do not fit others: head.* is of shape \(4, .*it would be of shape \(5, .* same classes"
     with pytest.raises(ValueError, match=says):
@@ -163,19 +164,28 @@ def test_weights_may_be_used_on_another_dataset_with_the_same_classes(tmp_path: 
     ("sweeps", "says"),
     [
         ((CLEAN.replace('weights = "trained"\n', ""),), r"sweeps\[0\]: recipe 'robustness/clean' needs `weights`"),
-        ((TRAINED, TRAINED.replace('name = "', 'weights = "')), r"sweeps\[1\]: recipe 'demo' uses no weights.*'trained'"),
+        (
+            (TRAINED, TRAINED.replace('name = "t', 'weights = "t')),
+            r"sweeps\[1\]: recipe 'demo' uses no weights.*'trained'",
+        ),
         ((TRAINED, CLEAN.replace('"trained"', '"traned"')), r"sweeps\[1\]\.weights: no sweep .*'traned'.*: trained"),
         ((TRAINED, CLEAN.replace('"trained"', '"runs/x"')), r"weights of another run cannot be used"),
         ((TRAINED, CLEAN.replace("chain", "nasbench201")), "of the space chain, and this one of the space nasbench201"),
         ((TRAINED, CLEAN.replace('["cls"]', '["jig"]')), r"'trained' has no trials of tasks \['jig'\]"),
         ((TRAINED, CLEAN.replace("tasks", "seeds = [1, 7]\ntasks")), r"'trained' has no trials of seeds \[7\]"),
         ((TRAINED, CLEAN.replace("sample = 2", "sample = 4")), "does not train 2 of 4 architectures, such as"),
-        ((CLEAN.replace("[[sweeps]]", '[[sweeps]]\nname = "trained"'),), "no recipe that ends with weights, but robust"),
+        (
+            (CLEAN.replace("[[sweeps]]", '[[sweeps]]\nname = "trained"'),),
+            "no recipe that ends with weights, but robust",
+        ),
         (
             (TRAINED.replace('"demo"', '"zero_cost/params"').partition("override")[0], CLEAN),
             "'trained' has no recipe that ends with weights, but zero_cost/params",
         ),
-        ((SEARCH, CLEAN.replace('"trained"', '"search"')), "the weights of a training of the .*'search' trains supernets"),
+        (
+            (SEARCH, CLEAN.replace('"trained"', '"search"')),
+            "the weights of a training of the .*'search' trains supernets",
+        ),
         (
             (SEARCH, TRAINED, CLEAN.replace("sample = 2, seed = 0", 'found = "search"')),
             "architectures that 'search' finds, which need not be in sweep 'trained'",
@@ -296,18 +306,20 @@ def test_a_worker_that_ends_beside_its_weights_has_no_row_and_the_trial_is_run_a
 def test_weights_that_cannot_be_written_stop_the_launch_and_no_trial_has_failed(
     tmp_path: Path, undisturbed: Whole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = study(tmp_path / "run")
+    chosen, write = study(tmp_path / "run"), files.publish
+
+    def full(url: str, data: bytes) -> None:
+        if "/weights/" in url:
+            raise OSError("disk full")
+        write(url, data)
+
     with monkeypatch.context() as patch:
-        patch.setattr("workers.files.WAITS_S", ())
-        (tmp_path / "run").mkdir()
-        (tmp_path / "run" / "weights").write_text("")
+        patch.setattr(files, "WAITS_S", ())
+        patch.setattr(files, "publish", full)
         ended = runner.run(chosen)
     assert ended.exit_code == 1
-    assert "could not be written" in str(ended.broken)
-    assert RunStore(chosen.path).attempts(["status", "base"]).filter([]).num_rows == 0 or not Ledger.of(
-        RunStore(chosen.path)
-    ).failures
-    (tmp_path / "run" / "weights").unlink()
+    assert "could not be written: disk full" in str(ended.broken)
+    assert not Ledger.of(RunStore(chosen.path)).failures
     assert runner.run(chosen).exit_code == 0
     assert rows(tmp_path / "run") == undisturbed[0]
 

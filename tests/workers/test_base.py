@@ -115,7 +115,10 @@ def test_on_another_dataset_it_is_the_accuracy_on_its_test_split(
     split = datasets.prepare(moved.own, None, cache).test
     task = tasks.get("cls")
     inputs, targets = task.batch(
-        torch.from_numpy(split.images), torch.from_numpy(split.labels), task.draw(40, moved.data, None, False), moved.data
+        torch.from_numpy(split.images),
+        torch.from_numpy(split.labels),
+        task.draw(40, moved.data, None, False),
+        moved.data,
     )
     net = weights.load(url, base.id).network(CPU).eval()
     right = (net(inputs).argmax(1) == targets).sum().item()
@@ -199,7 +202,7 @@ def test_a_damaged_file_is_refused(place: float, kept: Any, clean: Any, tmp_path
     data = bytearray(path.read_bytes())
     data[int(place * len(data)) if isinstance(place, float) else place] ^= 0xFF
     (tmp_path / "base.pt").write_bytes(data)
-    with pytest.raises(ValueError, match="weights at .* cannot be used .*; remove the file, and"):
+    with pytest.raises(ValueError, match=r"weights at .* cannot be used .*; remove the file, and"):
         workers.run(clean(base), base_url=str(tmp_path / "base.pt"))
     (tmp_path / "base.pt").write_bytes(data[: len(data) // 2])
     with pytest.raises(ValueError, match="cannot be used"):
