@@ -159,12 +159,12 @@ def _runnable(row: Mapping[str, Any], ready: Readiness) -> bool:
 
 
 def _with_followers(rows: list[dict[str, Any]], select: Select, first: Collection[str]) -> list[dict[str, Any]]:
-    """The rows that are selected, and those that wait for one of the trials `first`, directly or not."""
+    """The rows that are selected, the trials `first`, and the rows that wait for one of these, directly or not."""
     follow, before = set(first), -1
     while len(follow) > before:
         before = len(follow)
         follow |= {row["trial_id"] for row in rows if row["after"] in follow}
-    return [row for row in rows if select(row) or row["trial_id"] in follow - set(first)]
+    return [row for row in rows if select(row) or row["trial_id"] in follow]
 
 
 def _todo(rows: list[dict[str, Any]], ready: Readiness, limit: int | None) -> list[dict[str, Any]]:

@@ -82,7 +82,11 @@ def _formed(space: str, curves: pd.DataFrame) -> list[Drawing]:
         ax.set_xlabel("epoch")
         ax.set_ylabel(label)
         _plain(ax)
-    _key(ax)
+    legend = figure.legend(
+        *ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=6
+    )
+    for entry in legend.get_texts():
+        entry.set_parse_math(False)
     title = names.space_name(space)
     figure.suptitle(names.short(title), x=0.02, ha="left", weight="bold", fontsize=7.5, parse_math=False)
     return [Drawing(f"searches-{file_word(space)}", f"{title}: searches by epoch", _FORMED, figure)]

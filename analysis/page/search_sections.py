@@ -23,6 +23,7 @@ from analysis.tables.search_matrix import cells_called, objectives, search_matri
 _MOST_CELLS = 12  # that are drawn
 _MOST_LINES = 24  # of single searches in a chart
 _MOST_PANELS = 12
+_MOST_ROWS = 40  # of the table of searches that is open
 
 
 @dataclass(frozen=True)
@@ -115,14 +116,17 @@ def _lines(table: pd.DataFrame) -> str:
     shown["MACs, M"] = [names.NONE if pd.isna(line.macs) else names.significant(line.macs / 1e6) for line in each]
     shown["skips"] = [names.NONE if pd.isna(v) else str(v) for v in table["skips"]]
     shown["entropy"] = table["entropy"].map(names.fixed)
-    shown["note"] = table["reason"]
+    if (table["reason"] != "").any():
+        shown["note"] = table["reason"]
     note = (
         "Score and standard deviation are over the seeds of the found cell. Percentile: the share of random cells "
         "below it, with the exact binomial interval; random cells are those that no search found. Entropy: of the "
         "architecture weights after the last epoch, in nats per edge; equal weights have "
         f"{names.fixed(table['entropy_most'].max())}. Rank: among the random cells and itself."
     )
-    return _note(note) + text.html_table(shown)
+    if len(shown) <= _MOST_ROWS:
+        return _note(note) + text.html_table(shown)
+    return f"<details><summary>{len(shown)} lines</summary>\n{_note(note)}{text.html_table(shown)}</details>"
 
 
 def _cells(tables: SearchTables) -> str:

@@ -53,7 +53,7 @@ def rows(folder: Path) -> list[tuple[Any, ...]]:
     return sorted(tuple(map(str, (row[name] for name in SCIENCE))) for row in table if row["status"] == "ok")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...]]:
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
     ended = runner.run(study(folder))

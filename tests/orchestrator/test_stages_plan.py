@@ -1,6 +1,5 @@
 """Studies in two stages: what stands in the plan, and mistakes in the file."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,6 @@ from orchestrator.study.plan import order_of_work, plan
 
 from .staged import CELLS, RETRAIN, SEARCH, study
 from .staged import undisturbed as undisturbed  # a fixture
-from .test_cli import Said
-from .test_cli import say as say  # a fixture
-
-Say = Callable[..., Said]
 
 
 def test_what_is_found_replaces_its_place_in_the_plan(tmp_path: Path) -> None:

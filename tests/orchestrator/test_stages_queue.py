@@ -1,6 +1,6 @@
 """Studies in two stages: the plan and the queue grow while a launch is at work."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,10 +21,6 @@ from workers import files
 
 from .staged import CELLS, RETRAIN, SEARCH, rows, study
 from .staged import undisturbed as undisturbed  # a fixture
-from .test_cli import Said
-from .test_cli import say as say  # a fixture
-
-Say = Callable[..., Said]
 
 
 def test_a_plan_that_cannot_be_written_stops_the_launch_and_loses_nothing(

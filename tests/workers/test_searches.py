@@ -12,7 +12,7 @@ import torch
 
 import spaces
 import workers
-from workers import datasets, recipes
+from workers import recipes
 from workers.memory import training_bytes
 from workers.methods._architecture import Architecture
 from workers.methods._bilevel import SearchRun
@@ -223,13 +223,12 @@ def test_initial_architecture_weights_depend_on_space_and_seed_alone(search: Mak
 
 def test_the_memory_of_a_search_is_that_of_its_supernet(search: Make) -> None:
     mixed, sampled = (training_bytes(search(method)) for method in ("darts", "gdas"))
-    fields: dict[str, Any] = {"space": "nasbench201", "dataset": "photos", "task": "cls"}
-    recipe = workers.recipe("demo", **fields).replace(width=4, depth=1, batch=16)
+    recipe = workers.recipe("demo", space="nasbench201", dataset="pictures", task="cls", size=16)
     cell = "|none~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|"
-    alone = training_bytes(workers.Trial(**fields, arch=cell, recipe=recipe))
+    trial = search().model_copy(update={"arch": cell, "recipe": recipe.replace(width=4, depth=1, batch=16)})
+    alone, facts = training_bytes(trial), trial.data
     assert mixed == sampled  # before the first choice all operations are computed
-    photos = datasets.get("photos")
-    assert mixed > 2 * (alone - (photos.train_images + photos.test_images) * photos.size**2 * 3)
+    assert mixed > 2 * (alone - (facts.train_images + facts.test_images) * facts.size**2 * 3)
 
 
 def test_an_architecture_and_a_search_exclude_each_other(search: Make) -> None:
