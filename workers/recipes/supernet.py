@@ -35,7 +35,9 @@ def lookup(space: str, dataset: str, task: str, variant: str = "") -> Supernet |
         spaces.single_path(space)
         return OfSupernet.model_validate({"name": f"supernet/{variant}", "score": variant})
     if variant:
-        raise LookupError(f"no supernet/{spaces.quoted(variant)}; have {', '.join(f'supernet/{s}' for s in _SCORES)}")
+        raise LookupError(
+            f"no {spaces.quoted(f'supernet/{variant}')}; have {', '.join(f'supernet/{s}' for s in _SCORES)}"
+        )
     return Supernet.model_validate({"name": "supernet", **settings("supernet", space, dataset, task)})
 
 
