@@ -149,7 +149,7 @@ def test_a_recipe_without_a_method_trains_and_an_unknown_one_is_refused() -> Non
     where = {"space": "chain", "arch": "c3", "dataset": "photos", "task": "cls"}
     older = {key: value for key, value in r.model_dump().items() if key not in ("method", "counted")}
     assert workers.Trial(**where, recipe=older) == workers.Trial(**where, recipe=r)
-    for wrong in ({"method": "attack"}, {"method": ["train"]}, {"method": None}):
+    for wrong in ({"method": "attacks"}, {"method": ["train"]}, {"method": None}):
         with pytest.raises(ValueError, match="tag"):
             workers.Trial(**where, recipe=older | wrong)
     with pytest.raises(ValueError, match="expected tags: 'train'"):
