@@ -112,6 +112,7 @@ def _tasks() -> Table:
 _VARIANTS = {
     "zero_cost": "scores any networks without training",
     "random_search": "finds the best of random architectures by a zero-cost proxy",
+    "robustness": "gives the score of networks that another sweep trains",
     "evolution": "finds an architecture by regularised evolution with a zero-cost proxy",
 }
 

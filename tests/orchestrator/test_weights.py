@@ -63,7 +63,7 @@ checkpoint_s = 0
 SCIENCE = ("trial_id", "recipe", "base", "arch", "task", "seed", "score_best", "score_final", "train_loss")
 
 
-def text(folder: Path, *sweeps: str) -> str:
+def text(folder: object, *sweeps: str) -> str:
     return f'name = "weights"\npath = "{folder}"\n' + "".join(sweeps or (TRAINED, CLEAN)) + ENGINE
 
 
@@ -135,11 +135,12 @@ def test_a_supernet_is_the_base_of_every_architecture(tmp_path: Path, monkeypatc
     )
     clean = CLEAN.replace('"trained"', '"search"').replace("[[sweeps]]", "[[sweeps]]\nseeds = [2, 1]")
     sweeps = [sweep.replace('"chain"', '"nasbench201"') for sweep in (clean, darts)]
-    table = plan(study(tmp_path, *sweeps)).table.to_pylist()
+    planned = plan(study(tmp_path, *sweeps)).table
+    table = planned.to_pylist()
     supernets = {row["seed"]: row["trial_id"] for row in table if row["arch"] == "*"}
     assert {row["seed"]: row["base"] for row in table if row["arch"] != "*"} == supernets
     assert len({row["trial_id"] for row in table}) == 2 + 4
-    assert [row["arch"] for row in order_of_work(plan(study(tmp_path, *sweeps)).table)[:2]] == ["*", "*"]
+    assert [row["arch"] for row in order_of_work(planned)[:2]] == ["*", "*"]
     with pytest.raises(ValueError, match="needs the weights of a supernet, and sweep 'trained' trains single arch"):
         plan(study(tmp_path))
 
