@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import spaces
+from workers.methods._found import found_columns
 from workers.methods._generations import generation, listed, ranked
 from workers.methods._inherited import accuracy, angles_of
 from workers.methods._method import Epoch, Setting
@@ -123,12 +124,14 @@ class RlnasRun(SupernetRun):
     def columns(self) -> dict[str, Any]:
         """What was found, the best after each generation, and the best ones."""
         best = self._best()
+        of_task = (
+            {} if self.search.indicator == "accuracy" else dict.fromkeys(("test_images", "test_targets", "chance"))
+        )
         return {
             **super().columns(),
+            **of_task,
             "train_loss": None,
-            "found": best,
-            "found_arch_id": best and self.space.arch_id(best),
-            "curve_found": self._curve,
+            **found_columns(self.space, best, self._curve),
             "found_top": ranked(self._scored)[:KEPT],
             "error_text": None if best else "no architecture has a finite score",
         }
