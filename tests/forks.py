@@ -77,11 +77,11 @@ class Forked:
                 os.kill(self.pid, signal.SIGKILL)
 
 
-def program(code: str, *words: object, limits: dict[int, int] | None = None) -> "subprocess.CompletedProcess[str]":
-    """`python -c CODE WORDS` with everything imported already; `limits` are those of its resources."""
+def program(code: str, *words: object) -> "subprocess.CompletedProcess[str]":
+    """`python -c CODE WORDS` with everything imported already."""
     with tempfile.TemporaryDirectory(prefix="program-") as folder:
         files = Path(folder, "out"), Path(folder, "err")
-        process = Forked(_program, code, [str(word) for word in words], [str(file) for file in files], limits or {})
+        process = Forked(_program, code, [str(word) for word in words], [str(file) for file in files])
         process.join(PATIENCE_S)
         if process.is_alive():
             process.kill()
@@ -90,15 +90,11 @@ def program(code: str, *words: object, limits: dict[int, int] | None = None) -> 
         return subprocess.CompletedProcess(["-c", *map(str, words)], process.exitcode or 0, out, err)
 
 
-def _program(code: str, words: list[str], files: list[str], limits: dict[int, int]) -> None:
-    import resource
-
+def _program(code: str, words: list[str], files: list[str]) -> None:
     for number, file in zip((1, 2), files, strict=True):
         opened = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
         os.dup2(opened, number)
         os.close(opened)
-    for kind, limit in limits.items():
-        resource.setrlimit(kind, (limit, limit))
     sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
     sys.argv = ["-c", *words]
     main = type(sys)("__main__")
@@ -136,6 +132,7 @@ class _Server:
 
 
 _connected: list[_Server] = []
+_started: list["subprocess.Popen[bytes]"] = []  # kept, as a Popen that is dropped warns
 
 
 def _server() -> _Server:
@@ -154,20 +151,20 @@ def _connection() -> Connection:
             return _connect(place)
         place.unlink(missing_ok=True)
         # In a session of its own, as it may outlive this process; xdist speaks on standard output.
-        subprocess.Popen(
+        server = subprocess.Popen(
             [sys.executable, "-c", "import sys; from tests import forks; forks.serve(sys.argv[1])", str(place)],
             cwd=ROOT,
             start_new_session=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
+        _started.append(server)
         end = time.monotonic() + PATIENCE_S
-        while True:
+        while server.poll() is None and time.monotonic() < end:
             with contextlib.suppress(OSError):
                 return _connect(place)
-            if time.monotonic() > end:
-                raise TimeoutError(f"the server of processes did not start within {PATIENCE_S:g} s")
             time.sleep(0.02)
+        raise RuntimeError(f"the server of processes did not start: exit code {server.poll()}")
 
 
 def _connect(place: Path) -> Connection:
@@ -214,8 +211,9 @@ def serve(place: str) -> None:
                 os.close(ended), os.close(noted)
                 _become(*request)
         if not clients:
-            with contextlib.suppress(OSError):
-                os.unlink(place)
+            for file in (place, f"{place}.lock"):
+                with contextlib.suppress(OSError):
+                    os.unlink(file)
             return
 
 
