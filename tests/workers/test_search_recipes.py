@@ -54,21 +54,21 @@ def test_settings_of_the_papers(name: str, space: str, settings: dict[str, Any])
 
 
 def test_the_twelve_searches_of_unnas_scale_both_rates_with_the_batch() -> None:
-    cells = recipes.cells("unnas_supernet")
+    cells = recipes.cells("unnas_search")
     assert len(set(cells)) == 12
     for space, dataset, task in cells:
-        found = workers.recipe("unnas_supernet", space=space, dataset=dataset, task=task)
+        found = workers.recipe("unnas_search", space=space, dataset=dataset, task=task)
         assert isinstance(found, recipes.Darts)
         images_at_a_tenth = 32 if dataset == "cityscapes" else 64
         assert found.lr / found.batch == pytest.approx(0.1 / images_at_a_tenth)
         assert found.arch_lr / found.batch == pytest.approx(3e-4 / images_at_a_tenth)
         assert found.epochs - found.frozen_epochs == (400 if dataset == "cityscapes" else 1)
         assert (found.portion, found.clip, found.order, found.width) == (0.5, 5.0, 1, 16)
-        single = workers.recipe("unnas_search", space=space, dataset=dataset, task=task)
+        single = workers.recipe("unnas_small", space=space, dataset=dataset, task=task)
         shared = {"epochs", "lr", "batch", "weight_decay", "momentum", "nesterov", "width", "depth", "test_batch"}
         assert found.model_dump(include=shared) == single.model_dump(include=shared)
     with pytest.raises(LookupError, match=r"no setting for space=darts, dataset=cifar10.* cityscapes with seg"):
-        workers.recipe("unnas_supernet", space="darts", dataset="cifar10", task="cls")
+        workers.recipe("unnas_search", space="darts", dataset="cifar10", task="cls")
 
 
 def test_what_a_recipe_costs_counts_both_steps_and_the_held_out_images() -> None:
