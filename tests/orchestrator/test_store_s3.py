@@ -24,8 +24,8 @@ from workers import checkpoint, files, weights
 
 from .conftest import Ended, Write, cli, start, wait_for
 from .s3 import KEY, S3, SECRET, environment
-from .test_weights import text
 from .test_store import row, seen
+from .test_weights import text
 
 pytestmark = pytest.mark.xdist_group("s3")
 
