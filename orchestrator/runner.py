@@ -17,6 +17,7 @@ from orchestrator.execution import devices, inline
 from orchestrator.execution.growth import Growth
 from orchestrator.execution.heartbeat import Heartbeat
 from orchestrator.execution.job import Settings
+from orchestrator.execution.selected import runnable, to_run, with_followers
 from orchestrator.execution.signals import draining, stoppable
 from orchestrator.execution.work_queue import Work
 from orchestrator.ray_tune import address as ray_address
@@ -26,7 +27,7 @@ from orchestrator.store import lease
 from orchestrator.store.left_out import left_out
 from orchestrator.store.run_folder import FOLDERS, STOP, RunStore
 from orchestrator.store.trial_states import Ledger
-from orchestrator.store.waiting import Readiness, Waits, awaited, base_of, bases_of, check_weights
+from orchestrator.store.waiting import Readiness, Waits, awaited, bases_of, check_weights
 from orchestrator.study import searches
 from orchestrator.study.estimate import recipe_of
 from orchestrator.study.frozen import absolute, freeze, open_run
@@ -128,57 +129,26 @@ def _prepare_data(
         check_left_out_images(store.url, found)
 
 
-def _check_engine(study: Study, ready: Readiness, rows: list[dict[str, Any]]) -> None:
-    """AddressError where trials are left and Ray cannot be started or joined; called before anything is written."""
+def _check_trials(
+    study: Study, store: RunStore, planned: Plan, select: Select, forgive: Collection[str], again: Collection[str]
+) -> None:
+    """LookupError where trials need weights that were not kept, and AddressError where trials are left and Ray cannot
+    be started or joined; called before anything is written."""
+    uses_weights = planned.table["base"].null_count < len(planned.table)
+    if uses_weights and not (forgive or again):
+        rows = [row for row in order_of_work(planned.table) if select(row)]
+        check_weights(rows, Readiness.of(store, Ledger.of(store), rows))
     if study.execution.engine == "inline":
         return
     try:
         ray_address.check()
     except ray_address.AddressError:
-        if any(_runnable(row, ready) for row in rows):
+        rows, ledger = [row for row in order_of_work(planned.table) if select(row)], Ledger.of(store)
+        ledger.overlook(forgive)
+        ledger.done -= set(again)
+        ready = Readiness.of(store, ledger, rows)
+        if any(runnable(row, ready) for row in rows):
             raise
-
-
-def _check_trials(
-    study: Study, store: RunStore, planned: Plan, select: Select, forgive: Collection[str], again: Collection[str]
-) -> None:
-    """LookupError where weights were not kept that are needed, and `_check_engine`."""
-    rows = [row for row in order_of_work(planned.table) if select(row)]
-    ledger = Ledger.of(store)
-    ready = Readiness.of(store, ledger, rows)
-    if not (forgive or again):
-        check_weights(rows, ready)
-    ledger.overlook(forgive)
-    ledger.done -= set(again)
-    _check_engine(study, ready, rows)
-
-
-def _runnable(row: Mapping[str, Any], ready: Readiness) -> bool:
-    """Whether the trial of a plan row can be run now and has still to be."""
-    return ready.state(row) in ("left", "failed")
-
-
-def _with_followers(rows: list[dict[str, Any]], select: Select, first: Collection[str]) -> list[dict[str, Any]]:
-    """The rows that are selected, the trials `first`, and the rows that wait for one of these, directly or not."""
-    follow, before = set(first), -1
-    while len(follow) > before:
-        before = len(follow)
-        follow |= {row["trial_id"] for row in rows if row["after"] in follow}
-    return [row for row in rows if select(row) or row["trial_id"] in follow]
-
-
-def _todo(rows: list[dict[str, Any]], ready: Readiness, limit: int | None) -> list[dict[str, Any]]:
-    """The trials of a launch: those that can be run now, and those that use the weights of one of them."""
-    todo = [row for row in rows if _runnable(row, ready)][:limit]
-    ids = {row["trial_id"] for row in todo}
-    later = [row for row in rows if base_of(row) and ready.state(row) == "waiting"]
-    while True:
-        next_ones = [row for row in later if row["base"] in ids and row["trial_id"] not in ids]
-        next_ones = next_ones if limit is None else next_ones[: limit - len(todo)]
-        if not next_ones:
-            return todo
-        todo += next_ones
-        ids |= {row["trial_id"] for row in next_ones}
 
 
 @stoppable()
@@ -278,8 +248,8 @@ def _launch(
     ledger.done -= set(again)
     rows, retried = order_of_work(table), {*forgive, *again}
     ready = Readiness(ledger, Readiness.of(store, ledger, rows).kept)
-    chosen = _with_followers(rows, select, retried)
-    todo = _todo(chosen, ready, limit)
+    chosen = with_followers(rows, select, retried)
+    todo = to_run(chosen, ready, limit)
     if growth is not None and limit is not None:
         growth.room = limit - len(todo)
     later = [row for row in chosen if awaited(row)]
@@ -316,7 +286,7 @@ def _launch(
     there, wrong = _read_back(store, ledger)
     if growth is not None and growth.table is not table:
         rows, added = order_of_work(growth.table), growth.added
-        chosen = _with_followers(rows, lambda row: select(row) or row["trial_id"] in added, retried)
+        chosen = with_followers(rows, lambda row: select(row) or row["trial_id"] in added, retried)
     left = Readiness.of(store, there, chosen)
     ended = _summary(left, chosen, work.counts.trained, stopped=work.stopping.is_set() or limit is not None)
     if wrong and work.broken and wrong.partition(": ")[2] in work.broken:

@@ -154,7 +154,7 @@ def test_a_recipe_without_a_method_trains_and_an_unknown_one_is_refused() -> Non
         with pytest.raises(ValueError, match="tag"):
             workers.Trial(**where, recipe=older | wrong)
     with pytest.raises(ValueError, match="expected tags: 'train'"):
-        recipes.read("x", '{"method":"attack"}')
+        recipes.read("x", '{"method":"attacks"}')
     with pytest.raises(ValueError, match="tag"):
         workers.Trial(**where, recipe=3)
 
