@@ -139,7 +139,7 @@ while not (marks / "go").exists(): time.sleep(0.05)
     for wish, refusal in (
         ("gpus_per_trial = 2", "no machine of the cluster has more than 1 GPUs"),
         ("cpus_per_trial = 8", "cpus_per_trial = 8, but the cluster has 3 CPU cores"),
-        ("gpus_per_trial = 3", "gpus_per_trial = 3, but the cluster has 2 GPUs and cannot"),
+        ("gpus_per_trial = 4", "gpus_per_trial = 4, but the cluster has 2 GPUs and cannot"),
     ):
         file = study(archs=5, tasks=("jig",), engine="tune", execution=wish)
         refused = cli("run", file, RAY_ADDRESS=cluster.address)
