@@ -13,7 +13,7 @@ from workers.recipes.unnas import cells
 from workers.training.epoch import learning_rate
 
 SEARCHES = {"darts", "darts_minus", "gdas", "p_darts", "pc_darts", "snas", "unnas_search"}
-SEARCHES |= {"evolution", "random_search"}
+SEARCHES |= {"evolution", "random_search", "rlnas", "supernet"}
 
 
 def test_the_paper_has_sixteen_settings() -> None:

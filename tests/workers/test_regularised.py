@@ -100,7 +100,7 @@ def test_the_auxiliary_head_takes_no_part_in_evaluations_and_in_kept_weights(cac
     assert torch.equal(with_head.net(inputs), without.net(inputs))
     assert with_head.net.trunk.tapped is None
     run = workers.methods.train.TrainRun(with_head)
-    assert run.weights().keys() == without.net.state_dict().keys()
+    assert run.weights()["net"].keys() == without.net.state_dict().keys()
     assert workers.cost(with_head.trial) == workers.cost(without.trial)
 
 
