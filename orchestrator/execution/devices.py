@@ -1,18 +1,21 @@
-"""The devices of a trial: one, a share of one, or several GPUs of one machine."""
+"""The devices of a trial: one, a share of one, or several GPUs of one machine.
+
+A job imports this file, also on a machine with other packages of the same names: `workers` is imported when it is used.
+"""
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.study.estimate import recipe_of
-from workers.trial import Trial
+if TYPE_CHECKING:
+    from workers.trial import Trial
 
 
 class DevicesError(ValueError):
     """The number of GPUs per trial is not possible."""
 
 
-def of_trial(gpus: float, trial: Trial) -> list[str]:
+def of_trial(gpus: float, trial: "Trial") -> list[str]:
     """The devices that a trial uses.  The scheduler makes exactly those GPUs visible that the job may use.
 
     Only trainings of one architecture use several; other methods use the first.  ARCHSWEEP_DEVICE=cpu tests the
@@ -28,6 +31,8 @@ def check(rows: Iterable[Mapping[str, Any]], gpus: float | None) -> list[str]:
     """Sentences about trials that cannot use all of their GPUs; DevicesError if a batch cannot be divided."""
     if gpus is None or gpus <= 1:
         return []
+    from orchestrator.study.estimate import recipe_of
+
     others = 0
     for row in rows:
         recipe = recipe_of(row)
