@@ -26,12 +26,17 @@ if TYPE_CHECKING:
     from analysis.statistics.proxy_differences import compare_proxies, pool_spaces
     from analysis.statistics.random_experiments import random_experiment
     from analysis.statistics.score_curves import score_curves
+    from analysis.statistics.search_curves import architecture_weights, search_curves
+    from analysis.statistics.search_targets import search_targets
+    from analysis.statistics.searches import searches
     from analysis.statistics.signal import signal
+    from analysis.statistics.similarity import similarity
     from analysis.statistics.size import size_effect, size_proxies
     from analysis.statistics.top_k import top_k
     from analysis.tables.catalogue import TABLES, compute
     from analysis.tables.display import for_display
     from analysis.tables.formats import to_csv, to_json, to_latex
+    from analysis.tables.search_matrix import search_matrix
     from analysis.tables.text import to_markdown
 
 _PLACES = {
@@ -53,11 +58,16 @@ _PLACES = {
     "statistics.random_experiments": ("random_experiment",),
     "statistics.signal": ("signal",),
     "statistics.score_curves": ("score_curves",),
+    "statistics.search_curves": ("architecture_weights", "search_curves"),
+    "statistics.search_targets": ("search_targets",),
+    "statistics.searches": ("searches",),
+    "statistics.similarity": ("similarity",),
     "statistics.size": ("size_effect", "size_proxies"),
     "statistics.top_k": ("top_k",),
     "tables.catalogue": ("TABLES", "compute"),
     "tables.display": ("for_display",),
     "tables.formats": ("to_csv", "to_json", "to_latex"),
+    "tables.search_matrix": ("search_matrix",),
     "tables.text": ("to_markdown",),
 }
 _PLACE = {name: f"analysis.{place}" for place, names in _PLACES.items() for name in names}
@@ -65,6 +75,7 @@ _PLACE = {name: f"analysis.{place}" for place, names in _PLACES.items() for name
 __all__ = [
     "TABLES",
     "agreement_cost",
+    "architecture_weights",
     "beyond_size",
     "cheapest",
     "combine_proxies",
@@ -89,7 +100,12 @@ __all__ = [
     "report",
     "rho_by_seeds",
     "score_curves",
+    "search_curves",
+    "search_matrix",
+    "search_targets",
+    "searches",
     "signal",
+    "similarity",
     "size_effect",
     "size_proxies",
     "to_csv",

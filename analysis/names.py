@@ -95,8 +95,9 @@ def plain_labels(cells: pd.DataFrame) -> list[str]:
         if not both["metric"].duplicated().any():
             both_names = zip(cells["metric"], cells["recipe"], scores, strict=True)
             cells = cells.assign(recipe=[metric if score else recipe for metric, recipe, score in both_names])
-    parts = [part for part in ("dataset", "task", "recipe") if part in cells and cells[part].nunique() > 1] or ["task"]
-    return [" ".join(map(str, line)) for line in cells[parts].itertuples(index=False, name=None)]
+    there = cells[cells["task"] != ""]  # a line without a cell tells none apart
+    parts = [part for part in ("dataset", "task", "recipe") if part in cells and there[part].nunique() > 1] or ["task"]
+    return [" ".join(map(str, line)).strip() for line in cells[parts].itertuples(index=False, name=None)]
 
 
 def untrained(cells: pd.DataFrame) -> list[bool]:

@@ -5,6 +5,7 @@ import errno
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from orchestrator.execution import inline
+from orchestrator.execution import devices, inline
 from orchestrator.execution.growth import Growth
 from orchestrator.execution.heartbeat import Heartbeat
 from orchestrator.execution.job import Settings
+from orchestrator.execution.selected import runnable, to_run, with_followers
 from orchestrator.execution.signals import draining, stoppable
 from orchestrator.execution.work_queue import Work
 from orchestrator.ray_tune import address as ray_address
@@ -25,7 +27,7 @@ from orchestrator.store import lease
 from orchestrator.store.left_out import left_out
 from orchestrator.store.run_folder import FOLDERS, STOP, RunStore
 from orchestrator.store.trial_states import Ledger
-from orchestrator.store.waiting import awaited, by_search
+from orchestrator.store.waiting import Readiness, Waits, awaited, bases_of, check_weights
 from orchestrator.study import searches
 from orchestrator.study.estimate import recipe_of
 from orchestrator.study.frozen import absolute, freeze, open_run
@@ -50,17 +52,23 @@ class Summary:
     quarantined: list[str] = field(default_factory=list)
     stopped: bool = False
     waiting: dict[str, int] = field(default_factory=dict)  # trials that wait for a search, by its trial_id
+    waiting_for_weights: dict[str, int] = field(default_factory=dict)  # and for the weights of a trial
     broken: str | None = None  # the reason where the launch stopped because of an error
 
     @property
     def exit_code(self) -> int:
-        """0: nothing left; 1: trials that are quarantined or wait for a search that has found nothing, or stopped
+        """0: nothing left; 1: trials that are quarantined or wait for a trial that has not ended well, or stopped
         because of an error; 3: stopped with trials left."""
         if self.broken:
             return 1
         if self.stopped and self.left:
             return 3
-        return 1 if self.quarantined or self.waiting else 0
+        return 1 if self.quarantined or self.waits else 0
+
+    @property
+    def waits(self) -> Waits:
+        """What trials wait for."""
+        return Waits(Counter(self.waiting), Counter(self.waiting_for_weights))
 
 
 def _check_writable(store: RunStore) -> None:
@@ -121,22 +129,26 @@ def _prepare_data(
         check_left_out_images(store.url, found)
 
 
-def _check_engine(study: Study, store: RunStore, planned: Plan, select: Select, forgive: Collection[str]) -> None:
-    """AddressError where trials are left and Ray cannot be started or joined; called before anything is written."""
+def _check_trials(
+    study: Study, store: RunStore, planned: Plan, select: Select, forgive: Collection[str], again: Collection[str]
+) -> None:
+    """LookupError where trials need weights that were not kept, and AddressError where trials are left and Ray cannot
+    be started or joined; called before anything is written."""
+    uses_weights = planned.table["base"].null_count < len(planned.table)
+    if uses_weights and not (forgive or again):
+        rows = [row for row in order_of_work(planned.table) if select(row)]
+        check_weights(rows, Readiness.of(store, Ledger.of(store), rows))
     if study.execution.engine == "inline":
         return
     try:
         ray_address.check()
     except ray_address.AddressError:
-        ledger = Ledger.of(store)
+        rows, ledger = [row for row in order_of_work(planned.table) if select(row)], Ledger.of(store)
         ledger.overlook(forgive)
-        if any(select(row) and _waits(row, ledger) for row in order_of_work(planned.table)):
+        ledger.done -= set(again)
+        ready = Readiness.of(store, ledger, rows)
+        if any(runnable(row, ready) for row in rows):
             raise
-
-
-def _waits(row: Mapping[str, Any], ledger: Ledger) -> bool:
-    """Whether the trial of a plan row can be trained and has still to be."""
-    return awaited(row) is None and ledger.state(row["trial_id"]) in ("left", "failed")
 
 
 @stoppable()
@@ -147,16 +159,19 @@ def run(
     check: Callable[[pa.Table], None] = lambda plan: None,
     limit: int | None = None,
     forgive: Collection[str] = (),
+    again: Collection[str] = (),
     watch: Watch = lambda work: contextlib.nullcontext(),
     note: Callable[[str], None] = lambda text: None,
 ) -> Summary:
     """Train the trials of a study that are left.
 
     select: which rows of the plan.  check: is called with the plan before anything is written, and may raise.  limit:
-    the most trials of this launch.  forgive: trials whose past failures are ignored once training can start.  watch:
-    shows the progress.  note: is called with sentences for the user.
+    the most trials of this launch.  forgive: trials whose past failures are ignored once training can start.  again:
+    finished trials that are trained again for their weights; their rows stay.  watch: shows the progress.  note: is
+    called with sentences for the user.
 
-    Raises ValueError, LookupError or OSError before anything is trained where study, data or folder are wrong,
+    Raises ValueError, LookupError or OSError before anything is trained where study, data or folder are wrong, also
+    where trials need weights of finished ones that were not kept, unless some are trained again,
     `lease.Held` where another driver is at work, and `stopped.Stopped` after a signal before the first trial or where
     Ray dies.
     """
@@ -166,7 +181,7 @@ def run(
     planned = planner.plan(found)
     check(planned.table)
     launch = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
-    _check_engine(study, store, planned, select, forgive)
+    _check_trials(study, store, planned, select, forgive, again)
     _check_writable(store)
     lease.acquire(store, launch)
     heartbeat = Heartbeat(store, launch)
@@ -180,9 +195,9 @@ def run(
         growth = None
         if planner.grows:
             # What a search finds that is tried again is trained, too.
-            new = (lambda row: True) if forgive else select
+            new = (lambda row: True) if forgive or again else select
             growth = Growth(store, planner, planned, found, new, lambda: heartbeat.holds)
-        return _launch(study, store, planned, growth, launch, heartbeat, select, limit, forgive, watch, note)
+        return _launch(study, store, planned, growth, launch, heartbeat, select, limit, forgive, again, watch, note)
     finally:
         heartbeat.end()
         _leave(store, launch)
@@ -221,6 +236,7 @@ def _launch(
     select: Select,
     limit: int | None,
     forgive: Collection[str],
+    again: Collection[str],
     watch: Watch,
     note: Callable[[str], None],
 ) -> Summary:
@@ -229,15 +245,20 @@ def _launch(
     if (others := left_out(store, table, ledger.done)) is not None:
         note(str(others))
     ledger.overlook(forgive)
-    chosen = [row for row in order_of_work(table) if select(row) or awaited(row) in forgive]
-    todo = [row for row in chosen if _waits(row, ledger)][:limit]
+    ledger.done -= set(again)
+    rows, retried = order_of_work(table), {*forgive, *again}
+    ready = Readiness(ledger, Readiness.of(store, ledger, rows).kept)
+    chosen = with_followers(rows, select, retried)
+    todo = to_run(chosen, ready, limit)
     if growth is not None and limit is not None:
         growth.room = limit - len(todo)
     later = [row for row in chosen if awaited(row)]
     for line in (*planned.unused.values(), *planned.notes):
         note(line)
     if not todo:
-        return _summary(ledger, chosen, 0, stopped=False)
+        return _summary(ready, chosen, 0, stopped=False)
+    for line in devices.check([*todo, *later], study.execution.gpus_per_trial):
+        note(line)
     _prepare_data(study, store, planned, [*todo, *later], note)
     if study.execution.gpus_per_trial is None and all(recipe_of(row).rehearsed for row in (*todo, *later)):
         execution = study.execution.model_copy(update={"gpus_per_trial": 0.0})  # nothing is computed
@@ -246,8 +267,10 @@ def _launch(
         gpus = _start_engine(study, lambda: _leave(store, launch), stack, note)
         if forgive:  # only now: an earlier error must leave everything as it was
             ledger.keep(store)
-            note(f"retrying {len(forgive):,} trial{'s' * (len(forgive) > 1)}")
-        work = Work(store, todo, ledger, _settings(study, store, planned.roots, launch, gpus), len(table), growth)
+        if retried:
+            note(f"retrying {len(retried):,} trial{'s' * (len(retried) > 1)}")
+        settings = _settings(study, store, planned.roots, launch, gpus)
+        work = Work(store, todo, ledger, settings, len(table), growth, bases_of(rows) | set(again), ready.kept)
         work.counts.done = sum(t in ledger.done for t in table["trial_id"].to_pylist())
         heartbeat.attend(work)
         stack.callback(_compact_last, store, heartbeat, work)
@@ -262,9 +285,10 @@ def _launch(
             engine.run(work, study.execution, _loggers(study, store, launch, stack, note))
     there, wrong = _read_back(store, ledger)
     if growth is not None and growth.table is not table:
-        rows = order_of_work(growth.table)
-        chosen = [r for r in rows if select(r) or awaited(r) in forgive or r["trial_id"] in growth.added]
-    ended = _summary(there, chosen, work.counts.trained, stopped=work.stopping.is_set() or limit is not None)
+        rows, added = order_of_work(growth.table), growth.added
+        chosen = with_followers(rows, lambda row: select(row) or row["trial_id"] in added, retried)
+    left = Readiness.of(store, there, chosen)
+    ended = _summary(left, chosen, work.counts.trained, stopped=work.stopping.is_set() or limit is not None)
     if wrong and work.broken and wrong.partition(": ")[2] in work.broken:
         wrong = None  # the same file could not be compacted
     return replace(ended, broken="; ".join(filter(None, (work.broken, wrong))) or None)
@@ -293,7 +317,9 @@ def _start_engine(
 ) -> float:
     """Connect to Ray where the engine needs it; returns the GPUs per trial.  `leave` releases the run if Ray dies."""
     if study.execution.engine == "inline":
-        return study.execution.gpus_per_trial or 0.0
+        gpus = study.execution.gpus_per_trial or 0.0
+        devices.check_here(gpus)
+        return gpus
     if address := ray_address.named():
         note(f"connecting to {address}")
     else:
@@ -318,10 +344,10 @@ def _loggers(
     return found
 
 
-def _summary(ledger: Ledger, rows: list[dict[str, Any]], trained: int, *, stopped: bool) -> Summary:
-    waiting = by_search(rows)
-    states = {row["trial_id"]: ledger.state(row["trial_id"]) for row in rows}
+def _summary(ready: Readiness, rows: list[dict[str, Any]], trained: int, *, stopped: bool) -> Summary:
+    waits = Waits.of(rows, ready)
+    states = {row["trial_id"]: ready.state(row) for row in rows}
     quarantined = [t for t, state in states.items() if state == "quarantined"]
     done = sum(state == "done" for state in states.values())
-    left = len(rows) - done - len(quarantined) - waiting.total()
-    return Summary(len(rows), done, trained, left, quarantined, stopped, dict(waiting))
+    left = len(rows) - done - len(quarantined) - waits.total
+    return Summary(len(rows), done, trained, left, quarantined, stopped, dict(waits.searches), dict(waits.weights))

@@ -8,7 +8,9 @@ Imports no other package of this project; `workers` and `orchestrator` may impor
 from collections.abc import Mapping
 from typing import cast
 
+from spaces._paths import SinglePath
 from spaces._registry import Registry, fault, members
+from spaces._retraining import RegularisedTrunk, Retrainable
 from spaces._sample import Sample, sample
 from spaces._search import WHOLE, Choices, EdgeKind, Searchable
 from spaces._simple import Simple
@@ -22,9 +24,12 @@ __all__ = [
     "EdgeKind",
     "Enumerable",
     "Registry",
+    "RegularisedTrunk",
+    "Retrainable",
     "Sample",
     "Searchable",
     "Simple",
+    "SinglePath",
     "Size",
     "Space",
     "Stem",
@@ -36,8 +41,10 @@ __all__ = [
     "published",
     "quoted",
     "registry",
+    "retrainable",
     "sample",
     "searchable",
+    "single_path",
 ]
 
 _REGISTRY = Registry("space", __name__, __path__, Space)
@@ -73,9 +80,9 @@ def enumerable(name: str) -> Enumerable:
     return space
 
 
-def lacking(space: Space) -> list[str]:
-    """What a space lacks of `Searchable`; empty for a space that can be searched."""
-    return [member for member in members(Searchable) if not hasattr(space, member)]
+def lacking(space: Space, protocol: type = Searchable) -> list[str]:
+    """What a space lacks of a protocol, by default `Searchable`; empty for a space that can be searched."""
+    return [member for member in members(protocol) if not hasattr(space, member)]
 
 
 def searchable(name: str) -> Searchable:
@@ -87,6 +94,29 @@ def searchable(name: str) -> Searchable:
             "(spaces/_search.py)"
         )
     return cast(Searchable, space)
+
+
+def single_path(name: str) -> SinglePath:
+    """The space of that name, whose supernet can be trained one path at a time; LookupError for one without."""
+    space = searchable(name)
+    if missing := [member for member in members(SinglePath) if not hasattr(space, member)]:
+        raise LookupError(
+            f"the supernet of space {quoted(name)} has no single paths; it lacks {', '.join(missing)} "
+            "(spaces/_paths.py)"
+        )
+    return cast(SinglePath, space)
+
+
+def retrainable(name: str) -> Retrainable:
+    """The space of that name, which has drop path and an auxiliary head; LookupError for one without."""
+    space = get(name)
+    if missing := lacking(space, Retrainable):
+        known = [other for other in _REGISTRY.own() if not lacking(get(other), Retrainable)]
+        raise LookupError(
+            f"space {quoted(name)} has no auxiliary head and no drop path; it lacks {', '.join(missing)} "
+            f"(spaces/_retraining.py). Spaces that have them: {', '.join(known)}"
+        )
+    return cast(Retrainable, space)
 
 
 def published(name: str) -> Mapping[str, str]:

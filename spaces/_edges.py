@@ -163,9 +163,18 @@ class Assigned(NamedTuple):
 class Dag(nn.Module):
     """The nodes of a cell, each the sum of its edges from all nodes before it."""
 
-    def __init__(self, name: str, pairs: Sequence[tuple[int, int]], edges: Sequence[Mixed]) -> None:
+    def __init__(
+        self,
+        name: str,
+        pairs: Sequence[tuple[int, int]],
+        edges: Sequence[Mixed],
+        channels: int,
+        strides: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
         self.name = name  # of the kind of cell
+        self.channels = channels  # of every node
+        self.strides = tuple(strides or [1] * len(edges))  # of every edge
         self.pairs = tuple(pairs)  # (source, node), by node
         self.edges = nn.ModuleList(edges)
 
@@ -197,6 +206,7 @@ class Supernet(nn.Module):
         super().__init__()
         self.choices, self.kind = dict(choices), kind
         self._assigned: dict[str, Assigned] = {}
+        self._walked: dict[str, list[Assigned]] = {}  # of every cell of a kind; only after `walk`
 
     def use(self, weights: Mapping[str, Tensor], factors: Mapping[str, Tensor] | None = None) -> None:
         """Set the weights of all cells, (edges, ops) each, and the factors of their edges, (edges,) each.
@@ -208,6 +218,7 @@ class Supernet(nn.Module):
         if (shapes := {name: tuple(rows.shape) for name, rows in weights.items()}) != wanted:
             raise ValueError(f"weights of shapes {shapes}; expected {wanted}")
         sampled = self.kind == "sampled"
+        self._walked = {}
         self._assigned = {
             name: Assigned(rows, (factors or {}).get(name), rows.detach().argmax(1).tolist() if sampled else None)
             for name, rows in weights.items()
@@ -236,12 +247,31 @@ class Supernet(nn.Module):
     def choose(self, chosen: Mapping[str, Sequence[int]]) -> None:
         """Of the kind `sampled`: compute these operations, with weights of 1."""
         like = next(self.parameters())
+        self._walked = {}
         self._assigned = {
             name: Assigned(like.new_ones(cell.shape), None, chosen[name]) for name, cell in self.choices.items()
         }
 
-    def assigned(self, name: str, like: Tensor) -> Assigned:
-        """What the edges of a cell of that name get, for maps such as `like`."""
+    @property
+    def cells(self) -> dict[str, int]:
+        """The number of cells of every kind."""
+        kinds = [module.name for module in self.modules() if isinstance(module, Dag)]
+        return {name: kinds.count(name) for name in self.choices}
+
+    def walk(self, rows: Mapping[str, Sequence[Sequence[int]]]) -> None:
+        """Of the kind `sampled`: compute these operations, for every kind of cell those of each cell, as `choose`."""
+        like = next(self.parameters())
+        self._assigned = {}
+        self._walked = {
+            name: [Assigned(like.new_ones(cell.shape), None, row) for row in rows[name]]
+            for name, cell in self.choices.items()
+        }
+
+    def assigned(self, name: str, like: Tensor, place: int = 0) -> Assigned:
+        """What the edges of a cell of that name get, the one at a place among those of the name, for maps such as
+        `like`."""
+        if name in self._walked:
+            return self._walked[name][place]
         if name in self._assigned:
             return self._assigned[name]
         edges, ops = self.choices[name].shape

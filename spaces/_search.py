@@ -28,6 +28,7 @@ class Choices(NamedTuple):
 
     edges: tuple[tuple[int, int], ...]  # (source, node): rows of the weights, by node
     ops: tuple[str, ...]  # columns of the weights
+    names: tuple[str, ...] = ()  # of the operations in the space's graphs, where those are others than `ops`
 
     @property
     def shape(self) -> tuple[int, int]:

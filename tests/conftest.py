@@ -1,4 +1,7 @@
-"""Shared fixtures: real data where it lies, one torch thread, the same examples every time."""
+"""Shared fixtures: real data where it lies, one torch thread, the same examples every time.
+
+Nothing heavy is imported here: the process that only hands out tests would wait for it too.
+"""
 
 import base64
 import os
@@ -8,11 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import settings
-from matplotlib.figure import Figure
-
-from tests import pictures as made
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,6 +42,8 @@ def data() -> Path:
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a custom dataset so small that a training takes no time; see tests/pictures.py."""
+    from tests import pictures as made
+
     return made.write(tmp_path_factory.mktemp("pictures"))
 
 
@@ -75,6 +76,8 @@ def archsweep(
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     """Networks here are small: more threads than one only get in each other's way."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -88,6 +91,8 @@ _PIXEL = base64.b64decode(
 
 def blank_figures(patch: pytest.MonkeyPatch) -> None:
     """Figures are made but files of them hold one pixel: their layout and fonts are most of a report's time."""
+
+    from matplotlib.figure import Figure
 
     def write(self: Figure, out: Any, **options: Any) -> None:
         out.write(_PIXEL)

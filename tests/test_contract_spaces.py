@@ -70,8 +70,8 @@ def test_cost_is_that_of_the_built_network(name: str, size: tuple[int, int, int,
     space, first = spaces.get(name), SIZES.index(size) % 3
     for arch in spaces.sample(space, 6, seed=3).archs[first::3]:
         with torch.device("meta"):
-            trunk = space.trunk(arch, **where)
-            with FlopCounterMode(display=False) as counter:
+            trunk = space.trunk(arch, **where).eval()  # norms of a training take twice the time
+            with torch.no_grad(), FlopCounterMode(display=False) as counter:
                 out = trunk(torch.empty(2, in_channels, side, side))
         # The counter counts two operations per multiply-add, over both images.
         flops = counter.get_flop_counts()["Global"].get(torch.ops.aten.convolution, 0)

@@ -16,10 +16,10 @@ from workers.contracts.searchable import searchable_checks
 from workers.tasks.cls import Classification
 
 
-def broken(kind: str, thing: Any) -> dict[str, str]:
-    """What each promise that does not hold says, by the promise."""
+def broken(kind: str, thing: Any, last: int = 0) -> dict[str, str]:
+    """What each promise that does not hold says, by the promise; `last`: of so many at the end, or of all."""
     said = {}
-    for check in contracts.checks(kind, thing):
+    for check in contracts.checks(kind, thing)[-last:]:
         try:
             check()
         except Exception as error:
@@ -147,7 +147,7 @@ class AlwaysNone(type(spaces.get("nasbench201"))):  # type: ignore[misc]
 def test_what_is_wrong_with_a_space_that_can_be_searched_is_said(space: Any, says: str) -> None:
     names = [str(check) for check in searchable_checks(space())]
     assert names == [str(check) for check in contracts.checks("space", space())][-3:]
-    said = {promise: text for promise, text in broken("space", space()).items() if promise in names}
+    said = broken("space", space(), last=len(names))
     assert len(said) == 1
     assert says in next(iter(said.values()))
 

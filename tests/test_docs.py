@@ -3,8 +3,6 @@
 import json
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ import spaces.nasbench101.cell
 from orchestrator.cli.main import app, main
 from orchestrator.study import schema as studies
 from orchestrator.study.plan import architectures
+from tests.forks import program
 from workers import datasets, recipes
 from workers.row import SCHEMA
 
@@ -126,7 +125,8 @@ def test_every_page_with_python_has_a_test_that_runs_it() -> None:
 @pytest.mark.parametrize("page", ["docs/rows.md", "docs/searches.md"])
 def test_the_python_of_a_page_runs(page: str) -> None:
     """Every block, in order, as one program."""
-    subprocess.run([sys.executable, "-c", "\n".join(blocks(page, "python"))], check=True, timeout=300)
+    done = program("\n".join(blocks(page, "python")))
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_search_of_the_page_on_rehearsals_runs(
@@ -206,8 +206,7 @@ def test_architectures_are_spelled_as_their_page_says() -> None:
     for code in (*spaces.darts.genotype.OPS, *spaces.nasbench101.cell.OPS):
         assert f"`{code}`" in page
     (block,) = blocks("docs/architectures.md", "python")
-    said = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, check=True).stdout.split()
-    for name, arch in zip(("nasbench101", "darts"), said, strict=True):
+    for name, arch in zip(("nasbench101", "darts"), program(block).stdout.split(), strict=True):
         assert spaces.get(name).normal(arch) == arch
 
 

@@ -111,7 +111,8 @@ def test_a_worker_needs_no_ray() -> None:
     code = (
         "import sys; sys.modules['ray'] = None\n"
         "import workers, spaces\n"
-        "r = workers.recipe('demo', space='chain', dataset='photos', task='cls').replace(epochs=1)\n"
+        "r = workers.recipe('demo', space='chain', dataset='photos', task='cls')\n"
+        "r = r.replace(epochs=1, width=2, depth=1, batch=256, precise_bn=0)\n"
         "t = workers.Trial(space='chain', arch='c3_mp', dataset='photos', task='cls', recipe=r)\n"
         "print(workers.run(t)['status'])\n"
     )

@@ -14,6 +14,7 @@ from workers.loop import Interrupted
 from workers.run import columns, run
 from workers.scrub import scrub
 from workers.trial import Trial
+from workers.weights import NotPublished
 
 # Error messages of libraries that allocate GPU memory directly, without torch's allocator.
 _CUDA_FULL = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
@@ -32,11 +33,12 @@ def attempt(trial: Trial, data_root: str | Path | None = None, device: str = "cp
     """`workers.run`, but an exception gives a row with `status="failed"`; takes the same arguments.
 
     The trial must have its dataset_id.  Interrupted is raised as it is: a stopped training is neither done nor failed.
+    So is NotPublished: the storage failed, not the trial.
     """
     began, clock = datetime.now(UTC), time.perf_counter()
     try:
         return run(trial, data_root, device, **options)
-    except Interrupted:
+    except (Interrupted, NotPublished):
         raise
     except (Exception, SystemExit) as error:
         if isinstance(error, SystemExit) and spaces.fault(error) is None:

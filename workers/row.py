@@ -80,12 +80,17 @@ SCHEMA = pa.schema(
         ("chance", pa.float64()),  # score of guessing: 1 / classes, for col the share of the most frequent colour
         ("method", pa.string()),  # train | score | ...: a name in workers.methods; null in older rows means train
         ("executed", pa.string()),  # JSON of test_batch and threads if they differ from recipe_json; else null
+        ("base", pa.string()),  # trial_id of the trial whose weights were used; null if there is none
         # Of searches only, whose `arch` is `*`.
         ("found", pa.string()),  # the architecture that was found; null if the search diverged
         ("found_arch_id", pa.string()),
         ("curve_found", pa.list_(pa.string())),  # the architecture after each epoch
+        ("found_top", pa.list_(pa.string())),  # the best architectures of a search that scores them, the best first
         ("curve_arch", pa.list_(_CURVE)),  # the architecture parameters after each epoch, in the order of arch_shape
         ("arch_shape", pa.string()),  # JSON of the name and shape of each table of architecture parameters
+        ("arch_ops", pa.string()),  # JSON of the edges (rows) and operations (columns) of each table
+        ("found_graph", pa.string()),  # the cell that was found, as `graph` in the plan
+        ("curve_graph", pa.list_(pa.string())),  # the cell after each epoch
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 import spaces
-from workers import datasets, tasks
+from workers import datasets, settings, tasks
 from workers.datasets import CustomDataset, Dataset
 from workers.recipes import AnyRecipe
 
@@ -37,6 +37,9 @@ class Trial(BaseModel):
     with a supernet; ValueError for a malformed architecture.  `dataset_id` identifies the content of the dataset; None:
     use the files found at the data root.  `own` holds the facts of a custom dataset, which is described by a study and
     not registered (`workers.datasets.describe`).
+
+    `base` is the id of the trial whose final weights are used.  It is given exactly if the recipe needs weights, else
+    ValueError.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -49,6 +52,7 @@ class Trial(BaseModel):
     recipe: AnyRecipe
     dataset_id: str | None = None
     own: CustomDataset | None = None
+    base: str | None = Field(None, pattern=r"^[0-9a-f]{16}$")
 
     @model_validator(mode="before")
     @classmethod
@@ -71,11 +75,20 @@ class Trial(BaseModel):
                 if self.recipe.searches
                 else f"arch {spaces.WHOLE!r} stands for a search, but {recipe} needs one architecture"
             )
+        if (self.base is not None) != (self.recipe.needs_weights is not None):
+            recipe = f"recipe {spaces.quoted(self.recipe.name)} of the method {self.recipe.method!r}"
+            raise ValueError(
+                f"{recipe} uses the weights of another trial; expected its id as `base`"
+                if self.base is None
+                else f"{recipe} uses no weights of another trial; expected no `base`, given {self.base}"
+            )
         if self.recipe.needs_searchable:
             spaces.searchable(self.space)
         if self.own is not None and self.own.name != self.dataset:
             raise ValueError(f"dataset {self.dataset!r} is given with the facts of dataset {self.own.name!r}")
         if objection := self.configured_task.unsupported_reason(self.data):
+            raise LookupError(objection)
+        if objection := settings.objection(self.recipe, self.space, self.data, self.configured_task):
             raise LookupError(objection)
         return self
 
@@ -107,6 +120,6 @@ class Trial(BaseModel):
             "seed": self.seed,
             "recipe": _facts(self.recipe),
             "protocol": PROTOCOL,
-        }
+        } | ({} if self.base is None else {"base": self.base})
         text = json.dumps(question, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]

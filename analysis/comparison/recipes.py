@@ -40,6 +40,8 @@ def unique_names(df: pd.DataFrame) -> dict[str, str]:
     """Unique names, by recipe_id, for recipes that share their name with another one of the same space, dataset and
     task: with the fields of `recipe_json` that differ, or else with the end of the id. Other recipes are omitted."""
     parts = differences(df)
+    if not parts:
+        return {}
     found = {i: _called(name, own) for i, (name, own) in parts.items()}
     alike: set[str] = set()
     for _, several in _of_one_name(df):
@@ -75,10 +77,10 @@ def _of_one_name(df: pd.DataFrame) -> Iterator[tuple[str, dict[str, dict[str, An
     known["recipe_id"] = one_id(df)
     known["text"] = df["recipe_json"].astype(object) if "recipe_json" in df else None
     known = known.dropna(subset=["recipe", "recipe_id"]).drop_duplicates([*cell, "recipe_id"])
+    known = known[known.duplicated([*cell, "recipe"], keep=False)]
     for (*_, name), several in known.groupby([*cell, "recipe"]):
-        if len(several) > 1:
-            both = zip(several["recipe_id"], several["text"], strict=True)
-            yield str(name), {str(recipe_id): _parts(text) for recipe_id, text in both}
+        both = zip(several["recipe_id"], several["text"], strict=True)
+        yield str(name), {str(recipe_id): _parts(text) for recipe_id, text in both}
 
 
 def _called(name: str, parts: Mapping[str, Any]) -> str:

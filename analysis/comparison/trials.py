@@ -10,8 +10,8 @@ import pandas as pd
 from analysis.comparison import recipes
 from analysis.comparison.keys import CELL, SCORE, TRAIN
 from analysis.comparison.options import Chance
+from analysis.rows.schema import WHOLE
 
-WHOLE = "*"  # in place of an architecture, in the rows of searches
 _LEVELLED = ("top1", "miou", "")  # metrics that chance is a level of; "": a table that names none
 
 _ONE = [*CELL, "arch"]
@@ -26,7 +26,11 @@ def means(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
     it out would reward the divergence. Raises LookupError for missing columns and ValueError where one cell
     mixes metrics.
     """
-    trials = gather(df, score)
+    return means_of(gather(df, score))
+
+
+def means_of(trials: pd.DataFrame) -> pd.DataFrame:
+    """`means` of gathered trials."""
     seeds = trials.groupby(CELL)["seed"].nunique().rename("seeds")
     one_metric(trials)
     ok = trials[trials["ok"]]

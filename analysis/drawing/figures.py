@@ -22,9 +22,10 @@ from analysis.drawing.cost import cost
 from analysis.drawing.files import STYLE, Drawing, Drawings, file_word, save
 from analysis.drawing.palette import Looks, looks_of
 from analysis.drawing.panel import Numbers, draw
+from analysis.drawing.search_figures import searches
 from analysis.statistics.correlation import correlate_of
 
-__all__ = ["cost", "save", "scatter"]
+__all__ = ["cost", "save", "scatter", "searches"]
 
 _ACROSS = 4  # panels side by side; more go to further lines
 _WIDTH, _HEIGHT = 1.75, 1.62  # inches per panel: four fill the text width of a paper

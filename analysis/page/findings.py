@@ -107,7 +107,8 @@ def _sentence(shown: pd.DataFrame, kind: str = "") -> str:
         return "Nothing was found: no pair has signal in both of its rankings."
     shown = shown if sound.empty else sound
     line = next(text.each(shown))
-    (x, *_), (y, *_), dataset = text.brief_names(shown)
+    xs, ys, dataset = text.brief_names(shown)
+    x, y = xs[0], ys[0]
     where = f" on {dataset}" if dataset else ""
     why = _why(line, x, y)
     closest, x = x, f"The score {x}" if kind else x[:1].upper() + x[1:]
@@ -115,7 +116,7 @@ def _sentence(shown: pd.DataFrame, kind: str = "") -> str:
         return html.escape(f"{x} and {y}{where}: nothing can be said{_yet(line)}, as {why}.")
     value, bounds = names.with_interval(line.rho, line.rho_low, line.rho_high)
     numbers = f"ρ = {value}" + ("" if math.isnan(line.rho_low) else f" {bounds}")
-    one_target, many = len(set(text.brief_names(shown)[1])) == 1, len(shown)
+    one_target, many = len(set(ys)) == 1, len(shown)
     best = f", the best of {many} {kind or ('proxies' if one_target else 'pairs')}" if many > 1 else ""
     says = f"{x} {_verb(line)} {y}{where}{best}: "
     if many > 1 and one_target and line.rho_low <= 0:

@@ -31,6 +31,7 @@ class Series:
     dots: Any = None  # heights of dots beside the line; by default they lie on it
     steps: bool = False  # the line holds its value until the next point
     thin: bool = False  # one of many, whose name is shown when it is pointed at
+    called: Sequence[str] = ()  # the name of each point, shown when it is pointed at; then there are points, no line
 
 
 @dataclass(frozen=True)
@@ -176,10 +177,23 @@ def _thin(series: Series, across: Any, up: Any) -> str:
     return f'<path class="thin" style="{_stroke(series.look)}" d="M{line}"><title>{name}</title></path>'
 
 
+def _named_points(series: Series, across: Any, up: Any) -> str:
+    """Points without a line, each with its name inside."""
+    x, y = across(np.asarray(series.x, float)), up(np.asarray(series.y, float))
+    style = f'style="fill:var(--hue-{series.look.hue})"'
+    return "".join(
+        f'<circle class="named" cx="{a:.1f}" cy="{b:.1f}" r="4" {style}><title>{html.escape(name)}</title></circle>'
+        for a, b, name in zip(x, y, series.called, strict=True)
+        if math.isfinite(a) and math.isfinite(b)
+    )
+
+
 def _series(series: Series, across: Any, up: Any) -> str:
     """The band first, the line upon it."""
     if series.thin:
         return _thin(series, across, up)
+    if series.called:
+        return _named_points(series, across, up)
     keep = np.unique(np.linspace(0, len(series.x) - 1, min(len(series.x), _MOST_POINTS)).round().astype(int))
     x, y = across(np.asarray(series.x, float)[keep]), up(np.asarray(series.y, float)[keep])
     colour = f"var(--hue-{series.look.hue})"

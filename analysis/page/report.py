@@ -1,6 +1,6 @@
 """The report of a study: one HTML file to send or to read offline, with figures and tables beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
 from os.path import expanduser
@@ -15,12 +15,14 @@ from analysis.comparison.cells import Comparison, compare
 from analysis.comparison.chance import levels
 from analysis.comparison.keys import CELL
 from analysis.comparison.options import Chance, Common, Diverged, Options
+from analysis.comparison.searches import chosen, searches_in
 from analysis.drawing import files
 from analysis.drawing.cost import cost_of
 from analysis.drawing.experiment_curves import curves
 from analysis.drawing.figures import scatter_of
 from analysis.drawing.palette import looks_of
-from analysis.page import score_sections, sections, statistics_sections
+from analysis.drawing.search_figures import searches_drawn
+from analysis.page import score_sections, search_sections, sections, statistics_sections
 from analysis.page.data import content
 from analysis.page.document import document
 from analysis.page.findings import ceilings, findings
@@ -38,7 +40,11 @@ from analysis.statistics.label_free import label_free_of
 from analysis.statistics.noise import noise_ceiling_of, reliability_of
 from analysis.statistics.proxy_differences import compare_proxies_of, pool_spaces_of
 from analysis.statistics.random_experiments import random_experiment_of
+from analysis.statistics.search_curves import search_curves
+from analysis.statistics.search_targets import search_targets_of, target_scores
+from analysis.statistics.searches import searches_of
 from analysis.statistics.signal import Signals, signal_of, signals
+from analysis.statistics.similarity import similarity_of
 from analysis.statistics.size import size_effect_of, size_proxies_of
 from analysis.statistics.top_k import top_k_of
 from analysis.tables import text
@@ -61,6 +67,8 @@ def report(
     confidence: float = 0.95,
     seed: int = 0,
     figures: Figures = "png",
+    controls: Collection[str] | None = None,
+    published: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the report of the runs into a folder; returns the path of its report.html.
 
@@ -70,6 +78,7 @@ def report(
     everything that it shows and names no address; it stays below three megabytes. `out` is the folder: by default
     `report/` in the first run, or under the current folder for a run elsewhere than on this machine and for a frame.
     It can be written while a run is in progress and then states what is missing. Equal rows give equal files.
+    `controls` and `published` say with which cells those of searches are compared, as in `searches`.
     """
     sources = [runs] if isinstance(runs, str | PathLike) else runs
     if not isinstance(sources, pd.DataFrame) and not sources:
@@ -98,10 +107,13 @@ def report(
         whole_file.write(folder / "experiments.csv", as_given(experiments, given).to_csv(index=False))
     guessed = levels(df, score)
     more = _evidence(comparison.resampled(sections.fewer(comparison)), found, tested)
-    data = content(comparison, found, sections.graphs(df, planned), looks)
+    graphs = sections.graphs(df, planned)
+    searched = searches_of_rows(df, graphs, options, controls, published)
+    data = content(comparison, found, graphs, looks)
     formats = _FORMATS[figures]
     drawn = [*scatter_of(comparison, found, looks), *curves(experiments, looks)] if formats else []
     drawn += cost_of(more["agreement_cost"], looks) if formats else []
+    drawn += searches_drawn(searched.curves, searched.scores) if formats else []
     parts = {
         "Findings": findings(found, ceilings(more["ceiling"]), looks),
         "Architectures": sections.linked(data),
@@ -116,6 +128,7 @@ def report(
         "Picking by proxy": statistics_sections.picked(more["picks"], looks) + sections.experiments(experiments, looks),
         "Size": statistics_sections.size(more["size_effect"], more["size_proxies"]),
         "Distributions": statistics_sections.distributions(more["distributions"], looks, guessed),
+        "Searches": search_sections.searches(searched),
         "Score curves": score_curves(comparison, looks, guessed),
         "What ran": sections.ran(df, score, recipes.differences(given)),
         "Cost": text.html_table(spent) if len(spent := counts.cost(df)) else "",
@@ -127,6 +140,27 @@ def report(
     page = folder / "report.html"
     whole_file.write(page, document(name, lead, partial, parts, data))
     return page
+
+
+def searches_of_rows(
+    df: pd.DataFrame,
+    graphs: Mapping[tuple[str, str], str],
+    options: Options,
+    controls: Collection[str] | None = None,
+    published: Mapping[str, str] | None = None,
+) -> search_sections.SearchTables:
+    """The tables of the section on searches; all are empty where the rows have none."""
+    found = searches_in(df)
+    of_found = dict(zip(found["found"], found["found_graph"], strict=True))
+    missing = {arch: graphs.get((space, arch)) for space, arch in zip(found["space"], found["found"], strict=True)}
+    return search_sections.SearchTables(
+        searches=searches_of(found, df, options, controls, published),
+        targets=search_targets_of(found, df, options, controls, published),
+        scores=target_scores(found, df, options, controls, published),
+        curves=search_curves(df),
+        similarity=similarity_of(found, df, graphs, options.resampling(), chosen(df, controls, published)),
+        graphs={arch: graph or missing[arch] or "" for arch, graph in of_found.items() if arch is not None},
+    )
 
 
 def as_given(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

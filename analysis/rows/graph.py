@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 NOTHING = r"^(none|zero(ize|s)?)$"  # names of the operation that carries nothing, in small letters
+SKIP = r"skip|ident|^id$"  # what the names of skip connections contain
 
 
 def read(graph: Any) -> list[dict[str, Any]]:
@@ -45,7 +46,17 @@ def operations(cells: Sequence[dict[str, Any]]) -> list[str]:
     for cell in cells:
         found += [op for *_, op in cell["edges"] if op]
         found += [cell["nodes"][v] for v in operating(cell)]
-    return [op for op in found if not re.search(NOTHING, op.lower())]
+    return [op for op in found if not is_nothing(op)]
+
+
+def is_nothing(op: str) -> bool:
+    """Whether an operation carries nothing, by its name."""
+    return re.search(NOTHING, op.lower()) is not None
+
+
+def is_skip(op: str) -> bool:
+    """Whether an operation is a skip connection, by its name."""
+    return re.search(SKIP, op.lower()) is not None
 
 
 def operating(cell: dict[str, Any]) -> list[int]:

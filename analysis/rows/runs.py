@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from analysis.rows import recipe_labels
 from analysis.rows.checksum import check
 from analysis.rows.schema import CURVES, PLAN, SCHEMA, conform, frame
 
@@ -36,23 +37,37 @@ _SMALL = 2**22  # bytes of a part that are fetched in one request, whatever is w
 Wanted = Callable[[str], bool]
 
 
-def load(*runs: Run, columns: Sequence[str] | None = None, curves: bool = False, planned: bool = True) -> pd.DataFrame:
+def load(
+    *runs: Run,
+    columns: Sequence[str] | None = None,
+    curves: bool = False,
+    planned: bool = True,
+    graphs: bool = False,
+) -> pd.DataFrame:
     """One row per attempt of one or several runs, in the order in which they ended.
 
     A run is its folder, local or at any fsspec URL; column `run` is the folder's name. `columns` names those
-    wanted (all but the curves by default; `curves=True` adds the per-epoch lists). Rows of trials that
-    `plan.parquet` no longer holds are left out unless `planned=False`. Of several successful attempts at one
-    trial in a run, only the first to end is there. Raises FileNotFoundError for a folder that is not a run and
-    LookupError for a column that no run has.
+    wanted (all but the curves by default; `curves=True` adds the per-epoch lists; `graphs=True` fills `graph`, the
+    cell of each architecture, in from the plan). Rows of trials that `plan.parquet` no longer holds are left out
+    unless `planned=False`. Of several successful attempts at one trial in a run, only the first to end is there.
+    Raises FileNotFoundError for a folder that is not a run and LookupError for a column that no run has.
     """
-    return frame(table(*runs, columns=columns, curves=curves, planned=planned))
+    return frame(table(*runs, columns=columns, curves=curves, planned=planned, graphs=graphs))
 
 
-def table(*runs: Run, columns: Sequence[str] | None = None, curves: bool = False, planned: bool = True) -> pa.Table:
+def table(
+    *runs: Run,
+    columns: Sequence[str] | None = None,
+    curves: bool = False,
+    planned: bool = True,
+    graphs: bool = False,
+) -> pa.Table:
     """The same as `load`, as an Arrow table."""
     wanted = None if columns is None else [*columns, *(c for c in CURVES if curves and c not in columns)]
+    if wanted is not None and graphs and "graph" not in wanted:
+        wanted.append("graph")
     empty = _named("", conform(SCHEMA.empty_table()))
-    found = [_one_run(*place, wanted, curves, planned) for place in _places(runs)]
+    found = [_one_run(*place, wanted, curves, planned, graphs) for place in _places(runs)]
     rows = pa.concat_tables(found or [empty], promote_options="permissive")
     if wanted is None:
         return rows.select([c for c in rows.column_names if curves or c not in CURVES])
@@ -80,13 +95,16 @@ def study(run: Run) -> dict[str, Any]:
         raise ValueError(f"{root}/study.toml is not a valid study: {error}") from None
 
 
-def _one_run(fs: Any, root: str, name: str, columns: list[str] | None, curves: bool, planned: bool) -> pa.Table:
+def _one_run(
+    fs: Any, root: str, name: str, columns: list[str] | None, curves: bool, planned: bool, graphs: bool
+) -> pa.Table:
     def wanted(column: str) -> bool:
         if columns is None:
             return curves or column not in CURVES
-        return column in _NEEDED or (column in columns and column != "run")
+        needed = column in _NEEDED or (column == "arch" and "recipe" in columns)  # for `recipe_labels`
+        return needed or (column in columns and column != "run")
 
-    rows = _rows(fs, root, wanted)
+    rows = recipe_labels.current(_rows(fs, root, wanted))
     keys: pd.DataFrame = rows.select(_NEEDED).to_pandas()
     keys = keys.sort_values(["finished_at", *_KEY], kind="stable").drop_duplicates(list(_KEY))
     again = keys[keys["status"] == "ok"].duplicated("trial_id")
@@ -96,7 +114,16 @@ def _one_run(fs: Any, root: str, name: str, columns: list[str] | None, curves: b
         among = pc.is_in(rows["trial_id"], value_set=plan["trial_id"].combine_chunks())
         keys = keys[among.to_numpy()[keys.index]]
     rows = rows.take(pa.array(keys.index, pa.int64()))
-    return _named(name, rows)
+    return _named(name, _with_graphs(rows, _plan(fs, root, ["trial_id", "graph"])) if graphs else rows)
+
+
+def _with_graphs(rows: pa.Table, plan: pa.Table | None) -> pa.Table:
+    """The rows with the graph of the plan where they have none."""
+    if plan is None:
+        return rows
+    places = pc.index_in(rows["trial_id"], value_set=plan["trial_id"].combine_chunks())
+    filled = pc.coalesce(rows["graph"], plan["graph"].combine_chunks().take(places))
+    return rows.set_column(rows.column_names.index("graph"), SCHEMA.field("graph"), filled)
 
 
 def _rows(fs: Any, root: str, wanted: Wanted) -> pa.Table:
@@ -204,7 +231,7 @@ def _plan(fs: Any, root: str, columns: list[str] | None = None) -> pa.Table | No
     if found is None:
         return None
     schema = PLAN if columns is None else pa.schema([PLAN.field(c) for c in columns])
-    return _conformed(found, schema, f"{root}: the plan's trials")
+    return recipe_labels.current(_conformed(found, schema, f"{root}: the plan's trials"))
 
 
 def _files(fs: Any, folder: str) -> list[str]:

@@ -6,6 +6,7 @@ import pandas as pd
 import pyarrow as pa
 
 TIME = pa.timestamp("us", tz="UTC")
+WHOLE = "*"  # in place of an architecture, in the rows of searches
 
 SCHEMA = pa.schema(
     [
@@ -67,12 +68,17 @@ SCHEMA = pa.schema(
         ("chance", pa.float64()),  # score of guessing: 1 / classes, for col the share of the most frequent colour
         ("method", pa.string()),  # train | score | ...; null in older rows means train
         ("executed", pa.string()),  # JSON of test_batch and threads if they differ from recipe_json; else null
+        ("base", pa.string()),  # trial_id of the trial whose weights were used
         # Of searches, whose `arch` is `*`.
         ("found", pa.string()),  # the architecture that was found; null if the search diverged
         ("found_arch_id", pa.string()),
         ("curve_found", pa.list_(pa.string())),  # the architecture after each epoch
+        ("found_top", pa.list_(pa.string())),  # the best architectures of a search that scores them, the best first
         ("curve_arch", pa.list_(pa.list_(pa.float64()))),  # architecture parameters after each epoch
         ("arch_shape", pa.string()),  # JSON of the name and shape of each table of architecture parameters
+        ("arch_ops", pa.string()),  # JSON of the edges (rows) and operations (columns) of each table
+        ("found_graph", pa.string()),  # the cell that was found, as `graph` in the plan
+        ("curve_graph", pa.list_(pa.string())),  # the cell after each epoch
     ]
 )
 CURVES = tuple(field.name for field in SCHEMA if field.name.startswith("curve_"))

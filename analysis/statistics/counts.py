@@ -10,7 +10,7 @@ from analysis.comparison import recipes
 from analysis.comparison.cells import frame
 from analysis.comparison.costs import costs
 from analysis.comparison.keys import CELL, SCORE
-from analysis.comparison.trials import expect_frame, gather, means
+from analysis.comparison.trials import expect_frame, gather, means_of
 from analysis.comparison.units import Scale, scale
 
 _BUILD = {
@@ -37,7 +37,7 @@ def cells(df: pd.DataFrame, *, score: str = "score_best") -> pd.DataFrame:
     expect_frame(df)
     df = recipes.merged(df)
     trials = gather(df, score)
-    table = means(df, score=score)
+    table = means_of(trials)
     known = costs(df)
     spent = df["train_s"].to_numpy(float, na_value=np.nan) / 3600 if "train_s" in df else np.full(len(df), np.nan)
     stopped = df["diverged"].eq(True).fillna(False).to_numpy(bool) if "diverged" in df else np.zeros(len(df), bool)

@@ -20,9 +20,14 @@ from analysis.statistics.noise import noise_ceiling, reliability, rho_by_seeds
 from analysis.statistics.proxy_differences import compare_proxies, pool_spaces
 from analysis.statistics.random_experiments import random_experiment
 from analysis.statistics.score_curves import score_curves
+from analysis.statistics.search_curves import search_curves
+from analysis.statistics.search_targets import search_targets
+from analysis.statistics.searches import searches
 from analysis.statistics.signal import signal
+from analysis.statistics.similarity import similarity
 from analysis.statistics.size import size_effect, size_proxies
 from analysis.statistics.top_k import top_k
+from analysis.tables.search_matrix import search_matrix
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class Table:
     function: Callable[..., pd.DataFrame]
     shown: tuple[str, ...] = ()
     curves: bool = False  # whether it reads the epochs of every training
+    graphs: bool = False  # whether it reads the cells of architectures
+    view: Callable[[pd.DataFrame], pd.DataFrame] | None = None  # how people read it, where not line by line
 
     @property
     def options(self) -> list[str]:
@@ -94,6 +101,28 @@ TABLES = {
     "random_search": Table(random_search, ("n", "m", "expected", "std", "best_low", "best_median", "best_high")),
     "random_experiment": Table(random_experiment, ("n", "m", "mean", "std", "expected", "best_low", "best_high")),
     "score_curves": Table(score_curves, ("n", "epoch", "mean", "median", "low", "high"), curves=True),
+    "searches": Table(
+        searches,
+        (
+            *("algorithm", "seed", "score", "std", "percentile", "percentile_low", "percentile_high", "rank"),
+            *("skips", "entropy", "n_seeds"),
+        ),
+        curves=True,
+    ),
+    "search_targets": Table(
+        search_targets, ("algorithm", "n", "mean", "std", "best", "percentile"), view=search_matrix
+    ),
+    "search_curves": Table(
+        search_curves, ("algorithm", "seed", "epoch", "cell", "operation", "weight", "chosen", "entropy"), curves=True
+    ),
+    "similarity": Table(
+        similarity,
+        (
+            *("between", "algorithm", "n", "agreement", "agreement_low", "agreement_high", "agreement_random"),
+            *("agreement_p", "edits", "edits_random"),
+        ),
+        graphs=True,
+    ),
     "cells": Table(
         cells,
         (

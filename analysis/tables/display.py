@@ -18,6 +18,9 @@ _HEADS = {
     "rho_given_params": "given params",
     "rho_with_labels": "with labels",
     "p_params_holm": "p_holm",
+    "agreement_random": "random",
+    "agreement_p": "p_value",
+    "edits_random": "random edits",
 }
 # What says nothing where a cell has no signal; a value in parentheses is no finding.
 _FINDINGS = frozenset(
@@ -96,6 +99,8 @@ def _digits(column: "pd.Series[Any]") -> int:
     if not types.is_float_dtype(column):
         return 0
     most = column.abs().max()
+    if str(column.name) == "percentile":
+        return 1
     coefficient = str(column.name).partition("_")[0] in _COEFFICIENTS
     return 3 if coefficient and not most > 1 else 4 if not most > 1 else 2 if most < 1000 else 0
 

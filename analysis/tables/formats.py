@@ -19,6 +19,7 @@ _ESCAPED = {
     "|": r"\textbar{}",
     "−": "$-$",
     "–": "--",
+    "±": r"$\pm$",
     "…": r"\ldots{}",
     **{c: f"\\{c}" for c in "&%$#_{}"},
     **{c: f"{{{c}}}" for c in "[]"},  # after \\ a bracket would begin an option

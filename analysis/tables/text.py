@@ -60,17 +60,21 @@ def correlations(table: pd.DataFrame) -> pd.DataFrame:
 
 def cell_names(table: pd.DataFrame, side: str) -> list[str]:
     """Names of the cells on one side of a table of pairs, unique among the cells of both sides of the space."""
-    return _names(table, side)
+    return _names(table, side)[0]
 
 
-def _names(table: pd.DataFrame, side: str, *, dataset: bool = True) -> list[str]:
+def _names(table: pd.DataFrame, *sides: str, dataset: bool = True) -> list[list[str]]:
+    """The names of the cells on each of these sides."""
     both = [table[[f"{s}_{p}" for p in _LABELS]].set_axis(_LABELS, axis=1).assign(space=table["space"]) for s in "xy"]
     cells = pd.concat(both).drop_duplicates(CELL)
     called: dict[Any, str] = {}
     for space, inside in cells.groupby("space"):
         labels = names.labels(inside, dataset=dataset)
         called |= {(space, *key): name for key, name in zip(cell_keys(inside), labels, strict=True)}
-    return [called[space, *key] for space, key in zip(table["space"], cell_keys(table, side), strict=True)]
+    return [
+        [called[space, *key] for space, key in zip(table["space"], cell_keys(table, side), strict=True)]
+        for side in sides
+    ]
 
 
 def each(table: pd.DataFrame) -> Iterator[Any]:
@@ -86,7 +90,7 @@ def as_pairs(table: pd.DataFrame, x: str = "proxy", y: str = "target") -> pd.Dat
 def brief_names(table: pd.DataFrame) -> tuple[list[str], list[str], str]:
     """Names of the cells on x and on y, and the dataset's name if all have the same; it is then left out of theirs."""
     one = len({*table["x_dataset_id"], *table["y_dataset_id"]}) == 1
-    x, y = (_names(table, side, dataset=not one) for side in "xy")
+    x, y = _names(table, "x", "y", dataset=not one)
     return x, y, names.dataset_name(str(table["x_dataset"].iloc[0])) if one else ""
 
 
@@ -118,7 +122,7 @@ def right(table: pd.DataFrame) -> list[bool]:
 
 
 def _number(value: Any) -> bool:
-    return spell(value).strip("–−-[]()<%, .0123456789e+") == ""
+    return spell(value).strip("–−-±[]()<%, .0123456789e+") == ""
 
 
 def _flat(value: Any) -> str:

@@ -21,7 +21,7 @@ from workers.bench.timing import conditions
 from workers.recipes import Precision
 from workers.training.steps import arithmetic
 
-_SMALL = {"epochs": 1, "width": 4, "precise_bn": 64}
+_SMALL = {"epochs": 1, "width": 2, "depth": 1, "precise_bn": 64}
 _COMPARED = {
     "seeds": "two seeds of {x}",
     "other_seeds": "{x} and {y}, other seeds",

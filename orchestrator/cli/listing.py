@@ -3,11 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 import spaces
 from workers import datasets, recipes, tasks
+
+if TYPE_CHECKING:
+    from orchestrator.study.schema_parts import Architectures
 
 _LISTED = {
     "spaces": "search spaces, with an architecture of each",
@@ -108,6 +112,7 @@ def _tasks() -> Table:
 _VARIANTS = {
     "zero_cost": "scores any networks without training",
     "random_search": "finds the best of random architectures by a zero-cost proxy",
+    "robustness": "gives the score of networks that another sweep trains",
     "evolution": "finds an architecture by regularised evolution with a zero-cost proxy",
 }
 
@@ -120,10 +125,12 @@ def _recipes() -> Table:
         for space, dataset, task in recipes.cells(name):
             r = recipes.recipe(name, space=space, dataset=dataset, task=task)
             rates = (r.lr, r.batch) if isinstance(r, recipes.Sgd) else ("-", "-")
-            view.add_row(name, space, dataset, task, *map(str, (r.epochs, *rates, r.width, r.depth)))
+            width = r.width or f"{(r.budget or 0) / 1e6:g}M"  # of multiply-adds, from which a width follows
+            view.add_row(name, space, dataset, task, *map(str, (r.epochs, *rates, width, r.depth)))
         if several := recipes.variants(name):
             names = ", ".join(text.partition("/")[2] for text in several)
             lines.append(f"{name}/NAME {_VARIANTS.get(name, 'is any of several recipes')}; NAME is one of {names}")
+    lines.append("a width such as 585M is the largest whose multiply-adds are within that budget")
     lines.append("lookup/NAME takes results from a table; NAME is a recipe of the table")
     view.caption = "\n".join(lines)
     view.caption_justify, view.caption_style = "left", ""
@@ -133,15 +140,30 @@ def _recipes() -> Table:
 def _presets() -> Table:
     from orchestrator.study.schema import load, presets
 
-    view = _table("preset", "sweeps")
+    view = _table("preset", "sweeps: space, dataset, tasks, recipes, architectures")
     for name in presets():
         study = load(name)
         lines = [
-            f"{s.space} on {s.dataset.name}: {', '.join(s.tasks)}; recipe {_names(s.recipe)}" for s in study.sweeps
+            f"{s.space} on {s.dataset.name}: {' '.join(s.tasks)}; {_names(s.recipe)}; {_which(s.architectures)}"
+            for s in study.sweeps
         ]
         view.add_row(name, "\n".join(lines))
     view.columns[1].no_wrap = False
     return view
+
+
+def _which(architectures: "Architectures") -> str:
+    """Which architectures a sweep trains, in a few words."""
+    if architectures.sample is not None:
+        return f"{architectures.sample} drawn"
+    if architectures.found is not None:
+        return f"found by {architectures.found}"
+    if architectures.given is None:
+        return "searches"
+    listed = architectures.named or architectures.list or ()
+    return {"all": "all architectures", "file": f"those of {architectures.file}"}.get(
+        architectures.given, f"{len(listed)} {'published' if architectures.named else 'listed'}"
+    )
 
 
 def _names(several: Sequence[str]) -> str:

@@ -31,16 +31,30 @@ class Room:
         how = "measured in finished trials" if self.measured else "estimated from the largest network"
         need = f"GPU memory: at most about {self.trial / 1e9:.1f} GB per trial ({how}); "
         if self.share is not None and self.gpu is not None:
+            if not _enough(self.trial, self.gpu):
+                return need + f"a GPU of {self.gpu / 1e9:.0f} GB is too small"
             return need + f"gpus_per_trial = {self.share:g} fits on GPUs of {self.gpu / 1e9:.0f} GB"
-        fits = [f"{share(self.trial, size * 10**9):g} on {size} GB" for size in GPUS]
+        enough = [size for size in GPUS if _enough(self.trial, size * 10**9)]
+        fits = [f"{share(self.trial, size * 10**9):g} on {size} GB" for size in enough]
+        if not fits:
+            return need + f"a GPU of {GPUS[-1]} GB is too small"
         return need + f"gpus_per_trial that fits: {', '.join(fits)}"
 
 
 def share(trial: int, gpu: int) -> float:
     """1/N for the largest N <= 8 such that N trials of `trial` bytes fit on a GPU of `gpu` bytes; rounded down, so that
     N shares do not exceed the GPU."""
-    fit = max(1, min(MOST, int(gpu / (trial * SPARE + CONTEXT))))
+    fit = max(1, min(MOST, int(gpu / _used(trial))))
     return 10_000 // fit / 10_000
+
+
+def _used(trial: int) -> float:
+    """Bytes of a GPU that a trial of `trial` bytes takes."""
+    return trial * SPARE + CONTEXT
+
+
+def _enough(trial: int, gpu: int) -> bool:
+    return _used(trial) <= gpu
 
 
 def room(store: RunStore, largest: Iterable[Mapping[str, Any]]) -> Room:

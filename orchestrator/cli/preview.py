@@ -11,13 +11,13 @@ from rich.table import Table
 import spaces
 from orchestrator.cli import cell_names
 from orchestrator.cli.packing import Room, room
-from orchestrator.execution import cores
+from orchestrator.execution import cores, devices
 from orchestrator.ray_tune import address
-from orchestrator.store import waiting
 from orchestrator.store.left_out import LeftOut, left_out
 from orchestrator.store.recipe_names import named
 from orchestrator.store.status import CELL
 from orchestrator.store.trial_states import Ledger
+from orchestrator.store.waiting import Readiness, Waits, awaited, check_weights
 from orchestrator.study import searches
 from orchestrator.study.estimate import Estimate, estimate, rate_of, recipe_of, total, trains
 from orchestrator.study.frozen import open_run
@@ -56,8 +56,9 @@ class Preview:
     unused: dict[str, str]  # by dataset_id: images and files that are not used
     left_out: LeftOut | None  # trials of the run that are not in this study
     notes: tuple[str, ...] = ()  # warnings
-    waiting: dict[str, int] = field(default_factory=dict)  # trials that wait for a search, by its trial_id
-    stuck: tuple[str, ...] = ()  # a sentence for each of these searches that has found nothing
+    waiting: Waits = field(default_factory=Waits)
+    stuck: tuple[str, ...] = ()  # a sentence for each trial that others wait for in vain
+    weights: tuple[int, int] = (0, 0)  # trials whose weights are kept, and their bytes
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for `--json`."""
@@ -69,8 +70,9 @@ class Preview:
             "total": sum(c.states.total() for c in self.cells.values()),
             "done": sum(c.states["done"] for c in self.cells.values()),
             "left_out": self.left_out.count if self.left_out else 0,
-            "waiting": sum(self.waiting.values()),
-            "waiting_for": self.waiting,
+            "waiting": self.waiting.total,
+            "waiting_for": self.waiting.searches,
+            "waiting_for_weights": self.waiting.weights,
             "device": self.device,
             "device_seconds_left": self.left.seconds,
             "basis": self.left.basis,
@@ -95,20 +97,25 @@ class Preview:
 
 
 def preview(study: Study) -> Preview:
-    """Plan a study and compare it with the rows of its run; writes nothing."""
+    """Plan a study and compare it with the rows of its run; writes nothing.
+
+    LookupError where trials need weights of finished ones that were not kept.
+    """
     planned = plan(study, searches.found(study))
     store = open_run(study)
     ledger, rates = Ledger.of(store), rate_of(store)
     wish = study.execution.gpus_per_trial
     device = "gpu" if wish or (wish is None and not _small(study)) else "cpu"
     rows = planned.table.drop_columns(["graph"]).to_pylist()
+    ready = Readiness.of(store, ledger, rows)
+    check_weights(rows, ready)
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     called = named(rows)
     for row in rows:
         groups[(row["space"], row["dataset"], row["task"], called[row["recipe_id"]])].append(row)
     cells = {}
     for key, members in groups.items():
-        state_of = ["waiting" if waiting.awaited(r) else ledger.state(r["trial_id"]) for r in members]
+        state_of = [ready.state(row) for row in members]
         states = Counter(state_of)
         missing = [r for r, state in zip(members, state_of, strict=True) if state != "done"]
         cells[key] = Cell(
@@ -120,7 +127,7 @@ def preview(study: Study) -> Preview:
     left = total((cell.left for cell in cells.values()), device)
     trained = [members for members in groups.values() if trains(recipe_of(members[0]))]
     largest = max((r["params"] for members in trained for r in members), default=0)
-    known = [[r for r in members if not waiting.awaited(r)] for members in trained]
+    known = [[r for r in members if not awaited(r)] for members in trained]
     most_work = [max(members, key=lambda r: r["macs"]) for members in known if members]
     rows_of_trainings = sum(map(len, trained))
     return Preview(
@@ -135,10 +142,18 @@ def preview(study: Study) -> Preview:
         room(store, most_work) if device == "gpu" and left.count and most_work else None,
         planned.unused,
         left_out(store, planned.table, ledger.done),
-        (*planned.notes, *too_large_batches(rows)),
-        waits := dict(waiting.by_search(rows)),
-        tuple(waiting.lines(waits, ledger, all_of_them=False)),
+        (*planned.notes, *too_large_batches(rows), *devices.check(rows, wish)),
+        waits := Waits.of(rows, ready),
+        tuple(waits.lines(ready, all_of_them=False)),
+        _weights(rows),
     )
+
+
+def _weights(rows: list[dict[str, Any]]) -> tuple[int, int]:
+    """The number of trials whose weights others use, and the size of all these weights in bytes."""
+    bases = {row["base"] for row in rows}
+    kept = [row["params"] for row in rows if row["trial_id"] in bases]
+    return len(kept), 4 * sum(kept)
 
 
 def _small(study: Study) -> bool:
@@ -202,7 +217,8 @@ def show(found: Preview, console: Console) -> None:
     done = sum(c.states["done"] for c in found.cells.values())
     console.print(f"{trials:,} trials, {done:,} done, {trials - done:,} left; data {', '.join(found.dataset_ids)}")
     if found.waiting:
-        console.print(f"{waiting.total(found.waiting)}, at most: what several searches find is trained once")
+        at_most = ", at most: what several searches find is trained once" * bool(found.waiting.searches)
+        console.print(f"{found.waiting.text}{at_most}", soft_wrap=True)
     for sentence in found.stuck:
         console.print(sentence, markup=False, soft_wrap=True)
     for unused in found.unused.values():
@@ -220,6 +236,9 @@ def show(found: Preview, console: Console) -> None:
     for note in found.notes:
         console.print(note, markup=False)
     console.print(f"disk: rows about {found.row_bytes / 1e6:,.1f} MB{_checkpoints(found)}")
+    if found.weights[0]:
+        kept, size_kept = found.weights
+        console.print(f"      weights about {size_kept / 1e6:,.1f} MB of {kept:,} trials, which others use; they stay")
 
 
 def _checkpoints(found: Preview) -> str:

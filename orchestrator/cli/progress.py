@@ -16,7 +16,7 @@ from orchestrator.cli.time_left import TimeLeft
 from orchestrator.execution.job import Outcome
 from orchestrator.execution.work_queue import DEATHS, Work
 from orchestrator.store.recipe_names import named
-from orchestrator.store.waiting import total
+from orchestrator.store.waiting import Waits
 from orchestrator.study.estimate import multiply_adds, recipe_of
 from orchestrator.terminal import has_unicode, live, printable
 from workers.quantities import duration
@@ -135,7 +135,7 @@ class Progress:
         training = None if recipe_of(self._work.row_of(trial_id)).rehearsed else outcome.train_s
         self._left.ended(trial_id, time.monotonic(), running, outcome.wall_s, training, ok=ok)
         if not ok and trial_id not in self._work.waiting():
-            self._left.given_up([trial_id])
+            self._left.given_up([trial_id, *self._work.given_up(trial_id)])
 
     def _left_text(self) -> str:
         """The time left, as the end of a line; "" before the first trial has ended."""
@@ -159,7 +159,7 @@ class Progress:
         if counts.failed:
             text += f", {counts.failed} failed attempts"
         if self._work.waiting_for:
-            text += f", {total(self._work.waiting_for)}"
+            text += f", {Waits(self._work.waiting_for).text}"
         if self._work.stopping.is_set():
             return text + "; stopping: running trials end after their epoch"
         return text + self._left_text()
@@ -192,7 +192,7 @@ def _bar(share: float, unicode: bool) -> Text:
 def watch(work: Work, console: Console) -> Iterator[None]:
     """Show the progress of a launch during the block."""
     view = Progress(work, console)
-    waits = f"; {total(work.waiting_for)}" if work.waiting_for else ""
+    waits = f"; {Waits(work.waiting_for).text}" if work.waiting_for else ""
     if not console.is_terminal:
         console.print(
             f"{work.left:,} trials to train, {work.counts.done:,} of {work.counts.total:,} done before{waits}"

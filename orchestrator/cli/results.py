@@ -1,5 +1,6 @@
 """Verbs that read rows: correlate, report, query, export.  They call `analysis`."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,12 @@ Chance = Annotated[
     typer.Option(metavar="[TASK=]SCORE", help="a score not above it counts as none; again for other tasks"),
 ]
 Resamples = Annotated[int | None, typer.Option(min=0, help="of the bootstrap; default 2000, 0: no intervals")]
+Controls = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="random cells to compare searches with, one architecture a line; default: what none found"
+    ),
+]
 Figures = Annotated[
     Literal["none", "png", "all"],
     typer.Option(
@@ -54,6 +61,7 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
             bool,
             typer.Option("--across", help="only pairs across datasets, and random experiments with them"),
         ] = False,
+        controls: Controls = None,
         as_json: AsJson = False,
         as_csv: AsCsv = False,
         as_latex: AsLatex = False,
@@ -69,10 +77,13 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
         wanted = catalogue.named(name)
         level = _chance(chance)
         options = _given(common=common, score=score, diverged=diverged, chance=level, resamples=resamples)
+        options |= _given(controls=_architectures(controls))
         stores = [store_of(r) for r in runs]
         places = [store.url for store in stores]
-        rows = analysis.load(*places, curves=wanted.curves)
+        rows = analysis.load(*places, curves=wanted.curves, graphs=wanted.graphs)
         tell_left_out(stores, note)
+        if "published" in wanted.options:
+            options["published"] = _published(rows)
         table = analysis.compute(name, rows, **options)
         if across:
             if "x_dataset_id" not in table:
@@ -80,7 +91,10 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
             table = table[table["x_dataset_id"] != table["y_dataset_id"]]
         partial(rows, places, note)
         table, left_out = (table, "") if form else brief(table)
-        put(table, form, out, wanted.shown, empty=_empty(name, rows, places))
+        if wanted.view is not None and form in ("", "latex", "markdown"):
+            put(wanted.view(table), form, out, empty=_empty(name, rows, places))
+        else:
+            put(table, form, out, wanted.shown, empty=_empty(name, rows, places))
         if left_out:
             out.print(left_out, soft_wrap=True)
         if not form and "reason" not in wanted.shown:
@@ -113,6 +127,7 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
         diverged: Diverged = None,
         chance: Chance = None,
         resamples: Resamples = None,
+        controls: Controls = None,
         figures: Figures = "png",
     ) -> None:
         """Write figures, tables and an HTML page."""
@@ -120,7 +135,10 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
 
         level = _chance(chance)
         options = _given(common=common, score=score, diverged=diverged, chance=level, resamples=resamples)
-        path = analysis.report([store_of(r).url for r in runs], out=to, figures=figures, **options)
+        options |= _given(controls=_architectures(controls))
+        places = [store_of(r).url for r in runs]
+        published = _published(analysis.load(*places, columns=["space", "arch"]))
+        path = analysis.report(places, out=to, figures=figures, published=published, **options)
         out.print(f"report: {path}", soft_wrap=True)
 
     @app.command(rich_help_panel="Results")
@@ -194,6 +212,30 @@ def tell_left_out(stores: "list[RunStore]", note: Console) -> None:
 def _given(**options: Any) -> dict[str, Any]:
     """The options that were given."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _architectures(file: Path | None) -> list[str] | None:
+    """The architectures of a file, one a line; ValueError for a file that cannot be read or has none."""
+    if file is None:
+        return None
+    try:
+        found = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"--controls {file}: expected a text file with one architecture a line: {error}") from None
+    if not found:
+        raise ValueError(f"--controls {file}: the file has no line; expected one architecture a line")
+    return found
+
+
+def _published(rows: Any) -> dict[str, str]:
+    """The published architectures, by name, of the spaces that searches in the rows have."""
+    import spaces
+
+    found: dict[str, str] = {}
+    for name in rows.loc[rows["arch"] == spaces.WHOLE, "space"].unique():
+        with contextlib.suppress(LookupError):
+            found |= spaces.published(name)
+    return found
 
 
 def _chance(given: list[str] | None) -> float | dict[str, float] | None:

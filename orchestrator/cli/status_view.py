@@ -12,7 +12,6 @@ from rich.text import Text
 
 from orchestrator.cli import cell_names
 from orchestrator.cli.score_lines import tables
-from orchestrator.store import waiting
 from orchestrator.store.left_out import left_out
 from orchestrator.store.run_folder import RunStore
 from orchestrator.store.status import CELL, STATES, Status, status
@@ -79,7 +78,7 @@ def _summary(found: Status) -> str:
         return f"{done}; imported, there is no plan"
     wrong = "".join(f", {found.count(s):,} {s}" for s in ("failed", "quarantined") if found.count(s))
     if found.waiting:
-        wrong += f"; {waiting.total(found.waiting)}"
+        wrong += f"; {found.waiting.text}"
     who = f"driven by {found.holder}" if found.holder else "no driver at work"
     return f"{done}{wrong}; {who}{'; stopping' * found.stopping}"
 
@@ -110,8 +109,7 @@ def _cells(found: Status, width: int) -> list[Table | str]:
 
 
 def failures(found: Status) -> Iterator[tuple[str, str]]:
-    """The failures of trials without an ok row, and searches that have found nothing for others, as lines and their
-    styles."""
+    """The failures of trials without an ok row, and what others wait for in vain, as lines and their styles."""
     for kind, groups in groupby(found.failures, key=lambda group: group.error_class):
         alike = list(groups)
         n = sum(len(group.trial_ids) for group in alike)

@@ -17,6 +17,7 @@ from orchestrator.cli.arguments import DataRoot, Only, RunName, Runs, StudyName,
 
 if TYPE_CHECKING:
     from orchestrator.store.run_folder import RunStore
+    from orchestrator.store.trial_states import Ledger
     from orchestrator.study.schema import Study
     from orchestrator.study.selection import Selection
 
@@ -98,14 +99,17 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
         failed: Annotated[bool, typer.Option("--failed", help="every trial whose last attempt failed")] = False,
         kind: Annotated[str, typer.Option("--class", help="only failures of a class: oom, error, timeout, ...")] = "",
         trial: Annotated[list[str] | None, typer.Option(metavar="ID", help="this trial (may be repeated)")] = None,
+        weights: Annotated[
+            bool, typer.Option("--weights", help="finished trials whose weights others need and which were not kept")
+        ] = False,
     ) -> None:
         """Train failed and quarantined trials again. Adds attempts, deletes none."""
         from orchestrator.store import lease
         from orchestrator.store.trial_states import LIMITS, Ledger
         from orchestrator.study.selection import Selection
 
-        if not (failed or kind or trial):
-            raise ValueError("give --failed, --class CLASS or --trial ID")
+        if not (failed or kind or trial or weights):
+            raise ValueError("give --failed, --class CLASS, --trial ID or --weights")
         classes = sorted(LIMITS)
         if kind and not any(known.startswith(kind) for known in classes):
             raise ValueError(f"--class {kind!r}: classes are {', '.join(classes)}; oom means all that begin with it")
@@ -117,15 +121,42 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
         planned = store.plan(["trial_id"])
         ids = set(planned["trial_id"].to_pylist()) if planned else set()
         open_ones = {t for t in ids & ledger.failures.keys() if ledger.state(t) in ("failed", "quarantined")}
-        if strange := sorted(set(trial or []) - open_ones):
+        study = study_of(run)
+        again, followers = _for_weights(study, store, ledger, set(trial or []) & ledger.done, weights)
+        if strange := sorted(set(trial or []) - open_ones - again):
             raise LookupError(f"no failed trial {', '.join(strange)}; failed are {_some(open_ones)}")
-        chosen = set(trial or []) or open_ones
+        chosen = set(trial or []) - again or (open_ones if failed or kind else set())
         if kind:
             chosen = {t for t in chosen if ledger.counting(t)[-1].kind.startswith(kind)}
-        if not chosen:
+        if not chosen and not again:
             out.print("no failed trial matches: nothing to retry")
             return
-        raise typer.Exit(_train(study_of(store.url), Selection({"trial_id": chosen}), None, out, forgive=chosen))
+        selection = Selection({"trial_id": chosen | again})
+        raise typer.Exit(_train(study, selection, None, out, forgive=chosen | followers & open_ones, again=again))
+
+
+def _for_weights(
+    study: Study, store: RunStore, ledger: Ledger, named: set[str], missing: bool
+) -> tuple[set[str], set[str]]:
+    """The finished trials that are trained again for their weights, and the trials that use these weights.
+
+    named: trials that must be among the first ones.  missing: with all whose weights others need and which were not
+    kept.  LookupError where no trial uses the weights of a named one.
+    """
+    from orchestrator.store.waiting import Readiness, base_of, bases_of, without_weights
+    from orchestrator.study import searches
+    from orchestrator.study.plan import plan
+
+    if not named and not missing:
+        return set(), set()
+    rows = plan(study, searches.found(study)).table.select(["trial_id", "arch", "base"]).to_pylist()
+    if strange := sorted(named - bases_of(rows)):
+        raise LookupError(
+            f"trial {', '.join(strange)} is done, and no trial of the study uses its weights: nothing to train again. "
+            "If the study was edited since, name its file in place of the run"
+        )
+    again = named | (without_weights(rows, Readiness.of(store, ledger, rows)) if missing else set())
+    return again, {row["trial_id"] for row in rows if base_of(row) in again}
 
 
 def _train(
@@ -134,13 +165,14 @@ def _train(
     limit: int | None,
     out: Console,
     forgive: frozenset[str] | set[str] = frozenset(),
+    again: frozenset[str] | set[str] = frozenset(),
 ) -> int:
     """Run a study and print a summary; returns the exit code."""
     from orchestrator import runner
     from orchestrator.cli import progress, status_view
-    from orchestrator.store import waiting
     from orchestrator.store.run_folder import RunStore
     from orchestrator.store.trial_states import Ledger
+    from orchestrator.store.waiting import Readiness
 
     invocation.store = RunStore(study.path)
     ended = runner.run(
@@ -149,14 +181,15 @@ def _train(
         check=selection.check,
         limit=limit,
         forgive=forgive,
+        again=again,
         watch=lambda work: progress.watch(work, out),
         note=lambda text: out.print(text, style="dim", markup=False, soft_wrap=True),
     )
     out.print(
         f"{study.name}: {ended.done:,} of {ended.total:,} trials done ({ended.trained:,} trained now), "
         f"{ended.left:,} left, {len(ended.quarantined):,} quarantined"
-        + f", {sum(ended.waiting.values()):,} waiting"
-        * bool(ended.waiting)
+        + f", {ended.waits.total:,} waiting"
+        * bool(ended.waits)
     )
     # A store that cannot be read now must not change how the launch ends.
     with contextlib.suppress(OSError, ValueError):
@@ -166,8 +199,8 @@ def _train(
         out.print(f"stopped: {ended.broken}", style="red", markup=False, soft_wrap=True)
         out.print(f"fix the cause, then run `archsweep run {study.path}` to continue", markup=False, soft_wrap=True)
     out.print(f"rows: {study.path}/rows", soft_wrap=True)
-    ledger = Ledger.of(RunStore(study.path)) if ended.quarantined or ended.waiting else Ledger()
-    for line in waiting.lines(ended.waiting, ledger, all_of_them=not ended.left):
+    ledger = Ledger.of(RunStore(study.path)) if ended.quarantined or ended.waits else Ledger()
+    for line in ended.waits.lines(Readiness(ledger), all_of_them=not ended.left):
         out.print(line, soft_wrap=True)
     if ended.quarantined:
         for trial_id in ended.quarantined[:10]:

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from orchestrator.store.run_folder import RunStore
-from orchestrator.store.waiting import MARK, awaited, by_search
+from orchestrator.store.trial_states import Ledger
+from orchestrator.store.waiting import MARK, Readiness, Waits, awaited
 from orchestrator.study.plan import Plan, Planner, order_of_work
 from workers import files
 
@@ -56,4 +57,5 @@ class Growth:
 
 
 def _waiting(table: pa.Table) -> Counter[str]:
-    return by_search(table.filter(pc.starts_with(table["arch"], MARK)).select(["arch"]).to_pylist())
+    rows = table.filter(pc.starts_with(table["arch"], MARK)).select(["arch"]).to_pylist()
+    return Waits.of(rows, Readiness(Ledger())).searches

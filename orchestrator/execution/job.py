@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.execution import watchdog
+from orchestrator.execution import devices, watchdog
 from orchestrator.store.run_folder import RunStore
 from orchestrator.store.trial_log import TrialLog
 from workers import files
@@ -42,6 +42,7 @@ class Job:
     attempt: int
     settings: Settings
     alone: bool = False  # on a machine without other trials, if possible
+    keep_weights: bool = False  # as other trials use them
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that any scheduler can transport."""
@@ -83,14 +84,6 @@ def trial_columns(job: Job) -> dict[str, Any]:
     return {**columns(Trial.model_validate_json(job.trial_json)), "launch": job.settings.launch, "attempt": job.attempt}
 
 
-def _device(gpus: float) -> str:
-    """The device of a job.  The scheduler makes exactly those GPUs visible that the job may use.
-
-    ARCHSWEEP_DEVICE=cpu tests the placement of a study on a machine whose GPUs are only declared to Ray.
-    """
-    return os.environ.get("ARCHSWEEP_DEVICE") or ("cuda" if gpus > 0 else "cpu")
-
-
 def publish(store: RunStore, row: dict[str, Any]) -> None:
     """Publish a row; failed writes are retried for a while, then the OSError is raised."""
     files.with_retries(lambda: store.publish_attempt(row), f"the row of trial {row['trial_id']} could not be published")
@@ -106,22 +99,23 @@ def perform(job: Job, on_epoch: Callable[[dict[str, Any]], None] | None = None, 
     settings, store = job.settings, RunStore(job.settings.run_url)
     if _asked_to_stop(store):
         return Outcome(job.trial_id, "interrupted")  # the stop was requested after the job was handed out
-    device = _device(settings.gpus)
     trial = Trial.model_validate_json(job.trial_json)
+    used = devices.of_trial(settings.gpus, trial)
     with TrialLog(store, job.trial_id, settings.checkpoint_s) as trial_log, _deadline(job, trial_log):
         log.info(
             "trial %s, attempt %d, on %s as %s; CUDA_VISIBLE_DEVICES=%r",
             job.trial_id,
             job.attempt,
             platform.node(),
-            device,
+            ", ".join(used),
             os.environ.get("CUDA_VISIBLE_DEVICES"),
         )
         try:
             row = workers.attempt(
                 trial,
                 settings.data_roots.get(str(trial.dataset_id)),
-                device,
+                used[0],
+                devices=used,
                 cache_dir=settings.cache_dir,
                 checkpoint_url=store.at("trials", job.trial_id, "checkpoint.pt"),
                 checkpoint_every_s=settings.checkpoint_s,
@@ -130,6 +124,8 @@ def perform(job: Job, on_epoch: Callable[[dict[str, Any]], None] | None = None, 
                 on_epoch=on_epoch,
                 run_url=settings.run_url,
                 cpus=cpus,
+                weights_url=store.weights(job.trial_id) if job.keep_weights else None,
+                base_url=None if trial.base is None else store.weights(trial.base),
             )
         except workers.Interrupted as stopped:
             log.info("%s", stopped)

@@ -3,8 +3,8 @@
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from orchestrator.execution.growth import Growth
 from orchestrator.execution.job import Job, Outcome, Settings, publish, trial_columns
 from orchestrator.store.run_folder import RunStore
 from orchestrator.store.trial_states import Failure, Ledger
+from orchestrator.store.waiting import Readiness, base_of
 from orchestrator.study.plan import trial_of
 from workers.scrub import scrub
 
@@ -42,7 +43,9 @@ class Work:
     before it has resources for it calls `take(ahead=True)`, and `begin` when the job starts.  Thread-safe.
     Trials that failed before come last: one that needs a machine without other trials then delays no other trial.
     Trials whose architecture a search has to find are no part of the queue; `growth` plans them when the search has
-    ended, and they are added.
+    ended, and they are added.  Trials that use the weights of another one are handed out after it.
+
+    bases: the trials whose weights are kept.  kept: those of them whose weights are in the run's folder.
     """
 
     def __init__(
@@ -53,15 +56,22 @@ class Work:
         settings: Settings,
         total: int,
         growth: Growth | None = None,
+        bases: Collection[str] = (),
+        kept: Collection[str] = (),
     ) -> None:
         self._store, self._ledger, self._settings, self._growth = store, ledger, settings, growth
         self._lock = threading.Lock()
         self._planning = threading.Lock()  # held while the plan grows, which takes seconds; taken before _lock
         self._ended_searches: set[str] = set()  # whose trials are not planned yet
         self._rows = {row["trial_id"]: row for row in plan_rows}
-        states = {trial_id: ledger.state(trial_id) for trial_id in self._rows}
-        self._queue = deque(t for t, state in states.items() if state == "left")
-        self._again = {t: 0.0 for t, state in states.items() if state == "failed"}  # not before this time (monotonic)
+        self._bases, self._kept = set(bases), set(kept)
+        self._ready = Readiness(ledger, self._kept)
+        self._queue: deque[str] = deque()
+        self._again: dict[str, float] = {}  # not before this time (monotonic)
+        self._followers: dict[str, list[str]] = defaultdict(list)  # trials that wait for the weights of each
+        self._given_up: dict[str, list[str]] = {}  # the same, of those that will have none
+        for trial_id in self._rows:
+            self._enter(trial_id)
         self._breaker = FailureLimit()
         self._open: dict[str, Job] = {}  # taken and not reported yet
         self._ahead: set[str] = set()  # those of them that have not started
@@ -71,11 +81,24 @@ class Work:
         self.listeners: list[Any] = []
         self.growth_listeners: list[Any] = []  # called with the ids of trials that were added
 
+    def _enter(self, trial_id: str) -> bool:
+        """Enter a trial of the plan if it is to be attempted: into the queue, or among those that wait for weights."""
+        state, base = self._ready.ledger.state(trial_id), base_of(self._rows[trial_id])
+        if state not in ("left", "failed"):
+            return False
+        if base is not None and not self._ready.has_weights(base):
+            self._followers[base].append(trial_id)
+        elif state == "left":
+            self._queue.append(trial_id)
+        else:
+            self._again[trial_id] = 0.0
+        return True
+
     @property
     def left(self) -> int:
         """Trials that wait or run now."""
         with self._lock:
-            return len(self._queue) + len(self._again) + len(self._open)
+            return len(self._queue) + len(self._again) + len(self._open) + sum(map(len, self._followers.values()))
 
     @property
     def running(self) -> list[str]:
@@ -93,12 +116,17 @@ class Work:
     def waiting(self) -> list[str]:
         """The ids of the trials that have not started and are to be attempted."""
         with self._lock:
-            return [*self._queue, *self._again, *self._ahead]
+            return [*self._queue, *self._again, *self._ahead, *(t for each in self._followers.values() for t in each)]
+
+    def given_up(self, trial_id: str) -> list[str]:
+        """The trials that will not be attempted because this one has failed."""
+        with self._lock:
+            return list(self._given_up.get(trial_id, ()))
 
     @property
-    def waiting_for(self) -> Mapping[str, int]:
+    def waiting_for(self) -> Counter[str]:
         """The searches that trials of the plan wait for, and the number of these trials; they are not `waiting`."""
-        return self._growth.waiting if self._growth else {}
+        return self._growth.waiting if self._growth else Counter()
 
     def row_of(self, trial_id: str) -> dict[str, Any]:
         """The plan's row of a trial."""
@@ -151,6 +179,7 @@ class Work:
             self._ledger.next_attempt(trial_id),
             settings,
             alone=self._alone(trial_id),
+            keep_weights=trial_id in self._bases,
         )
 
     def _alone(self, trial_id: str) -> bool:
@@ -167,7 +196,7 @@ class Work:
             if outcome.status == "interrupted":
                 self._queue.appendleft(outcome.trial_id)
             else:
-                self._settle({**outcome.columns(), "attempt": job.attempt})
+                self._settle({**outcome.columns(), "attempt": job.attempt}, job)
         self._grow(outcome)
         self._notify(outcome)
 
@@ -200,7 +229,7 @@ class Work:
             self._notify(Outcome(trial_id, "interrupted"))
             return
         with self._lock:
-            self._settle(row)
+            self._settle(row, job)
         self._grow(Outcome.of(row))
         self._notify(Outcome.of(row))
 
@@ -210,7 +239,7 @@ class Work:
             self.broken = reason
         self.stopping.set()
 
-    def _settle(self, row: Mapping[str, Any]) -> None:
+    def _settle(self, row: Mapping[str, Any], job: Job) -> None:
         """Record an attempt; after a failure that may be temporary the trial is queued again."""
         trial_id = row["trial_id"]
         self._ledger.add(row)
@@ -220,14 +249,31 @@ class Work:
             self.counts.trained += 1
             if self._grows(row):
                 self._ended_searches.add(trial_id)
+            if job.keep_weights:
+                self._kept.add(trial_id)
+                self._release(trial_id)
         else:
             failure = Failure.of(row)
             self.counts.failed += 1
             if not self._ledger.waits(trial_id):
                 self._again[trial_id] = time.monotonic() + self._pause(trial_id, failure.kind)
+            else:
+                self._given_up[trial_id] = self._without(trial_id)
         reason = self._breaker.add(failure)
         if reason and (self._queue or self._again):
             self.break_off(reason)
+
+    def _release(self, base: str) -> None:
+        """Hand out next what waited for the weights of a trial; the lock must be held."""
+        queued = len(self._queue)
+        for trial_id in self._followers.pop(base, []):
+            self._enter(trial_id)
+        self._queue.rotate(len(self._queue) - queued)  # in front: each architecture is completed before the next
+
+    def _without(self, base: str) -> list[str]:
+        """Remove what waits for the weights of a trial, directly or not; the lock must be held."""
+        found = self._followers.pop(base, [])
+        return [*found, *(t for each in found for t in self._without(each))]
 
     def _grows(self, row: Mapping[str, Any]) -> bool:
         """Whether trials wait for what this row has found."""
@@ -250,14 +296,13 @@ class Work:
             with self._lock:
                 new = {row["trial_id"]: row for row in rows if row["trial_id"] not in self._rows}
                 self._rows |= new
-                states = {trial_id: self._ledger.state(trial_id) for trial_id in new}
-                self._queue.extend(t for t, state in states.items() if state == "left")
-                self._again |= {t: 0.0 for t, state in states.items() if state == "failed"}
+                self._bases.update(filter(None, self._growth.table["base"].to_pylist()))
+                entered = [trial_id for trial_id in new if self._enter(trial_id)]
                 planned = self._growth.table["trial_id"].to_pylist()
                 self.counts.total, self.counts.done = len(planned), sum(t in self._ledger.done for t in planned)
                 self._ended_searches.discard(ended.trial_id)
         for listener in self.growth_listeners if new else []:
-            listener([t for t, state in states.items() if state in ("left", "failed")])
+            listener(entered)
 
     def _pause(self, trial_id: str, kind: str) -> float:
         """Seconds to wait after a failure."""

@@ -103,6 +103,11 @@ def _reachable() -> dict[str, float]:
     return there
 
 
+def _largest_machine() -> float:
+    """The most GPUs that a machine of the cluster has."""
+    return max((node["Resources"].get("GPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
+
+
 def gpus_per_trial(execution: Execution) -> float:
     """The number of GPUs per trial, a fraction for a share; ResourcesError where the cluster cannot provide that."""
     with ray_watch.guarding():
@@ -115,6 +120,11 @@ def gpus_per_trial(execution: Execution) -> float:
         raise ResourcesError(
             f"gpus_per_trial = {wish:g}, but the cluster has {gpus:g} GPUs and cannot grow more; "
             "set gpus_per_trial = 0 to train on CPUs"
+        )
+    if wish > 1 and not autoscaled() and wish > (most := _largest_machine()):
+        raise ResourcesError(
+            f"gpus_per_trial = {wish:g}, but no machine of the cluster has more than {most:g} GPUs, and a trial uses "
+            "those of one machine; training across machines is the business of Ray Train"
         )
     if execution.cpus_per_trial > cpus:
         raise ResourcesError(f"cpus_per_trial = {execution.cpus_per_trial:g}, but the cluster has {cpus:g} CPU cores")

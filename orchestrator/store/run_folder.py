@@ -22,7 +22,7 @@ from workers import checksum, files, paths
 from workers.row import SCHEMA, parquet_bytes
 
 STOP = "stop"  # the file that asks a run to stop
-FOLDERS = ("rows", "attempts", "trials")  # written by the run alone
+FOLDERS = ("rows", "attempts", "trials", "weights")  # written by the run alone
 FILES = ("study.toml", "plan.parquet", "lease.json", "forgiven.json", STOP)
 _WILD = "*?["
 _UNREADABLE = (pa.ArrowException, KeyError)  # raised by Arrow for a file that is not a valid table of rows
@@ -75,6 +75,16 @@ class RunStore:
     def stop_asked(self) -> bool:
         """Whether a stop was requested.  Costs one request of the store, since workers and driver call it often."""
         return self.read(STOP) is not None
+
+    def weights(self, trial_id: str) -> str:
+        """The URL of the weights of a trial, if they are kept."""
+        return self.at("weights", f"{trial_id}.pt")
+
+    def kept_weights(self) -> set[str]:
+        """The trials whose weights are kept."""
+        return {
+            n.removesuffix(".pt") for n in files.names(self.at("weights")) if n.endswith(".pt") and n[0] not in "._"
+        }
 
     def listing(self, folder: str) -> list[str]:
         """Names of the Parquet files of a folder of the run; those that begin with `_` or `.` are left out."""

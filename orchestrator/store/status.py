@@ -4,11 +4,12 @@ from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from orchestrator.store import lease, scores, trial_states, waiting
+from orchestrator.store import lease, scores, trial_states
 from orchestrator.store.recipe_names import COLUMNS, named
 from orchestrator.store.run_folder import RunStore
 from orchestrator.store.scores import Scores
 from orchestrator.store.trial_states import Ledger
+from orchestrator.store.waiting import Readiness, Waits
 
 CELL = ("space", "dataset", "task", "recipe")
 STATES = ("done", "left", "waiting", "failed", "quarantined")
@@ -36,8 +37,8 @@ class Status:
     planned: bool = True  # else imported
     left_out: int = 0  # trials with an ok row that the plan does not hold
     scores: dict[tuple[str, ...], Scores] = field(default_factory=dict)
-    waiting: dict[str, int] = field(default_factory=dict)  # trials that wait for a search, by its trial_id
-    stuck: list[str] = field(default_factory=list)  # a sentence for each of these searches that has found nothing
+    waiting: Waits = field(default_factory=Waits)
+    stuck: list[str] = field(default_factory=list)  # a sentence for each trial that others wait for in vain
 
     def count(self, state: str | None = None) -> int:
         """Trials in a state, or all."""
@@ -50,7 +51,8 @@ class Status:
             "total": self.count(),
             **{state: self.count(state) for state in STATES},
             "left_out": self.left_out,
-            "waiting_for": self.waiting,
+            "waiting_for": self.waiting.searches,
+            "waiting_for_weights": self.waiting.weights,
             "cells": [
                 {
                     **dict(zip(CELL, cell, strict=True)),
@@ -70,12 +72,14 @@ def status(store: RunStore) -> Status:
 
     FileNotFoundError where there is neither.
     """
-    columns = ["trial_id", "arch", *COLUMNS]
-    try:
-        plan = store.plan(columns)
-    except ValueError:  # perhaps a plan without the parts of recipes
-        columns = ["trial_id", *CELL]
-        plan = store.plan(columns)
+    wanted = ["trial_id", "arch", *COLUMNS, "base"]
+    for columns in (wanted, wanted[:-1], ["trial_id", *CELL]):  # plans of earlier versions have fewer
+        try:
+            plan = store.plan(columns)
+            break
+        except ValueError:
+            if len(columns) == 1 + len(CELL):
+                raise
     planned = plan is not None
     if plan is None and store.listing("rows"):
         plan = store.attempts(columns).group_by(columns).aggregate([])
@@ -87,8 +91,9 @@ def status(store: RunStore) -> Status:
     cells: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     failures: dict[tuple[str, str], list[str]] = defaultdict(list)
     trial_ids = plan["trial_id"].to_pylist()
-    rows = plan.select(columns[1:]).to_pylist()
-    states = ["waiting" if waiting.awaited(row) else ledger.state(t) for t, row in zip(trial_ids, rows, strict=True)]
+    rows = plan.to_pylist()
+    ready = Readiness.of(store, ledger, rows)
+    states = [ready.state(row) for row in rows]
     called = named(rows) if "recipe_id" in columns else {}
     of_trials: list[tuple[str, ...]] = []
     for row, state in zip(rows, states, strict=True):
@@ -104,8 +109,8 @@ def status(store: RunStore) -> Status:
     groups = [Group(*what, trial_ids) for what, trial_ids in failures.items()]
     left_out = len(ledger.done - set(trial_ids))
     found = scores.by_cell(attempts, trial_ids, of_trials)
-    waits = dict(waiting.by_search(rows))
-    stuck = waiting.lines(waits, ledger, all_of_them=False)
+    waits = Waits.of(rows, ready)
+    stuck = waits.lines(ready, all_of_them=False)
     return Status(
         store.url, dict(cells), _by_size(groups), holder, store.stop_asked(), planned, left_out, found, waits, stuck
     )

@@ -114,7 +114,7 @@ def _images(row: Mapping[str, Any]) -> tuple[int, int]:
 def _guess(row: Mapping[str, Any], recipe: AnyRecipe, device: str) -> float:
     """Seconds of a trial, estimated from its size alone."""
     stepping = recipe.steps(_images(row)[0]) * STEP_S[device]
-    computing = multiply_adds(row, recipe) / (GUESS[device] * min(recipe.width / WIDE[device], 1.0))
+    computing = multiply_adds(row, recipe) / (GUESS[device] * min((recipe.width or WIDE[device]) / WIDE[device], 1.0))
     least = TRIAL_S if trains(recipe) else UNTRAINED_S
     return least[device] + (max(stepping, computing) if device == "gpu" else stepping + computing)
 

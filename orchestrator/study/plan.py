@@ -18,7 +18,7 @@ import spaces
 import workers
 from orchestrator.store.run_folder import RunStore
 from orchestrator.store.trial_states import done_by_question
-from orchestrator.study import lookups, searches, trial_rows
+from orchestrator.study import bases, lookups, searches, trial_rows
 from orchestrator.study.schema import Study, Sweep
 from workers import datasets
 from workers.recipes import read
@@ -43,8 +43,11 @@ SCHEMA = pa.schema(
         ("test_images", pa.int64()),
         ("own", pa.string()),  # the facts of a custom dataset as JSON; else null
         ("executed", pa.string()),  # JSON of test_batch and threads if they differ from recipe_json; else null
-        ("after", pa.string()),  # of a waiting row: the search that has to end first; else null
-        ("base", pa.string()),  # reserved for the trial whose weights are used
+        ("after", pa.string()),  # the trial that has to end first: of a waiting row a search, else the base; or null
+        (
+            "base",
+            pa.string(),
+        ),  # the trial whose weights are used; of a waiting row perhaps another waiting row; or null
     ]
 )
 
@@ -134,11 +137,6 @@ def architectures(sweep: Sweep) -> tuple[list[str], spaces.Sample | None]:
     return list(drawn.archs), drawn
 
 
-def _recipes(sweep: Sweep) -> lookups.Recipes:
-    """The recipes of each task; those of lookups without the content of their tables."""
-    return {task: [sweep.resolved(task, name) for name in sweep.recipe] for task in sweep.tasks}
-
-
 @contextlib.contextmanager
 def _plugins_named(*passing: type[Exception]) -> Iterator[None]:
     """Exceptions of a plug-in become a ValueError with its distribution, file and line, except those in `passing`."""
@@ -188,6 +186,7 @@ class Planner:
     """
 
     def __init__(self, study: Study) -> None:
+        bases.check(study)
         self._study = study
         self.grows = any(sweep.architectures.found for sweep in study.sweeps)  # else the plan is always the same
         self._samples: dict[str, spaces.Sample] = {}
@@ -196,9 +195,13 @@ class Planner:
         self._unused: dict[str, str] = {}
         self._notes: dict[str, None] = {}
         self._parts = [self._part(number, sweep) for number, sweep in enumerate(study.sweeps)]
+        with _plugins_named():
+            for part in self._parts:
+                self._check_fit(part)
         planned = {recipe.id for part in self._parts for several in part.recipes.values() for recipe in several}
         self._stored = done_by_question(RunStore(study.path), planned)
-        self._fixed: dict[int, list[dict[str, Any]]] = {}  # rows of sweeps that wait for nothing, by number
+        self._fixed: dict[int, list[dict[str, Any]]] = {}  # rows of sweeps that wait for no search, by number
+        self._used = {self._base(part) for part in self._parts if part.sweep.weights is not None}
         self._elsewhere = {
             number: searches.of_run(url, part.sweep.space)
             for number, part in enumerate(self._parts)
@@ -222,12 +225,39 @@ class Planner:
         if drawn is not None:
             self._samples[f"sweep {number + 1} ({sweep.space})"] = drawn
         if sweep.architectures.found:
-            return _Part(sweep, seen, own, lookups.bound(_recipes(sweep), sweep, seen.dataset_id, [])[0], None)
+            return _Part(
+                sweep, seen, own, lookups.bound(bases.recipes(study, sweep), sweep, seen.dataset_id, [])[0], None
+            )
         recipes, archs = self._bound(sweep, seen, archs)
         return _Part(sweep, seen, own, recipes, archs)
 
+    def _check_fit(self, part: _Part) -> None:
+        """ValueError where the weights that a sweep uses do not fit its dataset."""
+        if part.sweep.weights is None:
+            return
+        other = self._parts[self._base(part)]
+        arch = part.archs[0] if part.archs else trial_rows.example(part.sweep.space)
+        for task, several in part.recipes.items():
+            named = other.sweep.recipe.index(bases.keeper(other.sweep, task))
+            for recipe in several:
+                trial = trial_rows.first(part.sweep, part.seen, part.own, arch, task, recipe, bases.NOBODY)
+                recipe_there = other.recipes[task][named]
+                bases.check_fit(trial, recipe_there, other.seen, other.sweep.dataset.name, other.own)
+
+    def _base(self, part: _Part) -> int:
+        """The number of the sweep whose weights a sweep uses."""
+        source = bases.source(self._study, part.sweep)
+        return next(k for k, other in enumerate(self._parts) if other.sweep is source)
+
+    def _bases(self, part: _Part, found: Mapping[str, str]) -> bases.Bases | None:
+        """The bases of the trials of a sweep; None if they have none."""
+        if part.sweep.weights is None:
+            return None
+        number = self._base(part)
+        return bases.of_rows(self._rows(number, found), self._parts[number].sweep)
+
     def _bound(self, sweep: Sweep, seen: datasets.DatasetInfo, archs: list[str]) -> tuple[lookups.Recipes, list[str]]:
-        recipes, archs, left_out = lookups.bound(_recipes(sweep), sweep, seen.dataset_id, archs)
+        recipes, archs, left_out = lookups.bound(bases.recipes(self._study, sweep), sweep, seen.dataset_id, archs)
         self._notes |= dict.fromkeys(left_out)
         return recipes, archs
 
@@ -252,8 +282,9 @@ class Planner:
             if number in self._fixed:
                 yield from self._fixed[number]
                 return
-            trials = trial_rows.trials(part.sweep, part.seen, part.own, part.archs, part.recipes, self._stored)
-            if self.grows:
+            having = self._bases(part, found)
+            trials = trial_rows.trials(part.sweep, part.seen, part.own, part.archs, part.recipes, self._stored, having)
+            if self.grows or number in self._used:
                 yield from self._fixed.setdefault(number, list(trials))
             else:
                 yield from trials
@@ -264,9 +295,10 @@ class Planner:
         recipes = part.recipes
         if archs:
             recipes, archs = self._bound(part.sweep, part.seen, archs)
-        yield from trial_rows.trials(part.sweep, part.seen, part.own, archs, recipes, self._stored)
+        having = self._bases(part, found)
+        yield from trial_rows.trials(part.sweep, part.seen, part.own, archs, recipes, self._stored, having)
         open_ones = [search for search in ids if search not in found]
-        yield from trial_rows.waiting(part.sweep, part.seen, part.own, open_ones, recipes)
+        yield from trial_rows.waiting(part.sweep, part.seen, part.own, open_ones, recipes, having)
 
     def _searches(self, number: int) -> list[str]:
         """The ids of the searches whose architectures a sweep trains."""
@@ -309,8 +341,8 @@ def order_of_work(table: pa.Table) -> list[dict[str, Any]]:
     At any moment the finished trials then form a random sample of the architectures, each with all its tasks and seeds.
     So correlations over the architectures that all cells share are unbiased from the first minutes on, and their
     intervals shrink.  (In the order of seeds, few architectures would be complete before the last seed is trained.)
-    Searches whose architectures are trained come first.  The order depends only on the trials, so a resumed run,
-    another engine and a larger study keep it.
+    Searches and supernets that other trials wait for come first; a training whose weights others use does not.  The
+    order depends only on the trials, so a resumed run, another engine and a larger study keep it.
     """
 
     @cache
@@ -319,7 +351,9 @@ def order_of_work(table: pa.Table) -> list[dict[str, Any]]:
 
     table = table.drop_columns(["graph"] if "graph" in table.column_names else [])
     places = pa.array(map(shuffled, table["space"].to_pylist(), table["arch"].to_pylist()), pa.string())
-    awaited = pc.is_in(table["trial_id"], value_set=table["after"].combine_chunks())
+    awaited = pc.and_(
+        pc.equal(table["arch"], spaces.WHOLE), pc.is_in(table["trial_id"], value_set=table["after"].combine_chunks())
+    )
     keys = pa.table(
         {"later": pc.invert(awaited), "place": places, "seed": table["seed"], "trial_id": table["trial_id"]}
     )
@@ -340,6 +374,7 @@ def trial_of(row: dict[str, Any]) -> workers.Trial:
         recipe=read(row["recipe"], row["recipe_json"]).replace(**(json.loads(executed) if executed else {})),
         dataset_id=row["dataset_id"],
         own=own_of(row),
+        base=_text(row, "base"),
     )
 
 

@@ -53,6 +53,10 @@ class Sweep(Part):
         None, pattern=LABEL, max_length=100, description="a label, for sweeps that refer to this one"
     )
 
+    weights: str | None = Field(
+        None, min_length=1, max_length=100, description="the sweep whose trials' final weights are used"
+    )
+
     @field_validator("dataset", mode="before")
     @classmethod
     def _name_alone(cls, value: object) -> object:
@@ -103,6 +107,7 @@ class Sweep(Part):
                 raise ValueError(f"{key} = {spaces.quoted(list(values))} names one twice")
         self._check_aliases()
         self._check_architectures()
+        self._check_weights()
         return self
 
     def _check_architectures(self) -> None:
@@ -126,6 +131,21 @@ class Sweep(Part):
                 f"recipe {spaces.quoted(needs)} needs `architectures`, and none are given; expected one of "
                 "{ sample = 100 }, { file = ... }, { list = [...] }, { all = true }, { named = [...] }, { found = ... }"
             )
+
+    def _check_weights(self) -> None:
+        """ValueError unless `weights` are given exactly for recipes that need them."""
+        for name in self.recipe:
+            needs = self.resolved(self.tasks[0], name).needs_weights is not None
+            if needs and self.weights is None:
+                raise ValueError(
+                    f"recipe {spaces.quoted(name)} needs `weights`, and none are given; expected weights = NAME, the "
+                    "name of a sweep that trains the networks"
+                )
+            if self.weights is not None and not needs:
+                raise ValueError(
+                    f"recipe {spaces.quoted(name)} uses no weights of other trials, so expected is no `weights`; "
+                    f"given: {spaces.quoted(self.weights)}"
+                )
 
     @property
     def searches(self) -> bool:
@@ -225,6 +245,12 @@ class Study(Part):
             raise ValueError(
                 f"sweep {spaces.quoted(source.name)} finds nothing: its recipe {spaces.quoted(source.recipe[0])} takes "
                 "architectures that are given; expected a sweep whose recipe searches"
+            )
+        elif source is not None and not all(source.resolved(source.tasks[0], name).finds for name in source.recipe):
+            raise ValueError(
+                f"sweep {spaces.quoted(source.name)} finds no architectures: its recipe trains the weights of a "
+                f"supernet, which other sweeps use with weights = {spaces.quoted(source.name)}; expected a sweep whose "
+                "recipe finds an architecture, as rlnas"
             )
         elif source is not None and source.space != sweep.space:
             raise ValueError(

@@ -235,7 +235,9 @@ class Execution(Part):
 
     engine: Literal["tune", "inline"] = Field("tune", description="Ray Tune, or one by one in this process")
     gpus_per_trial: float | None = Field(
-        None, ge=0, description="GPUs per trial, a fraction shares one; default 1 where there are GPUs, else 0"
+        None,
+        ge=0,
+        description="GPUs per trial, of one machine; a fraction shares one; default 1 where there are GPUs, else 0",
     )
     cpus_per_trial: float = Field(1, gt=0, description="CPU cores per trial")
     max_concurrent: int | None = Field(

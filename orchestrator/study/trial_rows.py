@@ -8,6 +8,7 @@ from typing import Any
 import spaces
 import workers
 from orchestrator.store.waiting import MARK
+from orchestrator.study.bases import NOBODY, Bases, check_complete
 from orchestrator.study.lookups import Recipes
 from orchestrator.study.schema import Sweep
 from workers import datasets, tasks
@@ -43,18 +44,24 @@ def trials(
     archs: list[str],
     recipes: Recipes,
     stored: Finished,
+    having: Bases | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield one plan row per trial; the first architecture is checked with every task and recipe.
 
-    archs: `[spaces.WHOLE]` for searches, which have no graph.
+    archs: `[spaces.WHOLE]` for searches, which have no graph.  having: the bases of trials that use weights;
+    LookupError if an architecture has none.
     """
     if not archs:
         return
+    if having is not None:
+        check_complete(sweep, archs, having)
     space = spaces.get(sweep.space)
     settings = [(task, recipe, _columns(recipe)) for task, several in recipes.items() for recipe in several]
-    firsts = [_first(sweep, seen, own, archs[0], task, recipe) for task, recipe, _ in settings]
+    nobody = None if having is None else NOBODY
+    firsts = [first(sweep, seen, own, archs[0], task, recipe, nobody) for task, recipe, _ in settings]
     sized_alike = [
-        (task, recipe.width, recipe.depth, *recipe.of_seg.items(), str(recipe.supernet)) for task, recipe, _ in settings
+        (task, recipe.width, recipe.budget, recipe.depth, *recipe.of_seg.items(), str(recipe.supernet))
+        for task, recipe, _ in settings
     ]
     shared = _of_dataset(sweep, seen, own)
     for arch in archs:
@@ -67,12 +74,13 @@ def trials(
             **shared,
         }
         costs: dict[tuple[Any, ...], tuple[int, int]] = {}  # equal for recipes of one size
-        for first, (task, recipe, columns), size in zip(firsts, settings, sized_alike, strict=True):
+        for model, (task, recipe, columns), size in zip(firsts, settings, sized_alike, strict=True):
             if size not in costs:
-                costs[size] = workers.cost(first.model_copy(update={"arch": normal}))
+                costs[size] = workers.cost(model.model_copy(update={"arch": normal}))
             params, macs = costs[size]
             for seed in sweep.seeds:
-                trial = _as_stored(first.model_copy(update={"arch": normal, "seed": seed}), stored)
+                base = _base(having, normal, task, seed)
+                trial = _as_stored(model.model_copy(update={"arch": normal, "seed": seed, "base": base}), stored)
                 if trial.recipe is not recipe:
                     columns = _columns(trial.recipe)
                 yield {
@@ -81,18 +89,32 @@ def trials(
                     "seed": seed,
                     "params": params,
                     "macs": macs,
+                    "after": base,
+                    "base": base,
                     **columns,
                     **about,
                 }
 
 
-def _first(
+def _base(having: Bases | None, arch: str, task: str, seed: int) -> str | None:
+    """The base of a trial: that of its architecture, else a supernet; None if it has none, or a waiting row's is not
+    known yet."""
+    return None if having is None else having.get((arch, task, seed)) or having.get((spaces.WHOLE, task, seed))
+
+
+def example(space: str) -> str:
+    """A random architecture that stands for those that are not known."""
+    return spaces.sample(spaces.get(space), 1, seed=0).archs[0]
+
+
+def first(
     sweep: Sweep,
     seen: datasets.DatasetInfo,
     own: datasets.CustomDataset | None,
     arch: str,
     task: str,
     recipe: AnyRecipe,
+    base: str | None = None,
 ) -> workers.Trial:
     """The first trial of a task and a recipe, checked."""
     trial = workers.Trial(
@@ -104,6 +126,7 @@ def _first(
         recipe=recipe,
         dataset_id=seen.dataset_id,
         own=own,
+        base=base,
     )
     foreign = spaces.registry().source(sweep.space) or tasks.registry().source(task)  # ours are known to fit
     if foreign and not recipe.searches:
@@ -129,30 +152,34 @@ def waiting(
     own: datasets.CustomDataset | None,
     searches: list[str],
     recipes: Recipes,
+    having: Bases | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield one waiting row per search (trial_id), task, recipe and seed.  It is a place in the plan and not a trial.
 
     Its `after` is the search, its `arch` is `@` and the search, and its `trial_id` begins with `@`.  `params` and
-    `macs` are those of one random architecture.  Tasks and recipes are checked even if there are no searches.
+    `macs` are those of one random architecture.  Its `base` may be a waiting row, too.  Tasks and recipes are checked
+    even if there are no searches.
     """
-    example = spaces.sample(spaces.get(sweep.space), 1, seed=0).archs[0]
+    stand_in = example(sweep.space)
+    nobody = None if having is None else NOBODY
     shared = _of_dataset(sweep, seen, own)
     for task, several in recipes.items():
         for recipe in several:
-            first = _first(sweep, seen, own, example, task, recipe)
-            params, macs = workers.cost(first)
-            ids = [first.model_copy(update={"seed": seed}).id for seed in sweep.seeds]
+            model = first(sweep, seen, own, stand_in, task, recipe, nobody)
+            params, macs = workers.cost(model)
+            ids = [model.model_copy(update={"seed": seed}).id for seed in sweep.seeds]
             about = {"task": task, "params": params, "macs": macs, "graph": None, **_columns(recipe), **shared}
             for search in searches:
                 arch = MARK + search
-                for seed, stand_in in zip(sweep.seeds, ids, strict=True):
-                    place = hashlib.sha256(f"{search} {stand_in}".encode()).hexdigest()
+                for seed, known in zip(sweep.seeds, ids, strict=True):
+                    place = hashlib.sha256(f"{search} {known}".encode()).hexdigest()
                     yield {
                         "trial_id": MARK + place[:15],
                         "arch": arch,
                         "arch_id": arch,
                         "seed": seed,
                         "after": search,
+                        "base": _base(having, arch, task, seed),
                         **about,
                     }
 

@@ -12,15 +12,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
+from spaces._paths import Rows
 from spaces._search import Choices, EdgeKind
 from spaces._space import Cost, Size, Stem
+from spaces.darts import auxiliary as _auxiliary
 from spaces.darts import choices as _choices
 from spaces.darts import genotype as _genotype
+from spaces.darts import paths as _paths
 from spaces.darts import published as _published
 from spaces.darts.cost import cost as _cost
 from spaces.darts.genotype import CODES, NODES, OPS, Cell, Edge, Genotype, parse, write
-from spaces.darts.network import Trunk
+from spaces.darts.network import OPERATIONS, Trunk
 from spaces.darts.supernet import SuperTrunk
 
 
@@ -81,6 +85,18 @@ class Darts:
         """The cost of that trunk, computed by arithmetic."""
         return _cost(parse(arch), in_channels, width, depth, stem, size, dense)
 
+    def drop_shape(self, depth: int) -> tuple[int, int]:
+        """Eight operations in each cell."""
+        return depth, OPERATIONS
+
+    def tapped_size(self, depth: int, stem: Stem, size: int) -> int:
+        """Side of the output of the cell at 2/3 of the depth; ValueError if it is too small for the auxiliary head."""
+        return _auxiliary.tapped_size(depth, stem, size)
+
+    def auxiliary(self, trunk: nn.Module, *, width: int, depth: int, stem: Stem, classes: int) -> nn.Module:
+        """The auxiliary head of the releases for CIFAR-10 and ImageNet, on that output."""
+        return _auxiliary.attach(trunk, width, depth, stem, classes)
+
     def choices(self) -> dict[str, Choices]:
         """Two cells, `normal` and `reduce`: 14 edges and 8 operations each."""
         return dict(_choices.CHOICES)
@@ -129,6 +145,22 @@ class Darts:
     def cross(self, a: str, b: str, rng: np.random.Generator) -> str:
         """Every node from one of two architectures."""
         return write(_choices.cross(parse(a), parse(b), rng))
+
+    def draw_path(self, rng: np.random.Generator, cells: Mapping[str, int]) -> Rows:
+        """One normal and one reduction cell for all, of nodes with exactly two operations (the release of RLNAS)."""
+        return _paths.draw_path(rng, cells)
+
+    def uses(self, arch: str) -> dict[str, NDArray[np.int64]]:
+        """How many paths from the inputs of a cell to its nodes use an operation."""
+        return _paths.uses(parse(arch))
+
+    def constant(self, op: str, channels: int, stride: int) -> float:
+        """The squared norm of what stands for a pooling or a skip connection."""
+        return _paths.constant(op, channels, stride)
+
+    def vector(self, op: str | None, module: nn.Module, faithful: bool) -> Sequence[Tensor]:
+        """The weights of an operation or layer that enter the angle."""
+        return _paths.vector(op, module, faithful)
 
 
 def _pairs(edges: Sequence[tuple[str, int]], kind: str) -> Cell:

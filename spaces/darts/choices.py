@@ -12,7 +12,7 @@ EDGES = tuple((source, node) for node in range(2, 2 + NODES) for source in range
 """(source, node) of every edge, in the order of DARTS's architecture weights."""
 CODES = tuple(OPS)
 NONE, SKIP = CODES.index("no"), CODES.index("sk")
-CHOICES = {kind: Choices(EDGES, CODES) for kind in Genotype._fields}
+CHOICES = {kind: Choices(EDGES, CODES, tuple(OPS.values())) for kind in Genotype._fields}
 Weights = Mapping[str, NDArray[np.floating]]
 
 

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spaces._space import Stem
-from spaces.darts.genotype import Cell, Genotype
+from spaces.darts.genotype import NODES, Cell, Genotype
 from spaces.darts.ops import ConvBn, FactorizedReduction, build, rectified
 
+OPERATIONS = 2 * NODES  # of a cell
 STEM_MULTIPLIER = 3
 """The CIFAR stem has three times as many channels as the nodes of the first cell."""
 
@@ -62,16 +63,19 @@ class CellNetwork(nn.Module):
     def __init__(self, cell: Cell, stage: Stage) -> None:
         super().__init__()
         width, self.reduces = stage.width, stage.reduces
+        self.drops: Tensor | None = None  # (B, OPERATIONS), factors of the operations' outputs
         self.before_last, self.last = inputs(stage)
         self.ops = nn.ModuleList()
         # Inputs of each node: (index in ops, input node, whether a ReLU is applied first).
         # A `none` is left out, as it adds zero.
         self.reads: list[list[tuple[int, int, bool]]] = []
-        for node in cell:
+        self.places: list[int] = []  # of each of the ops among the OPERATIONS of a cell
+        for number, node in enumerate(cell):
             reads = []
-            for code, source in node:
+            for k, (code, source) in enumerate(node):
                 if code == "no":
                     continue
+                self.places.append(2 * number + k)
                 stride = 2 if stage.reduces and source < 2 else 1
                 reads.append((len(self.ops), source, rectified(code, stride)))
                 self.ops.append(build(code, width, stride))
@@ -85,7 +89,10 @@ class CellNetwork(nn.Module):
             for op, source, through_relu in reads:
                 if through_relu and source not in relus:
                     relus[source] = F.relu(states[source])
-                parts.append(self.ops[op](relus[source] if through_relu else states[source]))
+                out = self.ops[op](relus[source] if through_relu else states[source])
+                if self.drops is not None and not isinstance(self.ops[op], nn.Identity):
+                    out = out * self.drops[:, self.places[op], None, None, None].to(out.dtype)
+                parts.append(out)
             if not parts:
                 states.append(self._zeros(states[1]))
             else:
@@ -118,6 +125,8 @@ class Stack(nn.Module):
             self.stem.append(ConvBn(width, width, 3, stride=2))
         self.cells = nn.ModuleList(map(cell, stack))
         self.out_channels = 4 * stack[-1].width
+        self.tap: int | None = None  # index of the cell whose output is kept as `tapped` in training
+        self.tapped: Tensor | None = None
 
     def run(self, x: Tensor, through: Callable[[nn.Module, Tensor, Tensor], Tensor]) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, h, w); `through` passes two maps through a cell."""
@@ -126,9 +135,16 @@ class Stack(nn.Module):
         before_last = last = F.relu(self.stem[0](x), inplace=True)
         if len(self.stem) == 2:
             last = F.relu(self.stem[1](before_last), inplace=True)
-        for cell in self.cells[:-1]:
+        for number, cell in enumerate(self.cells[:-1]):
             before_last, last = last, F.relu(through(cell, before_last, last), inplace=True)
-        return through(self.cells[-1], before_last, last)
+            self._keep(number, last)
+        out = through(self.cells[-1], before_last, last)
+        self._keep(len(self.cells) - 1, out)
+        return out
+
+    def _keep(self, number: int, out: Tensor) -> None:
+        if number == self.tap and self.training and torch.is_grad_enabled():
+            self.tapped = out
 
 
 class Trunk(Stack):
@@ -141,8 +157,12 @@ class Trunk(Stack):
             return CellNetwork(genotype.reduce if stage.reduces else genotype.normal, stage)
 
         super().__init__(cell, in_channels, width, depth, stem, dense)
+        self.drops: Tensor | None = None  # (B, depth, OPERATIONS), see spaces/_retraining.py
 
     def forward(self, x: Tensor) -> Tensor:
+        drops = self.drops if self.training else None
+        for number, cell in enumerate(self.cells):
+            cell.drops = None if drops is None else drops[:, number]  # type: ignore[assignment]
         return self.run(x, _through)
 
 

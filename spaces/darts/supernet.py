@@ -20,8 +20,8 @@ class SuperCell(nn.Module):
         self.name = "reduce" if stage.reduces else "normal"
         self.before_last, self.last = inputs(stage, affine)
         edges = []
-        for source, _ in EDGES:
-            stride = 2 if stage.reduces and source < 2 else 1
+        strides = [2 if stage.reduces and source < 2 else 1 for source, _ in EDGES]
+        for stride in strides:
 
             def operations(channels: int, stride: int = stride) -> list[Operation]:
                 return [_operation(code, channels, stride, affine) for code in OPS]
@@ -30,7 +30,7 @@ class SuperCell(nn.Module):
                 return _operation("sk", channels, stride, affine)
 
             edges.append(edge(kind, stage.width, stride, partial, operations, skip))
-        self.dag = Dag(self.name, EDGES, edges)
+        self.dag = Dag(self.name, EDGES, edges, stage.width, strides)
 
     def forward(self, before_last: Tensor, last: Tensor, assigned: Assigned) -> Tensor:
         values = self.dag([self.before_last(before_last), self.last(last)], assigned)
@@ -62,10 +62,12 @@ class SuperTrunk(Supernet):
         self.out_channels = self.stack.out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        assigned = {name: self.assigned(name, x) for name in self.choices}
+        places = dict.fromkeys(self.choices, 0)
 
         def through(cell: nn.Module, before_last: Tensor, last: Tensor) -> Tensor:
-            out: Tensor = cell(before_last, last, assigned[str(cell.name)])
+            name = str(cell.name)
+            out: Tensor = cell(before_last, last, self.assigned(name, x, places[name]))
+            places[name] += 1
             return out
 
         return self.stack.run(x, through)
@@ -76,5 +78,5 @@ def _operation(code: str, channels: int, stride: int, affine: bool) -> Operation
         return Operation(Zero(stride), rectified=False)
     module = build(code, channels, stride, affine)
     if code in ("mp", "ap"):
-        module = nn.Sequential(module, nn.BatchNorm2d(channels, affine=False))
+        module = nn.Sequential(module, nn.BatchNorm2d(channels, affine=affine))
     return Operation(module, rectified(code, stride))

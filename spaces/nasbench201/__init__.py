@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
+from spaces._paths import Rows
 from spaces._search import Choices, EdgeKind
 from spaces._space import Cost, Size, Stem
 from spaces.nasbench201 import cell as _cell
 from spaces.nasbench201 import choices as _choices
+from spaces.nasbench201 import paths as _paths
 from spaces.nasbench201.cell import EDGES, NODES, OPS, parse, write
 from spaces.nasbench201.cost import cost as _cost
 from spaces.nasbench201.network import Trunk
@@ -127,6 +130,22 @@ class NasBench201:
     def cross(self, a: str, b: str, rng: np.random.Generator) -> str:
         """The operation of every edge from one of two cells."""
         return write(_choices.cross(parse(a), parse(b), rng))
+
+    def draw_path(self, rng: np.random.Generator, cells: Mapping[str, int]) -> Rows:
+        """Every cell independently; of the edges into a node at least one is not `none` (the release of RLNAS)."""
+        return _paths.draw_path(rng, cells)
+
+    def uses(self, arch: str) -> dict[str, NDArray[np.int64]]:
+        """How many paths from input to output use an operation."""
+        return _paths.uses(parse(arch))
+
+    def constant(self, op: str, channels: int, stride: int) -> float:
+        """The squared norm of what stands for an average pooling."""
+        return _paths.constant(op, channels, stride)
+
+    def vector(self, op: str | None, module: nn.Module, faithful: bool) -> Sequence[Tensor]:
+        """The weights of an operation or layer that enter the angle."""
+        return _paths.vector(op, module, faithful)
 
 
 SPACE = NasBench201()

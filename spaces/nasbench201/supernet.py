@@ -22,7 +22,8 @@ class SuperCell(nn.Module):
         def skip(count: int) -> Operation:
             return _operation("skip_connect", count, affine)
 
-        self.dag = Dag(CELL, EDGES, [edge(kind, channels, 1, partial, operations, skip) for _ in EDGES])
+        edges = [edge(kind, channels, 1, partial, operations, skip) for _ in EDGES]
+        self.dag = Dag(CELL, EDGES, edges, channels)
 
     def forward(self, x: Tensor, assigned: Assigned) -> Tensor:
         values: list[Tensor] = self.dag([x], assigned)
@@ -53,9 +54,13 @@ class SuperTrunk(Supernet):
         self.layers = nn.ModuleList(found)
 
     def forward(self, x: Tensor) -> Tensor:
-        assigned = self.assigned(CELL, x)
+        place = 0
         for layer in self.layers:
-            x = layer(x, assigned) if isinstance(layer, SuperCell) else layer(x)
+            if isinstance(layer, SuperCell):
+                x = layer(x, self.assigned(CELL, x, place))
+                place += 1
+            else:
+                x = layer(x)
         return x
 
 

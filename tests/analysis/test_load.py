@@ -237,3 +237,13 @@ def test_times_are_utc_and_numbers_are_numbers(tmp_path: Path) -> None:
     assert str(df["finished_at"].dtype) == "datetime64[us, UTC]"
     assert np.isnan(df.set_index("arch").loc["b", "score_best"])
     assert df["best_epoch"].isna().tolist() == [False, True]
+
+
+def test_graphs_are_those_of_the_plan_or_of_the_row_itself(tmp_path: Path) -> None:
+    rows = [row(arch="a"), row(arch="b", graph="own"), row(arch="c")]
+    write_part(tmp_path, rows)
+    assert analysis.load(tmp_path, graphs=True)["graph"].isna().tolist() == [True, False, True]
+    write_plan(tmp_path, [line | {"graph": f"plan {line['arch']}"} for line in rows])
+    found = analysis.load(tmp_path, graphs=True, columns=["arch"]).set_index("arch")["graph"]
+    assert found.to_dict() == {"a": "plan a", "b": "own", "c": "plan c"}
+    assert analysis.load(tmp_path)["graph"].isna().sum() == 2

@@ -1,8 +1,10 @@
 """Rows of searches, whose architecture is `*`, take no part in comparisons of architectures."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 import analysis
@@ -38,3 +40,20 @@ def test_curves_of_architectures_are_in_the_rows_but_not_among_the_curves_of_num
     assert len(curves) == 4
     found = analysis.query(df, "select curve_found[-1] as last from rows where arch = '*'")
     assert found["last"].tolist() == ["a1"]
+
+
+def test_recipes_that_had_another_name_are_shown_under_todays(tmp_path: Path) -> None:
+    """`unnas_search` named trainings before it named searches, which were `unnas_supernet`."""
+    old = [
+        row(trial_id="a", arch="a0", recipe="unnas_search"),
+        row(trial_id="b", arch="*", method="darts", recipe="unnas_supernet"),
+        row(trial_id="c", arch="*", method="darts", recipe="unnas_search"),
+        row(trial_id="d", arch="a0", recipe="demo"),
+    ]
+    (tmp_path / "rows").mkdir()
+    pq.write_table(table(old), tmp_path / "rows" / "part-0.parquet")
+    for columns in (None, ["trial_id", "recipe"]):
+        df = analysis.load(tmp_path, columns=columns)
+        found = dict(zip(df["trial_id"], df["recipe"], strict=True))
+        assert found == {"a": "unnas_small", "b": "unnas_search", "c": "unnas_search", "d": "demo"}
+        assert columns is None or list(df.columns) == columns

@@ -35,7 +35,7 @@ Write = Callable[..., Path]
 @pytest.fixture
 def study(tmp_path: Path, pictures: Path) -> Write:
     """Writes a small study file of 64 training images, or of a dataset that is named; its run lies beside it."""
-    custom = f'{{ name = "pictures", kind = "parquet", path = "{pictures}", size = 32 }}'
+    custom = f'{{ name = "pictures", kind = "parquet", path = "{pictures}", size = 16 }}'
 
     def write(
         archs: int = 2,

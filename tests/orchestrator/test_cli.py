@@ -249,7 +249,7 @@ MISTAKES = [
     (["prepare", "cifar10", "--mode", "array"], "imagenet"),
     (["prepare", "imagenet", "--mode", "arrays"], "exact or array"),
     (["prepare", "imagenet", "--fraction", "1.5"], "at most 1"),
-    (["retry", "demo"], "--failed, --class CLASS or --trial ID"),
+    (["retry", "demo"], "--failed, --class CLASS, --trial ID or --weights"),
 ]
 
 

@@ -134,9 +134,12 @@ while not (marks / "go").exists(): time.sleep(0.05)
     assert failed["error_class"].tolist() == ["node_died"]
     assert "node has died" in failed["error_text"].iloc[0]
     assert sorted(every[every["status"] == "ok"]["attempt"]) == [1, 1, 1, 2]
+    for _ in range(2):
+        cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=STORE)
     for wish, refusal in (
-        ("cpus_per_trial = 8", "cpus_per_trial = 8, but the cluster has 1 CPU cores"),
-        ("gpus_per_trial = 1", "gpus_per_trial = 1, but the cluster has 0 GPUs and cannot"),
+        ("gpus_per_trial = 2", "no machine of the cluster has more than 1 GPUs"),
+        ("cpus_per_trial = 8", "cpus_per_trial = 8, but the cluster has 3 CPU cores"),
+        ("gpus_per_trial = 4", "gpus_per_trial = 4, but the cluster has 2 GPUs and cannot"),
     ):
         file = study(archs=5, tasks=("jig",), engine="tune", execution=wish)
         refused = cli("run", file, RAY_ADDRESS=cluster.address)

@@ -192,7 +192,7 @@ def test_every_command_in_every_environment(name: str, where: str, place: Path) 
 )
 def test_a_command_of_its_own_process_ends_as_promised(redirected: str, code: int) -> None:
     """The end of the interpreter included, which flushes once more."""
-    script = f'"{sys.executable}" -m orchestrator list presets {redirected}\nexit "${{PIPESTATUS[0]}}"'
+    script = f'"{sys.executable}" -m orchestrator list {redirected}\nexit "${{PIPESTATUS[0]}}"'
     ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120)
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr

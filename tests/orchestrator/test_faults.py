@@ -93,6 +93,7 @@ if fault == "native": ctypes.PyDLL(None).sleep(600)
     as_undisturbed(good, study, tmp_path, archs=9, tasks=("jig",))
 
 
+@pytest.mark.soak
 def test_a_hang_leaves_its_stack_in_the_log_of_the_trial(study: Write, spoil: Spoil, tmp_path: Path) -> None:
     environment = spoil("ctypes.PyDLL(None).sleep(600)")
     file = study(archs=1, tasks=("jig",), engine="tune", execution="trial_timeout_s = 2")
@@ -106,6 +107,7 @@ def test_a_hang_leaves_its_stack_in_the_log_of_the_trial(study: Write, spoil: Sp
     assert "the attempt did not end in 4 s: killed" in log.read_text()
 
 
+@pytest.mark.soak
 def test_a_broken_study_stops_itself_and_says_why(study: Write, spoil: Spoil, tmp_path: Path) -> None:
     environment = spoil('raise FileNotFoundError("no weights on this machine")')
     ended = cli("run", study(archs=60, tasks=("jig",), engine="tune", execution="max_concurrent = 1"), **environment)
@@ -116,12 +118,12 @@ def test_a_broken_study_stops_itself_and_says_why(study: Write, spoil: Spoil, tm
     assert not (tmp_path / "run" / "lease.json").exists()
 
 
-def test_sigterm_to_the_whole_group_drains(study: Write, spoil: Spoil, tmp_path: Path) -> None:
-    """As Slurm sends it."""
+@pytest.mark.soak
+def test_sigterm_to_the_driver_alone_drains(study: Write, spoil: Spoil, tmp_path: Path) -> None:
     file, run = study(archs=6, epochs=40, tasks=("jig",), engine="tune", execution="checkpoint_s = 1"), tmp_path / "run"
     driver = start("run", file, **spoil(slow(0.4)))
     wait_for(lambda: list(run.glob("trials/*/checkpoint.pt")))
-    os.killpg(driver.pid, signal.SIGTERM)
+    driver.send_signal(signal.SIGTERM)
     ended = Ended(driver)
     assert ended.code == 3, ended.out + ended.err
     assert not (run / "lease.json").exists()

@@ -28,7 +28,10 @@ def attempts(run: Path) -> pd.DataFrame:
 def test_a_run_whose_own_ray_dies_says_so_and_goes_on_when_called_again(
     victim: str, study: Write, spoil: Spoil, tmp_path: Path
 ) -> None:
-    file, run = study(archs=5, tasks=("jig",), epochs=2, engine="tune"), tmp_path / "run"
+    file, run = (
+        study(archs=5, tasks=("jig",), epochs=2, engine="tune", execution="max_concurrent = 1"),
+        tmp_path / "run",
+    )
     driver = start("run", file, **spoil(slow(1.0)))
     wait_for(lambda: list(run.glob("attempts/*.parquet")))
     descendants = processes.below(driver.pid)

@@ -38,7 +38,7 @@ def cursor_is_back(screen: Screen) -> bool:
 def test_a_trial_that_fails_is_told_and_quarantined_and_the_others_are_trained(
     columns: int, study: Write, tmp_path: Path
 ) -> None:
-    screen = Screen("run", study(archs=2, tasks=("cls",), extra=BAD), columns=columns)
+    screen = Screen("run", study(archs=2, tasks=("cls",), epochs=4, extra=BAD), columns=columns)
     assert screen.code() == 1
     text = " ".join(screen.text.split())
     assert "failed: trial" in text

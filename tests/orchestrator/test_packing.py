@@ -81,6 +81,16 @@ def test_so_many_trials_have_room(trial_gb: float, gpu_gb: float, most: int) -> 
         assert most * trial_gb < gpu_gb
 
 
+@pytest.mark.parametrize(
+    ("gb", "expected"), [(20, "0.3333 on 80 GB"), (87, "that fits: 1 on 141 GB"), (200, "too small")]
+)
+def test_a_gpu_that_is_too_small_is_not_named(gb: int, expected: str) -> None:
+    text = packing.Room(gb * 10**9, measured=False, gpu=None).text()
+    assert expected in text
+    assert "on 16 GB" not in text
+    assert "too small" in packing.Room(gb * 10**9, measured=False, gpu=16 * 10**9).text()
+
+
 def test_plan_tells_before_any_row_and_finished_trials_tell_better(study: Write, tmp_path) -> None:
     text = study(dataset="cifar10").read_text()
     file = tmp_path / "gpu.toml"

@@ -91,7 +91,7 @@ def test_a_study_of_cityscapes_is_planned_without_data_and_its_large_test_images
     architectures = { sample = 1 }
     dataset = "cityscapes"
     tasks = ["seg", "jig"]
-    recipe = "unnas_search"
+    recipe = "unnas_small"
     """
     rows = {row["task"]: row for row in plan(studies.parse(text, "city")).table.to_pylist()}
     macs, recipe = rows["seg"]["macs"], recipe_of(rows["seg"])

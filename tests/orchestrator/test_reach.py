@@ -91,13 +91,13 @@ def _end_machines(gcs_address: str) -> None:
 @pytest.mark.ray
 @pytest.mark.xdist_group("clusters")
 def test_a_study_starts_on_a_cluster_that_has_no_machine_yet(study: Write, growing: Cluster, tmp_path: Path) -> None:
-    wish = study(archs=1, engine="tune", execution="gpus_per_trial = 3")
+    wish = study(archs=1, engine="tune", execution="gpus_per_trial = 4")
     refused = cli("run", wish, RAY_ADDRESS=growing.address)
     assert refused.code == 2, refused.out
-    assert "gpus_per_trial = 3, but the cluster has 2 GPUs and cannot" in refused.err
+    assert "gpus_per_trial = 4, but the cluster has 2 GPUs and cannot" in refused.err
 
-    ended = cli("run", study(archs=1, engine="tune"), RAY_ADDRESS=growing.address)
+    ended = cli("run", study(archs=1, tasks=("jig",), engine="tune"), RAY_ADDRESS=growing.address)
     assert ended.code == 0, ended.err
     rows = pd.read_parquet(tmp_path / "run" / "rows")
-    assert rows["gpu_share"].tolist() == [1.0, 1.0]
+    assert rows["gpu_share"].tolist() == [1.0]
     assert json.loads(cli("status", tmp_path / "run", "--json").out)["left"] == 0

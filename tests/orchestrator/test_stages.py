@@ -4,180 +4,30 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import spaces
 from orchestrator import runner
-from orchestrator.cli.progress import Progress
 from orchestrator.execution.growth import Growth
-from orchestrator.execution.job import Outcome, Settings
 from orchestrator.execution.work_queue import Work
 from orchestrator.store.run_folder import RunStore
-from orchestrator.store.trial_states import Ledger
 from orchestrator.study import schema as studies
 from orchestrator.study import searches
 from orchestrator.study.frozen import differs
-from orchestrator.study.plan import Planner, order_of_work, plan
-from orchestrator.terminal import Terminal
-from workers import files
+from orchestrator.study.plan import plan
 from workers.methods._candidates import CandidatesRun, Scored
 from workers.methods.random_search import RandomSearch
 
 from .conftest import cli
+from .staged import DARTS, DATA, ENGINE, RETRAIN, SEARCH, rows, study
+from .staged import undisturbed as undisturbed  # a fixture
 from .test_cli import Said
 from .test_cli import say as say  # a fixture
 from .test_rehearsal import imported
 
 Say = Callable[..., Said]
-DATA = '{ name = "shapes", kind = "scenes", images = [64, 32], size = 16, classes = 4 }'
-SEARCH = f"""
-[[sweeps]]
-name = "search"
-space = "nasbench201"
-dataset = {DATA}
-tasks = ["cls", "rot"]
-recipe = "random_search/params"
-override = {{ candidates = 2 }}
-"""
-DARTS = SEARCH.replace("random_search/params", "darts").replace(
-    "candidates = 2", "epochs = 1, width = 2, depth = 1, batch = 16, test_batch = 32, precise_bn = 0"
-)
-RETRAIN = f"""
-[[sweeps]]
-space = "nasbench201"
-architectures = {{ found = "search" }}
-dataset = {DATA}
-tasks = ["cls"]
-seeds = [1, 2]
-recipe = "demo"
-override = {{ epochs = 1, width = 2, depth = 1, batch = 32, test_batch = 32, precise_bn = 0 }}
-"""
-ENGINE = """
-[execution]
-engine = "inline"
-"""
-SCIENCE = ("trial_id", "arch", "task", "seed", "score_best", "train_loss", "found", "curve_test_score")
-NB201 = spaces.searchable("nasbench201")
-CELLS = spaces.sample(NB201, 3, 0).archs
-
-
-def study(folder: Path, *sweeps: str, name: str = "stages") -> studies.Study:
-    text = f'name = "{name}"\npath = "{folder}"\n' + "".join(sweeps or (SEARCH, RETRAIN)) + ENGINE
-    return studies.parse(text, "study.toml")
-
-
-def rows(folder: Path) -> list[tuple[Any, ...]]:
-    """What the finished trials measured, by trial."""
-    table = RunStore(str(folder)).attempts(["status", *SCIENCE]).to_pylist()
-    return sorted(tuple(map(str, (row[name] for name in SCIENCE))) for row in table if row["status"] == "ok")
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...]]:
-    folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    ended = runner.run(study(folder))
-    assert (ended.exit_code, ended.done, ended.total, ended.trained) == (0, 6, 6, 6)
-    return rows(folder)
-
-
-# --- the plan ---
-
-
-def test_what_is_found_replaces_its_place_in_the_plan(tmp_path: Path) -> None:
-    chosen = study(tmp_path)
-    before = plan(chosen).table.to_pylist()
-    searching, waits = before[:2], before[2:]
-    assert [(r["arch"], r["task"], r["graph"], r["after"]) for r in searching] == [
-        ("*", "cls", None, None),
-        ("*", "rot", None, None),
-    ]
-    assert all(r["params"] > 0 and r["macs"] > 0 for r in before)
-    first, second = (r["trial_id"] for r in searching)
-    assert [(r["after"], r["seed"]) for r in waits] == [(first, 1), (first, 2), (second, 1), (second, 2)]
-    assert {r["arch"] for r in waits} == {f"@{first}", f"@{second}"}
-    assert len({r["trial_id"] for r in before}) == 6
-    assert all(r["trial_id"].startswith("@") for r in waits)
-
-    by_hand = RETRAIN.replace('found = "search"', f'list = ["{CELLS[0]}"]')
-    listed = plan(study(tmp_path, by_hand)).table.to_pylist()
-    between = plan(chosen, {second: CELLS[0]}).table.to_pylist()
-    assert between == [*searching, *listed, *waits[:2]]
-    assert plan(chosen, {second: CELLS[0]}).table.equals(plan(chosen, {second: CELLS[0], "0" * 16: CELLS[1]}).table)
-
-
-def test_a_cell_that_is_found_twice_or_listed_too_is_trained_once(tmp_path: Path) -> None:
-    listed = RETRAIN.replace('found = "search"', f'list = ["{CELLS[1]}"]')
-    chosen = study(tmp_path, listed, SEARCH, RETRAIN)
-    ids = [r["trial_id"] for r in plan(chosen).table.to_pylist() if r["arch"] == "*"]
-    for cells, trainings in [(CELLS[:2], 4), ((CELLS[0], CELLS[0]), 4), ((CELLS[1], CELLS[1]), 2)]:
-        table = plan(chosen, dict(zip(ids, cells, strict=True))).table.to_pylist()
-        assert len({r["trial_id"] for r in table}) == len(table) == 2 + trainings
-        assert {r["arch"] for r in table} == {"*", CELLS[1], *cells}
-
-
-def test_searches_that_others_wait_for_come_first(tmp_path: Path) -> None:
-    """Whatever their seeds are; other searches are in the order of all trials."""
-    late = SEARCH.replace('"search"\n', '"search"\nseeds = [7, 8]\n')
-    listed = RETRAIN.replace('found = "search"', "sample = 12")
-
-    def order(*sweeps: str) -> list[str]:
-        chains = [sweep.replace("nasbench201", "chain") for sweep in sweeps]
-        return [row["arch"][0] for row in order_of_work(plan(study(tmp_path, *chains)).table)]
-
-    assert order(listed, late, RETRAIN)[:4] == ["*"] * 4
-    assert "*" not in order(listed, late, RETRAIN)[4:]
-    assert order(listed, late)[0] != "*"
-
-
-def test_published_architectures_are_planned_by_name(tmp_path: Path) -> None:
-    named = RETRAIN.replace("nasbench201", "darts").replace('found = "search"', 'named = ["darts_v2", "p_darts"]')
-    archs = plan(study(tmp_path, named)).table["arch"].to_pylist()
-    assert list(dict.fromkeys(archs)) == [spaces.published("darts")[name] for name in ("darts_v2", "p_darts")]
-    for wrong, says in [
-        (named.replace("p_darts", "q_darts"), "no published darts cell 'q_darts'; have darts_v1, darts_v2"),
-        (named.replace('"darts"', '"nasbench201"'), "space 'nasbench201' has no architectures with names.*: darts"),
-    ]:
-        with pytest.raises(LookupError, match=says):
-            plan(study(tmp_path, wrong))
-
-
-@pytest.mark.parametrize(
-    ("sweeps", "says"),
-    [
-        (
-            (SEARCH + "architectures = { sample = 3 }",),
-            r"sweeps\[0\]: recipe 'random_search/params' searches .*, so expected is no `archi.*sample",
-        ),
-        ((RETRAIN.replace('architectures = { found = "search" }', ""),), r"sweeps\[0\]: recipe 'demo' needs `archi"),
-        (
-            (SEARCH.replace('"random_search/params"', '["random_search/params", "demo"]').partition("override")[0],),
-            "'random_search/params' searches for an architecture, and 'demo' needs `architectures`; give each a sweep",
-        ),
-        ((SEARCH, RETRAIN.replace('"search"', '"serach"')), r"sweeps\[1\]\.archi.*no sweep.*'serach'.*: search\. "),
-        ((RETRAIN,), "sweeps that search and have a name: none"),
-        ((SEARCH, SEARCH, RETRAIN), "two sweeps have the name 'search'"),
-        ((RETRAIN.replace("[[sweeps]]", '[[sweeps]]\nname = "search"'),), "sweep 'search' finds nothing: its recipe"),
-        ((SEARCH, RETRAIN.replace("nasbench201", "darts")), "searches the space nasbench201, and this one .* darts"),
-        ((SEARCH.replace('"search"', '"a/b"'),), r"sweeps\[0\]\.name: "),
-        ((RETRAIN.replace('"search"', '"runs/stages"'),), "the folder of this study itself"),
-        (
-            (RETRAIN.replace('"search"', '"s3:x/y"'),),
-            r"\n  sweeps\[0\]\.architectures\.found: s3:x/y is not a valid path or URL",
-        ),
-        ((RETRAIN.replace('"search"', '""'),), r"architectures\.found: "),
-        ((RETRAIN.replace('"search" }', '"search", sample = 3 }'),), "given: sample, found"),
-    ],
-)
-def test_a_mistake_in_the_file_says_what_is_expected(sweeps: tuple[str, ...], says: str) -> None:
-    with pytest.raises(ValueError, match=says):
-        studies.parse('name = "stages"\n' + "".join(sweeps), "study.toml")
-
-
-# --- the run ---
 
 
 def test_a_study_ends_with_the_rows_of_the_cells_listed_by_hand(tmp_path: Path) -> None:
@@ -334,90 +184,6 @@ def test_what_another_run_has_found(tmp_path: Path, undisturbed: list[tuple[Any,
                 tmp_path / "run", RETRAIN.replace('"search"', f'"{tmp_path}/searches"').replace("nasbench201", "darts")
             )
         )
-
-
-def test_a_plan_that_cannot_be_written_stops_the_launch_and_loses_nothing(
-    tmp_path: Path, undisturbed: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(self: RunStore, table: object) -> None:
-        raise OSError("disk full")
-
-    chosen = study(tmp_path / "run")
-
-    @contextmanager
-    def filling(work: Work) -> Iterator[None]:
-        with monkeypatch.context() as patch:
-            patch.setattr(RunStore, "write_plan", full)
-            patch.setattr(files, "WAITS_S", ())
-            yield
-
-    ended = runner.run(chosen, watch=filling)
-    assert ended.exit_code == 1
-    assert "could not be planned: disk full" in str(ended.broken)
-    assert runner.run(chosen).exit_code == 0
-    assert rows(tmp_path / "run") == undisturbed
-
-
-def test_progress_counts_the_trials_that_are_added(tmp_path: Path) -> None:
-    lines: list[str] = []
-
-    @contextmanager
-    def watched(work: Work) -> Iterator[None]:
-        view = Progress(work, Terminal(width=200))
-        assert "0 of 6 trials done, 0 running, 4 trainings wait for 2 searches" in view.line()
-        yield
-        lines.append(view.line())
-        assert sum(view._total.values()) == 6
-
-    assert runner.run(study(tmp_path / "run"), watch=watched).exit_code == 0
-    assert "6 of 6 trials done" in lines[0]
-
-
-def test_the_queue_grows_by_what_a_worker_published_before_it_died(tmp_path: Path) -> None:
-    chosen = study(tmp_path / "run")
-    planner, store = Planner(chosen), RunStore(chosen.path)
-    planned = planner.plan({})
-    growth = Growth(store, planner, planned, {}, lambda row: True)
-    settings = Settings(store.url, "now", {}, None, 0.0, 60.0, False, None)
-    todo = order_of_work(planned.table)[:2]
-    work = Work(store, todo, Ledger(), settings, len(planned.table), growth)
-    added: list[str] = []
-    work.growth_listeners.append(added.extend)
-    first, second = work.take(), work.take()
-    assert first is not None
-    assert second is not None
-    ok = {"launch": "now", "attempt": 1, "status": "ok", "found": CELLS[0], "finished_at": datetime.now(UTC)}
-    store.publish_attempt(ok | {"trial_id": first.trial_id})
-    work.lost(first.trial_id, "worker_died", "killed")
-    assert len(work.waiting()) == len(added) == 2
-    assert (work.counts.total, work.counts.done) == (6, 1)
-    work.finish(Outcome(second.trial_id, "ok", found=CELLS[0]))
-    assert len(added) == 2, "the same cell"
-    assert (work.counts.total, work.counts.done) == (4, 2)
-    assert not work.exhausted
-    assert {work.row_of(trial_id)["arch"] for trial_id in work.waiting()} == {CELLS[0]}
-
-
-def test_the_queue_is_not_exhausted_while_the_trials_of_the_last_search_are_planned(tmp_path: Path) -> None:
-    """Engines may ask at any moment, from any thread."""
-    seen: list[Any] = []
-
-    class Asked(Growth):
-        def add(self, found: Any) -> list[dict[str, Any]]:
-            seen.extend([work.exhausted, work.take()])
-            return super().add(found)
-
-    chosen = study(tmp_path / "run", SEARCH.replace('["cls", "rot"]', '["cls"]'), RETRAIN)
-    planner, store = Planner(chosen), RunStore(chosen.path)
-    planned = planner.plan({})
-    growth = Asked(store, planner, planned, {}, lambda row: True)
-    settings = Settings(store.url, "now", {}, None, 0.0, 60.0, False, None)
-    work = Work(store, order_of_work(planned.table)[:1], Ledger(), settings, 3, growth)
-    job = work.take()
-    assert job is not None
-    work.finish(Outcome(job.trial_id, "ok", found=CELLS[0]))
-    assert seen == [False, None]
-    assert (work.exhausted, work.left) == (False, 2)
 
 
 def test_data_of_the_second_stage_is_missed_before_anything_is_searched(tmp_path: Path) -> None:

@@ -111,10 +111,10 @@ def test_readers_see_every_attempt_once_at_every_moment(store: RunStore) -> None
 
     def work() -> None:
         try:
-            for n in range(300):
+            for n in range(150):
                 store.publish_attempt(row(f"t{n:05d}", at=n))
                 published.append(f"t{n:05d}")
-                if n % 20 == 19:
+                if n % 10 == 9:
                     store.compact()
         finally:
             done.set()
@@ -171,18 +171,18 @@ def test_a_row_is_rewritten_a_few_times_however_many_come_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compaction, "_SMALLEST", 4)
-    monkeypatch.setattr(compaction, "_LARGE", 200)
+    monkeypatch.setattr(compaction, "_LARGE", 100)
     store = RunStore(f"memory://{tmp_path.name}/run")
     written = 0
-    for n in range(400):
+    for n in range(200):
         store.publish_attempt(row(f"t{n:03d}", at=n))
         if n % 4 == 3:
             written += store.compact()
-    assert len(seen(store)) == 400
+    assert len(seen(store)) == 200
     parts = [len(pq.read_table(io.BytesIO(store.read("rows", p) or b""))) for p in store.listing("rows")]
-    assert sum(parts) == 400
+    assert sum(parts) == 200
     assert len(parts) < 24
-    assert written < 4 * 400  # all parts at each fold would be 50 times
+    assert written < 4 * 200  # all parts at each fold would be 25 times
 
 
 def test_the_first_published_ok_row_wins_and_the_later_is_kept_aside(tmp_path: Path) -> None:

@@ -20,11 +20,12 @@ import analysis
 import workers
 from orchestrator.store import lease
 from orchestrator.store.run_folder import STOP, RunStore
-from workers import checkpoint, files
+from workers import checkpoint, files, weights
 
 from .conftest import Ended, Write, cli, start, wait_for
 from .s3 import KEY, S3, SECRET, environment
 from .test_store import row, seen
+from .test_weights import text
 
 pytestmark = pytest.mark.xdist_group("s3")
 
@@ -102,6 +103,20 @@ def test_every_verb_works_on_a_run_on_s3(study: Write, bucket: str, main: Main, 
     everything = b"".join(fs.cat(path) for path in fs.find(url)).decode(errors="replace")
     assert SECRET not in everything
     assert KEY not in everything
+
+
+def test_weights_that_other_trials_use_lie_on_s3(bucket: str, main: Main, tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text(text(f"{bucket}/run").replace("sample = 2", "sample = 1"))
+    assert "1 trial waits for the weights of 1 trial" in main("plan", file)[1]
+    code, said = main("run", file)
+    assert (code, "3 of 3 trials done (3 trained now)" in said) == (0, True)
+    store = RunStore(f"{bucket}/run")
+    (base,) = store.kept_weights()
+    assert weights.load(store.weights(base), base).trial.id == base
+    store.remove("weights", f"{base}.pt")
+    with pytest.raises(FileNotFoundError, match=f"no weights of trial {base} at s3://"):
+        weights.load(store.weights(base), base)
 
 
 @pytest.mark.ray

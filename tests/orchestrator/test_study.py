@@ -62,7 +62,7 @@ def test_presets_that_span_datasets_train_the_same_architectures_on_each() -> No
         (('"chain"', '"chian"'), "no search space 'chian'.*chain"),
         (('"photos"', '"foto"'), "no dataset 'foto'"),
         (('"rot"', '"rotate"'), "no task 'rotate'"),
-        (('"demo"', '"quick"'), "no recipe 'quick'; have darts, darts_minus, demo"),
+        (('"demo"', '"quick"'), "no recipe 'quick'; have darts, darts_minus, darts_retrain, demo"),
         (('"demo"', '"unnas"'), "recipe 'unnas' has no setting for space=chain"),
         (('"rot"', '"seg"'), r"sweeps\[0\]: task seg needs a label map for every image, and photos has none"),
         (('"photos"', '"camvid"'), r"sweeps\[0\]: task cls needs images with classes, and those of camvid have none"),

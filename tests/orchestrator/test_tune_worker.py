@@ -1,13 +1,12 @@
 """A worker process whose graphs may have lost memory ends after its trial: the row is there, and nothing is lost."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from orchestrator.execution.job import Job
 from orchestrator.store.run_folder import RunStore
-from tests.workers.test_memory import trial
+from tests.forks import program
+from tests.workers.prepared import small
 
 WORKER = """
 import json, sys
@@ -28,22 +27,21 @@ print(worker.step())
 """
 
 
-def test_a_worker_ends_after_a_failed_capture_with_its_row_published(tmp_path: Path) -> None:
+def test_a_worker_ends_after_a_failed_capture_with_its_row_published(pictures: Path, tmp_path: Path) -> None:
     store = RunStore(str(tmp_path / "run"))
+    t = small(pictures, tmp_path / "cache", "cls")
     settings = {
         "run_url": str(tmp_path / "run"),
         "launch": "a",
-        "data_roots": {},
+        "data_roots": {t.dataset_id: str(pictures)},
         "cache_dir": str(tmp_path / "cache"),
         "gpus": 0.0,
         "checkpoint_s": 60.0,
         "keep": False,
         "timeout_s": None,
     }
-    t = trial("cls")
     job = Job.from_json({"trial_json": t.model_dump_json(), "trial_id": t.id, "attempt": 1, "settings": settings})
-    words = [sys.executable, "-c", WORKER, json.dumps(job.to_json())]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    done = program(WORKER, json.dumps(job.to_json()))
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr
     assert store.attempt(t.id, "a", 1)["status"] == "ok"

@@ -1,13 +1,12 @@
 """A worker that hangs, however it hangs, is ended in time; its trial's folder tells where it stood."""
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from orchestrator.store.run_folder import RunStore
+from tests.forks import program
 
 WORKER = """
 import ctypes, os, signal, sys, time
@@ -37,7 +36,7 @@ def worker(tmp_path: Path, how: str, seconds: float, first: str = "pass", after:
     """Run a worker to its end; gives its exit code."""
     log, run = str(tmp_path / "log"), str(tmp_path / "run")
     code = WORKER.format(how=how, seconds=seconds, run=run, log=log, first=first, after=after)
-    return subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode
+    return program(code).returncode
 
 
 def published(tmp_path: Path, timeout: float = 60) -> str:

@@ -1,8 +1,11 @@
 """The queue of trials: published rows are kept, retries get more resources, many failures stop the launch."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from orchestrator.execution import work_queue as module
@@ -185,6 +188,20 @@ def test_twenty_failures_at_the_start_stop_the_launch(study: Write, tmp_path: Pa
     assert n == 20
     assert driver.broken == ("the first 20 attempts all failed, 15 of them with error: RuntimeError: no such file")
     assert driver.exhausted
+
+
+def test_a_broken_study_stops_itself_and_says_why(
+    study: Write, archsweep: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise FileNotFoundError("no weights on this machine")
+
+    monkeypatch.setattr(import_module("workers.attempt"), "run", broken)
+    code, out, err = archsweep("run", study(archs=21, tasks=("jig",)), columns=200)
+    why = "the first 20 attempts all failed, 20 of them with error: FileNotFoundError: no weights on this machine"
+    assert (code, f"stopped: {why}" in out) == (1, True), out + err
+    assert len(pd.read_parquet(tmp_path / "run" / "rows")) == 20
+    assert not (tmp_path / "run" / "lease.json").exists()
 
 
 def test_one_success_among_the_first_twenty_keeps_the_launch_going(study: Write, tmp_path: Path) -> None:

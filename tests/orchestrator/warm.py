@@ -1,4 +1,4 @@
-"""Commands in processes that are forked from one which has imported everything: a start costs hundredths of a second.
+"""Commands in processes that are forked from one which has imported everything (tests/forks.py).
 
 `start` gives a command any streams, environment and limits; `Command` keeps what it prints in files, `Screen` is a
 terminal in front of one.
@@ -7,7 +7,6 @@ terminal in front of one.
 import contextlib
 import fcntl
 import io
-import multiprocessing as mp
 import os
 import pty
 import re
@@ -22,59 +21,31 @@ import time
 from pathlib import Path
 from typing import Any
 
-# What each command would import before it begins.
-_LOADED = [
-    "analysis",
-    "matplotlib.pyplot",
-    "orchestrator.__main__",
-    "orchestrator.cli.main",
-    "orchestrator.cli.doctor",
-    "orchestrator.importing.rows",
-    "orchestrator.cli.listing",
-    "orchestrator.cli.preview",
-    "orchestrator.cli.progress",
-    "orchestrator.cli.watching",
-    "orchestrator.ray_tune.cluster",
-    "orchestrator.ray_tune.engine",
-    "orchestrator.runner",
-    "torch",
-    "torchvision",
-    "workers.bench.step",
-    "workers.run",
-]
+from tests.forks import Forked
+
 PATIENCE_S = 120.0  # for a machine that has other things to do
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def _server() -> Any:
-    found = mp.get_context("forkserver")
-    found.set_forkserver_preload(_LOADED)
-    return found
-
-
-_processes = _server()
-
-
-def start(words: list[object], **given: Any) -> Any:
+def start(words: list[object], **given: Any) -> Forked:
     """`archsweep WORDS` as a process.
 
     `stdin`, `stdout`, `stderr`: the path of a file or terminal, "closed", or "broken" (a pipe that nobody reads); by
     default the null device.  `env` is the whole environment, `cwd`, `cpus` and `ignored` (signals) as they say.
     """
     environment = given.pop("env", dict(os.environ))
-    process = _processes.Process(target=_command, args=([str(word) for word in words], environment, given))
-    process.start()
-    return process
+    return Forked(_command, [str(word) for word in words], environment, given)
 
 
-def code_of(process: Any) -> int:
+def code_of(process: Forked) -> int:
     """The exit code of a process that ends by itself."""
     process.join(PATIENCE_S)
     if process.is_alive():
         process.kill()
         process.join()
         raise TimeoutError(f"the command had not ended after {PATIENCE_S:g} s")
-    return int(process.exitcode)
+    assert process.exitcode is not None
+    return process.exitcode
 
 
 def _command(words: list[str], env: dict[str, str], given: dict[str, Any]) -> None:
@@ -170,7 +141,7 @@ class Command:
     @property
     def returncode(self) -> int | None:
         """How it ended, as Popen says it; None while it runs."""
-        return self.process.exitcode  # type: ignore[no-any-return]
+        return self.process.exitcode
 
     def poll(self) -> int | None:
         """The same."""

@@ -1,6 +1,8 @@
 """Bench: both sides compute the same, differences are detected, and the output has the documented keys."""
 
+import functools
 import json
+import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,17 +77,22 @@ def test_a_wrong_label_fails_the_gate() -> None:
         data.gate(t, baseline)
 
 
-def all_cells() -> list[step.Cell]:
-    """Every task on small networks, and networks of every size on one task."""
-    small, *larger = step.QUANTILES
-    return [
-        *step.cells(TASKS, list(step.SPACES), [small], 2, small=True),
-        *step.cells(["cls"], list(step.SPACES), larger, 2, small=True),
-    ]
+@functools.cache
+def cells(space: str, task: str) -> dict[str, step.Cell]:
+    """Small networks of every size by quantile and rival; the sample takes a second and is drawn once."""
+    found = step.cells([task], [space], list(step.QUANTILES), 2, small=True)
+    return {f"{cell.quantile} {cell.rival.name}": cell for cell in found}
 
 
-@pytest.mark.parametrize("cell", all_cells(), ids=str)
-def test_equal_weights_give_equal_steps(cell: step.Cell) -> None:
+# Every task on the smallest networks, and networks of every size on one task.
+SIDES = [(space, task, "p10 plain") for space in step.SPACES for task in TASKS]
+SIDES += [(space, "cls", f"{size} plain") for space in step.SPACES for size in ("median", "p90")]
+SIDES += [("nasbench101", "cls", f"{size} {Library.name}") for size in step.QUANTILES]
+
+
+@pytest.mark.parametrize(("space", "task", "which"), SIDES)
+def test_equal_weights_give_equal_steps(space: str, task: str, which: str) -> None:
+    cell = cells(space, task)[which]
     found = step.gate(*step.sides(cell, CPU, torch.float64), str(cell))
     assert max(found["outputs"], found["gradients"], found["weights"]) <= step.TOLERANCE
     assert found["loss"] <= 1e-6
@@ -93,8 +100,7 @@ def test_equal_weights_give_equal_steps(cell: step.Cell) -> None:
 
 @pytest.mark.parametrize("rival", [Plain, Library])
 def test_a_wrong_weight_fails_the_gate(rival: type[Plain] | type[Library]) -> None:
-    cell = next(c for c in all_cells() if c.rival is rival and c.trial.space == "nasbench101")
-    t, other = step.sides(cell, CPU, torch.float64)
+    t, other = step.sides(cells("nasbench101", "cls")[f"p10 {rival.name}"], CPU, torch.float64)
     with torch.no_grad():
         other.parameters()[0].view(-1)[0] += 1e-6
     with pytest.raises(GateFailed, match="gradients by"):
@@ -102,7 +108,7 @@ def test_a_wrong_weight_fails_the_gate(rival: type[Plain] | type[Library]) -> No
 
 
 def test_a_wrong_optimiser_fails_the_gate() -> None:
-    t, other = step.sides(all_cells()[0], CPU, torch.float64)
+    t, other = step.sides(cells("nasbench101", "cls")["p10 plain"], CPU, torch.float64)
     other.optimizer.param_groups[0]["nesterov"] = False
     with pytest.raises(GateFailed, match="weights by"):
         step.gate(t, other, "step")
@@ -111,8 +117,7 @@ def test_a_wrong_optimiser_fails_the_gate() -> None:
 @pytest.mark.parametrize("space", ["darts", "nasbench101"])
 def test_the_gate_passes_with_the_learning_rate_of_a_gpu(space: str) -> None:
     """There a step reads it from a tensor, as float32."""
-    cell = step.cells(["jig"], [space], ["p10"], 2, small=True)[0]
-    t, rival = step.sides(cell, CPU, torch.float64)
+    t, rival = step.sides(cells(space, "jig")["p10 plain"], CPU, torch.float64)
     captured = replace(t, record=lambda work, device: work)  # a replay that does the work again
     assert step.gate(captured, rival, "step")["weights"] <= step.TOLERANCE
     assert isinstance(captured.optimizer.param_groups[0]["lr"], torch.Tensor)
@@ -255,6 +260,16 @@ def test_a_failed_gate_prints_no_ratio(what: str, tmp_path: Path, capsys, monkey
     assert not file.exists()
 
 
+@pytest.fixture
+def _forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes of a measurement are forked from one that has imported everything, instead of importing it each."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch._dynamo", "workers.bench.packing"])
+    monkeypatch.setattr(packing.multiprocessing, "get_context", lambda method: context)
+
+
+@pytest.mark.xdist_group("packing")
+@pytest.mark.usefixtures("_forked")
 def test_packing_measures_processes_side_by_side(tmp_path: Path, capsys, monkeypatch) -> None:
     file = tmp_path / "bench.json"
     words = ["packing", "--smoke", "--device", "cpu", "--seconds", 0.2, "--at-once", "2", "--json", file]
@@ -270,6 +285,8 @@ def test_packing_measures_processes_side_by_side(tmp_path: Path, capsys, monkeyp
     assert "as 1,2,4" in err
 
 
+@pytest.mark.xdist_group("packing")
+@pytest.mark.usefixtures("_forked")
 def test_a_process_that_fails_is_said() -> None:
     cell = packing.cells(["cls"], ["nasbench101"], ["p10"], 1, small=True)[0]
     trial = cell.trial.model_copy(update={"recipe": cell.trial.recipe.replace(batch=4096)})

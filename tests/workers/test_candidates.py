@@ -1,5 +1,6 @@
 """Random search and evolution on a zero-cost proxy: what is proposed, what is found, stops."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def test_random_search_finds_the_best_of_its_draws_in_any_space(space: str) -> N
     assert (row["arch"], row["method"], row["metric"], row["epochs"]) == ("*", "random_search", "params", 3)
     assert row["score_best"] == row["score_final"] == params(row["found"], trial)
     assert row["found_arch_id"] == spaces.get(space).arch_id(row["found"])
+    assert [json.loads(graph) for graph in row["curve_graph"]] == list(map(spaces.get(space).graph, row["curve_found"]))
     best = [params(arch, trial) for arch in row["curve_found"]]
     assert best == sorted(best) == row["curve_test_score"]
     assert workers.run(search("random_search", space, candidates=5))["curve_found"] == row["curve_found"][:1]

@@ -11,7 +11,7 @@ import torch
 
 import spaces
 import workers
-from tests.workers.prepared import prepare
+from tests.workers.prepared import prepare, small
 from tests.workers.replayed import tape
 from workers.cuda_graphs import Captured, Graphs, Recorder, Replay
 from workers.data.loader import Resident
@@ -24,7 +24,13 @@ CPU = torch.device("cpu")
 def training(space: str, task: str, cache: Path, device: torch.device, record: Recorder | None) -> Training:
     """Three steps an epoch, and a test split whose last batch is smaller, on natural images."""
     recipe = workers.recipe("demo", space=space, dataset="photos", task=task).replace(
-        epochs=3, width=4, depth=1 if space == "nasbench101" else 3, batch=24, test_batch=24, lr=0.01
+        epochs=3,
+        width=4,
+        depth=3 if space == "darts" else 1,
+        batch=24,
+        test_batch=24,
+        lr=0.01,
+        precise_bn=48,
     )
     arch = spaces.sample(spaces.get(space), 1, 0).archs[0]
     dataset_id = workers.datasets.identify("photos")
@@ -149,9 +155,8 @@ def test_memory_that_runs_out_is_not_hidden() -> None:
         Captured(work, list, CPU, tape)({"x": torch.ones(4)})
 
 
-def test_a_row_says_how_its_steps_were_made(cache: Path) -> None:
-    t = training("chain", "cls", cache, CPU, None)
-    assert workers.run(t.trial, cache_dir=cache)["step_mode"] == "eager"
+def test_a_row_says_how_its_steps_were_made(pictures: Path, cache: Path) -> None:
+    assert workers.run(small(pictures, cache, "cls"), pictures, cache_dir=cache)["step_mode"] == "eager"
 
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from PIL import Image
 
 import spaces
 import workers
+from tests.forks import program
 from workers import datasets, tasks
 from workers.datasets import CustomDataset, Form, Source
 
@@ -184,8 +183,7 @@ def test_a_trial_carries_all_that_another_machine_needs_besides_the_files(flower
         "    row = workers.run(workers.Trial.model_validate_json(text), sys.argv[2], cache_dir=sys.argv[3])\n"
         "    print(row['trial_id'], row['train_loss'], row['score_best'])\n"
     )
-    words = [json.dumps([t.model_dump_json() for t in asked]), str(flowers), str(tmp_path / "fresh")]
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    done = program(code, json.dumps([t.model_dump_json() for t in asked]), flowers, tmp_path / "fresh")
     assert done.stdout.splitlines() == [f"{r['trial_id']} {r['train_loss']} {r['score_best']}" for r in here]
     # Other files under the same description are refused by both ids.
     (flowers / "train" / "daisy" / "3.png").unlink()

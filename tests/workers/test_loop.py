@@ -33,7 +33,7 @@ PLANNED: dict[str, Any] = {}  # the dataset of these trainings, as a plan names 
 def cache(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
     """A cache that holds the images already."""
     folder = tmp_path_factory.mktemp("cache")
-    own, dataset_id = datasets.describe("pictures", Source(kind="parquet", size=32), pictures, folder)
+    own, dataset_id = datasets.describe("pictures", Source(kind="parquet", size=16), pictures, folder)
     datasets.prepare(own, pictures, folder, expect=dataset_id)
     PLANNED.update(own=own, dataset_id=dataset_id)
     return folder
@@ -46,7 +46,7 @@ def _asked_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def trial(task: str = "cls", **changes: Any) -> workers.Trial:
     """Two epochs of six steps, two of precise BN and three of evaluation, the last of these smaller."""
-    recipe = workers.recipe("demo", space="chain", dataset="pictures", task=task, size=32)
+    recipe = workers.recipe("demo", space="chain", dataset="pictures", task=task, size=16)
     sizes = {"epochs": 2, "width": 4, "batch": 10, "precise_bn": 20, "test_batch": 12}
     arch = spaces.sample(spaces.get("chain"), 1, 0).archs[0]
     recipe = recipe.replace(**sizes | changes)

@@ -1,10 +1,10 @@
 """The memory of freed tensors is reused without system calls."""
 
 import platform
-import subprocess
-import sys
 
 import pytest
+
+from tests.forks import program
 
 SCRIPT = """
 import resource, torch
@@ -21,5 +21,6 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_large_tensors_are_made_of_pages_that_are_there() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+    done = program(SCRIPT)
+    assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 16_384

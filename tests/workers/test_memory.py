@@ -9,7 +9,7 @@ from torch import nn, optim
 
 import spaces
 import workers
-from tests.workers.prepared import stop_after
+from tests.workers.prepared import small, stop_after
 from workers.loop import Interrupted
 
 
@@ -26,14 +26,6 @@ def _no_collector() -> Iterator[None]:
     gc.enable()
 
 
-def trial(task: str, space: str = "chain", **changes: object) -> workers.Trial:
-    recipe = workers.recipe("demo", space=space, dataset="photos", task=task)
-    recipe = recipe.replace(**{"epochs": 1, "width": 4, "batch": 64, "test_batch": 128, "precise_bn": 64, **changes})
-    arch = spaces.sample(spaces.get(space), 1, 0).archs[0]
-    dataset_id = workers.datasets.identify("photos")
-    return workers.Trial(space=space, arch=arch, dataset="photos", task=task, recipe=recipe, dataset_id=dataset_id)
-
-
 def alive() -> int:
     """Layers of this process, and what optimisers train."""
     kinds = [(thing, type(thing)) for thing in gc.get_objects()]
@@ -43,28 +35,32 @@ def alive() -> int:
 
 
 @pytest.mark.parametrize("task", ["cls", "col", "jig"])
-def test_nothing_of_a_finished_trial_stays(task: str, tmp_path: Path) -> None:
+def test_nothing_of_a_finished_trial_stays(task: str, pictures: Path, tmp_path: Path) -> None:
+    trial = small(pictures, tmp_path, task)
     before = alive()
-    assert workers.run(trial(task), cache_dir=tmp_path)["status"] == "ok"
+    assert workers.run(trial, pictures, cache_dir=tmp_path)["status"] == "ok"
     assert alive() == before
 
 
-def test_nothing_of_a_trial_that_failed_or_was_stopped_stays(tmp_path: Path) -> None:
+def test_nothing_of_a_trial_that_failed_or_was_stopped_stays(pictures: Path, tmp_path: Path) -> None:
+    one, two = (small(pictures, tmp_path, "cls", epochs=epochs) for epochs in (1, 2))
     before = alive()
 
     def broken(epoch: dict[str, float]) -> None:
         raise RuntimeError("a logger that fails")
 
-    assert workers.attempt(trial("cls"), cache_dir=tmp_path, on_epoch=broken)["status"] == "failed"
+    assert workers.attempt(one, pictures, cache_dir=tmp_path, on_epoch=broken)["status"] == "failed"
     assert alive() == before
     with pytest.raises(Interrupted):
-        workers.attempt(trial("cls", epochs=2), cache_dir=tmp_path, **stop_after())
+        workers.attempt(two, pictures, cache_dir=tmp_path, **stop_after())
     assert alive() == before
 
 
-def test_a_plugins_network_that_names_itself_goes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugins_network_that_names_itself_goes_too(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A circle of references inside a network: only a collection finds it."""
-    chain = spaces.get("chain")
+    chain, trial = spaces.get("chain"), small(pictures, tmp_path, "cls")
 
     class Circular:
         def __getattr__(self, name: str) -> object:
@@ -77,5 +73,5 @@ def test_a_plugins_network_that_names_itself_goes_too(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(spaces, "get", lambda name: Circular())
     before = alive()
-    assert workers.attempt(trial("cls"), cache_dir=tmp_path)["status"] == "ok"
+    assert workers.attempt(trial, pictures, cache_dir=tmp_path)["status"] == "ok"
     assert alive() == before

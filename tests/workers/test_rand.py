@@ -130,7 +130,7 @@ def test_random_labels_have_the_settings_of_classification(family: str) -> None:
 
 
 def test_a_family_without_classification_says_what_it_covers() -> None:
-    with pytest.raises(LookupError, match="task=rand; it covers darts on cityscapes with seg"):
+    with pytest.raises(LookupError, match="task=rand; it covers darts on imagenet with cls and on cityscapes with seg"):
         workers.recipe("unnas_eval", space="darts", dataset="cityscapes", task="rand")
 
 

@@ -8,12 +8,12 @@ import torch
 import spaces
 import workers
 from workers import datasets, recipes, tasks
-from workers.recipes import names, unnas_search
+from workers.recipes import names, unnas_small
 from workers.recipes.unnas import cells
 from workers.training.epoch import learning_rate
 
-SEARCHES = {"darts", "darts_minus", "gdas", "p_darts", "pc_darts", "snas", "unnas_supernet"}
-SEARCHES |= {"evolution", "random_search"}
+SEARCHES = {"darts", "darts_minus", "gdas", "p_darts", "pc_darts", "snas", "unnas_search"}
+SEARCHES |= {"evolution", "random_search", "rlnas", "supernet"}
 
 
 def test_the_paper_has_sixteen_settings() -> None:
@@ -42,8 +42,8 @@ def test_every_space_and_task_has_a_demo(space: str, dataset: str, task: str) ->
 
 
 def test_searches_scale_the_rate_with_the_batch_and_seg_has_an_aspp_of_its_own() -> None:
-    for space, dataset, task in unnas_search.cells():
-        r = workers.recipe("unnas_search", space=space, dataset=dataset, task=task)
+    for space, dataset, task in unnas_small.cells():
+        r = workers.recipe("unnas_small", space=space, dataset=dataset, task=task)
         assert r.lr / r.batch == pytest.approx(0.1 / (32 if dataset == "cityscapes" else 64))
         assert (r.width, r.nesterov, r.precise_bn, r.of_seg) == (16, False, 0, {})
     assert workers.recipe("unnas_eval", space="darts", dataset="cityscapes", task="seg").of_seg == {
@@ -64,7 +64,7 @@ def test_settings_of_segmentation_are_read_back_and_belong_to_it_alone() -> None
 
 
 def test_unknown_family_and_unknown_setting_say_what_there_is() -> None:
-    with pytest.raises(LookupError, match=r"darts, darts_minus, demo, .*nasbench201, .*unnas_search"):
+    with pytest.raises(LookupError, match=r"darts, darts_minus, darts_retrain, demo, .*nasbench201, .*unnas_small"):
         workers.recipe("fast", space="darts", dataset="cifar10", task="cls")
     with pytest.raises(LookupError, match=r"darts or mobilenet or nasbench101 on cifar10 or imagenet"):
         workers.recipe("unnas", space="chain", dataset="cifar10", task="cls")
@@ -73,7 +73,8 @@ def test_unknown_family_and_unknown_setting_say_what_there_is() -> None:
     ):
         workers.recipe("nasbench201", space="nasbench201", dataset="photos", task="cls")
     assert [n for n in names() if n not in SEARCHES] == [
-        "demo", "lookup", "nasbench201", "unnas", "unnas_eval", "unnas_search", "zero_cost"
+        "darts_retrain", "demo", "lookup", "nasbench201", "robustness", "unnas", "unnas_eval", "unnas_small",
+        "zero_cost",
     ]  # fmt: skip
 
 
@@ -149,11 +150,11 @@ def test_a_recipe_without_a_method_trains_and_an_unknown_one_is_refused() -> Non
     where = {"space": "chain", "arch": "c3", "dataset": "photos", "task": "cls"}
     older = {key: value for key, value in r.model_dump().items() if key not in ("method", "counted")}
     assert workers.Trial(**where, recipe=older) == workers.Trial(**where, recipe=r)
-    for wrong in ({"method": "attack"}, {"method": ["train"]}, {"method": None}):
+    for wrong in ({"method": "no_such"}, {"method": ["train"]}, {"method": None}):
         with pytest.raises(ValueError, match="tag"):
             workers.Trial(**where, recipe=older | wrong)
     with pytest.raises(ValueError, match="expected tags: 'train'"):
-        recipes.read("x", '{"method":"attack"}')
+        recipes.read("x", '{"method":"attacks"}')
     with pytest.raises(ValueError, match="tag"):
         workers.Trial(**where, recipe=3)
 

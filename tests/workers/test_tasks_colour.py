@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from scipy.spatial import cKDTree
 from skimage.color import rgb2lab
@@ -25,13 +26,16 @@ def test_the_centres_of_the_release(data: Path) -> None:
     assert centres().tolist() == released
 
 
-def test_every_colour_there_is() -> None:
-    """All 16,777,216: class as the nearest of the centres, lightness as scikit-image's in float32."""
-    torch.set_num_threads(1)
+@pytest.mark.parametrize("every", [16, pytest.param(1, marks=pytest.mark.soak)])
+def test_every_colour_there_is(every: int) -> None:
+    """Class as the nearest of the centres, lightness as scikit-image's in float32.
+
+    All 16,777,216 with `pytest -m soak`; else those of every 16th red and of the last one, with every green and blue.
+    """
     nearest = cKDTree(centres())
     byte = np.arange(256, dtype=np.uint8)
     seen = np.zeros(CLASSES, dtype=bool)
-    for red in np.split(byte, 64):
+    for red in np.array_split(np.union1d(byte[::every], byte[-1:]), 64 // every):
         colours = np.stack(np.meshgrid(red, byte, byte, indexing="ij"), axis=-1)
         lab = rgb2lab(colours)
         lightness, classes = lightness_and_class(torch.from_numpy(colours))
@@ -39,7 +43,7 @@ def test_every_colour_there_is() -> None:
         np.testing.assert_array_equal(classes.numpy(), nearest.query(lab[..., 1:])[1])
         seen[np.unique(classes.numpy())] = True
     # 52 classes are no colour's nearest centre and never occur as a label.
-    assert int((~seen).sum()) == 52
+    assert int((~seen).sum()) == 52 if every == 1 else int((~seen).sum()) >= 52
 
 
 def test_the_table_holds_what_the_rule_says_bit_for_bit() -> None:

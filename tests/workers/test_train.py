@@ -40,7 +40,7 @@ PLANNED: dict[str, Any] = {}  # the dataset of these trainings, as a plan names 
 
 def small(task: str = "cls", space: str = "chain", **more: Any) -> workers.Trial:
     """A training of two steps per epoch."""
-    r = workers.recipe("demo", space=space, dataset="pictures", task=task, size=32).replace(
+    r = workers.recipe("demo", space=space, dataset="pictures", task=task, size=16).replace(
         **{"epochs": 2, "width": 4, "batch": 32, "precise_bn": 64, "test_batch": 32, **more}
     )
     arch = spaces.sample(spaces.get(space), 1, 0).archs[0]
@@ -60,7 +60,7 @@ def _asked_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 def cache(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
     """A cache that holds the images already."""
     folder = tmp_path_factory.mktemp("cache")
-    own, dataset_id = datasets.describe("pictures", Source(kind="parquet", size=32), pictures, folder)
+    own, dataset_id = datasets.describe("pictures", Source(kind="parquet", size=16), pictures, folder)
     datasets.prepare(own, pictures, folder, expect=dataset_id)
     PLANNED.update(own=own, dataset_id=dataset_id)
     return folder

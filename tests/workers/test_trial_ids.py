@@ -34,13 +34,15 @@ def test_a_hundred_different_ids_are_held() -> None:
 def test_a_stored_row_is_still_the_trial_of_its_id(row: dict[str, Any]) -> None:
     recipe = recipes.read(row["recipe"], row["recipe_json"])
     fields = {key: row[key] for key in ("space", "arch", "dataset", "dataset_id", "task", "seed")}
-    assert workers.Trial(**fields, recipe=recipe).id == row["trial_id"]
+    assert workers.Trial(**fields, recipe=recipe, base=row.get("base")).id == row["trial_id"]
     assert recipe.id == row["recipe_id"]
 
 
 @pytest.mark.parametrize("row", STORED, ids=lambda row: row["trial_id"])
 def test_a_study_that_names_the_recipe_plans_the_stored_trial(row: dict[str, Any]) -> None:
     recipe = workers.recipe(row["recipe"], space=row["space"], dataset=row["dataset"], task=row["task"])
+    if base := row.get("base_recipe"):  # of the trial whose weights are used
+        recipe = recipe.bound(workers.recipe(base, space=row["space"], dataset=row["dataset"], task=row["task"]))
     if override := row["override"]:
         recipe = recipe.replace(**override)
     if set(row["override"]) & {"test_batch", "threads"}:  # part of the identity when the row was stored

@@ -74,7 +74,7 @@ class Plain:
 
     def __init__(self, trial: Trial, device: torch.device) -> None:
         recipe = trial.recipe
-        self.net = network(trial.space, trial.arch, trial.task, recipe.width, recipe.depth).to(device)
+        self.net = network(trial.space, trial.arch, trial.task, recipe.given_width, recipe.depth).to(device)
         self.optimizer = sgd(self.net, recipe_of(trial))
 
     def parameters(self) -> list[nn.Parameter]:
@@ -106,7 +106,7 @@ class Library:
         self.net = Network(
             spec_of(trial.arch),
             num_labels=10,
-            stem_out_channels=recipe.width,
+            stem_out_channels=recipe.given_width,
             num_modules_per_stack=recipe.depth,
             momentum=0.1,
         ).to(device)

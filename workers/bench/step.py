@@ -112,7 +112,7 @@ def sides(cell: Cell, device: torch.device, dtype: torch.dtype, batch: int | Non
         for mine, theirs in zip(net.parameters(), rival.parameters(), strict=True):
             theirs.copy_(mine)
     record = Graphs() if device.type == "cuda" else None  # as a training does it
-    return Ready(trial, net, optimizer, source.train, source.test, device, record, ready), rival
+    return Ready(trial, net, optimizer, source.train, source.test, device, record, ready=ready), rival
 
 
 def differences(t: Ready, rival: Baseline) -> dict[str, float]:
@@ -223,7 +223,7 @@ def _run(
                 "arch": trial.arch,
                 "batch": trained(trial).batch,
                 "steps": cell.steps,
-                "width": trial.recipe.width,
+                "width": trial.recipe.given_width,
                 "depth": trial.recipe.depth,
                 "gate": differ,
                 **measure(cell, device, rounds, small),

@@ -17,6 +17,7 @@ import spaces
 from workers.contracts._check import Check, ContractError
 from workers.contracts.cell import fits
 from workers.contracts.dataset import dataset_checks
+from workers.contracts.retrainable import retrainable_checks
 from workers.contracts.score import score_checks
 from workers.contracts.searchable import searchable_checks
 from workers.contracts.space import space_checks
@@ -43,4 +44,8 @@ def checks(kind: str, thing: Any, data_root: str | Path | None = None) -> list[C
     if kind == "dataset":
         return _CHECKS[kind](thing, data_root)
     found = _CHECKS[kind](thing)
-    return found + searchable_checks(thing) if kind == "space" and not spaces.lacking(thing) else found
+    if kind == "space" and not spaces.lacking(thing):
+        found += searchable_checks(thing)
+    if kind == "space" and not spaces.lacking(thing, spaces.Retrainable):
+        found += retrainable_checks(thing)
+    return found

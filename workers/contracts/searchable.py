@@ -31,6 +31,10 @@ def _weights(space: Searchable) -> None:
         drawn = {name: rng.dirichlet(np.ones(cell.shape[1]), cell.shape[0]) for name, cell in space.choices().items()}
         arch = space.discretise(drawn)
         expect(space.normal(arch) == arch, f"discretise gave {arch!r}; expected the spelling {space.normal(arch)!r}")
+        names = {name for cell in space.choices().values() for name in cell.names or cell.ops}
+        chosen = {op for cell in space.graph(arch)["cells"] for *_, op in cell["edges"] if op}
+        strange = sorted(chosen - names)
+        expect(not strange, f"the graph of {arch!r} has operations {strange}; the names in choices are {sorted(names)}")
         again = space.discretise(space.one_hot(arch))
         expect(
             space.canonical(again) == space.canonical(arch),

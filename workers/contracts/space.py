@@ -144,8 +144,8 @@ def _built(space: Space, arch: str, where: dict[str, Any]) -> Cost:
     side = where["size"]
     build = {key: value for key, value in where.items() if key != "size"}
     with torch.device("meta"):
-        trunk = space.trunk(arch, **build)
-        with FlopCounterMode(display=False) as counter:
+        trunk = space.trunk(arch, **build).eval()  # norms of a training cost twice the time and count nothing either
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
             out = trunk(torch.empty(2, where["in_channels"], side, side))
     channels = getattr(trunk, "out_channels", None)
     expect(

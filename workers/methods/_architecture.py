@@ -10,6 +10,7 @@ from torch import Tensor
 
 import spaces
 from spaces._edges import Supernet
+from workers.methods._found import found_columns
 from workers.recipes import Search
 from workers.streams import stream
 from workers.training.setup import load_optimizer
@@ -91,11 +92,12 @@ class Architecture:
         """The columns of the row."""
         found = self.curve_found[-1] if self.curve_found and not diverged else None
         return {
-            "found": found,
-            "found_arch_id": None if found is None else self.space.arch_id(found),
-            "curve_found": self.curve_found,
+            **found_columns(self.space, found, self.curve_found),
             "curve_arch": self.curve,
             "arch_shape": json.dumps({name: list(values.shape) for name, values in self.tables.items()}),
+            "arch_ops": json.dumps(
+                {name: {"edges": cell.edges, "ops": cell.names or cell.ops} for name, cell in self.choices.items()}
+            ),
         }
 
     def state(self) -> dict[str, Any]:

@@ -237,9 +237,8 @@ class SearchRun:
         }
 
     def weights(self) -> dict[str, Any]:
-        """The supernet's parameters and statistics after the last epoch."""
-        found: dict[str, Any] = self.t.net.state_dict()
-        return found
+        """The supernet's parameters and statistics after the last epoch, and the architecture weights."""
+        return {"net": self.t.net.state_dict(), "architecture": self.architecture.state()["tables"]}
 
     def close(self) -> None:
         """Release the steps."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import spaces
+from workers.methods._found import found_columns
 from workers.methods._method import Epoch, Setting
 from workers.methods.score import METHOD as SCORE
 from workers.recipes import Evolution, RandomSearch
@@ -91,9 +92,7 @@ class CandidatesRun:
         return {
             "train_loss": None,
             "curve_train_loss": None,
-            "found": best and best.arch,
-            "found_arch_id": best and self._space.arch_id(best.arch),
-            "curve_found": self._curve,
+            **found_columns(self._space, best and best.arch, self._curve),
             "error_text": None if best else f"no candidate has a finite score of {self._recipe.score}",
         }
 

@@ -9,23 +9,34 @@ import torch
 
 from workers.cuda_graphs import Recorder
 from workers.datasets import Arrays, LargeDataset
+from workers.group import Group
 from workers.trial import Trial
+from workers.weights import Weights
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The input of a method: the trial, its images, and the device."""
+    """The input of a method: the trial, its images, the weights of its base if it has one, and the device."""
 
     trial: Trial
     open_data: Callable[[], Arrays | LargeDataset]
     device: torch.device
     record: Recorder | None = None  # captures steps as CUDA graphs; None: eager execution
     cpus: int | None = None  # cores for the threads that make batches; None: all that this process may use
+    group: Group | None = None  # the processes that train the network together; None: this one alone
+    open_base: Callable[[], Weights] | None = None  # None: the trial has no base
 
     @cached_property
     def data(self) -> Arrays | LargeDataset:
         """The images, opened when they are first asked for: some methods need none."""
         return self.open_data()
+
+    @cached_property
+    def base(self) -> Weights:
+        """The final weights of the trial's base, on the CPU; ValueError if there are none."""
+        if self.open_base is None:
+            raise ValueError(f"the method {self.trial.recipe.method!r} uses weights, and the trial has no base")
+        return self.open_base()
 
 
 class Epoch(NamedTuple):
@@ -63,7 +74,8 @@ class Run(Protocol):
         """The columns of the row that are specific to the method."""
 
     def weights(self) -> dict[str, Any] | None:
-        """The final weights, which other trials may use; None if the method has none."""
+        """The final weights, which other trials may use: tensors and plain values, with the state of the network as
+        `net` (workers/weights.py).  None if the method has none."""
 
     def close(self) -> None:
         """Release graphs and tensors."""

@@ -69,6 +69,10 @@ class StagedRun(SearchRun):
         self.build(replace(self._setting, trial=trial), kept if stage else None)
         self.architecture.restart(stage, {name: torch.tensor(flags) for name, flags in kept.items()})
 
+    def weights(self) -> dict[str, Any]:
+        """Those of a search, with the depth of the last stage's network and the operations of its edges."""
+        return super().weights() | {"depth": self.t.recipe.depth, "operations": self.kept}
+
     def state(self) -> dict[str, Any]:
         """That of a search, and the stage with its operations."""
         return super().state() | {"stage": self.stage, "kept": self.kept}

@@ -68,9 +68,12 @@ class TrainRun:
         }
 
     def weights(self) -> dict[str, Any]:
-        """The network's parameters and statistics after the last epoch."""
-        found: dict[str, Any] = self.t.net.state_dict()
-        return found
+        """The network's parameters and statistics after the last epoch, with which it was evaluated last; without those
+        of an auxiliary head."""
+        state = self.t.net.state_dict()
+        for name in [name for name in state if name.startswith("auxiliary.")]:
+            del state[name]  # not a copy: the state has an attribute with the versions of its layers
+        return {"net": state}
 
     def close(self) -> None:
         """Release the steps and their graphs."""
@@ -86,11 +89,12 @@ def training(setting: Setting) -> Training:
             f"a batch of {batch} images is more than the {len(data.train)} training images of "
             f"{trial.dataset_id}; override batch with a smaller one"
         )
-    net, optimizer = learner(trial, setting.device)
+    group = setting.group
+    net, optimizer = learner(trial, setting.device, group)
     train, test = (
         source_of(split, trial, setting.device, split is data.train, setting.cpus) for split in (data.train, data.test)
     )
-    return Training(trial, net, optimizer, train, test, setting.device, setting.record)
+    return Training(trial, net, optimizer, train, test, setting.device, setting.record, group)
 
 
 class Train:

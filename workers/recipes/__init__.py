@@ -13,35 +13,45 @@ from types import ModuleType
 import spaces
 from workers import datasets
 from workers.data.small import LARGEST_CIFAR
-from workers.recipes._any import AnyRecipe, read
+from workers.recipes._any import AnyRecipe, current_name, read
 from workers.recipes._candidates import Evolution, RandomSearch
-from workers.recipes._models import Base, Precision, Sgd, Train, question
+from workers.recipes._models import Base, Precision, Sgd, WeightsOf, question
 from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, PDarts, Search, Snas
+from workers.recipes._supernets import OfSupernet, Rlnas, Supernet
+from workers.recipes._train import Train
 from workers.recipes._untrained import Lookup, Score, Untrained
+from workers.recipes._with_base import Attack, WithBase
 
 Recipe = Train
 LIKE_TASK = {"rand": "cls"}  # tasks that have the settings of another one in families without settings for them
 
 __all__ = [
     "AnyRecipe",
+    "Attack",
     "Base",
     "Darts",
     "DartsMinus",
     "Evolution",
     "Gdas",
     "Lookup",
+    "OfSupernet",
     "PDarts",
     "PcDarts",
     "Precision",
     "RandomSearch",
     "Recipe",
+    "Rlnas",
     "Score",
     "Search",
     "Sgd",
     "Snas",
+    "Supernet",
     "Train",
     "Untrained",
+    "WeightsOf",
+    "WithBase",
     "cells",
+    "current_name",
     "names",
     "question",
     "read",
@@ -99,7 +109,7 @@ def _looked_up(module: ModuleType, name: str, space: str, dataset: str, task: st
         if slash:
             raise LookupError(f"recipe {spaces.quoted(name)}: {family} has no variants")
         found = module.lookup(space, dataset, task)
-    elif not variant:
+    elif not variant and not getattr(module, "WITH_PLAIN", False):
         raise LookupError(
             f"recipe {spaces.quoted(name)} needs a variant, as in {family}/{module.variants()[0]}; "
             f"have {', '.join(module.variants())}"

@@ -6,9 +6,12 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag, TypeAdapter
 
 from workers.recipes._candidates import Evolution, RandomSearch
-from workers.recipes._models import FACTS, FIRST, Base, Train
+from workers.recipes._models import FACTS, FIRST, Base
 from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, PDarts, Snas
+from workers.recipes._supernets import OfSupernet, Rlnas, Supernet
+from workers.recipes._train import Train
 from workers.recipes._untrained import Lookup, Score
+from workers.recipes._with_base import Attack
 
 
 def method_of(recipe: Any) -> str | None:
@@ -31,7 +34,11 @@ AnyRecipe = Annotated[
     | Annotated[Snas, Tag("snas")]
     | Annotated[DartsMinus, Tag("darts_minus")]
     | Annotated[RandomSearch, Tag("random_search")]
-    | Annotated[Evolution, Tag("evolution")],
+    | Annotated[Evolution, Tag("evolution")]
+    | Annotated[Supernet, Tag("supernet")]
+    | Annotated[Rlnas, Tag("rlnas")]
+    | Annotated[OfSupernet, Tag("inherited")]
+    | Annotated[Attack, Tag("attack")],
     Discriminator(method_of),
 ]
 _ANY: TypeAdapter[AnyRecipe] = TypeAdapter(AnyRecipe)
@@ -39,4 +46,15 @@ _ANY: TypeAdapter[AnyRecipe] = TypeAdapter(AnyRecipe)
 
 def read(name: str, json_text: str) -> AnyRecipe:
     """The recipe with this name and these facts (JSON), of the class of its method; ValueError if it is not valid."""
-    return _ANY.validate_python({"name": name} | FACTS.validate_json(json_text))
+    facts = FACTS.validate_json(json_text)
+    return _ANY.validate_python({"name": current_name(name, facts)} | facts)
+
+
+def current_name(name: str, facts: Mapping[str, Any]) -> str:
+    """Today's name of a recipe that had another name when its rows were stored; any other name as it is.
+
+    `unnas_search` named trainings of single networks before it named the searches, which were `unnas_supernet`.
+    """
+    if name == "unnas_search" and method_of(facts) == FIRST:
+        return "unnas_small"
+    return "unnas_search" if name == "unnas_supernet" else name

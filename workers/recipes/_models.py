@@ -1,8 +1,8 @@
 """The fields of a recipe: everything that changes a trial's numbers besides data, task, architecture and seed.
 
-There is one class per method (workers/methods), those of searches in `_searches.py` and `_candidates.py`, those of
-methods that train nothing in `_untrained.py`.  `AnyRecipe` (`_any.py`) is the union of these classes; the field
-`method` selects one.  Recipes stored before this field existed belong to the method `train`.
+There is one class per method (workers/methods): `_train.py`, those of searches in `_searches.py` and `_candidates.py`,
+those of methods that train nothing in `_untrained.py`.  `AnyRecipe` (`_any.py`) is the union of these classes; the
+field `method` selects one.  Recipes stored before this field existed belong to the method `train`.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 import spaces
 
 Precision = Literal["fp32", "tf32", "bf16"]
+WeightsOf = Literal["architecture", "supernet"]
 RandomLabels = Annotated[
     Literal["permuted"] | None,
     Field(description="rand: the true labels in random order; unset: independent labels, uniform over the classes"),
@@ -40,10 +41,29 @@ class Base(BaseModel):
 
     name: str = Field(description="family of the recipe; a label, not part of a trial's identity")
     method: str = Field(description="what is done with the network: a name in workers.methods")
-    width: int = Field(
+    width: int | None = Field(
         ge=1, le=16_384, description="channels of the first cell (darts), stack (nasbench101) or stage (nasbench201)"
     )
     depth: int = Field(ge=1, le=1_000, description="cells (darts), or modules per stack or stage")
+
+    @model_validator(mode="after")
+    def _sized(self) -> Self:
+        if (self.width is None) == (self.budget is None):
+            both = f"width = {self.width} and macs = {self.budget}" if self.budget else "none"
+            raise ValueError(f"the size of the network is given by width or macs; expected exactly one, given {both}")
+        return self
+
+    @property
+    def budget(self) -> int | None:
+        """The most multiply-adds of a network whose width follows from its architecture; None: `width` is given."""
+        return None
+
+    @property
+    def given_width(self) -> int:
+        """`width`; ValueError if it follows from the architecture."""
+        if self.width is None:
+            raise ValueError(f"recipe {spaces.quoted(self.name)} has macs = {self.budget}; expected a width")
+        return self.width
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -85,6 +105,11 @@ class Base(BaseModel):
         return False
 
     @property
+    def finds(self) -> bool:
+        """Whether its trials end with an architecture, which other sweeps may train."""
+        return self.searches
+
+    @property
     def supernet(self) -> dict[str, Any] | None:
         """Options of the space's supernet; None for a recipe without one."""
         return None
@@ -93,6 +118,17 @@ class Base(BaseModel):
     def needs_searchable(self) -> bool:
         """Whether the space must be `spaces.Searchable`."""
         return self.supernet is not None
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the method ends with weights that other trials may use."""
+        return False
+
+    @property
+    def needs_weights(self) -> WeightsOf | None:
+        """Whose weights the method uses: those of a trial of the same architecture, or of a supernet; None: no other
+        trial's.  A trial has a `base` exactly if the method uses weights."""
+        return None
 
     @property
     def reads_images(self) -> bool:
@@ -180,8 +216,8 @@ class Speed(BaseModel):
 class Sgd(Base):
     """SGD with a cosine schedule, updated once per epoch, and an evaluation after every epoch.
 
-    The learning rate of epoch e = 0..E-1 is `0.5 * lr * (1 + cos(pi * e / E))`; no warm-up, no clipping, no label
-    smoothing; weight decay on every parameter (Liu et al. 2020, release).
+    The learning rate of epoch e = 0..E-1 is `0.5 * lr * (1 + cos(pi * e / E))`, if it has no warm-up and no other end;
+    weight decay on every parameter (Liu et al. 2020, release).
 
     `test_batch` and `threads` affect only speed and memory.  They have been part of the identity from the beginning,
     so stored ids depend on them.  The identity therefore keeps the values with which the recipe was created (by its
@@ -219,6 +255,11 @@ class Sgd(Base):
     )
 
     @property
+    def keeps_weights(self) -> bool:
+        """True: those of the trained network."""
+        return True
+
+    @property
     def least_images(self) -> int:
         """One batch."""
         return self.batch
@@ -227,6 +268,10 @@ class Sgd(Base):
     def lr_floor(self) -> float:
         """The learning rate that the cosine ends at."""
         return 0.0
+
+    def warmed(self, epoch: int) -> float:
+        """The factor of the learning rate in an epoch (from 0) of a warm-up; else 1."""
+        return 1.0
 
     def passes(self, train_images: int, test_images: float) -> float:
         """Training, the statistics of batch norm, and the evaluation of every epoch."""
@@ -259,28 +304,6 @@ class Sgd(Base):
         before = self.counted or Speed(test_batch=self.test_batch, threads=self.threads)
         same = all(changes.get(name, getattr(self, name)) == value for name, value in before.model_dump().items())
         return {"counted": None if same else before.model_dump()}
-
-
-class Train(Sgd):
-    """Recipe of the method `train`: train one architecture."""
-
-    method: Literal["train"] = "train"
-    # Only for segmentation; None: as in UnNAS's searches.  Unset fields are not part of the identity, so recipes that
-    # are older than these fields keep their ids.
-    aspp: int | None = Field(None, ge=1, le=16_384, description="seg: channels of the ASPP; default 64")
-    rates: tuple[Annotated[int, Field(ge=1, le=1_000)], ...] | None = Field(
-        None, strict=False, min_length=1, max_length=16, description="seg: dilations of the ASPP; default [6]"
-    )
-    crop: int | None = Field(None, ge=17, le=16_384, description="seg: side of a training crop; default the dataset's")
-    scaled: int | None = Field(
-        None, ge=16, le=16_384, description="seg: training scales the shorter side to 0.5 to 2 times this many pixels"
-    )
-
-    @property
-    def of_seg(self) -> dict[str, Any]:
-        """The segmentation fields that are set."""
-        found = {"aspp": self.aspp, "rates": self.rates, "crop": self.crop, "scaled": self.scaled}
-        return {name: value for name, value in found.items() if value is not None}
 
 
 def question(json_text: str) -> str:

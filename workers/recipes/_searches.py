@@ -115,7 +115,7 @@ class PcDarts(Search):
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
-        if self.width % self.partial:
+        if self.given_width % self.partial:
             raise ValueError(f"width = {self.width}, partial = {self.partial}: expected a width that partial divides")
         return self
 

@@ -6,7 +6,7 @@ and jig are barely above chance after such a short training, and a ranking of su
 """
 
 import spaces
-from workers.recipes._models import Train
+from workers.recipes._train import Train
 
 # space: (width, depth, epochs for cls, rot, col, jig, seg, rand).  Depth keeps both reductions of a darts network.
 _Sizes = dict[str, tuple[int, int, tuple[int, ...]]]

@@ -15,7 +15,7 @@ The benchmark does not have rot, col and jig.  Following UnNAS, their learning r
 step, which is a quarter of that of cls where an image gives four samples (rot) or four tiles (jig).
 """
 
-from workers.recipes._models import Train
+from workers.recipes._train import Train
 
 # task: (learning rate, training batch, test batch)
 _STEPS = {

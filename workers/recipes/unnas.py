@@ -9,7 +9,7 @@ Fashion-MNIST, ImageNet16-120, small custom ones) those of CIFAR-10, large ones 
 `mobilenet` has the values of `darts`, with networks of its own size.
 """
 
-from workers.recipes._models import Train
+from workers.recipes._train import Train
 
 _CIFAR = {
     # task: (learning rate, training batch, test batch)

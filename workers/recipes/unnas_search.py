@@ -1,47 +1,67 @@
-"""The settings of UnNAS's search phase (Liu et al. 2020), for training single networks of the DARTS space.
+"""The twelve searches of UnNAS (Liu et al. 2020): DARTS of first order, on three datasets with four objectives each.
 
-On ImageNet-22K and Cityscapes UnNAS has no sample-based experiments, only supernets.  The values here are those of the
-supernets, width and depth included.  Settings that only apply to supernets are omitted: the split of the data between
-weights and architecture parameters (here all training images train the weights), gradient clipping, warm-up.  SGD uses
-momentum without Nesterov; batch norm uses running averages.  The search on ImageNet-22K used four GPUs with a quarter
-of the batch each.  Segmentation uses an ASPP with 64 channels and one rate, 6.  Test batch sizes are our choice.
+Values are those of the authors' public release.  The cosine of the learning rate is updated once per epoch, so it is
+constant in the searches of one epoch.  On ImageNet-1K the architecture weights wait for one of the two epochs.
+Segmentation has an ASPP of 64 channels with one rate, 6.  Test batch sizes are our choice.  The search on ImageNet-22K
+used four GPUs with a quarter of the batch each, here one.  `unnas_small` trains single networks with these settings.
 """
 
-from workers.recipes._models import Train
+from workers.recipes._searches import Darts
 
-# dataset: (epochs, depth, weight decay); task: (learning rate, training batch)
-_SETTINGS: dict[str, tuple[int, int, float, dict[str, tuple[float, int]]]] = {
-    "imagenet": (2, 8, 3e-5, {"cls": (0.1, 64), "col": (0.1, 64), "rot": (0.05, 32), "jig": (0.05, 32)}),
-    "imagenet22k": (1, 8, 3e-5, {"cls": (0.4, 256), "col": (0.4, 256), "rot": (0.2, 128), "jig": (0.2, 128)}),
-    "cityscapes": (400, 12, 3e-4, {"seg": (0.1, 32), "jig": (0.1, 32), "rot": (0.05, 16), "col": (0.05, 16)}),
+# dataset: (epochs, frozen epochs, depth, weight decay); task: (learning rate, that of the architecture, batch)
+_Steps = dict[str, tuple[float, float, int]]
+_SETTINGS: dict[str, tuple[int, int, int, float, _Steps]] = {
+    "imagenet": (
+        2,
+        1,
+        8,
+        3e-5,
+        {"cls": (0.1, 3e-4, 64), "col": (0.1, 3e-4, 64), "rot": (0.05, 1.5e-4, 32), "jig": (0.05, 1.5e-4, 32)},
+    ),
+    "imagenet22k": (
+        1,
+        0,
+        8,
+        3e-5,
+        {"cls": (0.4, 1.2e-3, 256), "col": (0.4, 1.2e-3, 256), "rot": (0.2, 6e-4, 128), "jig": (0.2, 6e-4, 128)},
+    ),
+    "cityscapes": (
+        400,
+        0,
+        12,
+        3e-4,
+        {"seg": (0.1, 3e-4, 32), "jig": (0.1, 3e-4, 32), "rot": (0.05, 1.5e-4, 16), "col": (0.05, 1.5e-4, 16)},
+    ),
 }
-_WIDTH = 16
 
 
 def cells() -> list[tuple[str, str, str]]:
-    """The twelve settings as (space, dataset, task)."""
+    """The twelve searches as (space, dataset, task)."""
     return [("darts", dataset, task) for dataset, (*_, steps) in _SETTINGS.items() for task in steps]
 
 
-def lookup(space: str, dataset: str, task: str) -> Train:
-    """The recipe of one of the settings; LookupError for any other cell."""
+def lookup(space: str, dataset: str, task: str) -> Darts:
+    """The recipe of one of the searches; LookupError for any other cell."""
     if (space, dataset, task) not in cells():
         covered = "; ".join(f"{name} with {', '.join(steps)}" for name, (*_, steps) in _SETTINGS.items())
         raise LookupError(
-            f"recipe 'unnas_search' has no setting for space={space}, dataset={dataset}, task={task}; it covers darts "
-            f"on {covered}"
+            f"recipe 'unnas_search' has no setting for space={space}, dataset={dataset}, task={task}; it covers "
+            f"darts on {covered}"
         )
-    epochs, depth, weight_decay, steps = _SETTINGS[dataset]
-    lr, batch = steps[task]
-    return Train(
+    epochs, frozen, depth, weight_decay, steps = _SETTINGS[dataset]
+    lr, arch_lr, batch = steps[task]
+    return Darts(
         name="unnas_search",
         epochs=epochs,
+        frozen_epochs=frozen,
         lr=lr,
+        arch_lr=arch_lr,
         batch=batch,
         test_batch=1 if task == "seg" else 25,
         weight_decay=weight_decay,
+        momentum=0.9,
         nesterov=False,
         precise_bn=0,
-        width=_WIDTH,
+        width=16,
         depth=depth,
     )

@@ -52,6 +52,19 @@ def draw_crop(n: int, generator: Generator) -> Tensor:
     return torch.randint(OFFSETS, (n, 2), generator=generator, dtype=torch.uint8)
 
 
+def draw_hole(n: int, side: int, generator: Generator) -> Tensor:
+    """The middles of n squares of cutout, rows and columns: int16 (n, 2), anywhere in the image."""
+    return torch.randint(side, (n, 2), generator=generator, dtype=torch.int16)
+
+
+def cut_out(inputs: Tensor, middles: Tensor, length: int) -> Tensor:
+    """Zeros in a square of each image (B, C, S, S), which ends at the image's border (DeVries & Taylor 2017)."""
+    at = torch.arange(inputs.shape[-1], device=inputs.device)
+    first = middles.to(torch.int64)[..., None] - length // 2  # (B, 2, 1)
+    inside = (at >= first) & (at < first + length // 2 * 2)  # (B, 2, S)
+    return inputs.masked_fill_((inside[:, 0, :, None] & inside[:, 1, None, :])[:, None], 0)
+
+
 def check(images: Tensor, side: int, task: str, dataset: Dataset) -> None:
     """ValueError unless the batch is uint8 (B, side, side, 3), or float32 for resized images."""
     expected = (torch.uint8,) if dataset.large is None else (torch.uint8, torch.float32)

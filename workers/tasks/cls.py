@@ -1,11 +1,14 @@
 """Classification: which class does the image belong to?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spaces import Cost
 from workers.datasets import Dataset
+from workers.recipes import Base
 from workers.tasks._augment_small import check
 from workers.tasks._heads import Pooled
 from workers.tasks._task import Task
@@ -17,6 +20,12 @@ class Classification(WholeImageTask):
     """The supervised task, with UnNAS's pipelines: on CIFAR-10 flip, pad by 4, crop; no augmentation at test time."""
 
     name: str = "cls"
+    smoothing: float = 0.0  # share of the target that is spread over all classes
+
+    def configured(self, recipe: Base) -> Self:
+        """The task with the recipe's cutout and label smoothing."""
+        share = getattr(recipe, "smoothing", None)
+        return replace(super().configured(recipe), smoothing=share) if share else super().configured(recipe)
 
     def unsupported_reason(self, dataset: Dataset) -> str | None:
         """The images need classes."""
@@ -32,6 +41,10 @@ class Classification(WholeImageTask):
         """Images (B, 3, S, S) and their labels (B,)."""
         check(images, self.side(dataset), self.name, dataset)
         return self.augment(images, draws, dataset), labels
+
+    def loss(self, out: Tensor, target: Tensor) -> Tensor:
+        """Mean cross-entropy over all targets, with label smoothing."""
+        return F.cross_entropy(out, target, label_smoothing=self.smoothing)
 
     def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
         """Global average pool and a linear layer."""

@@ -48,7 +48,7 @@ def position(t: Training, within: Mapping[str, Any]) -> Position:
     """The position that `Position.kept` stored; raises any exception if it is not valid for this training."""
     at = Position(within["split"], within["done"], tuple(within["sums"]), within["loss"])
     at.check(t)
-    if at.split == "test" and 0 < len(t.test) - at.done < t.recipe.test_batch:
+    if at.split == "test" and 0 < len(t.test) - at.done < t.test_batch:
         # The first part of a step is captured and must be a whole one, so evaluate from the start.
         return Position("test", loss=at.loss)
     return at
@@ -57,10 +57,11 @@ def position(t: Training, within: Mapping[str, Any]) -> Position:
 def learning_rate(recipe: Sgd, epoch: int, epochs: int | None = None) -> float:
     """Cosine schedule, updated once per epoch (epoch = 0..E-1): begins at the peak, never reaches its end.
 
-    `epochs`: E, by default all epochs of the recipe.
+    In a warm-up it is multiplied by a factor below 1.  `epochs`: E, by default all epochs of the recipe.
     """
     floor = recipe.lr_floor
-    return floor + 0.5 * (recipe.lr - floor) * (1 + math.cos(math.pi * epoch / (epochs or recipe.epochs)))
+    cosine = floor + 0.5 * (recipe.lr - floor) * (1 + math.cos(math.pi * epoch / (epochs or recipe.epochs)))
+    return cosine * recipe.warmed(epoch)
 
 
 def set_rate(t: Training, rate: float) -> None:
@@ -145,7 +146,7 @@ def evaluate(t: Training, at: Position | None = None, between: Callable[[], None
     t.net.eval()
 
     def after() -> None:
-        at.done = min(at.done + t.recipe.test_batch, len(t.test))
+        at.done = min(at.done + t.test_batch, len(t.test))
         between()
 
     counted, count, health, _ = t.judging.over(t.test_parts(at.done), after, at.sums)

@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from workers import datasets
 from workers.data.loader import Resident, Source, Streamed
-from workers.network import build_network
+from workers.group import Group
+from workers.network import build_auxiliary, build_network
 from workers.recipes import Sgd
 from workers.streams import seed_of
+from workers.training.across import across
 from workers.trial import Trial
 
 
@@ -42,10 +44,12 @@ def source_of(
 
 
 def initial(trial: Trial, device: torch.device) -> nn.Module:
-    """The network of a trial with its initial weights, on the device."""
+    """The network of a trial with its initial weights, on the device; its auxiliary head, if any, as `auxiliary`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of("weights", trial.space, trial.arch, trial.seed))
         net = build_network(trial)  # on the CPU: the same weights whatever the device
+        if (auxiliary := build_auxiliary(trial, net)) is not None:
+            net.auxiliary = auxiliary
     for norm in net.modules():
         if isinstance(norm, nn.BatchNorm2d):
             # The counter is not used if there is a momentum; counting would cost one operation per norm and step.
@@ -55,9 +59,11 @@ def initial(trial: Trial, device: torch.device) -> nn.Module:
     return net.to(device).to(memory_format=torch.channels_last)
 
 
-def learner(trial: Trial, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
+def learner(trial: Trial, device: torch.device, group: Group | None = None) -> tuple[nn.Module, torch.optim.Optimizer]:
     """The network of a trial with its initial weights, on the device, and the optimiser that trains it."""
     net = initial(trial, device)
+    if group is not None:
+        across(net, group)
     return net, sgd(net, recipe_of(trial))
 
 

@@ -19,8 +19,12 @@ from torch import Tensor, nn
 
 from workers.cuda_graphs import Captured, Part, Recorder
 from workers.data.loader import PLACES, Source
-from workers.recipes import AnyRecipe, Sgd
+from workers.datasets import IGNORED
+from workers.group import Group
+from workers.recipes import AnyRecipe, Sgd, Train
 from workers.streams import stream
+from workers.training.across import sum_gradients
+from workers.training.regularised import KEYS, auxiliary_scores, draw_drops, dropping
 from workers.training.setup import recipe_of
 from workers.trial import Trial
 
@@ -40,6 +44,7 @@ class Training:
     test: Source
     device: torch.device
     record: Recorder | None = None  # how steps are captured; None: every operation is queued by itself
+    group: Group | None = None  # the processes that train together; None: this one alone
 
     @property
     def recipe(self) -> Sgd:
@@ -59,6 +64,8 @@ class Training:
     def step_mode(self) -> str:
         """How steps are executed: `graph`, `eager`, or `eager: ` with the reason why they could not be captured; also
         the mode of the evaluation if it differs."""
+        if self.group is not None:
+            return f"eager: {self.group.world} devices train together"
         trained, judged = self.learning.work.mode, self.judging.work.mode
         return trained if judged == trained or trained != "graph" else f"{trained}; evaluation {judged}"
 
@@ -66,6 +73,12 @@ class Training:
     def steps(self) -> int:
         """Steps per epoch; the last partial batch is dropped."""
         return len(self.train) // self.recipe.batch
+
+    @property
+    def test_batch(self) -> int:
+        """Test images per step: those of the recipe, or the next multiple of the number of devices."""
+        world = 1 if self.group is None else self.group.world
+        return -(-self.recipe.test_batch // world) * world
 
     @cached_property
     def learning(self) -> "Repeated":
@@ -87,24 +100,37 @@ class Training:
         images."""
         size, generator = self.recipe.batch, self._stream(purpose, epoch)
         order = torch.randperm(len(self.train), generator=generator)[: steps * size]
-        return self._parts(order, generator, size, done, train=True)
+        drops = draw_drops(self.trial, len(order), epoch) if purpose == "train" else {}
+        return self._parts(order, generator, size, done, train=True, further=drops)
 
     def test_parts(self, done: int = 0) -> Iterator[Part]:
         """The test split in order, after the first `done` images; all evaluations of all architectures use the same
         draws."""
         order = torch.arange(len(self.test))
-        return self._parts(order, self._stream("test", 0), self.recipe.test_batch, done, train=False)
+        parts = self._parts(order, self._stream("test", 0), self.test_batch, done, train=False)
+        return parts if self.group is None else _padded(parts, -(-(len(order) - done) // self.test_batch))
 
-    def _parts(self, order: Tensor, generator: torch.Generator, size: int, done: int, train: bool) -> Iterator[Part]:
+    def _parts(
+        self,
+        order: Tensor,
+        generator: torch.Generator,
+        size: int,
+        done: int,
+        train: bool,
+        further: Part | None = None,
+    ) -> Iterator[Part]:
         task, dataset = self.trial.configured_task, self.trial.data
-        drawn = {"image": order, **task.draw(len(order), dataset, generator, train=train)}
+        drawn = {"image": order, **task.draw(len(order), dataset, generator, train=train), **(further or {})}
         left = {name: values[done:] for name, values in drawn.items()}
+        if self.group is not None:
+            left = {name: self.group.rows(values, size) for name, values in left.items()}
+            size //= self.group.world
         return (self.train if train else self.test).parts(left, size)
 
     def batch(self, split: Source, part: Part) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a part."""
         task, dataset = self.trial.configured_task, self.trial.data
-        draws = {name: values for name, values in part.items() if name not in PLACES}
+        draws = {name: values for name, values in part.items() if name not in (*PLACES, *KEYS)}
         return task.batch(*split.look_up(part), draws, dataset)
 
     def batches(self, purpose: str, epoch: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -114,6 +140,16 @@ class Training:
     def test_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The whole test split; the batches are the same in all evaluations of all architectures."""
         return (self.batch(self.test, part) for part in self.test_parts())
+
+
+def _padded(parts: Iterator[Part], count: int) -> Iterator[Part]:
+    """The parts, and empty ones up to a number of `count`: a device may have no image of the last batch."""
+    try:
+        for _ in range(count):
+            yield next(parts, {})
+    finally:
+        if (close := getattr(parts, "close", None)) is not None:
+            close()
 
 
 @dataclass(frozen=True)
@@ -148,14 +184,25 @@ class Repeated:
 
 def _learning(t: Training) -> Repeated:
     task, recipe = t.trial.configured_task, t.recipe
+    aux, clip = (recipe.aux, recipe.clip) if isinstance(recipe, Train) else (None, None)
     total = torch.zeros((), dtype=torch.float64, device=t.device)
+    parameters, group = list(t.net.parameters()), t.group
 
     def work(part: Part) -> None:
         inputs, targets = t.batch(t.train, part)
         t.optimizer.zero_grad(set_to_none=True)
-        with arithmetic(recipe, t.device):
+        with arithmetic(recipe, t.device), dropping(t.net, part):
             loss = task.training_loss(t.net, inputs, targets)
+            if aux is not None:
+                loss = loss + aux * task.loss(auxiliary_scores(t.net), targets)
+        if group is not None:
+            loss = loss * share(targets, task.dense, group)
         loss.backward()
+        if group is not None:
+            sum_gradients(parameters, group)
+            loss = group.sum(loss.detach().clone())
+        if clip is not None:
+            nn.utils.clip_grad_norm_(parameters, clip)
         t.optimizer.step()
         total.add_(loss.detach())
 
@@ -171,6 +218,14 @@ def _learning(t: Training) -> Repeated:
     return Repeated(Captured(work, state, t.device, t.record), (total,))
 
 
+def share(targets: Tensor, dense: bool, group: Group) -> Tensor | float:
+    """The weight of this process's mean loss in that of the whole batch: its share of the targets that count."""
+    if not dense:
+        return 1 / group.world  # all parts of a batch have the same size
+    own = (targets != IGNORED).sum()
+    return own / group.sum(own.clone()).clamp_min(1)
+
+
 def _judging(t: Training) -> Repeated:
     task, recipe = t.trial.configured_task, t.recipe
     classes = task.classes(t.trial.data)
@@ -178,7 +233,10 @@ def _judging(t: Training) -> Repeated:
     counted, count, occurrences = (torch.zeros(shape, dtype=torch.int64, device=t.device) for shape in shapes)
     health = torch.zeros((), dtype=torch.float64, device=t.device)
 
-    def work(part: Part) -> None:
+    sums, group = (counted, count, health, occurrences), t.group
+
+    def judge(part: Part, sums: tuple[Tensor, ...]) -> None:
+        counted, count, health, occurrences = sums
         inputs, targets = t.batch(t.test, part)
         with torch.no_grad(), arithmetic(recipe, t.device):
             met, total = task.judge(t.net, inputs, targets)
@@ -188,7 +246,16 @@ def _judging(t: Training) -> Repeated:
         of_class = targets.flatten().clamp(max=classes)
         occurrences.scatter_add_(0, of_class, torch.ones_like(of_class))  # `bincount` would wait for the device
 
-    sums = (counted, count, health, occurrences)
+    def work(part: Part) -> None:
+        if group is None:
+            judge(part, sums)
+            return
+        own = tuple(torch.zeros_like(total) for total in sums)
+        if part:
+            judge(part, own)
+        for total, found in zip(sums, own, strict=True):
+            total.add_(group.sum(found))
+
     return Repeated(Captured(work, lambda: list(sums), t.device, t.record), sums)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from analysis import names
 from analysis.drawing.cells.layers import place
-from analysis.rows.graph import NOTHING, operating
+from analysis.rows.graph import NOTHING, SKIP, operating
 
 HEIGHT, LAYER = 20.0, 40.0  # of a box, and from one layer to the next, in points
 _OPERATION, _CIRCLE = 60.0, 20.0  # widths: a box that an operation's name fits in, and a sum
@@ -23,7 +23,7 @@ MOST_BOXES, MOST_LINES = 80, 200  # beyond, a picture shows nothing
 # whose hues colour-blind readers tell apart. The text is always there as well.
 _KINDS = (
     (NOTHING, "none", "#FFFFFF"),
-    (r"skip|ident|^id$", "skip", "#BBBBBB"),
+    (SKIP, "skip", "#BBBBBB"),
     (r"avg", "avg", "#F0E442"),
     (r"max|pool", "max", "#E69F00"),
     (r"dil", "dil", "#D98CB8"),
