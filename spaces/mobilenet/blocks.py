@@ -29,6 +29,8 @@ OPS = {"k3e3": (3, 3), "k3e6": (3, 6), "k5e3": (5, 3), "k5e6": (5, 6), "k7e3": (
 FIRSTS = frozenset(accumulate((stage.blocks for stage in STAGES[:-1]), initial=0))
 """The first block of every stage, which changes the number of channels and cannot be skipped."""
 
+NAMES = tuple(f"stage {number}" for number in range(1, len(STAGES) + 1))
+
 Ops = tuple[str, ...]  # of the 21 blocks, in order
 
 
@@ -66,6 +68,11 @@ def parse(arch: str) -> Ops:
 def write(ops: Ops) -> str:
     """The text of 21 operations, the inverse of `parse`."""
     return ":".join("_".join(stage) for stage in staged(ops))
+
+
+def named(op: str) -> str:
+    """The name of an operation in graphs, `mb3_5x5` for `k5e3`."""
+    return op if op == SKIP else "mb{1}_{0}x{0}".format(*OPS[op])
 
 
 def staged(ops: Ops) -> list[Ops]:

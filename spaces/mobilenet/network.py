@@ -16,11 +16,18 @@ class ConvBn(nn.Sequential):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, active: bool = True
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        active: bool = True,
+        affine: bool = True,
     ) -> None:
         super().__init__(
             nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
-            nn.BatchNorm2d(outputs),
+            nn.BatchNorm2d(outputs, affine=affine),
             # In place: BN needs its input for the backward pass, not its output.
             *([nn.ReLU6(inplace=True)] if active else []),
         )
@@ -30,15 +37,18 @@ class Inverted(nn.Module):
     """An inverted residual block (Sandler et al. 2018): (B, in, H, W) -> (B, out, h, w).
 
     1x1 convolution to `expansion` times the channels, depthwise convolution, 1x1 convolution without ReLU6.  The input
-    is added if it has the shape of the output.  With an expansion of 1 the first convolution is left out.
+    is added if it has the shape of the output.  With an expansion of 1 the first convolution is left out.  `affine`:
+    whether BN has learned scales and biases.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int, affine: bool = True
+    ) -> None:
         super().__init__()
         hidden = inputs * expansion
-        self.expand = ConvBn(inputs, hidden) if expansion > 1 else None
-        self.depthwise = ConvBn(hidden, hidden, kernel, stride, groups=hidden)
-        self.project = ConvBn(hidden, outputs, active=False)
+        self.expand = ConvBn(inputs, hidden, affine=affine) if expansion > 1 else None
+        self.depthwise = ConvBn(hidden, hidden, kernel, stride, groups=hidden, affine=affine)
+        self.project = ConvBn(hidden, outputs, active=False, affine=affine)
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:

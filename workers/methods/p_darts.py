@@ -47,7 +47,7 @@ class StagedRun(SearchRun):
         self.stage = 0
         super().__init__(setting, Dropping(recipe))
         self.kept: Kept = {
-            name: [[True] * len(cell.ops) for _ in cell.edges] for name, cell in self.supernet.choices.items()
+            name: cell.present for name, cell in self.supernet.choices.items()
         }
         self.architecture.most_skips = recipe.skips
 
