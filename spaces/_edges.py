@@ -318,8 +318,8 @@ def _average(net: Supernet, count: Callable[[], tuple[int, int]]) -> tuple[int, 
     net.choose(first)
     least, side = count()
     total = Fraction(least)
-    for row, edges in alike.items():
-        ops = [op for op, there in enumerate(row) if there]
+    for possible, edges in alike.items():
+        ops = [op for op, there in enumerate(possible) if there]
         for op in ops[1:]:
             chosen = {name: list(values) for name, values in first.items()}
             for name, k in edges:

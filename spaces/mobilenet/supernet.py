@@ -88,7 +88,5 @@ def _operation(op: str, block: int, place: Place, affine: bool) -> nn.Module:
     if op == SKIP:
         return nn.Identity()
     kernel, expansion = OPS[op]
-    found = [
-        Inverted(place.inputs, place.outputs, kernel, place.stride, expansion, affine) for _ in range(place.times)
-    ]
+    found = [Inverted(place.inputs, place.outputs, kernel, place.stride, expansion, affine) for _ in range(place.times)]
     return found[0] if place.times == 1 else nn.Sequential(*found)

@@ -171,6 +171,6 @@ def test_blocks_are_drawn_uniformly_and_independently() -> None:
 
 def test_the_graph_has_all_blocks_of_six_stages() -> None:
     cells = MOBILENET.graph(RLNAS)["cells"]
-    assert [len(cell["nodes"]) for cell in cells] == [6, 6, 6, 6, 6, 3]
+    assert [len(cell["edges"]) for cell in cells] == [4, 4, 4, 4, 4, 1]
     assert Counter(operations(cells)) == {"mb3_5x5": 9, "mb3_3x3": 6, "mb3_7x7": 5, SKIP: 1}
     assert len(OPS) == 6
