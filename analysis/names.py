@@ -7,7 +7,13 @@ from typing import Any
 import pandas as pd
 
 NONE = "–"  # where there is no number
-_SPACES = {"darts": "DARTS", "nasbench101": "NAS-Bench-101", "nasbench201": "NAS-Bench-201", "chain": "Chain"}
+_SPACES = {
+    "darts": "DARTS",
+    "nasbench101": "NAS-Bench-101",
+    "nasbench201": "NAS-Bench-201",
+    "mobilenet": "MobileNet",
+    "chain": "Chain",
+}
 _DATASETS = {
     "cifar10": "CIFAR-10",
     "cifar10_valid": "CIFAR-10 valid",

@@ -5,6 +5,7 @@ operations begin with a ReLU; here it is applied once per node, and an operation
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import torch
@@ -292,13 +293,37 @@ def cost(build: Callable[[], nn.Module], in_channels: int, size: int) -> Cost:
     with torch.device("meta"):
         net = part_of(build()).eval()
         image = torch.empty(1, in_channels, size, size)
-        most = max(len(cell.ops) for cell in net.choices.values())
-        counts = []
-        for k in range(most if net.kind == "sampled" else 1):
-            if net.kind == "sampled":
-                net.choose({name: [k] * len(cell.edges) for name, cell in net.choices.items()})
+
+        def count() -> tuple[int, int]:
+            """Multiply-adds, and the side of the features."""
             with torch.no_grad(), FlopCounterMode(display=False) as counter:
                 out = net(image)
-            counts.append(counter.get_total_flops() // 2)
-    params = sum(p.numel() for p in net.parameters())
-    return Cost(params, sum(counts) // len(counts), net.out_channels, out.shape[-1])
+            return int(counter.get_total_flops() // 2), int(out.shape[-1])
+
+        macs, side = _average(net, count) if net.kind == "sampled" else count()
+    return Cost(sum(p.numel() for p in net.parameters()), macs, net.out_channels, side)
+
+
+def _average(net: Supernet, count: Callable[[], tuple[int, int]]) -> tuple[int, int]:
+    """`count` with the average operation of every edge: multiply-adds of edges add up.
+
+    Edges with the same operations are counted together.
+    """
+    present = {name: cell.present for name, cell in net.choices.items()}
+    first = {name: [row.index(True) for row in rows] for name, rows in present.items()}
+    alike: dict[tuple[bool, ...], list[tuple[str, int]]] = {}
+    for name, rows in present.items():
+        for k, row in enumerate(rows):
+            alike.setdefault(tuple(row), []).append((name, k))
+    net.choose(first)
+    least, side = count()
+    total = Fraction(least)
+    for possible, edges in alike.items():
+        ops = [op for op, there in enumerate(possible) if there]
+        for op in ops[1:]:
+            chosen = {name: list(values) for name, values in first.items()}
+            for name, k in edges:
+                chosen[name][k] = op
+            net.choose(chosen)
+            total += Fraction(count()[0] - least, len(ops))
+    return int(total), side

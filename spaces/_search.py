@@ -29,6 +29,12 @@ class Choices(NamedTuple):
     edges: tuple[tuple[int, int], ...]  # (source, node): rows of the weights, by node
     ops: tuple[str, ...]  # columns of the weights
     names: tuple[str, ...] = ()  # of the operations in the space's graphs, where those are others than `ops`
+    missing: frozenset[tuple[int, int]] = frozenset()  # (edge, operation) that do not exist; weights there mean nothing
+
+    @property
+    def present(self) -> list[list[bool]]:
+        """Which operations every edge has, (edges, ops)."""
+        return [[(k, op) not in self.missing for op in range(len(self.ops))] for k in range(len(self.edges))]
 
     @property
     def shape(self) -> tuple[int, int]:

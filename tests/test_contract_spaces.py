@@ -45,7 +45,7 @@ def test_names_are_listed_without_importing_torch() -> None:
 
 
 def test_the_spaces_are_found_under_their_names() -> None:
-    assert {"chain", "darts", "nasbench101", "nasbench201"} <= set(spaces.names())
+    assert {"chain", "darts", "mobilenet", "nasbench101", "nasbench201"} <= set(spaces.names())
     assert all(spaces.get(name).name == name for name in spaces.names())
 
 

@@ -206,7 +206,7 @@ def test_architectures_are_spelled_as_their_page_says() -> None:
     for code in (*spaces.darts.genotype.OPS, *spaces.nasbench101.cell.OPS):
         assert f"`{code}`" in page
     (block,) = blocks("docs/architectures.md", "python")
-    for name, arch in zip(("nasbench101", "darts"), program(block).stdout.split(), strict=True):
+    for name, arch in zip(("nasbench101", "darts", "mobilenet"), program(block).stdout.split(), strict=True):
         assert spaces.get(name).normal(arch) == arch
 
 

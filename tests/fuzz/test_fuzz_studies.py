@@ -161,7 +161,7 @@ def test_any_size_is_taken_or_one_message(key: str, value: int) -> None:
 
 @pytest.mark.parametrize("dataset", ["photos", "imagenet"])
 @pytest.mark.parametrize("task", ["cls", "rot", "col", "jig"])
-@pytest.mark.parametrize("space", ["chain", "darts", "nasbench101", "nasbench201"])
+@pytest.mark.parametrize("space", spaces.names())
 def test_the_largest_network_that_a_recipe_takes_is_counted_in_64_bits(space: str, dataset: str, task: str) -> None:
     most = workers.recipe("demo", space="chain", dataset="photos", task="cls").replace(width=16_384, depth=1_000)
     for arch in spaces.sample(spaces.get(space), 3, 0).archs:

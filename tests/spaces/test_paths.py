@@ -14,7 +14,11 @@ import spaces
 from spaces._angle import angles, sums
 from spaces._edges import Dag
 
-SIZES = {"nasbench201": {"width": 3, "depth": 2}, "darts": {"width": 4, "depth": 3}}
+SIZES = {
+    "nasbench201": {"width": 3, "depth": 2},
+    "darts": {"width": 4, "depth": 3},
+    "mobilenet": {"width": 2, "depth": 1},
+}
 
 
 def networks(name: str, affine: bool = True) -> tuple[nn.Module, nn.Module]:
@@ -23,7 +27,7 @@ def networks(name: str, affine: bool = True) -> tuple[nn.Module, nn.Module]:
     for seed in (0, 1):
         torch.manual_seed(seed)
         net = spaces.searchable(name).supernet(
-            in_channels=3, stem="cifar", edge="sampled", affine=affine and name == "darts", **SIZES[name]
+            in_channels=3, stem="cifar", edge="sampled", affine=affine and name != "nasbench201", **SIZES[name]
         )
         whole = nn.ModuleDict({"trunk": net, "head": nn.Linear(net.out_channels, 5)}).double()
         for p in whole.parameters():
@@ -36,8 +40,8 @@ def paths_of(arch: dict[str, np.ndarray], kind: str, space: str) -> Iterator[lis
     """Every path of a cell without `none`, by enumeration, as the numbers of its edges."""
     choices = spaces.searchable(space).choices()[kind]
     ops = arch[kind].argmax(1)
-    none = next(k for k, op in enumerate(choices.ops) if op in ("none", "no"))
-    inputs = {0} if space == "nasbench201" else {0, 1}
+    none = next((k for k, op in enumerate(choices.ops) if op in ("none", "no")), None)
+    inputs = {0, 1} if space == "darts" else {0}
 
     def onward(node: int, path: list[int]) -> Iterator[list[int]]:
         if path and (space == "darts" or node == max(target for _, target in choices.edges)):
@@ -62,8 +66,7 @@ def naive(space: str, arch: str, before: nn.Module, after: nn.Module, faithful: 
         for module in net.modules():
             if id(module) in inside or list(module.children()):
                 continue
-            params = [module.weight] if faithful and isinstance(module, nn.Linear) and space == "darts" else None
-            found += [p.flatten() for p in (params or module.parameters())]
+            found += [p.flatten() for p in outside(space, module, faithful)]
         for dag in dags:
             for path in paths_of(weights, dag.name, space):
                 whole += 1
@@ -75,16 +78,28 @@ def naive(space: str, arch: str, before: nn.Module, after: nn.Module, faithful: 
     return math.acos(float(x @ y / (x.norm() * y.norm())))
 
 
+def outside(space: str, module: nn.Module, faithful: bool) -> list[Tensor]:
+    """The weights of a layer outside of the operations that enter."""
+    if faithful and space == "mobilenet":
+        return [p for p in module.parameters() if p.dim() > 1]  # no biases, no batch norm
+    if faithful and space == "darts" and isinstance(module, nn.Linear):
+        return [module.weight]
+    return list(module.parameters())
+
+
 def entering(space: str, dag: Dag, k: int, op: int, faithful: bool) -> list[Tensor]:
     """What stands for an operation: its weights, and constants for poolings and identities."""
     name, module = spaces.searchable(space).choices()[dag.name].ops[op], dag.edges[k].ops[op]
     found = [p.flatten() for p in module.parameters()]
     if name in ("avg_pool_3x3", "mp", "ap"):
         found.append(torch.full((9 * dag.channels,), 1 / 9, dtype=torch.float64))
-    if name == "sk" and dag.strides[k] == 1:
+    if name == "skip" or (name == "sk" and dag.strides[k] == 1):
         found.append(torch.eye(dag.channels, dtype=torch.float64).flatten())
     if faithful and name in ("d3", "d5"):
         found[-1] = found[-2]
+    if faithful and space == "mobilenet" and name != "skip":
+        assert [p.dim() for p in module.parameters()] == [4, 1, 1, 4, 1, 1, 4, 1, 1]
+        found = found[:-2]  # all but the last batch norm
     return found
 
 
@@ -161,6 +176,21 @@ def test_paths_of_darts_keep_two_operations_of_every_node() -> None:
         row = drawn["normal"][0]
         sources.update(source for k, (source, node) in enumerate(cell.edges) if node == 5 and row[k] != none)
     assert chisquare([sources[k] for k in range(5)]).pvalue > 1e-3
+
+
+def test_paths_of_mobilenet_are_uniform_and_skip_no_first_block() -> None:
+    space, rng = spaces.single_path("mobilenet"), np.random.default_rng(0)
+    cells = dict.fromkeys(space.choices(), 1)
+    drawn = [space.draw_path(rng, cells) for _ in range(2000)]
+    for name, cell in space.choices().items():
+        for k in range(len(cell.edges)):
+            counts = Counter(one[name][0][k] for one in drawn)
+            possible = [op for op, there in enumerate(cell.present[k]) if there]
+            assert sorted(counts) == possible
+            assert len(possible) == (6 if k == 0 else 7)
+            assert chisquare([counts[op] for op in possible]).pvalue > 1e-4
+    pairs = Counter((one["stage 1"][0][1], one["stage 2"][0][1]) for one in drawn)
+    assert chisquare([pairs[a, b] for a in range(7) for b in range(7)]).pvalue > 1e-4
 
 
 @pytest.mark.parametrize("name", SIZES)

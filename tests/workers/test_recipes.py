@@ -66,7 +66,7 @@ def test_settings_of_segmentation_are_read_back_and_belong_to_it_alone() -> None
 def test_unknown_family_and_unknown_setting_say_what_there_is() -> None:
     with pytest.raises(LookupError, match=r"darts, darts_minus, darts_retrain, demo, .*nasbench201, .*unnas_small"):
         workers.recipe("fast", space="darts", dataset="cifar10", task="cls")
-    with pytest.raises(LookupError, match=r"darts or nasbench101 on cifar10 or imagenet"):
+    with pytest.raises(LookupError, match=r"darts or mobilenet or nasbench101 on cifar10 or imagenet"):
         workers.recipe("unnas", space="chain", dataset="cifar10", task="cls")
     with pytest.raises(
         LookupError, match=r"nasbench201 on cifar10_valid or cifar10 or cifar100 or imagenet16_120 with cls"

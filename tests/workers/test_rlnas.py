@@ -195,6 +195,17 @@ def test_limits_of_size_hold_for_every_candidate(make: Make, cache: Path) -> Non
         started(make("rlnas", space="darts", exhaustive=True), cache)
 
 
+def test_mobilenet_is_searched_by_its_angle_and_skips_no_first_block(make: Make, cache: Path) -> None:
+    most = {"most_macs": 700_000, "epochs": 1, "width": 1}
+    row = workers.run(make("rlnas", space="mobilenet", **most), cache_dir=cache)
+    space = spaces.get("mobilenet")
+    assert space.normal(row["found"]) == row["found"] == row["found_top"][0]
+    for arch in row["found_top"]:
+        trunk = space.cost(arch, in_channels=3, width=1, depth=1, stem="cifar", size=16)
+        assert trunk.macs + 3 * trunk.channels <= 700_000
+    assert 0 < row["score_final"] < math.pi
+
+
 def test_what_cannot_be_is_said(make: Make, cache: Path, tmp_path: Path) -> None:
     url = str(tmp_path / "w.pt")
     search = make("darts", arch_lr=0.1, batch=12)

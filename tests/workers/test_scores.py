@@ -250,6 +250,17 @@ def test_synflow_counts_every_path_once_for_each_of_its_weights() -> None:
     assert scores.get("synflow")(s) == pytest.approx(math.log(1 + 3 * total), rel=1e-12)
 
 
+def test_relu6_counts_as_a_relu_in_paths_and_patterns() -> None:
+    """Sums of all paths are far beyond 6: with a limit there they would be constants."""
+    plain, six = (tiny("synflow", task="col") for _ in range(2))
+    six.net.trunk.relu = nn.ReLU6()  # type: ignore[union-attr]
+    for s in (plain, six):
+        for w in weights(s.net):
+            w.mul_(100)
+    assert torch.equal(kernel(six.net, six.inputs), kernel(plain.net, plain.inputs))
+    assert scores.get("synflow")(six) == scores.get("synflow")(plain)
+
+
 def test_zen_is_its_formula() -> None:
     """Of the weights that it has drawn: the norm is written out, and its scale is added back."""
     s = replace(tiny("zen", task="col"), network=Net())

@@ -160,3 +160,33 @@ def test_the_strongest_operations_of_those_that_are_left_stay() -> None:
     kept = {"cell": [[True, True, True, False], [True, False, True, True]]}
     weights = {"cell": torch.tensor([[0.1, 0.5, 0.4, 0.9], [0.3, 0.9, 0.3, 0.3]])}
     assert narrowed(kept, weights, 2) == {"cell": [[False, True, True, False], [True, False, True, False]]}
+
+
+@pytest.mark.parametrize("method", ["darts", "gdas"])
+def test_operations_that_an_edge_does_not_have_are_never_weighed(method: str, search: Make, places: Places) -> None:
+    """In mobilenet the first block of a stage cannot be skipped."""
+    trial = search(method, epochs=1, width=1, arch_lr=0.5).model_copy(update={"space": "mobilenet"})
+    run = started(trial, places)
+    space = run.architecture.space
+    assert {name: list(values.shape) for name, values in run.architecture.tables.items()} == {
+        f"stage {k}": [1 if k == 6 else 4, 7] for k in range(1, 7)
+    }
+    run.epoch(0)
+    assert space.normal(run.architecture.found()) == run.architecture.found()
+    for values in run.architecture.probabilities().values():
+        assert values[0, 6] == 0
+        assert (values[1:] > 0).all()
+    assert [value for value in run.architecture.curve[0] if value == -math.inf] == [-math.inf] * 6
+    run.close()
+
+
+def test_stages_begin_with_the_operations_that_there_are(search: Make, places: Places) -> None:
+    trial = search(**METHODS["p_darts"] | {"method": "p_darts", "width": 2}).model_copy(update={"space": "mobilenet"})
+    run = started(trial, places)
+    assert isinstance(run, StagedRun)
+    kept = narrowed(run.kept, run.architecture.probabilities(), 3)
+    assert all(sum(row) == 3 for rows in kept.values() for row in rows)
+    run.enter(1, kept)
+    run.supernet.use(run.relaxation.settled(run.architecture.alphas))
+    assert run.t.net(torch.randn(2, 3, 16, 16)).isfinite().all()
+    run.close()

@@ -19,7 +19,11 @@ STORED: list[dict[str, Any]] = json.loads(Path(__file__).with_name("trial_ids.js
 
 def test_a_hundred_different_ids_are_held() -> None:
     assert len({row["trial_id"] for row in STORED}) == len(STORED) >= 100
-    assert {row["space"] for row in STORED} >= {"chain", "darts", "nasbench101", "nasbench201"} <= set(spaces.names())
+    assert (
+        {row["space"] for row in STORED}
+        >= {"chain", "darts", "mobilenet", "nasbench101", "nasbench201"}
+        <= set(spaces.names())
+    )
     assert {row["dataset"] for row in STORED} <= set(datasets.names())
     assert {row["task"] for row in STORED} >= {"cls", "rot", "col", "jig", "seg"} <= set(tasks.names())
     assert {row["recipe"].partition("/")[0] for row in STORED} <= set(recipes.names())

@@ -17,7 +17,7 @@ from workers.training.setup import initial
 from workers.trial import Trial
 
 _IMAGES = 4
-_SIZE = {"darts": (4, 3)}  # width and depth; both reductions of a darts network
+_SIZE = {"darts": (4, 3), "mobilenet": (2, 1)}  # width and depth; both reductions of a darts network
 _SMALL = (4, 1)
 _DATASETS = ("photos", "camvid")  # small images, and large ones with label maps
 

@@ -162,9 +162,9 @@ def _built(space: Space, arch: str, where: dict[str, Any]) -> Cost:
 
 
 def _shapes(space: Space) -> None:
-    for arch in _some(space, 2):
-        for where in _SIZES:
-            _built(space, arch, where)
+    archs = _some(space, 2)
+    for k, where in enumerate(_SIZES):
+        _built(space, archs[k % len(archs)], where)
 
 
 def _cost(space: Space) -> None:

@@ -39,7 +39,8 @@ class Architecture:
     def restart(self, stage: int, kept: Mapping[str, Tensor] | None) -> None:
         """New values and a new optimiser; `kept` (edges, ops) are the operations that there are, by default all."""
         trial, recipe = self._trial, self._recipe
-        self._dropped = {name: ~flags.to(self.device) for name, flags in (kept or {}).items()}
+        there = {name: torch.tensor(cell.present) for name, cell in self.choices.items() if cell.missing}
+        self._dropped = {name: ~flags.to(self.device) for name, flags in (there | dict(kept or {})).items()}
         self.tables: dict[str, Tensor] = {}
         for name, cell in self.choices.items():
             shapes = {name: cell.shape} | ({name + EDGES: cell.shape[:1]} if self._with_edges else {})

@@ -46,9 +46,7 @@ class StagedRun(SearchRun):
         self._setting, self._staged = setting, recipe
         self.stage = 0
         super().__init__(setting, Dropping(recipe))
-        self.kept: Kept = {
-            name: [[True] * len(cell.ops) for _ in cell.edges] for name, cell in self.supernet.choices.items()
-        }
+        self.kept: Kept = {name: cell.present for name, cell in self.supernet.choices.items()}
         self.architecture.most_skips = recipe.skips
 
     def schedule(self, epoch: int) -> tuple[int, int]:

@@ -14,19 +14,24 @@ _SMALL: _Sizes = {
     "darts": (4, 3, (2, 1, 1, 2, 2, 4)),
     "nasbench101": (8, 1, (4, 2, 2, 4, 4, 10)),
     "nasbench201": (8, 1, (4, 2, 2, 4, 4, 10)),
+    "mobilenet": (4, 1, (2, 1, 1, 2, 2, 4)),
     "chain": (8, 3, (4, 2, 2, 4, 4, 10)),
 }
-# For `scenes`: task: (epochs, learning rate, training batch).  One epoch of darts takes as long as two of the others.
+# For `scenes`: task: (epochs, learning rate, training batch).  One epoch of darts takes as long as two of the others,
+# and one of mobilenet, with 21 blocks, as long as five.
 _DRAWN_DARTS = {"cls": (1, 0.1, 16), "rot": (1, 0.1, 16), "col": (1, 0.1, 16), "jig": (1, 0.02, 8)}
 _DRAWN_DARTS["rand"] = (4, 0.1, 16)
+_DRAWN_MOBILENET = {"cls": (3, 0.1, 16), "rot": (1, 0.1, 16), "col": (1, 0.1, 16), "jig": (2, 0.05, 16)}
+_DRAWN_MOBILENET["rand"] = (4, 0.1, 16)
 _DRAWN_OTHERS = {"cls": (5, 0.1, 32), "rot": (1, 0.1, 16), "col": (1, 0.1, 16), "jig": (4, 0.05, 16)}
 _DRAWN_OTHERS["rand"] = (10, 0.1, 16)
-_DRAWN_SIZES = {"darts": (3, 3), "nasbench101": (8, 1), "nasbench201": (8, 1), "chain": (8, 3)}
+_DRAWN_SIZES = {"darts": (3, 3), "mobilenet": (4, 1), "nasbench101": (8, 1), "nasbench201": (8, 1), "chain": (8, 3)}
 # Large images, for which networks begin with the ImageNet stem.
 _LARGE: _Sizes = {
     "darts": (16, 3, (4, 2, 2, 3, 6, 6)),
     "nasbench101": (16, 1, (6, 3, 3, 4, 8, 10)),
     "nasbench201": (16, 1, (6, 3, 3, 4, 8, 10)),
+    "mobilenet": (8, 1, (4, 2, 2, 3, 6, 6)),
     "chain": (16, 2, (6, 3, 3, 4, 8, 10)),
 }
 # task: (learning rate, training batch).  Batches are small because an epoch has few images.
@@ -75,7 +80,7 @@ def lookup(space: str, dataset: str, task: str) -> Train:
 def _drawn(space: str, task: str) -> Train:
     """The recipe of a cell of `scenes`."""
     width, depth = _DRAWN_SIZES.get(space, _DRAWN_SIZES[_LIKE_SPACE])
-    steps = _DRAWN_DARTS if space == "darts" else _DRAWN_OTHERS
+    steps = {"darts": _DRAWN_DARTS, "mobilenet": _DRAWN_MOBILENET}.get(space, _DRAWN_OTHERS)
     epochs, lr, batch = steps.get(task, steps[_LIKE_TASK])
     return Train(
         name="demo",

@@ -26,5 +26,5 @@ def lookup(space: str, dataset: str, task: str) -> Rlnas:
     if space != "nasbench201":
         evolution = {"population": 50, "parents": 10, "mutated": 25, "crossed": 25}
     if dataset == "imagenet":
-        evolution["most_macs"] = 600_000_000
+        evolution["most_macs"] = 475_000_000 if space == "mobilenet" else 600_000_000
     return Rlnas.model_validate({"name": "rlnas", **found, **evolution})

@@ -6,7 +6,10 @@ the angle is RLNAS.
 
 Differences from the release:
 - augmentation, and the labels of `rand`, are those of our tasks; on ImageNet images are normalised;
-- tasks with four samples per image have a quarter of batch and rates, as in UnNAS.
+- tasks with four samples per image have a quarter of batch and rates, as in UnNAS;
+- in `mobilenet`, convolutions are initialised as PyTorch does; the release draws them from normal(0, sqrt(2 / (k * k *
+  outputs))) whatever their groups.  On small images the space has no published settings: those of `darts`, half the
+  width.
 """
 
 import spaces
@@ -16,7 +19,13 @@ from workers.recipes._supernets import OfSupernet, Supernet
 LIKE = {"small": "cifar10", "large": "imagenet"}
 WITH_PLAIN = True  # `supernet` itself is a recipe, too
 _SCORES = ("angle", "accuracy")
-_COVERED = {("nasbench201", "cifar10"), ("darts", "cifar10"), ("darts", "imagenet")}
+_COVERED = {
+    ("nasbench201", "cifar10"),
+    ("darts", "cifar10"),
+    ("darts", "imagenet"),
+    ("mobilenet", "cifar10"),
+    ("mobilenet", "imagenet"),
+}
 
 
 def cells() -> list[tuple[str, str, str]]:
@@ -50,24 +59,24 @@ def settings(name: str, space: str, dataset: str, task: str) -> dict[str, object
             f"with {', '.join(SAMPLES)}"
         )
     samples = SAMPLES[task]
+    mobile, bench = space == "mobilenet", space == "nasbench201"
     if dataset == "imagenet":
         return {
-            "epochs": 50,
-            "lr": 0.1 / samples,
+            "epochs": 120 if mobile else 50,
+            "lr": (0.25 if mobile else 0.1) / samples,
             "lr_end": 5e-4 / samples,
             "schedule": "linear",
             "batch": 512 // samples,
             "test_batch": 100 // samples,
             "weight_decay": 4e-5,
-            "decayed": "kernels",
+            "decayed": "kernels_and_classifier" if mobile else "kernels",
             "nesterov": False,
             "clip_value": 5.0,
             "smoothing": 0.1 if task == "cls" else None,
             "affine": True,
-            "width": 48,
-            "depth": 14,
+            "width": 32 if mobile else 48,
+            "depth": 1 if mobile else 14,
         }
-    bench = space == "nasbench201"
     return {
         "epochs": 250,
         "lr": 0.025 / samples,
@@ -79,5 +88,5 @@ def settings(name: str, space: str, dataset: str, task: str) -> dict[str, object
         "clip": None if bench else 5.0,
         "affine": not bench,
         "width": 16,
-        "depth": 5 if bench else 8,
+        "depth": 5 if bench else 1 if mobile else 8,
     }

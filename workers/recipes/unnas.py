@@ -5,7 +5,8 @@ share them.  The learning rate is proportional to the batch size: 0.1 per 128 im
 on ImageNet-1K.
 
 Beyond the paper, other datasets use the same values: datasets whose images fit in memory (CIFAR-100, SVHN, STL-10,
-Fashion-MNIST, ImageNet16-120, small custom ones) those of CIFAR-10, large ones those of ImageNet-1K.
+Fashion-MNIST, ImageNet16-120, small custom ones) those of CIFAR-10, large ones those of ImageNet-1K.  The space
+`mobilenet` has the values of `darts`, with networks of its own size.
 """
 
 from workers.recipes._train import Train
@@ -27,6 +28,11 @@ _SIZES = {
     # The release disables precise BN in this setting only.
     ("nasbench101", "imagenet"): (128, 4, 10, 0),
 }
+# Beyond the paper: half the published width on small images.
+_FURTHER = {
+    ("mobilenet", "cifar10"): (16, 1, 100, 1024),
+    ("mobilenet", "imagenet"): (32, 1, 5, 1024),
+}
 
 
 def cells() -> list[tuple[str, str, str]]:
@@ -35,15 +41,16 @@ def cells() -> list[tuple[str, str, str]]:
 
 
 def lookup(space: str, dataset: str, task: str) -> Train:
-    """The recipe of one of the 16 settings; LookupError for any other cell."""
-    if (space, dataset, task) not in cells():
-        spaces = " or ".join(sorted({s for s, _ in _SIZES}))
-        datasets = " or ".join(sorted({d for _, d in _SIZES}))
+    """The recipe of one of the 16 settings, or of the space `mobilenet`; LookupError for any other cell."""
+    known = _SIZES | _FURTHER
+    if (space, dataset) not in known or task not in _CIFAR:
+        spaces = " or ".join(sorted({s for s, _ in known}))
+        datasets = " or ".join(sorted({d for _, d in known}))
         raise LookupError(
             f"recipe 'unnas' has no setting for space={space}, dataset={dataset}, task={task}; it covers "
             f"{spaces} on {datasets} with {', '.join(_CIFAR)}. For a quick look elsewhere: recipe 'demo'"
         )
-    width, depth, epochs, precise_bn = _SIZES[space, dataset]
+    width, depth, epochs, precise_bn = known[space, dataset]
     lr, batch, test_batch = _CIFAR[task] if dataset == "cifar10" else _IMAGENET
     return Train(
         name="unnas",

@@ -21,6 +21,8 @@ _SIZES = {
     ("nasbench101", "imagenet"): (128, 4),
     ("nasbench201", "cifar10"): (16, 5),
     ("nasbench201", "imagenet"): (16, 5),
+    ("mobilenet", "cifar10"): (16, 1),
+    ("mobilenet", "imagenet"): (32, 1),
     ("chain", "cifar10"): (16, 2),
     ("chain", "imagenet"): (16, 2),
 }

@@ -2,7 +2,8 @@
 
 Published networks have a ReLU module in front of (or behind) each convolution, and published code counts the units of
 each module.  Networks of this project apply one functional ReLU to a map that several operations read.  A functional
-ReLU therefore counts once for each convolution that reads it, and at least once; a module `nn.ReLU` once.
+ReLU therefore counts once for each convolution that reads it, and at least once; a module `nn.ReLU` once.  Of a ReLU6
+a unit is positive as of a ReLU, also beyond 6.
 """
 
 import weakref
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 _RELUS: tuple[Callable[..., Any], ...] = (
-    F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_
+    F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_, F.relu6
 )  # fmt: skip
 
 
@@ -37,12 +38,12 @@ class _Recorder(TorchFunctionMode):
         self.inputs, self.shared = inputs, shared
         self.total: Tensor | None = None
         self.waiting: dict[int, _Shared] = {}  # by the id of the map
-        self.within = False  # a module nn.ReLU
+        self.within = False  # a module nn.ReLU or nn.ReLU6
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func not in _RELUS:
+        if func not in _RELUS and not (func is F.hardtanh and self.within):  # which the module nn.ReLU6 calls
             return func(*args, **(kwargs or {}))
         found = self._kernel(args[0] if args else (kwargs or {})["input"])
         self.add(found)
@@ -89,7 +90,7 @@ def kernel(net: nn.Module, inputs: Tensor, shared: bool = True) -> Tensor:
 
     handles = []
     for module in net.modules():
-        if isinstance(module, nn.ReLU):
+        if isinstance(module, nn.ReLU | nn.ReLU6):
             handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
         elif isinstance(module, nn.Conv2d):
             handles.append(module.register_forward_pre_hook(recorder.read))

@@ -29,9 +29,10 @@ _KINDS = (
     (r"dil", "dil", "#D98CB8"),
     (r"sep|dw|depth", "sep", "#009E73"),
     (r"conv", "conv", "#56B4E9"),
+    (r"^mb\d", "mb", "#8CC9C4"),  # inverted residual blocks
 )
-_DEEPER = {"conv": "#2C7FB8", "sep": "#00785A", "dil": "#B0578D"}  # the larger of two kernels
-_SIZES = {"conv": 1, "sep": 3, "dil": 3}  # kernels up to here have the lighter shade
+_DEEPER = {"conv": "#2C7FB8", "sep": "#00785A", "dil": "#B0578D", "mb": "#3F8F8A"}  # the larger of two kernels
+_SIZES = {"conv": 1, "sep": 3, "dil": 3, "mb": 3}  # kernels up to here have the lighter shade
 _OTHERS = ("#8C9BD9", "#C9A27A", "#9CC97A", "#D99A8C", "#7AC9C4")
 PLAIN = "#FFFFFF"  # inputs, sums and outputs
 
