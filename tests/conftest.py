@@ -4,6 +4,7 @@ Nothing heavy is imported here: the process that only hands out tests would wait
 """
 
 import base64
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -21,6 +22,13 @@ os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  (the name that Ray read
 # The same examples every time, and no limit on their time: machines under test are busy.
 settings.register_profile("archsweep", derandomize=True, deadline=None)
 settings.load_profile("archsweep")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: the collector of garbage need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
