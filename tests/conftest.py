@@ -57,8 +57,16 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """One array cache for the session, never the user's own."""
+    """One array cache for the session, never the user's own.
+
+    In a session of several processes it holds the images of the package, which are many tests' and take a second.
+    """
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        from workers import datasets
+
+        for name in ("photos", "scenes"):
+            datasets.prepare(name)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def training(space: str, task: str, cache: Path, device: torch.device, record: R
         precise_bn=2 * batch,
     )
     arch = spaces.sample(spaces.get(space), 1, 0).archs[0]
-    dataset_id = workers.datasets.identify("photos")
+    dataset_id = workers.datasets.get("photos").published_id
     trial = workers.Trial(space=space, arch=arch, dataset="photos", task=task, recipe=recipe, dataset_id=dataset_id)
     t = prepare(trial, device, None, cache, record)
     sizes = (t.train, 3 * batch), (t.test, 5 * batch // 3)

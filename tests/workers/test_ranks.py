@@ -12,7 +12,7 @@ from tests.forks import Forked
 from tests.workers import together
 from tests.workers.together import CASES, COMPARED, Process, member, trial, undisturbed
 from workers import ranks
-from workers.datasets import identify, prepare
+from workers.datasets import get, prepare
 
 pytestmark = pytest.mark.xdist_group("ranks")  # what two processes compute is computed once
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.xdist_group("ranks")  # what two processes compute is c
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
-    prepare("scenes", None, folder, expect=identify("scenes"))
+    prepare("scenes", None, folder, expect=get("scenes").published_id)
     return folder
 
 

@@ -59,7 +59,7 @@ def trial(space: str, task: str, **changes: Any) -> workers.Trial:
     arch = (
         spaces.published("darts")["darts_v1"] if space == "darts" else spaces.sample(spaces.get(space), 1, 0).archs[0]
     )
-    dataset_id = datasets.identify("scenes")
+    dataset_id = datasets.get("scenes").published_id
     return workers.Trial(space=space, arch=arch, dataset="scenes", dataset_id=dataset_id, task=task, recipe=r)
 
 
