@@ -17,6 +17,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "darts": {"order": 2},
     "pc_darts": {"frozen_epochs": 1},
     "gdas": {"first": "architecture"},
+    "snas": {"tau": (3.0, 1.0)},
     "darts_minus": {"fading": "cosine"},
     "p_darts": {"space": "darts", "deeper": (1,), "kept": (3,), "dropout": (0.3, 0.5), "frozen_epochs": 0},
 }

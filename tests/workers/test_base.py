@@ -20,6 +20,7 @@ ARCHS = spaces.sample(spaces.get("chain"), 2, 0).archs
 SOURCES = {
     "shapes": Scenes(images=(64, 32), size=16, classes=4),
     "others": Scenes(images=(64, 40), size=16, classes=4, seed=1),
+    "large": Scenes(images=(32, 16), size=32, classes=4),
     "more": Scenes(images=(64, 32), size=16, classes=5),
 }
 Where = Callable[[str], dict[str, Any]]
@@ -103,6 +104,19 @@ def test_of_street_scenes_too(data: Path, cache: Path, tmp_path: Path) -> None:
     trial = workers.Trial(**fixed, recipe=recipe, base=row["trial_id"])
     found = workers.run(trial, root, cache_dir=cache, base_url=f"{tmp_path}/base.pt")
     assert (found["score_final"], found["params"]) == (row["score_final"], row["params"])
+
+
+def test_of_a_network_with_an_auxiliary_head_whose_width_follows_from_a_budget(
+    where: Where, clean: Any, cache: Path, tmp_path: Path
+) -> None:
+    recipe = workers.recipe("darts_retrain", space="darts", dataset="large", task="cls", size=32)
+    recipe = recipe.replace(epochs=1, width=None, macs=3_000_000, depth=3, batch=16, test_batch=16)
+    arch = spaces.published("darts")["darts_v2"]
+    base = workers.Trial(space="darts", arch=arch, task="cls", recipe=recipe, **where("large"))
+    row = workers.run(base, cache_dir=cache, weights_url=f"{tmp_path}/base.pt")
+    found = workers.run(clean(base, "large", space="darts"), cache_dir=cache, base_url=f"{tmp_path}/base.pt")
+    for same in ("score_final", "params", "macs", "chance"):
+        assert found[same] == row[same], same
 
 
 def test_on_another_dataset_it_is_the_accuracy_on_its_test_split(

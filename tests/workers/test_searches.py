@@ -104,6 +104,11 @@ def test_segmentation_is_an_objective(data: Path, cache: Path) -> None:
     assert spaces.get("nasbench201").normal(row["found"])
 
 
+def test_every_method_with_a_supernet_is_among_those_that_are_stopped() -> None:
+    kinds = [kind for kind in vars(recipes).values() if isinstance(kind, type) and issubclass(kind, recipes.Search)]
+    assert {kind.model_fields["method"].default for kind in kinds if kind is not recipes.Search} == set(METHODS)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_search_stopped_again_and_again_finds_the_same_bit_for_bit(
     method: str, search: Make, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
