@@ -24,6 +24,16 @@ settings.register_profile("archsweep", derandomize=True, deadline=None)
 settings.load_profile("archsweep")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of `--dist loadgroup`."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from tests.groups import Scheduling
+
+    return Scheduling(config, log)
+
+
 def pytest_collection_finish() -> None:
     """What was imported and collected stays: the collector of garbage need not look at it again and again."""
     gc.collect()
