@@ -75,8 +75,8 @@ def _at_chance(table: pd.DataFrame) -> str:
     return _note(
         f"Labels that cannot be learned: {which}. Where the label of an image does not depend on it, those of the "
         "images that train the architecture weights cannot be predicted from the others. The loss there cannot fall "
-        "below ln K in expectation (K classes), and its gradient rewards low confidence, not fit. Compare such searches with "
-        "ones that use all images for both (portion = 1), and with random cells."
+        "below ln K in expectation (K classes), and its gradient rewards low confidence, not fit. Compare such "
+        "searches with ones that use all images for both (portion = 1), and with random cells."
     )
 
 
