@@ -1,7 +1,7 @@
 """Parts of a study file: architectures, the dataset in one of its forms, how trials are run."""
 
 import os
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,7 +17,9 @@ from pydantic import (
 
 import spaces
 from workers import datasets, paths
-from workers.datasets import SIDES, Scenes, Source
+from workers.data.generated import AnyGenerated
+from workers.data.generated.source import taken
+from workers.datasets import SIDES, Fractals, Generated, Gratings, Leaves, Noise, Scenes, Source
 from workers.scrub import LOGIN
 
 
@@ -121,7 +123,7 @@ _SOURCES = ("sample", "file", "list", "all", "named", "found")
 NONE = Architectures.model_construct()  # of a sweep that searches
 
 
-AnySource = Source | Scenes  # files, or one of the generators
+AnySource = Source | AnyGenerated  # files, or one of the generators
 
 
 class DatasetChoice(Part):
@@ -201,7 +203,29 @@ class OwnDataset(DatasetChoice, Source):
 class GeneratedDataset(Part):
     """A dataset whose images are drawn from the numbers given here; it has no files and one form."""
 
+    GENERATOR: ClassVar[type[Generated]]
+
     name: str = Field(pattern=CUSTOM_NAME, description=_NAMED)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _like(cls, values: Any) -> Any:
+        """Replace `like`, the name of a dataset, by the numbers that are taken from it."""
+        if not isinstance(values, dict) or "like" not in values:
+            return values
+        given = {key: value for key, value in values.items() if key != "like"}
+        if not isinstance(values["like"], str):
+            raise ValueError(f"like = {spaces.quoted(values['like'])}; expected the name of a dataset")
+        try:
+            return cls.GENERATOR.taken_from(taken(values["like"])) | given
+        except LookupError as error:
+            raise ValueError(f"like: {error}") from None
+
+    @property
+    def source(self) -> AnyGenerated:
+        """The keys that workers need."""
+        found: Any = self.GENERATOR(**{key: getattr(self, key) for key in self.GENERATOR.model_fields})
+        return found  # type: ignore[no-any-return]
 
     @property
     def path(self) -> None:
@@ -219,18 +243,51 @@ class GeneratedDataset(Part):
         return self
 
 
+# `kind` has no default below: a study that is stored without default values must keep it.
+
+
 class ScenesDataset(GeneratedDataset, Scenes):
     """Drawn scenes."""
 
-    kind: Literal["scenes"]  # no default: a study that is stored without default values must keep it
-
-    @property
-    def source(self) -> Scenes:
-        """The keys that workers need."""
-        return Scenes(**{key: getattr(self, key) for key in Scenes.model_fields})
+    GENERATOR = Scenes
+    kind: Literal["scenes"]
 
 
-_GENERATED: dict[str, type[GeneratedDataset]] = {"scenes": ScenesDataset}  # by kind
+class FractalsDataset(GeneratedDataset, Fractals):
+    """Attractors of iterated function systems."""
+
+    GENERATOR = Fractals
+    kind: Literal["fractals"]
+
+
+class LeavesDataset(GeneratedDataset, Leaves):
+    """Dead leaves."""
+
+    GENERATOR = Leaves
+    kind: Literal["leaves"]
+
+
+class GratingsDataset(GeneratedDataset, Gratings):
+    """Crossed waves."""
+
+    GENERATOR = Gratings
+    kind: Literal["gratings"]
+
+
+class NoiseDataset(GeneratedDataset, Noise):
+    """Gaussian noise with labels that do not depend on it."""
+
+    GENERATOR = Noise
+    kind: Literal["noise"]
+
+
+_GENERATED: dict[str, type[GeneratedDataset]] = {  # by kind
+    "scenes": ScenesDataset,
+    "fractals": FractalsDataset,
+    "leaves": LeavesDataset,
+    "gratings": GratingsDataset,
+    "noise": NoiseDataset,
+}
 
 
 def _kind(value: object) -> str:
@@ -249,7 +306,11 @@ def _kind(value: object) -> str:
 AnyDataset = Annotated[
     Annotated[DatasetChoice, Tag("known")]
     | Annotated[OwnDataset, Tag("own")]
-    | Annotated[ScenesDataset, Tag("scenes")],
+    | Annotated[ScenesDataset, Tag("scenes")]
+    | Annotated[FractalsDataset, Tag("fractals")]
+    | Annotated[LeavesDataset, Tag("leaves")]
+    | Annotated[GratingsDataset, Tag("gratings")]
+    | Annotated[NoiseDataset, Tag("noise")],
     Discriminator(_kind),
 ]
 DATASETS: dict[str, type[Part]] = {

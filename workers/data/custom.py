@@ -90,7 +90,7 @@ class CustomDataset(BaseModel):
         """8 hex digits over the facts that change results besides the decoded pixels and labels."""
         facts: dict[str, object] = {"size": self.size, "mean": self.mean, "std": self.std, "rule": RULE}
         if isinstance(self.source, Generated):
-            facts |= {"kind": self.source.kind, "version": self.source.VERSION}
+            facts |= {"kind": self.source.kind, "version": self.source.VERSION} | self.source.facts
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
 
     @property

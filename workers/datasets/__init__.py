@@ -25,7 +25,7 @@ from workers.data.registry import registry
 if TYPE_CHECKING:
     from workers.data.custom import CustomDataset
     from workers.data.custom_source import Source
-    from workers.data.generated import AnyGenerated, Generated, Scenes
+    from workers.data.generated import AnyGenerated, Fractals, Generated, Gratings, Leaves, Noise, Scenes
     from workers.data.large import LargeDataset, LargeSplit
     from workers.data.small import Small
 
@@ -38,13 +38,17 @@ __all__ = [
     "Dataset",
     "DatasetInfo",
     "Form",
+    "Fractals",
     "Generated",
+    "Gratings",
     "Jigsaw",
     "LabelMap",
     "LargeDataset",
     "LargeImages",
     "LargeSplit",
+    "Leaves",
     "Maps",
+    "Noise",
     "Pixels",
     "Scenes",
     "Small",
@@ -69,8 +73,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _HOME = {
     "CustomDataset": "custom",
-    "Generated": "generated",
-    "Scenes": "generated",
+    **dict.fromkeys(("Fractals", "Generated", "Gratings", "Leaves", "Noise", "Scenes"), "generated"),
     "LargeSplit": "large",
     "Small": "small",
     "Source": "custom_source",
