@@ -15,9 +15,10 @@ import workers
 from workers import datasets, loop, methods, weights
 from workers.data.generated import Scenes
 from workers.methods._generations import generation, ranked
-from workers.methods.supernet import SupernetRun, optimizer
+from workers.methods.supernet import SupernetRun
 from workers.recipes import Rlnas
 from workers.run import setting
+from workers.training.setup import sgd
 
 CPU = torch.device("cpu")
 SIZES: dict[str, Any] = {"epochs": 2, "width": 2, "depth": 1, "batch": 24, "test_batch": 12, "precise_bn": 24}
@@ -158,7 +159,7 @@ def test_decay_by_kind_of_weight_and_the_linear_schedule(make: Make, cache: Path
         run.train(epoch, lambda: rates.append(run.t.optimizer.param_groups[0]["lr"]))
         run._at = None
     assert rates == pytest.approx([0.4, 0.325, 0.25, 0.175])
-    alone = optimizer(run.t.net, make("supernet", space="darts", decayed="all").recipe)
+    alone = sgd(run.t.net, make("supernet", space="darts", decayed="all").recipe)
     assert len(alone.param_groups) == 1
 
 

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from workers.recipes._models import IMAGES, Sgd, WeightsOf
+from workers.recipes._models import IMAGES, Decayed, Schedule, Sgd, WeightsOf
 from workers.recipes._with_base import WithBase
 
 Inherited = Literal["angle", "accuracy"]
@@ -23,7 +23,7 @@ class Supernet(Sgd):
     method: Literal["supernet"] = "supernet"
     lr_end: float = Field(0.0, ge=0, lt=1e3, description="learning rate that the schedule ends at")
     schedule: Literal["cosine", "linear"] = Field("cosine", description="cosine, per epoch; linear, per step")
-    decayed: Literal["all", "kernels", "kernels_and_classifier"] = Field(
+    decayed: Decayed = Field(
         "all",
         description="weights with weight decay: all, those of convolutions, or also those of the classifier",
     )
@@ -57,6 +57,16 @@ class Supernet(Sgd):
     def lr_floor(self) -> float:
         """`lr_end`."""
         return self.lr_end
+
+    @property
+    def falls(self) -> Schedule:
+        """`schedule`."""
+        return self.schedule
+
+    @property
+    def decays(self) -> Decayed:
+        """`decayed`."""
+        return self.decayed
 
 
 class Rlnas(Supernet):

@@ -68,13 +68,22 @@ def learner(trial: Trial, device: torch.device, group: Group | None = None) -> t
 
 
 def sgd(net: nn.Module, recipe: Sgd) -> torch.optim.Optimizer:
-    """The optimiser of a recipe."""
+    """The optimiser of a recipe, with weight decay on the kinds of weights that it says."""
+    linear = {id(w) for m in net.modules() if isinstance(m, nn.Linear) for w in m.parameters()}
+
+    def decays(w: nn.Parameter) -> bool:
+        return recipe.decays == "all" or w.dim() == 4 or (id(w) in linear and recipe.decays == "kernels_and_classifier")
+
+    weights = list(net.parameters())
+    groups = [
+        {"params": [w for w in weights if decays(w)], "weight_decay": recipe.weight_decay},
+        {"params": [w for w in weights if not decays(w)], "weight_decay": 0.0},
+    ]
     return torch.optim.SGD(
-        net.parameters(),
+        [group for group in groups if group["params"]],
         lr=recipe.lr,
         momentum=recipe.momentum,
         nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
         fused=True,
     )
 
