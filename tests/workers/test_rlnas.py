@@ -163,6 +163,21 @@ def test_decay_by_kind_of_weight_and_the_linear_schedule(make: Make, cache: Path
     assert len(alone.param_groups) == 1
 
 
+@pytest.mark.parametrize("init", ["kaiming", "outputs"])
+def test_initial_weights_have_the_norms_of_the_releases(init: str, make: Make, cache: Path) -> None:
+    """The squared norm is 2 * outputs, or 2 * inputs / groups, whatever the kernel."""
+    trial = make("supernet", space="mobilenet", init=init, width=8)
+    run, again = started(trial, cache), started(trial, cache)
+    for kernel in (1, 3, 5, 7):
+        convs = [m for m in run.t.net.modules() if isinstance(m, torch.nn.Conv2d) and m.kernel_size == (kernel,) * 2]
+        found = sum(float(m.weight.detach().double().square().sum()) for m in convs)
+        wanted = sum(2 * (m.out_channels if init == "kaiming" else m.in_channels / m.groups) for m in convs)
+        numbers = sum(m.weight.numel() for m in convs)
+        assert found == pytest.approx(wanted, rel=10 / numbers**0.5)
+    for mine, theirs in zip(run.t.net.parameters(), again.t.net.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
 def evolution(**changes: Any) -> Rlnas:
     found = workers.recipe("rlnas", space="nasbench201", dataset="cifar10", task="rand").replace(**changes)
     assert isinstance(found, Rlnas)

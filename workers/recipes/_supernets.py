@@ -30,6 +30,12 @@ class Supernet(Sgd):
     clip: float | None = Field(None, gt=0, description="largest norm of the gradient; unset: no limit")
     clip_value: float | None = Field(None, gt=0, description="largest value of a gradient; unset: no limit")
     smoothing: float | None = Field(None, ge=0, lt=1, description="cls, rand: label smoothing; unset: none")
+    init: Literal["kaiming", "outputs"] | None = Field(
+        None,
+        description="initial weights of convolutions: PyTorch's (unset); kaiming, uniform with the gain of a ReLU, and "
+        "the classifier normal with the deviation 0.01 and no bias; outputs, normal with the variance 2 / (k * k * "
+        "outputs)",
+    )
     affine: bool = Field(False, description="whether batch norm within cells has learned scales and biases")
 
     @model_validator(mode="after")
