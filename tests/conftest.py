@@ -4,6 +4,7 @@ Nothing heavy is imported here: the process that only hands out tests would wait
 """
 
 import base64
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -21,6 +22,23 @@ os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  (the name that Ray read
 # The same examples every time, and no limit on their time: machines under test are busy.
 settings.register_profile("archsweep", derandomize=True, deadline=None)
 settings.load_profile("archsweep")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of `--dist loadgroup`."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from tests.groups import Scheduling
+
+    return Scheduling(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: the collector of garbage need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,8 +67,16 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """One array cache for the session, never the user's own."""
+    """One array cache for the session, never the user's own.
+
+    In a session of several processes it holds the images of the package, which are many tests' and take a second.
+    """
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        from workers import datasets
+
+        for name in ("photos", "scenes"):
+            datasets.prepare(name)
 
 
 @pytest.fixture

@@ -12,16 +12,16 @@ import os
 import pickle
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from subprocess import DEVNULL, CompletedProcess, Popen
 
 ROOT = Path(__file__).resolve().parents[1]
 # What commands and workers import before they begin.
@@ -50,10 +50,13 @@ PATIENCE_S = 240.0  # for a machine that has other things to do
 
 
 class Forked:
-    """A process that runs `function(*arguments)`, with the methods of a `multiprocessing.Process` that tests use."""
+    """A process that runs `function(*arguments)`, with the methods of a `multiprocessing.Process` that tests use.
 
-    def __init__(self, function: Callable[..., object], *arguments: object) -> None:
-        self.pid = _server().fork(function, arguments)
+    Open files come to the function as its first arguments, under numbers of their own.
+    """
+
+    def __init__(self, function: Callable[..., object], *arguments: object, files: Sequence[int] = ()) -> None:
+        self.pid = _server().fork(function, arguments, files)
 
     @property
     def exitcode(self) -> int | None:
@@ -77,7 +80,7 @@ class Forked:
                 os.kill(self.pid, signal.SIGKILL)
 
 
-def program(code: str, *words: object) -> "subprocess.CompletedProcess[str]":
+def program(code: str, *words: object) -> CompletedProcess[str]:
     """`python -c CODE WORDS` with everything imported already."""
     with tempfile.TemporaryDirectory(prefix="program-") as folder:
         files = Path(folder, "out"), Path(folder, "err")
@@ -87,7 +90,7 @@ def program(code: str, *words: object) -> "subprocess.CompletedProcess[str]":
             process.kill()
             raise TimeoutError(f"the program had not ended after {PATIENCE_S:g} s")
         out, err = (file.read_text() if file.exists() else "" for file in files)
-        return subprocess.CompletedProcess(["-c", *map(str, words)], process.exitcode or 0, out, err)
+        return CompletedProcess(["-c", *map(str, words)], process.exitcode or 0, out, err)
 
 
 def _program(code: str, words: list[str], files: list[str]) -> None:
@@ -111,11 +114,14 @@ class _Server:
         self._lock = threading.Lock()
         self._codes: dict[int, int] = {}
 
-    def fork(self, function: Callable[..., object], arguments: tuple[object, ...]) -> int:
+    def fork(self, function: Callable[..., object], arguments: tuple[object, ...], files: Sequence[int]) -> int:
         """The id of a new process."""
         work = pickle.dumps((function, arguments))
         with self._lock:
-            self._connection.send((work, dict(os.environ), sys.path, os.getcwd()))
+            self._connection.send((work, dict(os.environ), sys.path, os.getcwd(), len(files)))
+            if files:
+                with socket.socket(fileno=os.dup(self._connection.fileno())) as stream:
+                    socket.send_fds(stream, [b"."], files)
             while (answer := self._connection.recv())[0] != "started":
                 self._codes[answer[1]] = answer[2]
             self._codes.pop(answer[1], None)  # of an earlier process with this id
@@ -132,7 +138,7 @@ class _Server:
 
 
 _connected: list[_Server] = []
-_started: list["subprocess.Popen[bytes]"] = []  # kept, as a Popen that is dropped warns
+_started: list[Popen[bytes]] = []  # kept, as a Popen that is dropped warns
 
 
 def _server() -> _Server:
@@ -151,12 +157,12 @@ def _connection() -> Connection:
             return _connect(place)
         place.unlink(missing_ok=True)
         # In a session of its own, as it may outlive this process; xdist speaks on standard output.
-        server = subprocess.Popen(
+        server = Popen(
             [sys.executable, "-c", "import sys; from tests import forks; forks.serve(sys.argv[1])", str(place)],
             cwd=ROOT,
             start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdin=DEVNULL,
+            stdout=DEVNULL,
         )
         _started.append(server)
         end = time.monotonic() + PATIENCE_S
@@ -195,7 +201,8 @@ def serve(place: str) -> None:
             _report(clients)
         for client in [c for c in clients if c in ready]:
             try:
-                request = client.recv()
+                *request, count = client.recv()
+                files = _files(client, count)
             except (EOFError, OSError):
                 for pid in clients.pop(client):
                     with contextlib.suppress(ProcessLookupError):
@@ -203,18 +210,28 @@ def serve(place: str) -> None:
                 continue
             if pid := os.fork():
                 clients[client].add(pid)
+                for file in files:
+                    os.close(file)
                 with contextlib.suppress(OSError):
                     client.send(("started", pid))
             else:
                 for other in (listener, *clients):
                     other.close()
                 os.close(ended), os.close(noted)
-                _become(*request)
+                _become(*request, files)
         if not clients:
             for file in (place, f"{place}.lock"):
                 with contextlib.suppress(OSError):
                     os.unlink(file)
             return
+
+
+def _files(client: Connection, count: int) -> list[int]:
+    """The open files that come after a request."""
+    if not count:
+        return []
+    with socket.socket(fileno=os.dup(client.fileno())) as stream:
+        return socket.recv_fds(stream, 1, count)[1]
 
 
 def _report(clients: dict[Connection, set[int]]) -> None:
@@ -233,7 +250,7 @@ def _report(clients: dict[Connection, set[int]]) -> None:
                     client.send(("ended", pid, os.waitstatus_to_exitcode(status)))
 
 
-def _become(work: bytes, environment: dict[str, str], path: list[str], folder: str) -> None:
+def _become(work: bytes, environment: dict[str, str], path: list[str], folder: str, files: list[int]) -> None:
     """In the new process: do the work in the environment of the test, and end as Python ends."""
     code: object = 1
     try:
@@ -244,7 +261,7 @@ def _become(work: bytes, environment: dict[str, str], path: list[str], folder: s
         os.environ.update(environment)
         sys.path[:] = path
         os.chdir(folder)
-        function(*arguments)
+        function(*files, *arguments)
         code = 0
     except SystemExit as ended:
         code = ended.code or 0

@@ -17,11 +17,13 @@ from analysis.rows.schema import WHOLE
 
 OBJECTIVE = ("objective_dataset", "objective_task", "algorithm", "method")  # of a search, with its seed
 GROUP = ["space", "objective_dataset_id", "objective_task", "algorithm_id"]  # searches that differ in their seed alone
+_ERRORS = 2.6  # standard errors; by luck alone, one search in 200 is further above chance
 _COLUMNS = (
     dict.fromkeys(["space", *OBJECTIVE], "str")
     | {"seed": "int64"}
     | dict.fromkeys(["found", "found_arch_id", "found_graph"], "object")
     | dict.fromkeys(["search_score", "search_seconds"], "float64")
+    | {"at_chance": "bool"}
     | dict.fromkeys(["search_metric", "objective_dataset_id", "algorithm_id", "trial_id", "reason"], "str")
     | {"place": "int64"}
 )
@@ -52,6 +54,7 @@ def searches_in(df: pd.DataFrame) -> pd.DataFrame:
             "found_graph": _column(rows, "found_graph", None),
             "search_score": _numbers(rows, "score_best"),
             "search_seconds": _numbers(rows, "train_s"),
+            "at_chance": _at_chance(rows),
             "search_metric": _column(rows, "metric", ""),
             "objective_dataset_id": _column(rows, "dataset_id", _column(rows, "dataset", "")),
             "algorithm_id": recipes.one_id(rows) if "recipe_id" in rows else "",
@@ -85,6 +88,15 @@ def _column(rows: pd.DataFrame, name: str, default: Any) -> "pd.Series[Any]":
         return default if isinstance(default, pd.Series) else pd.Series([default] * len(rows), rows.index, object)
     column = rows[name].astype(object)
     return column.where(column.notna(), default)
+
+
+def _at_chance(rows: pd.DataFrame) -> Any:
+    """Whether the supernet's score is not above chance by more than 2.6 standard errors: it has learned nothing that
+    holds for images that it was not trained on.  False where the rows have no level of chance."""
+    score, chance = _numbers(rows, "score_best"), _numbers(rows, "chance")
+    targets = _numbers(rows, "test_targets")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return score <= chance + _ERRORS * np.sqrt(chance * (1 - chance) / targets)
 
 
 def _numbers(rows: pd.DataFrame, name: str) -> Any:

@@ -44,7 +44,7 @@ def searches(tables: SearchTables) -> str:
         return ""
     looks = SearchLooks(tables.searches)
     parts = [
-        ("", _targets(tables.targets)),
+        ("", _targets(tables.targets) + _at_chance(tables.searches)),
         ("Among random cells", _among_random(tables.scores, looks)),
         ("The searches", _lines(tables.searches)),
         ("Cells that were found", _cells(tables)),
@@ -62,7 +62,44 @@ def _targets(table: pd.DataFrame) -> str:
         "Mean ± standard deviation over searches; of random cells over cells. In parentheses: how many, where some "
         "have no score."
     )
-    return _note(note) + text.html_table(search_matrix(table, spelled=True))
+    return _note(note) + text.html_table(search_matrix(table, spelled=True)) + _means(table)
+
+
+def _at_chance(table: pd.DataFrame) -> str:
+    """A note on objectives with labels that cannot be learned: how to read what their searches found."""
+    own = table.drop_duplicates(["space", "trial_id"])
+    own = own[own["at_chance"] | ((own["objective_task"] == "rand") & own["entropy"].notna())]
+    if own.empty:
+        return ""
+    which = ", ".join(dict.fromkeys(_objectives(own)))
+    return _note(
+        f"Labels that cannot be learned: {which}. Where the label of an image does not depend on it, those of the "
+        "images that train the architecture weights cannot be predicted from the others. The loss there cannot fall "
+        "below ln K in expectation (K classes), and its gradient rewards low confidence, not fit. Compare such "
+        "searches with ones that use all images for both (portion = 1), and with random cells."
+    )
+
+
+def _means(table: pd.DataFrame) -> str:
+    """The intervals of the means, and how large the cells are."""
+    shown = pd.DataFrame({"objective": objectives(table, spelled=True), "algorithm": table["algorithm"]})
+    if table["space"].nunique() > 1:
+        shown.insert(0, "space", table["space"].map(names.space_name))
+    if len(table[["target_dataset_id", "target_task", "target_recipe_id"]].drop_duplicates()) > 1:
+        shown["target"] = cells_called(table, "target", spelled=True)
+    shown["n"] = table["n"]
+    factors = [scale(np.array([line.mean], float), line.target_metric).factor for line in text.each(table)]
+    shown["mean"] = [names.fixed(mean * f) for mean, f in zip(table["mean"], factors, strict=True)]
+    ends = zip(table["mean_low"], table["mean_high"], factors, strict=True)
+    shown["interval"] = [names.bounds(names.fixed(low * f), names.fixed(high * f)) for low, high, f in ends]
+    shown["percentile"] = [names.fixed(v, 1) for v in table["percentile"]]
+    shown["parameters"] = [names.NONE if pd.isna(v) else f"{v:,.0f}" for v in table["params"]]
+    shown["skips"] = [names.fixed(v, 1) for v in table["skips"]]
+    note = (
+        "Means over searches, and over random cells: the interval of the mean (Student's t), the percentile among "
+        "random cells, parameters and skip connections of the cells."
+    )
+    return _note(note) + text.html_table(shown)
 
 
 def _among_random(scores: list[TargetScores], looks: SearchLooks) -> str:

@@ -15,7 +15,10 @@ from analysis.rows import architecture_weights
 from analysis.rows.graph import is_skip, operations, read
 
 _TARGET = tuple(f"target_{name}" for name in NAMES)
-_OWN = ("found", "found_arch_id", "search_score", "search_seconds", "search_metric", "objective_dataset_id")
+_OWN = (
+    *("found", "found_arch_id", "search_score", "search_seconds", "at_chance", "search_metric"),
+    "objective_dataset_id",
+)
 _TYPES = (
     dict.fromkeys(["space", *OBJECTIVE], "str")
     | {"seed": "int64"}
@@ -26,6 +29,7 @@ _TYPES = (
     | dict.fromkeys(["entropy", "entropy_most"], "float64")
     | {"ops": "object", "found": "object", "found_arch_id": "object"}
     | dict.fromkeys(["search_score", "search_seconds"], "float64")
+    | {"at_chance": "bool"}
     | dict.fromkeys(["search_metric", "objective_dataset_id", "algorithm_id", "trial_id"], "str")
     | dict.fromkeys([*_TARGET[3:], "reason", "rule"], "str")
 )
@@ -48,7 +52,8 @@ def searches(
     is the share of the n random cells below it (equal ones count half), with the interval of Clopper and Pearson, and
     `rank` its place among them (1: better than all). Scores are compared by their means over the seeds that random
     cells have. `skips`, `ops` count operations of the found cell, `entropy` is that of the architecture weights after
-    the last epoch, in nats per edge (`entropy_most`: of equal weights), where `df` has curves.
+    the last epoch, in nats per edge (`entropy_most`: of equal weights), where `df` has curves. `at_chance`: the score
+    of the supernet, on the images of the architecture weights, is not above chance.
 
     Random cells are the architectures of the target that no search found and that are not among `published`, texts by
     name; `controls` names others, as texts or arch_ids. Those that lack a seed which another one has are not compared

@@ -110,7 +110,10 @@ TABLES = {
         curves=True,
     ),
     "search_targets": Table(
-        search_targets, ("algorithm", "n", "mean", "std", "best", "percentile"), view=search_matrix
+        search_targets,
+        ("algorithm", "n", "mean", "mean_low", "mean_high", "best", "percentile", "params", "skips"),
+        graphs=True,
+        view=search_matrix,
     ),
     "search_curves": Table(
         search_curves, ("algorithm", "seed", "epoch", "cell", "operation", "weight", "chosen", "entropy"), curves=True

@@ -20,6 +20,10 @@ Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="runs' folders
 DataRoot = Annotated[
     str, typer.Option(metavar="FOLDER", help="folder of the datasets, instead of the study's data_root")
 ]
+Table = Annotated[
+    str, typer.Option("--lookup", metavar="TABLE", help="take trainings from this run or table: runs/nb201")
+]
+Measured = Annotated[str, typer.Option(metavar="RECIPE", help="with --lookup: which recipe of the table")]
 
 
 @dataclass

@@ -157,7 +157,7 @@ def _which(architectures: "Architectures") -> str:
     if architectures.sample is not None:
         return f"{architectures.sample} drawn"
     if architectures.found is not None:
-        return f"found by {architectures.found}"
+        return f"found by {', '.join(architectures.found)}"
     if architectures.given is None:
         return "searches"
     listed = architectures.named or architectures.list or ()

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from orchestrator.cli.arguments import DataRoot, Only, RunName, Runs, StudyName, invocation, study_of
+from orchestrator.cli.arguments import (
+    DataRoot,
+    Measured,
+    Only,
+    RunName,
+    Runs,
+    StudyName,
+    Table,
+    invocation,
+    study_of,
+)
 
 if TYPE_CHECKING:
     from orchestrator.store.run_folder import RunStore
@@ -29,12 +39,14 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
     def plan(
         study: StudyName,
         data_root: DataRoot = "",
+        lookup: Table = "",
+        measured: Measured = "",
         as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     ) -> None:
         """Dry run: trials, sizes, estimated time and disk. Touches nothing."""
         from orchestrator.cli import preview
 
-        found = preview.preview(study_of(study).at(data_root))
+        found = preview.preview(_changed(study, data_root, lookup, measured))
         if as_json:
             out.print_json(json.dumps(found.as_json()), ensure_ascii=True)
         else:
@@ -44,6 +56,8 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
     def run(
         study: StudyName,
         data_root: DataRoot = "",
+        lookup: Table = "",
+        measured: Measured = "",
         only: Only = "",
         limit: Annotated[int | None, typer.Option(min=1, help="train at most this many trials now")] = None,
         engine: Annotated[str | None, typer.Option(help="tune or inline, instead of the study's")] = None,
@@ -51,7 +65,7 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
         """Train what is missing; run it again to resume."""
         from orchestrator.study.selection import Selection
 
-        chosen = study_of(study).at(data_root)
+        chosen = _changed(study, data_root, lookup, measured)
         if engine is not None:
             if engine not in ("tune", "inline"):
                 raise ValueError(f"--engine {engine!r}: give tune or inline")
@@ -133,6 +147,13 @@ def add_to(app: typer.Typer, store_of: Callable[[str], RunStore], out: Console) 
             return
         selection = Selection({"trial_id": chosen | again})
         raise typer.Exit(_train(study, selection, None, out, forgive=chosen | followers & open_ones, again=again))
+
+
+def _changed(study: str, data_root: str, table: str, measured: str) -> Study:
+    """The study with the changes that options of the command line make."""
+    if measured and not table:
+        raise ValueError(f"--measured {measured!r} belongs to --lookup TABLE, and no table is given")
+    return study_of(study).at(data_root).looking_up(table, measured)
 
 
 def _for_weights(

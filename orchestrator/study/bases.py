@@ -1,6 +1,6 @@
 """Sweeps that use the weights of another sweep's trials (`weights = "<sweep>"`): which trial is the base of which."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import spaces
@@ -68,14 +68,19 @@ def _check_source(sweep: Sweep, other: Sweep) -> None:
     chosen, there = sweep.architectures, other.architectures
     if there.found and chosen.found != there.found:
         raise ValueError(
-            f"sweep {name} trains what {spaces.quoted(there.found)} finds, which is not known yet; expected the same "
-            f"here, `architectures = {{ found = {spaces.quoted(there.found)} }}`"
+            f"sweep {name} trains what {_as_text(there.found)} finds, which is not known yet; expected the same "
+            f"here, `architectures = {{ found = {_as_text(there.found)} }}`"
         )
     if chosen.found and not (other.searches or there.all or there.found == chosen.found):
         raise ValueError(
-            f"this sweep is of architectures that {spaces.quoted(chosen.found)} finds, which need not be in sweep "
-            f"{name}; expected there `architectures = {{ found = {spaces.quoted(chosen.found)} }}`, too"
+            f"this sweep is of architectures that {_as_text(chosen.found)} finds, which need not be in sweep "
+            f"{name}; expected there `architectures = {{ found = {_as_text(chosen.found)} }}`, too"
         )
+
+
+def _as_text(found: Sequence[str]) -> str:
+    """Names of sweeps as in a study file."""
+    return spaces.quoted(found[0] if len(found) == 1 else list(found))
 
 
 def keeper(sweep: Sweep, task: str) -> str:
@@ -101,7 +106,7 @@ def _check_no_circle(study: Study, sweep: Sweep) -> None:
     while following:
         one = following.pop()
         others = [source(study, one)] if one.weights is not None else []
-        others += [found] if isinstance(found := study.searched(one), Sweep) else []
+        others += [other for other in study.searched(one) if isinstance(other, Sweep)]
         if any(other is sweep for other in others):
             raise ValueError("the trials of this sweep would wait for themselves; expected the name of another sweep")
         following += [other for other in others if not any(other is known for known in seen)]

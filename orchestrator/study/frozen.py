@@ -53,8 +53,9 @@ def _resolved(study: Study) -> dict[str, Any]:
             plain["override"]["table"] = lookups.absolute(table)
         if sweep.architectures.file is not None:
             plain["architectures"] = {"list": architectures(sweep)[0]}
-        if isinstance(place := study.searched(sweep), str):
-            plain["architectures"] = {"found": lookups.absolute(place)}
+        if sources := study.searched(sweep):
+            found = [lookups.absolute(one) if isinstance(one, str) else one.name for one in sources]
+            plain["architectures"] = {"found": found[0] if len(found) == 1 else found}
     return values
 
 

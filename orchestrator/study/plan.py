@@ -203,9 +203,10 @@ class Planner:
         self._fixed: dict[int, list[dict[str, Any]]] = {}  # rows of sweeps that wait for no search, by number
         self._used = {self._base(part) for part in self._parts if part.sweep.weights is not None}
         self._elsewhere = {
-            number: searches.of_run(url, part.sweep.space)
-            for number, part in enumerate(self._parts)
-            if isinstance(url := study.searched(part.sweep), str)
+            (url, part.sweep.space): searches.of_run(url, part.sweep.space)
+            for part in self._parts
+            for url in study.searched(part.sweep)
+            if isinstance(url, str)
         }
 
     def _part(self, number: int, sweep: Sweep) -> _Part:
@@ -302,11 +303,15 @@ class Planner:
 
     def _searches(self, number: int) -> list[str]:
         """The ids of the searches whose architectures a sweep trains."""
-        if number in self._elsewhere:
-            return self._elsewhere[number]
-        source = self._study.searched(self._parts[number].sweep)
-        (other,) = (k for k, part in enumerate(self._parts) if part.sweep is source)
-        return [row["trial_id"] for row in self._rows(other, {})]
+        sweep = self._parts[number].sweep
+        ids: list[str] = []
+        for source in self._study.searched(sweep):
+            if isinstance(source, str):
+                ids += self._elsewhere[source, sweep.space]
+                continue
+            (other,) = (k for k, part in enumerate(self._parts) if part.sweep is source)
+            ids += [row["trial_id"] for row in self._rows(other, {})]
+        return list(dict.fromkeys(ids))
 
 
 def _check_size(number: int, sweep: Sweep, archs: int) -> None:

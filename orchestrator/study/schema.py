@@ -228,9 +228,12 @@ class Study(Part):
         return self
 
     def _check_found(self, sweep: Sweep) -> None:
-        source = self.searched(sweep)
+        for source in self.searched(sweep):
+            self._check_source(sweep, source)
+
+    def _check_source(self, sweep: Sweep, source: "Sweep | str") -> None:
         if isinstance(source, str):
-            if source == sweep.architectures.found and "/" not in source:
+            if "/" not in source:
                 known = ", ".join(other.name for other in self.sweeps if other.name and other.searches) or "none"
                 raise ValueError(
                     f"no sweep has the name {spaces.quoted(source)}; sweeps that search and have a name: {known}. "
@@ -241,33 +244,33 @@ class Study(Part):
                     f"{source} is the folder of this study itself; expected the name of one of its sweeps, or the "
                     "folder of another run"
                 )
-        elif source is not None and not source.searches:
+        elif not source.searches:
             raise ValueError(
                 f"sweep {spaces.quoted(source.name)} finds nothing: its recipe {spaces.quoted(source.recipe[0])} takes "
                 "architectures that are given; expected a sweep whose recipe searches"
             )
-        elif source is not None and not all(source.resolved(source.tasks[0], name).finds for name in source.recipe):
+        elif not all(source.resolved(source.tasks[0], name).finds for name in source.recipe):
             raise ValueError(
                 f"sweep {spaces.quoted(source.name)} finds no architectures: its recipe trains the weights of a "
                 f"supernet, which other sweeps use with weights = {spaces.quoted(source.name)}; expected a sweep whose "
                 "recipe finds an architecture, as rlnas"
             )
-        elif source is not None and source.space != sweep.space:
+        elif source.space != sweep.space:
             raise ValueError(
                 f"sweep {spaces.quoted(source.name)} searches the space {source.space}, and this one is of the space "
                 f"{sweep.space}; expected the same space"
             )
 
-    def searched(self, sweep: Sweep) -> Sweep | str | None:
-        """The sweep whose searches find the architectures of this one, or the folder of the run; None if it has others.
+    def searched(self, sweep: Sweep) -> tuple[Sweep | str, ...]:
+        """The sweeps whose searches find the architectures of this one, and the folders of runs; none if it has others.
 
         ValueError for a folder that cannot be used.
         """
-        found = sweep.architectures.found
-        if found is None:
-            return None
-        of_that_name = next((other for other in self.sweeps if other.name == found), None)
-        return of_that_name or (check_place(found) if "/" in found else found)
+        named = {other.name: other for other in self.sweeps if other.name}
+        return tuple(
+            named.get(found) or (check_place(found) if "/" in found else found)
+            for found in sweep.architectures.found or ()
+        )
 
     def at(self, data_root: str) -> Self:
         """This study with another data_root; unchanged where none is given."""
@@ -277,6 +280,37 @@ class Study(Part):
             return self.model_copy(update={"data_root": check_disk_path(data_root)})
         except ValueError as error:
             raise ValueError(f"--data-root {spaces.quoted(scrub(data_root))}: {error}") from None
+
+    def looking_up(self, table: str, measured: str = "") -> Self:
+        """This study with results of a table in place of trainings: every sweep that trains single architectures looks
+        up their mean over the table's seeds (docs/rehearsal.md).  Unchanged where no table is given.
+
+        `measured` is the recipe of the table; without it the table must have one only.  ValueError where no sweep
+        trains, or where weights of a training are needed, which no table has.
+        """
+        if not table:
+            return self
+        sweeps, changed = [], False
+        for sweep in self.sweeps:
+            methods = {sweep.resolved(sweep.tasks[0], name).method for name in sweep.recipe}
+            if methods != {"train"}:
+                sweeps.append(sweep)
+                continue
+            if any(other.weights == sweep.name for other in self.sweeps if other.weights):
+                raise ValueError(
+                    f"--lookup: other sweeps use the weights of sweep {spaces.quoted(sweep.name)}, and a table has "
+                    "none; train it, or leave those sweeps out"
+                )
+            changed = True
+            values = sweep.model_dump(
+                exclude_none=True, exclude_defaults=True, mode="json", exclude={"recipe", "override"}
+            )
+            recipe = f"lookup/{measured}" if measured else "lookup"
+            looked_up = {"recipe": recipe, "override": {"table": table, "mean": True}, "seeds": [1]}
+            sweeps.append(Sweep.model_validate(values | looked_up))
+        if not changed:
+            raise ValueError("--lookup: no sweep of this study trains single architectures; nothing can be looked up")
+        return self.model_copy(update={"sweeps": tuple(sweeps)})
 
     def root_of(self, choice: DatasetChoice | GeneratedDataset) -> Path | None:
         """The folder in which a dataset is searched: its path, else the study's data_root; None if it is generated.

@@ -3,7 +3,17 @@
 import os
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 import spaces
 from workers import datasets, paths
@@ -66,9 +76,28 @@ class Architectures(Part):
     list: tuple[str, ...] | None = Field(None, strict=False, min_length=1)
     all: Literal[True] | None = Field(None, description="every text of a space that can be listed")
     named: tuple[str, ...] | None = Field(None, strict=False, min_length=1, description="published ones, by name")
-    found: str | None = Field(
-        None, min_length=1, description="what the searches of a sweep (its name) or of another run (its folder) found"
+    found: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(
+        None,
+        strict=False,
+        min_length=1,
+        description="what the searches of a sweep (its name) or of another run (its folder) found, or of several",
     )
+
+    @field_validator("found", mode="before")
+    @classmethod
+    def _one_search(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("found")
+    @classmethod
+    def _named_once(cls, found: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if found and len(set(found)) < len(found):
+            raise ValueError(f"{spaces.quoted(list(found))} names one twice")
+        return found
+
+    @field_serializer("found")
+    def _as_in_files(self, found: tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        return found[0] if found and len(found) == 1 else found
 
     @property
     def given(self) -> str | None:

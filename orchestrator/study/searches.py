@@ -16,7 +16,7 @@ def found(study: Study) -> Mapping[str, str]:
     searches it names; empty where no sweep takes what searches find."""
     places: dict[str, None] = {}
     for sweep in study.sweeps:
-        if (source := study.searched(sweep)) is not None:
+        for source in study.searched(sweep):
             places[source if isinstance(source, str) else study.path] = None
     return {search: arch for place in places for search, arch in Ledger.of(RunStore(place)).found.items()}
 

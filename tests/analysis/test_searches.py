@@ -230,12 +230,26 @@ def test_objective_by_target_is_a_mean_over_searches() -> None:
     assert lines.loc[("search", "cls", "darts"), "std"] == pytest.approx(np.std([0.4, 0.2], ddof=1))
     assert lines.loc[("search", "rot", "darts"), ["n", "n_missing", "mean"]].tolist() == [1, 1, 0.4]
     assert math.isnan(lines.loc[("search", "rot", "darts"), "std"])
+    low, high = lines.loc[("search", "cls", "darts"), ["mean_low", "mean_high"]]
+    assert (low, high) == pytest.approx(stats.ttest_1samp([0.4, 0.2], 0).confidence_interval(0.95))
+    low, high = lines.loc[("random cells", "", "random cells"), ["mean_low", "mean_high"]]
+    assert (low, high) == pytest.approx(stats.ttest_1samp(np.arange(1, 10) / 100, 0).confidence_interval(0.95))
+    assert lines.loc[("search", "cls", "darts"), "skips"] == (BEST.count(1) + SKIPS.count(1)) / 2
+    assert lines.loc[("search", "rot", "darts"), "skips"] == BEST.count(1)
     assert lines.loc[("random cells", "", "random cells"), ["n", "mean", "best"]].tolist() == [9, 0.05, 0.09]
     assert lines.loc[("published", "", "pools"), "mean"] == 0.04
     assert len(lines) == 4
     matrix = analysis.search_matrix(table_)
     assert matrix["cls (%)"].tolist() == ["30.00 ± 14.14", "40.00 (1)", "5.00 ± 2.74", "4.00"]
     assert matrix["n"].tolist() == [2, 2, 9, 1]
+
+
+def test_a_search_is_at_chance_where_its_supernet_has_learned_nothing() -> None:
+    """3 standard errors above chance are no chance; a score of another kind has no level of chance."""
+    error = math.sqrt(0.1 * 0.9 / 1000)
+    for score, chance, at_chance in ((0.1, 0.1, True), (0.1 + 3 * error, 0.1, False), (0.05, None, False)):
+        search = search_row(BEST) | {"score_best": score, "chance": chance, "test_targets": 1000}
+        assert analysis.searches(rows_of(search, ladder(3)))["at_chance"].tolist() == [at_chance]
 
 
 def test_tables_are_empty_and_typed_without_searches() -> None:

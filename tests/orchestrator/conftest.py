@@ -64,7 +64,8 @@ def study(tmp_path: Path, pictures: Path) -> Write:
     return write
 
 
-# Loaded by every Python process that has its folder on PYTHONPATH: spoils what a worker calls for a training.
+# Loaded by every Python process that has its folder on PYTHONPATH: spoils what a worker calls for a training, when that
+# is imported.
 SITE = """
 import importlib.util, sys
 
@@ -77,24 +78,30 @@ class Spoiler:
         load = spec.loader.exec_module
         def exec_module(module):
             load(module)
-            train = module.run
-            def run(trial, *args, **options):
-                import ctypes, os, pathlib, signal, time, torch
-                mark = pathlib.Path({marks!r}) / trial.id
-                tries = len(list(mark.parent.glob(mark.name + "*")))
-                mark.with_name(f"{{trial.id}}-{{tries + 1}}").touch()
-                befall(trial, tries + 1, options)
-                return train(trial, *args, **options)
-            module.run = run
+            spoil(module)
         spec.loader.exec_module = exec_module
         return spec
+
+def spoil(module):
+    train = module.run
+    def run(trial, *args, **options):
+        import ctypes, os, pathlib, signal, time, torch
+        mark = pathlib.Path({marks!r}) / trial.id
+        tries = len(list(mark.parent.glob(mark.name + "*")))
+        mark.with_name(f"{{trial.id}}-{{tries + 1}}").touch()
+        befall(trial, tries + 1, options)
+        return train(trial, *args, **options)
+    module.run = run
 
 def befall(trial, attempt, options):
     import ctypes, os, pathlib, signal, time, torch
     marks = pathlib.Path({marks!r})
 {faults}
 
-sys.meta_path.insert(0, Spoiler())
+if "workers.attempt" in sys.modules:
+    spoil(sys.modules["workers.attempt"])
+else:
+    sys.meta_path.insert(0, Spoiler())
 """
 
 Spoil = Callable[[str], dict[str, str]]
@@ -164,9 +171,9 @@ def start(*words: object, **options: object) -> Command:
     """`archsweep WORDS` as a process of its own, in a process group of its own; options are environment variables.
 
     It is forked from a process that has imported everything: PYTHONPATH reaches what it starts, not the command.
-    `cpus` and `ignored` are those of `warm.start`.
+    `cpus`, `ignored` and `first` are those of `warm.start`.
     """
-    given = {name: options.pop(name) for name in ("cpus", "ignored") if name in options}
+    given = {name: options.pop(name) for name in ("cpus", "ignored", "first") if name in options}
     env = {**os.environ, "COLUMNS": "200", **{k: str(v) for k, v in options.items()}}
     process = Command(*words, env=env, **given)
     _STARTED.append(process)

@@ -1,6 +1,7 @@
 """Studies of lookups: planned against a table, run from it in moments, by the command line."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,29 @@ def test_a_study_is_rehearsed_from_a_table_by_the_command_line(tmp_path: Path, s
     pairs = analysis.correlate(df)
     assert pairs["rho"].tolist() == [1.0]
     assert say("export", tmp_path / "run", tmp_path / "out.csv")[0] == 0
+
+
+def test_trainings_are_taken_from_a_table_by_an_option(tmp_path: Path, say: Say) -> None:
+    """The trials are those of a study that looks up; searches and scores of the study stay."""
+    imported(tmp_path)
+    file = written(tmp_path, recipe='"lookup/short"', more=", mean = true")
+    looked_up = set(plan(studies.load(str(file))).table["trial_id"].to_pylist())
+    trains = re.sub(r"override = .*\n", "", file.read_text()).replace("lookup/short", "demo")
+    score = trains[trains.index("[[sweeps]]") : trains.index("[execution]")].replace('"demo"', '"zero_cost/params"')
+    file.write_text(trains + score)
+    options = "--lookup", tmp_path / "table", "--measured", "short"
+    code, said = say("run", file, *options)
+    assert code == 0, said
+    df = analysis.load(tmp_path / "run")
+    assert set(df.loc[df["method"] == "lookup", "trial_id"]) == looked_up
+    assert set(df["method"]) == {"lookup", "score"}
+    code, said = say("plan", file, "--measured", "short")
+    assert (code, "belongs to --lookup" in said) == (2, True), said
+    code, said = say("plan", file, "--lookup", tmp_path / "table")
+    assert (code, "several recipes" in said) == (2, True), said
+    file.write_text(trains.replace('"demo"', '"zero_cost/params"'))
+    code, said = say("plan", file, *options)
+    assert (code, "no sweep of this study trains" in said) == (2, True), said
 
 
 def test_the_place_of_the_table_changes_no_trial(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 import spaces
+from orchestrator.store.run_folder import RunStore
+from orchestrator.study import frozen
 from orchestrator.study import schema as studies
 from orchestrator.study.plan import order_of_work, plan
 
@@ -42,6 +44,20 @@ def test_a_cell_that_is_found_twice_or_listed_too_is_trained_once(tmp_path: Path
         table = plan(chosen, dict(zip(ids, cells, strict=True))).table.to_pylist()
         assert len({r["trial_id"] for r in table}) == len(table) == 2 + trainings
         assert {r["arch"] for r in table} == {"*", CELLS[1], *cells}
+
+
+def test_one_sweep_takes_what_several_sweeps_and_runs_find(tmp_path: Path) -> None:
+    """The same trials as sweep by sweep; a cell that two of them find is planned once."""
+    other = SEARCH.replace('"search"', '"other"').replace('["cls", "rot"]', '["rand"]')
+    both = study(tmp_path / "both", SEARCH, other, RETRAIN.replace('"search"', '["search", "other"]'))
+    each = study(tmp_path / "each", SEARCH, other, RETRAIN, RETRAIN.replace('"search"', '"other"'))
+    ids = [row["trial_id"] for row in plan(both).table.to_pylist() if row["arch"] == "*"]
+    assert len(ids) == 3
+    for found in ({}, {ids[0]: CELLS[0]}, {ids[0]: CELLS[0], ids[1]: CELLS[1], ids[2]: CELLS[0]}):
+        assert plan(both, found).table.equals(plan(each, found).table)
+    frozen.freeze(both, RunStore(both.path), plan(both))
+    assert studies.load(both.path).sweeps[2].architectures.found == ("search", "other")
+    assert not frozen.differs(studies.load(both.path), RunStore(both.path))
 
 
 def test_searches_that_others_wait_for_come_first(tmp_path: Path) -> None:
@@ -86,6 +102,9 @@ def test_published_architectures_are_planned_by_name(tmp_path: Path) -> None:
         ((RETRAIN,), "sweeps that search and have a name: none"),
         ((SEARCH, SEARCH, RETRAIN), "two sweeps have the name 'search'"),
         ((RETRAIN.replace("[[sweeps]]", '[[sweeps]]\nname = "search"'),), "sweep 'search' finds nothing: its recipe"),
+        ((SEARCH, RETRAIN.replace('"search"', '["search", "serach"]')), r"no sweep has the name 'serach'"),
+        ((SEARCH, RETRAIN.replace('"search"', '["search", "search"]')), r"\['search', 'search'\] names one twice"),
+        ((SEARCH, RETRAIN.replace('"search"', "[]")), r"architectures\.found: "),
         ((SEARCH, RETRAIN.replace("nasbench201", "darts")), "searches the space nasbench201, and this one .* darts"),
         ((SEARCH.replace('"search"', '"a/b"'),), r"sweeps\[0\]\.name: "),
         ((RETRAIN.replace('"search"', '"runs/stages"'),), "the folder of this study itself"),
@@ -93,7 +112,7 @@ def test_published_architectures_are_planned_by_name(tmp_path: Path) -> None:
             (RETRAIN.replace('"search"', '"s3:x/y"'),),
             r"\n  sweeps\[0\]\.architectures\.found: s3:x/y is not a valid path or URL",
         ),
-        ((RETRAIN.replace('"search"', '""'),), r"architectures\.found: "),
+        ((RETRAIN.replace('"search"', '""'),), r"architectures\.found\[0\]: "),
         ((RETRAIN.replace('"search" }', '"search", sample = 3 }'),), "given: sample, found"),
     ],
 )

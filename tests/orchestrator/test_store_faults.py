@@ -1,8 +1,6 @@
 """A disk that is full or read-only in the middle of a run: a clear stop, nothing half-written, a whole run later."""
 
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +11,7 @@ import pytest
 from .conftest import Ended, Spoil, Write, start, wait_for
 
 # Tries to publish follow each other quickly here.
-_MAIN = "from workers import files; files.WAITS_S = (0.1, 0.2); from orchestrator.cli.main import main; main()"
+_SOON = "from workers import files\nfiles.WAITS_S = (0.1, 0.2)\n"
 
 # The second epoch does not end before the harm is done; the first has left a checkpoint.
 _WAIT = """
@@ -82,25 +80,17 @@ def test_a_disk_that_fails_in_the_middle_of_a_run(
     file = study(archs=2, tasks=("cls",), epochs=6, execution="checkpoint_s = 0")
     run = disk / "run"
     file.write_text(file.read_text().replace(str(file.parent / "run"), str(run)))
-    process = subprocess.Popen(
-        [sys.executable, "-c", _MAIN, "run", str(file)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "COLUMNS": "200", **spoil(_WAIT)},
-    )
-    try:
-        wait_for(lambda: list(run.glob("trials/*/checkpoint.pt")) or process.poll() is not None)
-        assert process.poll() is None, process.communicate()
-        harm(disk)
-        (tmp_path / "marks" / "go").touch()
-        out, err = process.communicate(timeout=240)
-    finally:
-        process.kill()
-    assert process.returncode == 1, out + err
-    assert "Traceback" not in out + err
-    assert says in out
-    assert f"{run}/attempts" in out
+    site = Path(spoil(_WAIT)["PYTHONPATH"], "sitecustomize.py")
+    process = start("run", file, first=_SOON + site.read_text())
+    wait_for(lambda: list(run.glob("trials/*/checkpoint.pt")) or process.poll() is not None)
+    assert process.poll() is None, process.out + process.err
+    harm(disk)
+    (tmp_path / "marks" / "go").touch()
+    ended = Ended(process)
+    assert ended.code == 1, ended.out + ended.err
+    assert "Traceback" not in ended.out + ended.err
+    assert says in ended.out
+    assert f"{run}/attempts" in ended.out
     assert not list(run.glob("**/_*")), "a part of a file is left"
     told = Ended(start("run", file))
     assert told.code == 2, told.out + told.err  # as long as it lasts

@@ -31,7 +31,8 @@ def start(words: list[object], **given: Any) -> Forked:
     """`archsweep WORDS` as a process.
 
     `stdin`, `stdout`, `stderr`: the path of a file or terminal, "closed", or "broken" (a pipe that nobody reads); by
-    default the null device.  `env` is the whole environment, `cwd`, `cpus` and `ignored` (signals) as they say.
+    default the null device.  `env` is the whole environment, `cwd`, `cpus` and `ignored` (signals) as they say;
+    `first` is Python that it runs before.
     """
     environment = given.pop("env", dict(os.environ))
     return Forked(_command, [str(word) for word in words], environment, given)
@@ -79,6 +80,7 @@ def _command(words: list[str], env: dict[str, str], given: dict[str, Any]) -> No
     cli.err.__init__(stderr=True)  # type: ignore[misc]
     code: object = 0
     try:
+        exec(given.get("first", ""), {})
         main()
     except SystemExit as ended:
         code = ended.code or 0

@@ -20,7 +20,7 @@ NB201 = spaces.searchable("nasbench201")
 def search(method: str, space: str = "nasbench201", seed: int = 1, **changes: Any) -> workers.Trial:
     recipe = workers.recipe(f"{method}/params", space=space, dataset="scenes", task="cls")
     recipe = recipe.replace(**{"candidates": 12, "generation": 5} | changes)
-    fields: dict[str, Any] = {"dataset": "scenes", "dataset_id": workers.datasets.identify("scenes")}
+    fields: dict[str, Any] = {"dataset": "scenes", "dataset_id": workers.datasets.get("scenes").published_id}
     return workers.Trial(space=space, arch="*", task="cls", seed=seed, recipe=recipe, **fields)
 
 

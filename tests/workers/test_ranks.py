@@ -1,8 +1,6 @@
 """A training on several devices: the row of one device, in float64 to 1e-9; deaths, stops and resuming."""
 
-import multiprocessing
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +8,11 @@ import pytest
 import torch
 
 import workers
+from tests.forks import Forked
 from tests.workers import together
-from tests.workers.together import CASES, COMPARED, member, trial, undisturbed
+from tests.workers.together import CASES, COMPARED, Process, member, trial, undisturbed
 from workers import ranks
-from workers.datasets import identify, prepare
+from workers.datasets import get, prepare
 
 pytestmark = pytest.mark.xdist_group("ranks")  # what two processes compute is computed once
 
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.xdist_group("ranks")  # what two processes compute is c
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
-    prepare("scenes", None, folder, expect=identify("scenes"))
+    prepare("scenes", None, folder, expect=get("scenes").published_id)
     return folder
 
 
@@ -29,13 +28,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def both(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each of two processes computed."""
     folder = tmp_path_factory.mktemp("ranks")
-    spawn = multiprocessing.get_context("spawn")
-    others = [
-        spawn.Process(target=member, args=(rank, str(folder / "meeting"), str(cache), str(folder / "out")))
-        for rank in range(2)
-    ]
-    for process in others:
-        process.start()
+    others = [Forked(member, rank, str(folder / "meeting"), str(cache), str(folder / "out")) for rank in range(2)]
     for process in others:
         process.join(300)
         assert process.exitcode == 0
@@ -72,11 +65,11 @@ def test_a_training_on_two_devices_that_is_stopped_and_killed_ends_in_the_same_r
 ) -> None:
     """Bit for bit that of the two processes that nobody disturbed."""
     monkeypatch.setattr("workers.loop.STOP_CHECK_S", 0.01)
-    t, begin = undisturbed(), subprocess.Popen
-    started: list[subprocess.Popen[bytes]] = []
+    t = undisturbed()
+    started: list[Process] = []
 
-    def noted(*words: Any, **options: Any) -> subprocess.Popen[bytes]:
-        started.append(begin(*words, **options))
+    def noted(*words: Any, **options: Any) -> Process:
+        started.append(Process(*words, **options))
         return started[-1]
 
     def kill(epoch: dict[str, float]) -> None:
@@ -98,7 +91,7 @@ def test_a_training_on_two_devices_that_is_stopped_and_killed_ends_in_the_same_r
     assert (row["step_mode"], row["gpu_share"]) == ("eager: 2 devices train together", 0.0)
 
 
-def test_an_error_of_a_device_is_the_error_of_the_trial(tmp_path: Path) -> None:
+def test_an_error_of_a_device_is_the_error_of_the_trial() -> None:
     t = trial("chain", "cls")
     row = workers.attempt(t, None, devices=["cpu", "cpu", "cpu"])
     assert row["status"] == "failed"

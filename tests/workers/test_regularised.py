@@ -42,7 +42,7 @@ def trial(arch: str = SKIPS, task: str = "cls", seed: int = 1, **changes: Any) -
         space="darts",
         arch=arch,
         dataset="scenes",
-        dataset_id=datasets.identify("scenes"),
+        dataset_id=datasets.get("scenes").published_id,
         task=task,
         seed=seed,
         recipe=r.replace(**{**off, **sizes, **changes}),
@@ -280,11 +280,13 @@ def test_replayed_steps_get_new_drops_and_rates(cache: Path) -> None:
 
 
 def test_a_training_with_all_settings_stopped_anywhere_ends_in_the_same_row(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.loop.STOP_CHECK_S", 0.0)
-    t = trial(**ALL | {"epochs": 2, "batch": 250})
-    whole = workers.run(t, cache_dir=cache)
+    own, dataset_id = datasets.describe("pictures", datasets.Source(kind="parquet", size=32), pictures, cache)
+    t = trial(**ALL | {"epochs": 2, "batch": 32, "test_batch": 8})
+    t = t.model_copy(update={"dataset": "pictures", "own": own, "dataset_id": dataset_id})
+    whole = workers.run(t, pictures, cache_dir=cache)
     asked = 0
 
     def stop() -> bool:
@@ -295,7 +297,7 @@ def test_a_training_with_all_settings_stopped_anywhere_ends_in_the_same_row(
     row: dict[str, Any] | None = None
     while row is None:
         try:
-            row = workers.run(t, cache_dir=cache, checkpoint_url=str(tmp_path / "state"), stop=stop)
+            row = workers.run(t, pictures, cache_dir=cache, checkpoint_url=str(tmp_path / "state"), stop=stop)
         except workers.Interrupted:
             assert asked < 100
     assert asked > 5

@@ -60,7 +60,7 @@ class Net(nn.Module):
 
 @lru_cache
 def photos() -> str:
-    return workers.datasets.identify("photos")
+    return workers.datasets.get("photos").published_id
 
 
 def trial(proxy: str = "snip", task: str = "cls", arch: str = "c3", space: str = "chain", **more: Any) -> workers.Trial:

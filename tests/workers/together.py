@@ -1,6 +1,9 @@
 """Trainings in float64, alone or as one of two processes."""
 
+import os
+import subprocess
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,9 @@ from torch import Tensor
 
 import spaces
 import workers
+from tests.forks import Forked
 from tests.workers.prepared import prepare
-from workers import datasets
+from workers import datasets, rank
 from workers.data.loader import Resident
 from workers.datasets import IGNORED
 from workers.group import Group
@@ -55,7 +59,7 @@ def trial(space: str, task: str, **changes: Any) -> workers.Trial:
     arch = (
         spaces.published("darts")["darts_v1"] if space == "darts" else spaces.sample(spaces.get(space), 1, 0).archs[0]
     )
-    dataset_id = datasets.identify("scenes")
+    dataset_id = datasets.get("scenes").published_id
     return workers.Trial(space=space, arch=arch, dataset="scenes", dataset_id=dataset_id, task=task, recipe=r)
 
 
@@ -115,6 +119,36 @@ def normalised(group: Group | None) -> list[Tensor]:
 def undisturbed() -> workers.Trial:
     """The training that is stopped and killed elsewhere."""
     return trial("chain", "cls", batch=150, test_batch=100, epochs=5, lr=0.01)
+
+
+class Process:
+    """In place of `subprocess.Popen` for the processes of `workers.ranks`: forked, not started anew.
+
+    tests/orchestrator/test_devices.py has them started as a trial does.
+    """
+
+    def __init__(self, words: list[str], *, pass_fds: list[int], env: dict[str, str], **options: Any) -> None:
+        assert words[1:4] == ["-P", "-m", "workers.rank"]
+        self._forked = Forked(_rank, env, files=pass_fds)
+        self.kill = self._forked.kill
+
+    def poll(self) -> int | None:
+        return self._forked.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._forked.join(timeout)
+        if (code := self.poll()) is None:
+            raise subprocess.TimeoutExpired("workers.rank", timeout or 0.0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self._forked.pid, number)
+
+
+def _rank(pipe: int, environment: dict[str, str]) -> None:
+    os.setsid()
+    os.environ.update(environment)
+    os._exit(rank.main(Connection(pipe)))
 
 
 def member(rank: int, meeting: str, cache: str, out: str) -> None:

@@ -35,15 +35,15 @@ def _spread(every: Orders, first: tuple[int, ...], count: int) -> list[int]:
     computed as differing places * (1 / slots), distances are summed in the order of choice and divided by their number,
     all in float64: different arithmetic gives a different set.
     """
-    columns = np.ascontiguousarray(every.T)
-    distance = np.arange(len(columns) + 1) * (1 / len(columns))
+    slots = every.shape[1]
+    differs = (every.T[:, None] != np.arange(slots)[:, None]).view(np.uint8)  # by place, and what is there
+    distance = np.arange(slots + 1) * (1 / slots)
     total = np.zeros(len(every))
     chosen = [int(np.flatnonzero((every == np.array(first)).all(axis=1))[0])]
     while len(chosen) < count:
-        last = every[chosen[-1]]
         differing = np.zeros(len(every), dtype=np.uint8)
-        for column, value in zip(columns, last, strict=True):
-            differing += column != value
+        for place, value in enumerate(every[chosen[-1]]):
+            differing += differs[place, value]
         total += distance[differing]
         total[chosen[-1]] = -np.inf  # never chosen twice
         chosen.append(int(np.argmax(total / len(chosen))))
