@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 def objection(recipe: AnyRecipe, space: str, dataset: Dataset, task: Task) -> str | None:
     """Why a setting of the recipe cannot be applied; None if all can.  `task` is configured by the recipe.
 
-    A task that can smooth its labels or cut out squares has an attribute `smoothing` or `cutout`.
+    A task that can smooth its labels, cut out squares or drop features has an attribute `smoothing`, `cutout` or
+    `dropout`.
     """
     if not isinstance(recipe, Train):
         return None
-    for name in ("smoothing", "cutout"):
+    for name in ("smoothing", "cutout", "dropout"):
         value = getattr(recipe, name)
         if value is not None and getattr(task, name, None) != value:
             return f"recipe setting {name} = {value} does not apply to task {task.name}; {_without(name)}"

@@ -9,6 +9,11 @@ _BY_NAME = {
     "pc_darts_imagenet": "sk.1+s3.0_s3.0+sk.1_s3.1+s3.3_s3.1+d5.4:s3.0+sk.1_d5.2+mp.1_s3.2+s3.1_s5.0+s3.3",
     # Chen et al., ICCV 2019.
     "p_darts": "sk.0+d3.1_sk.0+s3.1_s3.1+s3.3_s3.0+d5.4:ap.0+s5.1_s3.0+d5.2_mp.0+d3.1_d3.1+d5.3",
+    # Zhang et al., CVPR 2021 (RLNAS): searched with random labels on CIFAR-10, and on ImageNet without a limit and with
+    # at most 600 M multiply-adds.
+    "rlnas_cifar": "s5.0+s3.1_d3.0+s5.2_s3.0+d5.3_d5.1+d3.2:s5.0+d3.1_s3.0+s5.2_d3.1+s3.3_mp.1+s5.2",
+    "rlnas_imagenet": "s3.0+s3.1_s3.1+s3.2_s3.0+s5.1_s3.0+s3.1:s3.0+s3.1_s5.0+s3.2_s5.0+s5.2_s3.2+s3.4",
+    "rlnas_imagenet_600m": "s3.0+s3.1_sk.1+s3.2_s3.1+s3.2_sk.0+s3.4:s3.0+mp.1_s3.0+sk.1_s3.0+d3.1_sk.0+s3.1",
     # Liu et al., ECCV 2020 (UnNAS): searched on a dataset with a task as the objective.
     "imagenet_cls": "s3.1+s3.0_s3.1+s3.0_s3.0+s3.2_s5.1+s3.0:mp.0+sk.1_mp.0+d5.2_mp.0+s3.2_s3.4+d5.3",
     "imagenet_rot": "s3.0+s3.1_s3.0+s3.1_s3.1+s3.0_s3.0+s3.1:s3.1+s3.0_s3.2+s3.1_s3.1+s3.2_s3.4+s5.2",

@@ -1,5 +1,6 @@
 """Study files: valid content, and messages for mistakes."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,23 @@ def test_presets_that_span_datasets_train_the_same_architectures_on_each() -> No
         assert len({dataset for _, dataset in asked}) == 2
         for space in ("darts", "nasbench101"):
             assert len({str(archs) for (s, _), archs in asked.items() if s == space}) == 1
+
+
+def test_the_presets_of_rlnas_have_its_methods_and_train_all_that_they_find() -> None:
+    methods = {
+        (sweep.dataset.name, task, sweep.resolved(task).indicator)
+        for sweep in studies.load("rlnas-nasbench201").sweeps
+        if sweep.searches
+        for task in sweep.tasks
+    }
+    datasets = ("cifar10_valid", "cifar100", "imagenet16_120")
+    assert methods == set(itertools.product(datasets, ("rand", "cls"), ("angle", "accuracy")))
+    for name, limit in (("rlnas-nasbench201", None), ("rlnas-darts", 600_000_000), ("rlnas-mobilenet", 475_000_000)):
+        sweeps = studies.load(name).sweeps
+        searches = [sweep for sweep in sweeps if sweep.searches]
+        assert {sweep.name for sweep in searches} == {other for s in sweeps for other in s.architectures.found or ()}
+        limits = {s.resolved(s.tasks[0]).most_macs for s in searches if s.dataset.name == "imagenet"}
+        assert limits == ({limit} if limit else set())
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,7 @@ def test_auxiliary_heads_have_the_weights_of_the_releases() -> None:
     [
         ("cifar10", "rot", {"aux": 0.4}, r"aux = 0.4 does not apply to task rot: .*override = \{ aux = 0 \}"),
         ("cifar10", "rot", {"smoothing": 0.1}, r"smoothing = 0.1 does not apply to task rot"),
+        ("cifar10", "rot", {"aux": 0, "dropout": 0.2}, r"dropout = 0.2 does not apply to task rot"),
         ("cifar10", "jig", {"cutout": 16}, r"cutout = 16 does not apply to task jig"),
         ("cifar10", "cls", {"cutout": 33}, r"cutout = 33 does not apply to cifar10: .* have 32"),
         ("imagenet16_120", "cls", {}, r"feature maps of 4x4 for images of 16x16; it needs at least 8x8"),
@@ -142,8 +143,9 @@ def test_large_images_have_no_cutout_and_other_spaces_no_head() -> None:
 
 def test_zero_unsets_a_setting_and_unset_ones_are_not_in_the_identity() -> None:
     plain = workers.recipe("unnas", space="darts", dataset="cifar10", task="cls")
-    new = ("macs", "smoothing", "aux", "drop_path", "cutout", "warmup", "clip", "lr_end")
-    assert not set(new) & plain.facts.keys()
+    new = ("macs", "smoothing", "aux", "drop_path", "cutout", "warmup", "clip", "lr_end", "dropout")
+    assert not {*new, "schedule", "decayed"} & plain.facts.keys()
+    assert plain.replace(schedule="cosine", decayed="all") == plain
     off = plain.replace(**{name: 0 for name in new if name != "macs"})
     assert (off, off.id) == (plain, plain.id)
     for name, value in {"smoothing": 0.1, "aux": 0.4, "drop_path": 0.1, "cutout": 8, "warmup": 2, "clip": 5}.items():
@@ -175,6 +177,41 @@ def test_the_warm_up_is_that_of_the_release_and_the_cosine_has_an_end() -> None:
         r.replace(epochs=2)
     with pytest.raises(ValueError, match=r"lr_end = 1\.0 is above lr = 0\.5"):
         r.replace(lr_end=1.0)
+
+
+# Table 3 of RLNAS: width, million parameters, million multiply-adds, which its release counts with some further layers.
+@pytest.mark.parametrize(
+    ("name", "width", "params", "macs"),
+    [("rlnas_cifar", 48, 5.7, 629), ("rlnas_cifar", 46, 5.3, 581), ("rlnas_imagenet_600m", 48, 5.5, 597)],
+)
+def test_the_cells_of_rlnas_have_the_published_size(name: str, width: int, params: float, macs: int) -> None:
+    found = workers.cost(trial(name, "imagenet", "cls", "rlnas_retrain", width=width))
+    assert round(found[0] / 1e6, 1) == params
+    assert found[1] / 1e6 == pytest.approx(macs, rel=0.0025)
+
+
+def test_the_mobilenet_of_rlnas_has_the_published_size() -> None:
+    r = workers.recipe("rlnas_retrain", space="mobilenet", dataset="imagenet", task="cls")
+    arch = spaces.published("mobilenet")["rlnas"]
+    found = workers.cost(workers.Trial(space="mobilenet", arch=arch, dataset="imagenet", task="cls", recipe=r))
+    assert [round(found[0] / 1e6, 1), found[1] / 1e6] == [5.3, pytest.approx(473, rel=0.005)]
+
+
+def test_the_retraining_of_rlnas_has_its_settings() -> None:
+    """Section 10 of the facts about RLNAS."""
+    same = {"lr": 0.5, "batch": 1024, "momentum": 0.9, "nesterov": False, "smoothing": 0.1, "clip": 5.0}
+    own = {
+        "darts": {"epochs": 250, "weight_decay": 3e-5, "warmup": 5, "aux": 0.4, "schedule": "linear_tail", "width": 48},
+        "mobilenet": {"epochs": 240, "weight_decay": 4e-5, "dropout": 0.2, "schedule": "linear", "width": 32},
+    }
+    for space, settled in own.items():
+        r = workers.recipe("rlnas_retrain", space=space, dataset="imagenet", task="cls")
+        assert r.facts.items() >= (same | settled).items()
+        assert workers.Recipe.read(r.name, r.json_text) == r
+    with pytest.raises(
+        LookupError, match=r"covers darts and mobilenet on imagenet with cls; .* there is darts_retrain"
+    ):
+        workers.recipe("rlnas_retrain", space="darts", dataset="cifar10", task="cls")
 
 
 def test_retraining_has_the_settings_of_darts_on_all_small_images() -> None:

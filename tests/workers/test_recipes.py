@@ -73,8 +73,8 @@ def test_unknown_family_and_unknown_setting_say_what_there_is() -> None:
     ):
         workers.recipe("nasbench201", space="nasbench201", dataset="photos", task="cls")
     assert [n for n in names() if n not in SEARCHES] == [
-        "darts_retrain", "demo", "lookup", "nasbench201", "robustness", "unnas", "unnas_eval", "unnas_small",
-        "zero_cost",
+        "darts_retrain", "demo", "lookup", "nasbench201", "rlnas_retrain", "robustness", "unnas", "unnas_eval",
+        "unnas_small", "zero_cost",
     ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from tests.workers.replayed import tape
 from workers import datasets
 from workers.cuda_graphs import Recorder
 from workers.data.loader import Resident
-from workers.training.epoch import train_epoch
+from workers.training.epoch import learning_rate, train_epoch
 from workers.training.regularised import DROPS, KEEP, dropping
 from workers.training.setup import sgd
 from workers.training.steps import Training
@@ -25,6 +25,7 @@ CPU = torch.device("cpu")
 SKIPS = "sk.0+sk.1_sk.0+s3.1_sk.1+mp.2_s3.2+d5.3:sk.0+sk.1_sk.0+s3.1_sk.1+mp.2_s3.2+d5.3"
 OTHER = "s3.0+s3.1_s3.0+s3.1_ap.1+mp.2_s3.2+d5.3:s3.0+sk.1_sk.0+s3.1_sk.1+mp.2_s3.2+d5.3"
 ALL: dict[str, Any] = {"aux": 0.4, "drop_path": 0.3, "cutout": 16, "smoothing": 0.1, "warmup": 1, "clip": 5.0}
+ALL |= {"schedule": "linear", "decayed": "kernels", "dropout": 0.2}
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +176,79 @@ def test_drops_are_of_training_passes_only(cache: Path) -> None:
             t.net.train()
             dropped = t.net(inputs)
         assert not torch.equal(t.net(inputs), dropped)
+
+
+def test_dropout_drops_every_feature_alike_and_keeps_the_mean(cache: Path) -> None:
+    """Against the classifier by hand, and by the counts of dropped features."""
+    t = prepare(trial(dropout=0.25, batch=300), CPU, None, cache)
+    part = next(t.parts("train", 1, 1))
+    inputs, _ = t.batch(t.train, part)
+    features: list[Tensor] = []
+    t.net.train()
+    t.net.head.register_forward_pre_hook(lambda head, given: features.append(given[0]))
+    with torch.no_grad():
+        whole = t.net(inputs)
+        with dropping(t.net, part):
+            scores = t.net(inputs)
+    plain, dropped = features
+    kept = dropped != 0
+    torch.testing.assert_close(dropped, torch.where(kept, plain / 0.75, 0))
+    assert torch.equal(scores, t.net.head(dropped))
+    assert not torch.equal(scores, whole)
+    n, channels = kept.shape
+    assert kept.double().mean().item() == pytest.approx(0.75, abs=4 * (0.1875 / kept.numel()) ** 0.5)
+    spread = 5 * (0.1875 / n) ** 0.5
+    assert kept.double().mean(0).sub(0.75).abs().max().item() < spread
+    neighbours = (kept[:, 1:] & kept[:, :-1]).double().mean().item(), (kept[1:] & kept[:-1]).double().mean().item()
+    assert neighbours == pytest.approx((0.5625, 0.5625), abs=5 / (n * channels) ** 0.5)
+
+
+def test_dropped_features_depend_on_image_and_epoch_and_not_on_the_batch(cache: Path) -> None:
+    def dropped(epoch: int, rows: slice = slice(None), **changes: Any) -> Tensor:
+        t = prepare(trial(dropout=0.5, batch=30, **changes), CPU, None, cache)
+        part = next(t.parts("train", epoch, 1))
+        t.net.train()
+        t.net.trunk.forward = lambda images: torch.ones(len(images), t.net.head.in_features, 2, 2)
+        found: list[Tensor] = []
+        t.net.head.register_forward_pre_hook(lambda head, given: found.append(given[0]))
+        with dropping(t.net, {name: values[rows] for name, values in part.items()}):
+            t.net(torch.zeros(30, 3, 32, 32)[rows])
+        return found[0] == 0
+
+    first = dropped(0)
+    assert torch.equal(dropped(0, arch=OTHER), first)
+    assert torch.equal(dropped(0, rows=slice(7, 9)), first[7:9])
+    assert not torch.equal(dropped(1), first)
+    assert not torch.equal(dropped(0, seed=2), first)
+
+
+def test_dropout_is_of_training_passes_only(cache: Path) -> None:
+    with_dropout, without = (prepare(trial(dropout=p), CPU, None, cache) for p in (0.5, 0.0))
+    part = next(with_dropout.parts("train", 0, 1))
+    inputs, _ = with_dropout.batch(with_dropout.train, part)
+    for t in (with_dropout, without):
+        t.net.eval()
+    with torch.no_grad(), dropping(with_dropout.net, part):
+        assert torch.equal(with_dropout.net(inputs), without.net(inputs))
+
+
+def test_rates_fall_after_every_step_or_every_epoch_and_decay_is_by_kind(cache: Path) -> None:
+    t = training(trial(schedule="linear", lr=0.4, decayed="kernels_and_classifier", weight_decay=0.1), cache)
+    rates: list[float] = []
+    for epoch in (0, 3):
+        train_epoch(t, epoch, between=lambda: rates.append(t.optimizer.param_groups[0]["lr"]))
+    # Three steps an epoch of four; the rate that is seen is that of the next step.
+    assert rates == pytest.approx([0.4 * (1 - k / 12) for k in (1, 2, 3, 10, 11, 12)])
+    tail = trial(schedule="linear_tail", epochs=25, lr=1.0).recipe
+    found = [learning_rate(tail, epoch) for epoch in range(25)]
+    assert found[:20] == pytest.approx([1 - k / 20 for k in range(20)])
+    assert found[20:] == pytest.approx([0.05, 0.04, 0.03, 0.02, 0.01])
+    assert learning_rate(tail.replace(epochs=2), 1) == 0.5
+    decays = {id(w): group["weight_decay"] for group in t.optimizer.param_groups for w in group["params"]}
+    decayed = {name for name, w in t.net.named_parameters() if decays[id(w)]}
+    kernels = {name for name, w in t.net.named_parameters() if w.dim() == 4}
+    assert decayed == kernels | {"head.weight", "head.bias"}
+    assert len(decays) == len(list(t.net.parameters())) > len(decayed)
 
 
 def test_label_smoothing_is_that_of_torch_and_in_the_recipe_that_of_the_release() -> None:

@@ -15,9 +15,10 @@ import workers
 from workers import datasets, loop, methods, weights
 from workers.data.generated import Scenes
 from workers.methods._generations import generation, ranked
-from workers.methods.supernet import SupernetRun, optimizer
+from workers.methods.supernet import SupernetRun
 from workers.recipes import Rlnas
 from workers.run import setting
+from workers.training.setup import sgd
 
 CPU = torch.device("cpu")
 SIZES: dict[str, Any] = {"epochs": 2, "width": 2, "depth": 1, "batch": 24, "test_batch": 12, "precise_bn": 24}
@@ -158,8 +159,23 @@ def test_decay_by_kind_of_weight_and_the_linear_schedule(make: Make, cache: Path
         run.train(epoch, lambda: rates.append(run.t.optimizer.param_groups[0]["lr"]))
         run._at = None
     assert rates == pytest.approx([0.4, 0.325, 0.25, 0.175])
-    alone = optimizer(run.t.net, make("supernet", space="darts", decayed="all").recipe)
+    alone = sgd(run.t.net, make("supernet", space="darts", decayed="all").recipe)
     assert len(alone.param_groups) == 1
+
+
+@pytest.mark.parametrize("init", ["kaiming", "outputs"])
+def test_initial_weights_have_the_norms_of_the_releases(init: str, make: Make, cache: Path) -> None:
+    """The squared norm is 2 * outputs, or 2 * inputs / groups, whatever the kernel."""
+    trial = make("supernet", space="mobilenet", init=init, width=8)
+    run, again = started(trial, cache), started(trial, cache)
+    for kernel in (1, 3, 5, 7):
+        convs = [m for m in run.t.net.modules() if isinstance(m, torch.nn.Conv2d) and m.kernel_size == (kernel,) * 2]
+        found = sum(float(m.weight.detach().double().square().sum()) for m in convs)
+        wanted = sum(2 * (m.out_channels if init == "kaiming" else m.in_channels / m.groups) for m in convs)
+        numbers = sum(m.weight.numel() for m in convs)
+        assert found == pytest.approx(wanted, rel=10 / numbers**0.5)
+    for mine, theirs in zip(run.t.net.parameters(), again.t.net.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
 
 
 def evolution(**changes: Any) -> Rlnas:

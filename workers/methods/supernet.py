@@ -21,7 +21,7 @@ from workers.methods._method import Epoch, Setting
 from workers.methods.train import training
 from workers.recipes import Supernet as Recipe
 from workers.streams import seed_of
-from workers.training.epoch import Position, learning_rate, position, set_rate
+from workers.training.epoch import Position, position, rate_at, set_rate
 from workers.training.setup import load_optimizer
 from workers.training.steps import arithmetic, nothing
 
@@ -31,8 +31,7 @@ class SupernetRun:
 
     def __init__(self, setting: Setting, recipe: Recipe) -> None:
         self.recipe, self.epochs = recipe, recipe.epochs
-        t = training(replace(setting, record=None))  # a captured step would repeat one path
-        self.t = replace(t, optimizer=optimizer(t.net, recipe))
+        self.t = training(replace(setting, record=None))  # a captured step would repeat one path
         self.space = spaces.single_path(setting.trial.space)
         self.supernet = part_of(self.t.net)
         self.initial = copy.deepcopy(self.t.net)
@@ -70,8 +69,6 @@ class SupernetRun:
         """The steps of an epoch that are left; the mean loss."""
         t, recipe = self.t, self.recipe
         at = self._at = self._at or Position()
-        if recipe.schedule == "cosine":
-            set_rate(t, learning_rate(recipe, epoch))
         t.net.train()
         self._total.zero_()
         for value in at.sums:
@@ -89,9 +86,7 @@ class SupernetRun:
 
     def _step(self, part: dict[str, Tensor], epoch: int, step: int) -> None:
         t, recipe, trial = self.t, self.recipe, self.t.trial
-        if recipe.schedule == "linear":
-            done = (epoch * t.steps + step) / (recipe.epochs * t.steps)
-            set_rate(t, recipe.lr + (recipe.lr_end - recipe.lr) * done)
+        set_rate(t, rate_at(t, epoch, step * recipe.batch))
         rng = np.random.default_rng(seed_of(trial.dataset_id, trial.task, trial.seed, "path", epoch, step))
         self.supernet.walk(self.space.draw_path(rng, self.supernet.cells))
         # Zeros, not None: momentum and decay also move weights that this path does not use.
@@ -144,28 +139,6 @@ class SupernetRun:
     def close(self) -> None:
         """Release the steps."""
         self.t.close()
-
-
-def optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with weight decay on the kinds of weights that the recipe says."""
-    classifiers = {id(w) for m in net.modules() if isinstance(m, nn.Linear) for w in m.parameters()}
-
-    def decays(w: nn.Parameter) -> bool:
-        kernel, classifier = w.dim() == 4, id(w) in classifiers
-        return recipe.decayed == "all" or kernel or (classifier and recipe.decayed == "kernels_and_classifier")
-
-    weights = list(net.parameters())
-    groups = [
-        {"params": [w for w in weights if decays(w)], "weight_decay": recipe.weight_decay},
-        {"params": [w for w in weights if not decays(w)], "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(
-        [group for group in groups if group["params"]],
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        fused=True,
-    )
 
 
 class Supernet:

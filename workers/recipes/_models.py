@@ -213,6 +213,14 @@ class Speed(BaseModel):
     threads: int
 
 
+Schedule = Literal["cosine", "linear", "linear_tail"]
+"""How a learning rate falls: by a cosine, once per epoch; linearly, after every step; linearly, once per epoch, and in
+the last five epochs with a fifth of the slope (PC-DARTS's release)."""
+
+Decayed = Literal["all", "kernels", "kernels_and_classifier"]
+"""Weights with weight decay: all, those of convolutions, or also those of linear layers."""
+
+
 class Sgd(Base):
     """SGD with a cosine schedule, updated once per epoch, and an evaluation after every epoch.
 
@@ -266,8 +274,18 @@ class Sgd(Base):
 
     @property
     def lr_floor(self) -> float:
-        """The learning rate that the cosine ends at."""
+        """The learning rate that the schedule ends at."""
         return 0.0
+
+    @property
+    def falls(self) -> Schedule:
+        """How the learning rate falls."""
+        return "cosine"
+
+    @property
+    def decays(self) -> Decayed:
+        """The weights with weight decay."""
+        return "all"
 
     def warmed(self, epoch: int) -> float:
         """The factor of the learning rate in an epoch (from 0) of a warm-up; else 1."""

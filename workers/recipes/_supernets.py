@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from workers.recipes._models import IMAGES, Sgd, WeightsOf
+from workers.recipes._models import IMAGES, Decayed, Schedule, Sgd, WeightsOf
 from workers.recipes._with_base import WithBase
 
 Inherited = Literal["angle", "accuracy"]
@@ -23,13 +23,19 @@ class Supernet(Sgd):
     method: Literal["supernet"] = "supernet"
     lr_end: float = Field(0.0, ge=0, lt=1e3, description="learning rate that the schedule ends at")
     schedule: Literal["cosine", "linear"] = Field("cosine", description="cosine, per epoch; linear, per step")
-    decayed: Literal["all", "kernels", "kernels_and_classifier"] = Field(
+    decayed: Decayed = Field(
         "all",
         description="weights with weight decay: all, those of convolutions, or also those of the classifier",
     )
     clip: float | None = Field(None, gt=0, description="largest norm of the gradient; unset: no limit")
     clip_value: float | None = Field(None, gt=0, description="largest value of a gradient; unset: no limit")
     smoothing: float | None = Field(None, ge=0, lt=1, description="cls, rand: label smoothing; unset: none")
+    init: Literal["kaiming", "outputs"] | None = Field(
+        None,
+        description="initial weights of convolutions: PyTorch's (unset); kaiming, uniform with the gain of a ReLU, and "
+        "the classifier normal with the deviation 0.01 and no bias; outputs, normal with the variance 2 / (k * k * "
+        "outputs)",
+    )
     affine: bool = Field(False, description="whether batch norm within cells has learned scales and biases")
 
     @model_validator(mode="after")
@@ -57,6 +63,16 @@ class Supernet(Sgd):
     def lr_floor(self) -> float:
         """`lr_end`."""
         return self.lr_end
+
+    @property
+    def falls(self) -> Schedule:
+        """`schedule`."""
+        return self.schedule
+
+    @property
+    def decays(self) -> Decayed:
+        """`decayed`."""
+        return self.decayed
 
 
 class Rlnas(Supernet):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from workers.recipes._models import Sgd
+from workers.recipes._models import Decayed, Schedule, Sgd
 
 WARM_UP_FROM = 0.1  # factor of the learning rate in the first epoch of a warm-up (UnNAS's release)
 
@@ -61,7 +61,21 @@ class Train(Sgd):
         None, ge=0, le=100_000, description="first epochs, in which a factor of the learning rate grows from 0.1 to 1"
     )
     clip: float | None = Field(None, ge=0, lt=1e6, description="largest norm of the gradient of all weights")
-    lr_end: float | None = Field(None, ge=0, lt=1e3, description="learning rate that the cosine ends at; unset: 0")
+    lr_end: float | None = Field(None, ge=0, lt=1e3, description="learning rate that the schedule ends at; unset: 0")
+    # Of RLNAS's retraining on ImageNet.
+    schedule: Schedule | None = Field(
+        None,
+        description="cosine (unset), per epoch; linear, per step; linear_tail, linear per epoch, and in the last five "
+        "epochs with a fifth of the slope",
+    )
+    decayed: Decayed | None = Field(
+        None,
+        description="weights with weight decay: all (unset), those of convolutions (kernels), or also those of linear "
+        "layers (kernels_and_classifier)",
+    )
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="cls: probability of dropping a feature in front of the classifier"
+    )
     # Only for segmentation; None: as in UnNAS's searches.
     aspp: int | None = Field(None, ge=1, le=16_384, description="seg: channels of the ASPP; default 64")
     rates: tuple[Annotated[int, Field(ge=1, le=1_000)], ...] | None = Field(
@@ -72,15 +86,20 @@ class Train(Sgd):
         None, ge=16, le=16_384, description="seg: training scales the shorter side to 0.5 to 2 times this many pixels"
     )
 
-    @field_validator("smoothing", "aux", "drop_path", "cutout", "warmup", "clip", "lr_end")
+    @field_validator("smoothing", "aux", "drop_path", "cutout", "warmup", "clip", "lr_end", "dropout")
     @classmethod
     def _zero_is_unset(cls, value: float | None) -> float | None:
         return value or None
 
+    @field_validator("schedule", "decayed")
+    @classmethod
+    def _default_is_unset(cls, value: str | None) -> str | None:
+        return None if value in ("cosine", "all") else value
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.lr_floor > self.lr:
-            raise ValueError(f"lr_end = {self.lr_end} is above lr = {self.lr}, where the cosine begins")
+            raise ValueError(f"lr_end = {self.lr_end} is above lr = {self.lr}, where the schedule begins")
         if (self.warmup or 0) > self.epochs:
             raise ValueError(f"warmup = {self.warmup} is more than all epochs = {self.epochs}; 0 leaves it out")
         return self
@@ -94,6 +113,16 @@ class Train(Sgd):
     def lr_floor(self) -> float:
         """`lr_end`, or 0."""
         return self.lr_end or 0.0
+
+    @property
+    def falls(self) -> Schedule:
+        """`schedule`, or the cosine."""
+        return self.schedule or "cosine"
+
+    @property
+    def decays(self) -> Decayed:
+        """`decayed`, or all."""
+        return self.decayed or "all"
 
     def warmed(self, epoch: int) -> float:
         """Linear in the epoch, from 0.1 to 1 (UnNAS's release)."""

@@ -7,9 +7,9 @@ the angle is RLNAS.
 Differences from the release:
 - augmentation, and the labels of `rand`, are those of our tasks; on ImageNet images are normalised;
 - tasks with four samples per image have a quarter of batch and rates, as in UnNAS;
-- in `mobilenet`, convolutions are initialised as PyTorch does; the release draws them from normal(0, sqrt(2 / (k * k *
-  outputs))) whatever their groups.  On small images the space has no published settings: those of `darts`, half the
-  width.
+- convolutions are initialised as PyTorch does.  For ImageNet the release draws them otherwise: `override = { init =
+  "kaiming" }` in `darts`, `init = "outputs"` in `mobilenet`;
+- `mobilenet` has no published settings for small images: those of `darts`, half the width.
 """
 
 import spaces

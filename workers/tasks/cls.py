@@ -21,11 +21,13 @@ class Classification(WholeImageTask):
 
     name: str = "cls"
     smoothing: float = 0.0  # share of the target that is spread over all classes
+    dropout: float = 0.0  # probability of dropping a feature in front of the classifier
 
     def configured(self, recipe: Base) -> Self:
-        """The task with the recipe's cutout and label smoothing."""
-        share = getattr(recipe, "smoothing", None)
-        return replace(super().configured(recipe), smoothing=share) if share else super().configured(recipe)
+        """The task with the recipe's cutout, label smoothing and dropout."""
+        return replace(
+            super().configured(recipe), smoothing=_share(recipe, "smoothing"), dropout=_share(recipe, "dropout")
+        )
 
     def unsupported_reason(self, dataset: Dataset) -> str | None:
         """The images need classes."""
@@ -47,13 +49,19 @@ class Classification(WholeImageTask):
         return F.cross_entropy(out, target, label_smoothing=self.smoothing)
 
     def network(self, trunk: nn.Module, dataset: Dataset) -> nn.Module:
-        """Global average pool and a linear layer."""
-        return Pooled(trunk, self.classes(dataset))
+        """Global average pool, dropout if there is any, and a linear layer."""
+        return Pooled(trunk, self.classes(dataset), self.dropout)
 
     def cost(self, trunk: Cost, dataset: Dataset) -> tuple[int, int]:
         """The linear layer has one weight per channel and class, and one bias per class."""
         weights = trunk.channels * self.classes(dataset)
         return trunk.params + weights + self.classes(dataset), trunk.macs + weights
+
+
+def _share(recipe: Base, name: str) -> float:
+    """A setting of the recipe; 0 if it has none, or one for each stage (p_darts)."""
+    value = getattr(recipe, name, None)
+    return value if isinstance(value, float) else 0.0
 
 
 TASK: Task = Classification()

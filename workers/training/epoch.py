@@ -54,14 +54,32 @@ def position(t: Training, within: Mapping[str, Any]) -> Position:
     return at
 
 
-def learning_rate(recipe: Sgd, epoch: int, epochs: int | None = None) -> float:
-    """Cosine schedule, updated once per epoch (epoch = 0..E-1): begins at the peak, never reaches its end.
+TAIL = 5  # epochs at the end of the schedule `linear_tail`
 
-    In a warm-up it is multiplied by a factor below 1.  `epochs`: E, by default all epochs of the recipe.
+
+def learning_rate(recipe: Sgd, epoch: int, epochs: int | None = None, within: float = 0.0) -> float:
+    """The learning rate in an epoch (0..E-1): begins at the peak, never reaches its end.
+
+    In a warm-up it is multiplied by a factor below 1.  `epochs`: E, by default all epochs of the recipe.  `within`: the
+    share of the epoch that is done, which only the schedule `linear` depends on.
     """
+    total = epochs or recipe.epochs
+    if recipe.falls == "cosine":
+        share = 0.5 * (1 + math.cos(math.pi * epoch / total))
+    elif recipe.falls == "linear":
+        share = 1 - (epoch + within) / total
+    elif total <= TAIL:
+        share = 1 - epoch / total
+    else:
+        steep = total - TAIL  # the slope is 1 / steep
+        share = (steep - epoch) / steep if epoch < steep else (total - epoch) / (TAIL * steep)
     floor = recipe.lr_floor
-    cosine = floor + 0.5 * (recipe.lr - floor) * (1 + math.cos(math.pi * epoch / (epochs or recipe.epochs)))
-    return cosine * recipe.warmed(epoch)
+    return (floor + (recipe.lr - floor) * share) * recipe.warmed(epoch)
+
+
+def rate_at(t: Training, epoch: int, done: int) -> float:
+    """The learning rate of the next step of an epoch, after the first `done` images."""
+    return learning_rate(t.recipe, epoch, within=done / t.recipe.batch / max(t.steps, 1))
 
 
 def set_rate(t: Training, rate: float) -> None:
@@ -81,11 +99,13 @@ def train_epoch(t: Training, epoch: int, at: Position | None = None, between: Ca
     Continues from `at`, which is updated after every step, before `between` is called.
     """
     at = at or Position()
-    set_rate(t, learning_rate(t.recipe, epoch))
+    set_rate(t, rate_at(t, epoch, at.done))
     t.net.train()
 
     def after() -> None:
         at.done += t.recipe.batch
+        if t.recipe.falls == "linear":
+            set_rate(t, rate_at(t, epoch, at.done))
         between()
 
     (total,) = t.learning.over(t.parts("train", epoch, t.steps, at.done), after, at.sums)

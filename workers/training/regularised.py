@@ -1,4 +1,4 @@
-"""Drop path and the auxiliary head of a training (Liu et al. 2019, release).
+"""Drop path, dropout and the auxiliary head of a training (Liu et al. 2019, release).
 
 Drops are drawn before an epoch, as augmentations are, from a stream of their own.  They are inputs of a step, so that a
 captured step gets new ones.
@@ -7,7 +7,7 @@ captured step gets new ones.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,15 @@ from workers.streams import stream
 from workers.trial import Trial
 
 DROPS, KEEP = "drop_path", "drop_path_keep"
-KEYS = (DROPS, KEEP)  # keys of a part that are no draws of the task
+SEEDS = "dropout"
+KEYS = (DROPS, KEEP, SEEDS)  # keys of a part that are no draws of the task
+
+
+class Seeded(Protocol):
+    """A network with dropout in front of its classifier."""
+
+    seeds: Tensor | None
+    """int64 (B,), of the features of the next passes; None: none is dropped."""
 
 
 def keep_probability(recipe: Train, epoch: int) -> float:
@@ -28,15 +36,24 @@ def keep_probability(recipe: Train, epoch: int) -> float:
 
 
 def draw_drops(trial: Trial, n: int, epoch: int) -> Part:
-    """The draws of drop path for n images of an epoch, on the CPU; empty if the recipe has none.
+    """The draws of drop path and dropout for n images of an epoch, on the CPU; empty if the recipe has neither.
 
     `drop_path` uint8 (n, E, *shape): 1 where an operation is kept, for each of the E elements that an image gives and
     the space's `drop_shape`.  `drop_path_keep` float32 (n,): the probability of that.  They depend on (dataset_id,
-    task, seed, epoch), and on the depth of the network.
+    task, seed, epoch), and on the depth of the network.  `dropout` int64 (n,): the seed of each image's features.
     """
     recipe = trial.recipe
-    if not isinstance(recipe, Train) or recipe.drop_path is None:
+    if not isinstance(recipe, Train):
         return {}
+    found: Part = {}
+    if recipe.dropout is not None:
+        generator = stream(trial.dataset_id, trial.task, trial.seed, "dropout", epoch)
+        found[SEEDS] = torch.randint(2**62, (n,), generator=generator)
+    return found if recipe.drop_path is None else found | _of_paths(trial, recipe, n, epoch)
+
+
+def _of_paths(trial: Trial, recipe: Train, n: int, epoch: int) -> Part:
+    """The draws of drop path."""
     keep = keep_probability(recipe, epoch)
     element = trial.configured_task.element(trial.data)
     elements = trial.configured_task.views * (element[0] if len(element) == 4 else 1)  # jig: tiles
@@ -48,19 +65,22 @@ def draw_drops(trial: Trial, n: int, epoch: int) -> Part:
 
 @contextmanager
 def dropping(net: nn.Module, part: Part) -> Iterator[None]:
-    """Passes of the network in training mode drop the operations that the part says; outputs of those that are kept are
-    divided by the probability of that."""
-    if DROPS not in part:
-        yield
-        return
-    trunk = cast(spaces.RegularisedTrunk, net.trunk)
-    kept, keep = part[DROPS], part[KEEP]
-    factors = kept / keep.view(-1, *[1] * (kept.dim() - 1))
-    trunk.drops = factors.flatten(0, 1)
+    """Passes of the network in training mode drop the operations and features that the part says; those that are kept
+    are divided by the probability of that."""
+    seeded = cast(Seeded, net)
+    if DROPS in part:
+        kept, keep = part[DROPS], part[KEEP]
+        factors = kept / keep.view(-1, *[1] * (kept.dim() - 1))
+        cast(spaces.RegularisedTrunk, net.trunk).drops = factors.flatten(0, 1)
+    if SEEDS in part:
+        seeded.seeds = part[SEEDS]
     try:
         yield
     finally:
-        trunk.drops = None
+        if DROPS in part:
+            cast(spaces.RegularisedTrunk, net.trunk).drops = None
+        if SEEDS in part:
+            seeded.seeds = None
 
 
 def auxiliary_scores(net: nn.Module) -> Tensor:

@@ -1,6 +1,7 @@
 """The start of methods that train by SGD: the network with its optimiser, and the sources of images."""
 
-from typing import Any
+import math
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from workers import datasets
 from workers.data.loader import Resident, Source, Streamed
 from workers.group import Group
 from workers.network import build_auxiliary, build_network
-from workers.recipes import Sgd
+from workers.recipes import Sgd, Supernet
 from workers.streams import seed_of
 from workers.training.across import across
 from workers.trial import Trial
@@ -50,6 +51,8 @@ def initial(trial: Trial, device: torch.device) -> nn.Module:
         net = build_network(trial)  # on the CPU: the same weights whatever the device
         if (auxiliary := build_auxiliary(trial, net)) is not None:
             net.auxiliary = auxiliary
+        if isinstance(trial.recipe, Supernet) and trial.recipe.init is not None:
+            _draw_weights(net, trial.recipe.init)
     for norm in net.modules():
         if isinstance(norm, nn.BatchNorm2d):
             # The counter is not used if there is a momentum; counting would cost one operation per norm and step.
@@ -57,6 +60,24 @@ def initial(trial: Trial, device: torch.device) -> nn.Module:
     # Batches are (B, C, H, W).  With channels-last weights, convolutions return maps in that layout from the first
     # layer on.  This was measured on CPUs, not on CUDA in fp32: docs/benchmarks.md says what to measure.
     return net.to(device).to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def _draw_weights(net: nn.Module, init: Literal["kaiming", "outputs"]) -> None:
+    """Initial weights as in the releases of RLNAS for ImageNet (Zhang et al. 2021), from torch's global generator.
+
+    The squared norm of a convolution's weight is then 2 * outputs (`kaiming`), or 2 * inputs / groups (`outputs`).
+    """
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            if init == "kaiming":
+                nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
+            else:
+                kernel = module.kernel_size[0] * module.kernel_size[1]
+                nn.init.normal_(module.weight, std=math.sqrt(2 / (kernel * module.out_channels)))
+        elif isinstance(module, nn.Linear) and init == "kaiming":
+            nn.init.normal_(module.weight, std=0.01)
+            nn.init.zeros_(module.bias)
 
 
 def learner(trial: Trial, device: torch.device, group: Group | None = None) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -68,13 +89,22 @@ def learner(trial: Trial, device: torch.device, group: Group | None = None) -> t
 
 
 def sgd(net: nn.Module, recipe: Sgd) -> torch.optim.Optimizer:
-    """The optimiser of a recipe."""
+    """The optimiser of a recipe, with weight decay on the kinds of weights that it says."""
+    linear = {id(w) for m in net.modules() if isinstance(m, nn.Linear) for w in m.parameters()}
+
+    def decays(w: nn.Parameter) -> bool:
+        return recipe.decays == "all" or w.dim() == 4 or (id(w) in linear and recipe.decays == "kernels_and_classifier")
+
+    weights = list(net.parameters())
+    groups = [
+        {"params": [w for w in weights if decays(w)], "weight_decay": recipe.weight_decay},
+        {"params": [w for w in weights if not decays(w)], "weight_decay": 0.0},
+    ]
     return torch.optim.SGD(
-        net.parameters(),
+        [group for group in groups if group["params"]],
         lr=recipe.lr,
         momentum=recipe.momentum,
         nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
         fused=True,
     )
 
