@@ -86,11 +86,19 @@ class Trial(BaseModel):
             spaces.searchable(self.space)
         if self.own is not None and self.own.name != self.dataset:
             raise ValueError(f"dataset {self.dataset!r} is given with the facts of dataset {self.own.name!r}")
-        if objection := self.configured_task.unsupported_reason(self.data):
+        if objection := self.configured_task.unsupported_reason(self.data) or self._no_answer():
             raise LookupError(objection)
         if objection := settings.objection(self.recipe, self.space, self.data, self.configured_task):
             raise LookupError(objection)
         return self
+
+    def _no_answer(self) -> str | None:
+        """Why the task has no answer in generated images; None if it has one."""
+        from workers.data.generated import Generated
+
+        source = self.own.source if self.own is not None else None
+        reason = source.NO_ANSWER.get(self.task) if isinstance(source, Generated) else None
+        return None if reason is None else f"task {self.task} has no answer in {self.dataset}: {reason}"
 
     @property
     def data(self) -> Dataset:

@@ -1,5 +1,6 @@
 """Searches: rows, every task as the objective, stops at any step, what each of the two kinds of steps changes."""
 
+import hashlib
 import itertools
 import json
 import math
@@ -12,12 +13,14 @@ import torch
 
 import spaces
 import workers
-from workers import recipes
+from workers import datasets, recipes
+from workers.data.generated import Noise
 from workers.memory import training_bytes
 from workers.methods._architecture import Architecture
 from workers.methods._bilevel import SearchRun
-from workers.methods._halves import halves
 from workers.row import table
+from workers.training.halves import halves
+from workers.training.images import images_of
 
 from .searching import METHODS, Make, Places, started
 from .searching import cache as cache  # a fixture
@@ -130,6 +133,62 @@ def test_a_search_stopped_again_and_again_finds_the_same_bit_for_bit(
     assert any("within epoch 1" in stop for stop in stops)
     assert any("within epoch 2" in stop for stop in stops)
     assert whole["curve_arch"][1] != whole["curve_arch"][0]
+
+
+def test_with_fresh_noise_every_step_is_new_and_a_stopped_search_ends_the_same(
+    search: Make, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Noise(size=16, images=(64, 32), classes=3, fresh=True)
+    own, dataset_id = datasets.describe("fresh", source, None, cache)
+    plain = search(test_batch=16, precise_bn=16, epochs=2)
+    trial = plain.model_copy(update={"own": own, "dataset": "fresh", "dataset_id": dataset_id})
+    run = started(trial, {"data_root": tmp_path, "cache_dir": cache})
+    seen = []
+    for epoch in (0, 0, 1):
+        for purpose in ("train", "precise_bn"):
+            batches = run.t.batches(purpose, epoch, 2)
+            seen.append([hashlib.sha256(inputs.numpy().tobytes()).digest() for inputs, _ in batches])
+    assert seen[0:2] == seen[2:4]
+    different = [digest for batches in (*seen[:2], *seen[4:]) for digest in batches]
+    assert len(set(different)) == len(different) == 8
+    tests = [[inputs.sum().item() for inputs, _ in run.t.test_batches()] for _ in range(2)]
+    assert tests[0] == tests[1]
+    whole = workers.run(trial, cache_dir=cache)
+    monkeypatch.setattr("workers.loop.STOP_CHECK_S", 0.0)
+    for _ in range(50):
+        asked = itertools.count()
+        try:
+            url = str(tmp_path / "c.pt")
+            row = workers.run(trial, cache_dir=cache, checkpoint_url=url, stop=lambda asked=asked: next(asked) > 0)
+            break
+        except workers.Interrupted:
+            continue
+    assert {name: row[name] for name in SCIENCE} == {name: whole[name] for name in SCIENCE}
+
+
+@pytest.mark.parametrize("part", ["network", "architecture"])
+def test_one_part_of_the_images_may_keep_its_true_labels(part: str, search: Make, places: Places) -> None:
+    trial = search(task="rand", random_part=part)
+    run = started(trial, places)
+    data = datasets.prepare(trial.data, **places, expect=trial.dataset_id)
+    given = torch.from_numpy(data.train.labels)
+    first, second = halves(trial, len(given), trial.recipe)
+    drawn, true = (first, second) if part == "network" else (second, first)
+    source = run.t.train if part == "network" else run.others.train
+    labels = torch.from_numpy(images_of(trial, data).train.labels)
+    assert torch.equal(labels[true], given[true])
+    assert (labels[drawn] == given[drawn]).float().mean() < 0.6
+    assert len(source) == len(drawn)
+    assert torch.equal(labels[drawn], torch.from_numpy(images_of(search(task="rand"), data).train.labels)[drawn])
+
+
+def test_a_part_with_random_labels_needs_parts_and_classes(search: Make) -> None:
+    with pytest.raises(ValueError, match="with portion = 1 the images are not divided"):
+        search(task="rand", random_part="network", portion=1.0)
+    with pytest.raises(ValueError, match="random_part = 'network': such labels have the classes of the dataset"):
+        search(task="rand", random_part="network", classes=5)
+    with pytest.raises(LookupError, match="random_part are for task rand alone"):
+        search(task="cls", random_part="network")
 
 
 def test_a_checkpoint_of_other_tables_is_refused(search: Make, places: Places) -> None:

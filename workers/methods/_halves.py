@@ -3,17 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from spaces._edges import part_of
 from workers.data.loader import Resident, Source, Subset
 from workers.methods._method import Setting
 from workers.recipes import Search
-from workers.streams import stream
+from workers.training.halves import halves
 from workers.training.setup import initial, sgd, source_of
 from workers.training.steps import Training
-from workers.trial import Trial
 
 
 def trainings(
@@ -45,13 +43,3 @@ def trainings(
 
     t = Training(trial, net, optimizer, part(augmented, first), part(plain, second), device)
     return t, replace(t, train=part(augmented, second))
-
-
-def halves(trial: Trial, images: int, recipe: Search) -> tuple[Tensor, Tensor]:
-    """The positions (n,) of the images that train the network, and of those that train the architecture weights.
-
-    The same for all tasks and methods with the same seed.  If the portion is 1, both are all images.
-    """
-    order = torch.randperm(images, generator=stream(trial.dataset_id, trial.seed, "halves"))
-    first, second = recipe.parts(images)
-    return order[:first].sort().values, order[images - second :].sort().values

@@ -20,6 +20,13 @@ RandomLabels = Annotated[
     Literal["permuted"] | None,
     Field(description="rand: the true labels in random order; unset: independent labels, uniform over the classes"),
 ]
+RandomPart = Annotated[
+    Literal["network", "architecture"] | None,
+    Field(
+        description="rand: the part of the images that has random labels, the one that trains the network or the one "
+        "that trains the architecture weights; the other keeps its true labels; unset: both"
+    ),
+]
 RandomClasses = Annotated[
     int | None, Field(ge=2, le=100_000, description="rand: the number of classes; unset: that of the dataset")
 ]
@@ -79,13 +86,14 @@ class Base(BaseModel):
     @property
     def of_rand(self) -> dict[str, Any]:
         """The settings of random labels that are set; empty for methods without such fields."""
-        found = {name: getattr(self, name, None) for name in ("labels", "classes")}
+        found = {name: getattr(self, name, None) for name in ("labels", "classes", "random_part")}
         return {name: value for name, value in found.items() if value is not None}
 
     @model_validator(mode="after")
     def _labelled(self) -> Self:
-        if len(self.of_rand) > 1:
-            raise ValueError(f"labels = {self.of_rand['labels']!r} have the classes of the dataset; leave out classes")
+        if "classes" in self.of_rand and len(self.of_rand) > 1:
+            others = ", ".join(f"{name} = {value!r}" for name, value in self.of_rand.items() if name != "classes")
+            raise ValueError(f"{others}: such labels have the classes of the dataset; leave out classes")
         return self
 
     def check_task(self, task: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from workers.recipes._models import Sgd
+from workers.recipes._models import RandomPart, Sgd
 
 _Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -32,11 +32,14 @@ class Search(Sgd):
     arch_lr: float = Field(gt=0, lt=1e3, description="learning rate of Adam on the architecture weights, constant")
     arch_betas: tuple[_Beta, _Beta] = Field((0.5, 0.999), strict=False, description="coefficients of Adam")
     arch_weight_decay: float = Field(1e-3, ge=0, lt=1, description="L2 penalty on the architecture weights")
+    random_part: RandomPart = None
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.lr_end > self.lr:
             raise ValueError(f"lr_end = {self.lr_end} is above lr = {self.lr}, where the cosine begins")
+        if self.random_part is not None and self.portion == 1:
+            raise ValueError(f"random_part = {self.random_part!r}: with portion = 1 the images are not divided")
         return self
 
     @property

@@ -29,18 +29,25 @@ class RandomLabels(Classification):
     name: str = "rand"
     scored_on: Literal["test", "train"] = "train"
     permuted: bool = False  # the true labels in random order, which keeps the number of images of each class
+    mixed: bool = False  # a part of the images has its true labels
     count: int | None = None  # classes; None: those of the dataset
 
     def unsupported_reason(self, dataset: Dataset) -> str | None:
-        """None, except that true labels cannot be permuted where images have none."""
-        if self.permuted and not dataset.classes:
-            return f"labels = 'permuted' needs images with classes, and those of {dataset.name} have none"
+        """None, except that true labels are needed if they are permuted, or a part of the images keeps them."""
+        if (self.permuted or self.mixed) and not dataset.classes:
+            setting = "labels = 'permuted'" if self.permuted else "random_part"
+            return f"{setting} needs images with classes, and those of {dataset.name} have none"
         return None
 
     def configured(self, recipe: Base) -> Self:
         """The task with the recipe's kind of labels and number of classes."""
         settings = recipe.of_rand
-        return replace(super().configured(recipe), permuted="labels" in settings, count=settings.get("classes"))
+        return replace(
+            super().configured(recipe),
+            permuted="labels" in settings,
+            mixed="random_part" in settings,
+            count=settings.get("classes"),
+        )
 
     def classes(self, dataset: Dataset) -> int:
         """The recipe's; else those of the dataset, of its images or of their label maps; else 10."""

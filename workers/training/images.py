@@ -6,7 +6,9 @@ import numpy as np
 import torch
 
 from workers.datasets import Arrays, LargeDataset
+from workers.recipes import Search
 from workers.streams import stream
+from workers.training.halves import halves
 from workers.trial import Trial
 
 
@@ -23,6 +25,10 @@ def images_of(trial: Trial, data: Arrays | LargeDataset) -> Arrays | LargeDatase
     if not task.dense:
         given = torch.from_numpy(data.train.labels)
         labels = task.labels(given, dataset, stream(*name, "labels"))
+        if isinstance(trial.recipe, Search) and trial.recipe.random_part is not None:
+            parts = dict(zip(("architecture", "network"), halves(trial, len(given), trial.recipe), strict=True))
+            kept = parts[trial.recipe.random_part]  # the other part
+            labels = labels.index_copy(0, kept, given[kept])
         if labels is not given:
             data = replace(data, train=data.train.relabelled(labels.numpy()))  # type: ignore[arg-type]
     if task.scored_on == "train":

@@ -23,6 +23,7 @@ from workers.datasets import IGNORED
 from workers.group import Group
 from workers.recipes import AnyRecipe, Sgd, Train
 from workers.streams import stream
+from workers.training import fresh
 from workers.training.across import sum_gradients
 from workers.training.regularised import KEYS, auxiliary_scores, draw_drops, dropping
 from workers.training.setup import recipe_of
@@ -121,6 +122,8 @@ class Training:
     ) -> Iterator[Part]:
         task, dataset = self.trial.configured_task, self.trial.data
         drawn = {"image": order, **task.draw(len(order), dataset, generator, train=train), **(further or {})}
+        if train:
+            drawn |= fresh.draw_noise(dataset, len(order), generator)
         left = {name: values[done:] for name, values in drawn.items()}
         if self.group is not None:
             left = {name: self.group.rows(values, size) for name, values in left.items()}
@@ -130,8 +133,11 @@ class Training:
     def batch(self, split: Source, part: Part) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a part."""
         task, dataset = self.trial.configured_task, self.trial.data
-        draws = {name: values for name, values in part.items() if name not in (*PLACES, *KEYS)}
-        return task.batch(*split.look_up(part), draws, dataset)
+        draws = {name: values for name, values in part.items() if name not in (*PLACES, *KEYS, fresh.NOISE)}
+        images, labels = split.look_up(part)
+        if fresh.NOISE in part:
+            images = fresh.images(part[fresh.NOISE], dataset)
+        return task.batch(images, labels, draws, dataset)
 
     def batches(self, purpose: str, epoch: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
         """`steps` augmented batches of the training split, in the order of the (purpose, epoch) stream."""

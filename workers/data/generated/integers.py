@@ -9,9 +9,9 @@ import numpy.typing as npt
 Words = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int32]
 
-_STEP = np.uint64(0x9E3779B97F4A7C15)
-_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
+STEP = np.uint64(0x9E3779B97F4A7C15)
+FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
 _HALF = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 
@@ -19,12 +19,12 @@ _LOW = np.uint64(0xFFFFFFFF)
 def words(keys: Words, counters: Words) -> Words:
     """A random 64-bit word for each key and counter, which are broadcast together."""
     # NumPy's arrays of integers wrap around without a warning, its scalars do not; hence at least one dimension.
-    mixed = np.atleast_1d(keys) + (np.atleast_1d(counters) + np.uint64(1)) * _STEP
-    mixed ^= mixed >> _SHIFTS[0]
-    mixed *= _FIRST
-    mixed ^= mixed >> _SHIFTS[1]
-    mixed *= _SECOND
-    mixed ^= mixed >> _SHIFTS[2]
+    mixed = np.atleast_1d(keys) + (np.atleast_1d(counters) + np.uint64(1)) * STEP
+    mixed ^= mixed >> SHIFTS[0]
+    mixed *= FIRST
+    mixed ^= mixed >> SHIFTS[1]
+    mixed *= SECOND
+    mixed ^= mixed >> SHIFTS[2]
     return mixed
 
 
