@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from analysis.comparison.trials import means
     from analysis.drawing import figures
     from analysis.page.report import report
+    from analysis.rows.distinct import distinct
     from analysis.rows.from_table import from_table
     from analysis.rows.runs import load
     from analysis.rows.sql import query
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from analysis.statistics.signal import signal
     from analysis.statistics.similarity import similarity
     from analysis.statistics.size import size_effect, size_proxies
+    from analysis.statistics.taus import taus
     from analysis.statistics.top_k import top_k
     from analysis.tables.catalogue import TABLES, compute
     from analysis.tables.display import for_display
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "comparison.trials": ("means",),
     "page.report": ("report",),
+    "rows.distinct": ("distinct",),
     "rows.from_table": ("from_table",),
     "rows.runs": ("load",),
     "rows.sql": ("query",),
@@ -63,6 +66,7 @@ _PLACES = {
     "statistics.searches": ("searches",),
     "statistics.similarity": ("similarity",),
     "statistics.size": ("size_effect", "size_proxies"),
+    "statistics.taus": ("taus",),
     "statistics.top_k": ("top_k",),
     "tables.catalogue": ("TABLES", "compute"),
     "tables.display": ("for_display",),
@@ -82,6 +86,7 @@ __all__ = [
     "compare_proxies",
     "compute",
     "correlate",
+    "distinct",
     "distributions",
     "early_stopping",
     "fidelity",
@@ -108,6 +113,7 @@ __all__ = [
     "similarity",
     "size_effect",
     "size_proxies",
+    "taus",
     "to_csv",
     "to_json",
     "to_latex",

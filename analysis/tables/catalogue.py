@@ -26,6 +26,7 @@ from analysis.statistics.searches import searches
 from analysis.statistics.signal import signal
 from analysis.statistics.similarity import similarity
 from analysis.statistics.size import size_effect, size_proxies
+from analysis.statistics.taus import taus
 from analysis.statistics.top_k import top_k
 from analysis.tables.search_matrix import search_matrix
 
@@ -54,6 +55,7 @@ class Table:
 
 TABLES = {
     "correlate": Table(correlate, ("n", "n_dropped", "rho", "rho_low", "rho_high", "tau", "r", "p", "p_perm")),
+    "taus": Table(taus, ("n", "n_dropped", "rho", "tau", "tau_low", "tau_high", "tau_rlnas", "tau_weighted")),
     "signal": Table(signal, ("n", "chance", "score_median", "chance_p", "difference_p", "signal")),
     "reliability": Table(
         reliability, ("n", "n_seeds", "k", "reliability", "reliability_low", "reliability_high", "reason")

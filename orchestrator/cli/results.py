@@ -29,6 +29,9 @@ Chance = Annotated[
     typer.Option(metavar="[TASK=]SCORE", help="a score not above it counts as none; again for other tasks"),
 ]
 Resamples = Annotated[int | None, typer.Option(min=0, help="of the bootstrap; default 2000, 0: no intervals")]
+Distinct = Annotated[
+    bool, typer.Option("--distinct", help="one architecture for each network, not one for each of its spellings")
+]
 Controls = Annotated[
     Path | None,
     typer.Option(
@@ -61,6 +64,7 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
             bool,
             typer.Option("--across", help="only pairs across datasets, and random experiments with them"),
         ] = False,
+        distinct: Distinct = False,
         controls: Controls = None,
         as_json: AsJson = False,
         as_csv: AsCsv = False,
@@ -84,6 +88,8 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
         tell_left_out(stores, note)
         if "published" in wanted.options:
             options["published"] = _published(rows)
+        if distinct:
+            rows = analysis.distinct(rows)
         table = analysis.compute(name, rows, **options)
         if across:
             if "x_dataset_id" not in table:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from workers.data.chunks import NO_IMAGE, encoded_image
 from workers.data.custom_source import Rgb, Source
-from workers.data.dataset import Jigsaw, LargeImages
+from workers.data.dataset import Jigsaw, LargeImages, content_id
 from workers.data.decode import BrokenImageError, decoded
 from workers.data.generated import AnyGenerated, Generated
 from workers.data.image_files import Entry, Listing
@@ -148,6 +148,19 @@ class CustomDataset(BaseModel):
                 f"dataset {name} at {root}: all training pixels are equal in one channel; specify mean and std"
             )
         return found, content
+
+
+def read_facts(name: str, source: Source | AnyGenerated, root: Path | None) -> tuple[CustomDataset, str]:
+    """Facts and `dataset_id` of files or numbers; the id of large images is empty, it depends on their form."""
+    own, content = CustomDataset.from_files(name, source, root)
+    return own, content_id(own.prefix, content) if content else ""
+
+
+@lru_cache(maxsize=64)
+def drawn_facts(name: str, source: AnyGenerated) -> tuple[CustomDataset, str]:
+    """Facts and `dataset_id` of generated images, which are drawn once per process: a minute for as many as CIFAR-10
+    has."""
+    return read_facts(name, source, None)
 
 
 def load_facts(

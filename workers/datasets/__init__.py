@@ -109,7 +109,7 @@ def describe(
     FileNotFoundError and ValueError say what is missing or wrong.
     """
     from workers.data import custom, large
-    from workers.data.dataset import content_id
+    from workers.data.generated import Generated
 
     root, cache = path_of(data_root), cache_folder(cache_dir)
     if name in names():
@@ -117,8 +117,8 @@ def describe(
     listing, _ = source.listing(name, root)
     known = custom.load_facts(name, source, listing, cache)
     if known is None:
-        own, content = custom.CustomDataset.from_files(name, source, root)
-        known = own, content_id(own.prefix, content) if content else ""
+        drawn = isinstance(source, Generated)
+        known = custom.drawn_facts(name, source) if drawn else custom.read_facts(name, source, root)
     own, dataset_id = known
     if own.large is None:
         _check(own, form)
