@@ -29,6 +29,7 @@ PYTHON_IS_RUN_BY = {  # a page with Python needs a test that runs it
     "docs/architectures.md": "test_docs.py",
     "docs/cookbook.md": "test_cookbook.py",
     "docs/example-nasbench201.md": "test_cookbook.py",
+    "docs/example-rlnas.md": "test_docs.py",
     "docs/extend.md": "test_plugins.py",
     "docs/reproduce.md": "test_docs.py",
     "docs/rehearsal.md": "test_docs.py",
@@ -143,6 +144,25 @@ def test_the_search_of_the_page_on_rehearsals_runs(
     exec(block, {})
     arch, best = capsys.readouterr().out.split()
     assert archs[int(float(best))] == arch
+
+
+@pytest.mark.figures
+def test_the_scatter_of_the_example_of_rlnas_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archs = list(spaces.enumerable("nasbench201").archs())[:50]
+    scores = {"trial_id": archs, "arch": archs, "score_best": 0.5, "score_final": [k / 50 for k in range(50)]}
+    for run, about in (
+        ("rlnas-small", {"dataset": "cifar10_valid", "task": "rand", "recipe": "supernet/angle"}),
+        ("nb201", {"dataset": "cifar10", "task": "cls", "recipe": "e200"}),
+    ):
+        (tmp_path / f"runs/{run}/rows").mkdir(parents=True)
+        table = pd.DataFrame(scores).assign(space="nasbench201", seed=1, status="ok", **about)
+        table.to_parquet(tmp_path / f"runs/{run}/rows/part-000.parquet")
+    (block,) = blocks("docs/example-rlnas.md", "python")
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Any] = {}
+    exec(block, found)
+    assert len(found["both"]) == 50
+    assert (tmp_path / "angles.png").stat().st_size > 1000
 
 
 def test_study_files_of_all_pages_are_valid() -> None:

@@ -88,9 +88,7 @@ def add_to(app: typer.Typer, store_of: "Callable[[str], RunStore]", out: Console
         tell_left_out(stores, note)
         if "published" in wanted.options:
             options["published"] = _published(rows)
-        if distinct:
-            rows = analysis.distinct(rows)
-        table = analysis.compute(name, rows, **options)
+        table = analysis.compute(name, analysis.distinct(rows) if distinct else rows, **options)
         if across:
             if "x_dataset_id" not in table:
                 raise ValueError(f"--across: the table {name} has no pairs of cells")

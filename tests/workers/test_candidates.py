@@ -66,6 +66,29 @@ def test_evolution_mutates_the_best_of_a_tournament_among_the_newest() -> None:
     assert any_parent == set(archs[2:])
 
 
+@pytest.mark.parametrize("method", ["random_search", "evolution"])
+def test_candidates_keep_the_limits_of_size_and_the_best_ones_are_named(method: str) -> None:
+    changes: dict[str, Any] = {"candidates": 30, "generation": 10} | (
+        {"population": 6, "tournament": 3} if method == "evolution" else {}
+    )
+    free = workers.run(search(method, **changes))
+    trial = search(method, **changes)
+    sizes = [params(arch, trial) for arch in free["found_top"]]
+    assert free["found"] == free["found_top"][0]
+    assert len(set(free["found_top"])) == len(sizes) == 10
+    assert sizes == sorted(sizes, reverse=True)
+    limit = sizes[-1] - 1
+    trial = search(method, **changes, most_params=limit)
+    found = workers.run(trial)
+    assert trial.recipe.id != search(method, **changes).recipe.id
+    assert all(params(arch, trial) <= limit for arch in found["found_top"])
+    macs = workers.cost(trial.model_copy(update={"arch": found["found"], "recipe": trial.recipe.scored}))[1]
+    lighter = workers.run(search(method, **changes, most_macs=macs - 1))
+    assert found["found"] not in lighter["found_top"]
+    with pytest.raises(ValueError, match="none of 1,000 proposed architectures has at most 1 parameters"):
+        workers.run(search(method, **changes, most_params=1))
+
+
 def difference(one: str, other: str) -> int:
     return sum(a != b for a, b in zip(one.split("|"), other.split("|"), strict=True))
 

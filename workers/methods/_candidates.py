@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import spaces
-from workers.methods._found import found_columns
+from workers.methods._found import KEPT, found_columns
+from workers.methods._limits import within
 from workers.methods._method import Epoch, Setting
 from workers.methods.score import METHOD as SCORE
 from workers.recipes import Evolution, RandomSearch
@@ -32,6 +33,7 @@ class Scored(NamedTuple):
         return self.score if math.isfinite(self.score) else -math.inf
 
 
+TRIES = 1_000  # proposals of one candidate
 Propose = Callable[[Sequence[Scored], np.random.Generator], str]
 """The next candidate, from all earlier ones in their order."""
 
@@ -44,6 +46,7 @@ class CandidatesRun:
         self._space = spaces.get(setting.trial.space)
         self._scored: list[Scored] = []
         self._curve: list[str | None] = []
+        self._allowed = within(setting.trial, recipe)
         self.epochs = recipe.epochs
 
     def epoch(self, number: int, between: Callable[[], None]) -> Epoch:
@@ -51,12 +54,26 @@ class CandidatesRun:
         trial = self._setting.trial
         while len(self._scored) < min((number + 1) * self._recipe.generation, self._recipe.candidates):
             name = "candidate", trial.space, trial.task, trial.seed, len(self._scored)
-            arch = self._propose(self._scored, np.random.default_rng(seed_of(*name)))
+            arch = self._proposed(np.random.default_rng(seed_of(*name)))
             self._scored.append(Scored(arch, self._score(arch)))
             between()
         best = self._best()
         self._curve.append(None if best is None else best.arch)
         return Epoch(math.nan, math.nan if best is None else best.score, diverged=False)
+
+    def _proposed(self, rng: np.random.Generator) -> str:
+        """The next candidate within the limits; ValueError if no one is found."""
+        for _ in range(TRIES):
+            arch = self._propose(self._scored, rng)
+            if self._allowed(arch):
+                return arch
+        recipe = self._recipe
+        limits = {"parameters": recipe.most_params, "multiply-adds": recipe.most_macs}
+        what = " and ".join(f"{limit:,} {name}" for name, limit in limits.items() if limit is not None)
+        raise ValueError(
+            f"none of {TRIES:,} proposed architectures has at most {what}; expected limits that more networks of width "
+            f"{recipe.width} and depth {recipe.depth} keep"
+        )
 
     def _score(self, arch: str) -> float:
         known = next((one.score for one in self._scored if one.arch == arch), None)
@@ -72,6 +89,11 @@ class CandidatesRun:
     def _best(self) -> Scored | None:
         best = max(self._scored, key=lambda one: one.rank, default=None)
         return best if best is not None and math.isfinite(best.score) else None
+
+    def _top(self) -> list[str]:
+        """The best candidates, each once; of equal ones the first."""
+        finite = [one for one in self._scored if math.isfinite(one.score)]
+        return list(dict.fromkeys(one.arch for one in sorted(finite, key=lambda one: -one.score)))[:KEPT]
 
     def state(self) -> dict[str, Any]:
         """All candidates with their scores, and the curve."""
@@ -93,6 +115,7 @@ class CandidatesRun:
             "train_loss": None,
             "curve_train_loss": None,
             **found_columns(self._space, best and best.arch, self._curve),
+            "found_top": self._top(),
             "error_text": None if best else f"no candidate has a finite score of {self._recipe.score}",
         }
 

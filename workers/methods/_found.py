@@ -6,6 +6,8 @@ from typing import Any
 
 from spaces import Space
 
+KEPT = 10  # of the best architectures, that a row names
+
 
 def found_columns(space: Space, found: str | None, curve: Sequence[str | None]) -> dict[str, Any]:
     """Columns of the architecture found and of the curve, as text and as the graphs of their cells; None where a search

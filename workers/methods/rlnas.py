@@ -11,17 +11,15 @@ from typing import Any
 import numpy as np
 
 import spaces
-from workers.methods._found import found_columns
+from workers.methods._found import KEPT, found_columns
 from workers.methods._generations import generation, listed, ranked
 from workers.methods._inherited import accuracy, angles_of
+from workers.methods._limits import within
 from workers.methods._method import Epoch, Setting
 from workers.methods.supernet import SupernetRun
-from workers.network import width_of
 from workers.recipes import Rlnas as Recipe
 from workers.streams import seed_of
 from workers.training.steps import nothing
-
-KEPT = 10  # architectures that the row names
 
 
 class RlnasRun(SupernetRun):
@@ -30,6 +28,7 @@ class RlnasRun(SupernetRun):
     def __init__(self, setting: Setting, recipe: Recipe) -> None:
         super().__init__(setting, recipe)
         self.search = recipe
+        self._within = within(setting.trial, recipe)
         self.epochs = recipe.epochs + recipe.rounds
         self._scored: dict[str, float] = {}
         self._generations: list[int] = []  # architectures scored after each
@@ -78,25 +77,7 @@ class RlnasRun(SupernetRun):
             self.space.uses(arch)
         except ValueError:
             return False
-        limits = self.search.most_params, self.search.most_macs
-        if limits == (None, None):
-            return True
-        return all(limit is None or cost <= limit for cost, limit in zip(self._cost(arch), limits, strict=True))
-
-    def _cost(self, arch: str) -> tuple[int, int]:
-        """Parameters and multiply-adds of the architecture's own network, of the size of the supernet."""
-        trial = self.t.trial
-        task, dataset = trial.configured_task, trial.data
-        trunk = self.space.cost(
-            arch,
-            in_channels=task.in_channels,
-            width=width_of(trial),
-            depth=self.recipe.depth,
-            stem=dataset.stem,
-            size=task.element(dataset)[-1],
-            dense=task.dense,
-        )
-        return task.cost(trunk, dataset)
+        return self._within(arch)
 
     def _best(self) -> str | None:
         best = next(iter(ranked(self._scored)), None)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from workers.recipes._models import RandomClasses, RandomLabels
+from workers.recipes._models import MostMacs, MostParams, RandomClasses, RandomLabels
 from workers.recipes._scores import WITHOUT_IMAGES
 from workers.recipes._untrained import Score, Untrained
 
@@ -22,6 +22,8 @@ class _Candidates(Untrained):
     generation: int = Field(
         50, ge=1, le=1_000_000, description="architectures per epoch: the best of all so far is noted after each"
     )
+    most_macs: MostMacs = None
+    most_params: MostParams = None
     labels: RandomLabels = None
     classes: RandomClasses = None
 

@@ -20,6 +20,8 @@ RandomLabels = Annotated[
     Literal["permuted"] | None,
     Field(description="rand: the true labels in random order; unset: independent labels, uniform over the classes"),
 ]
+MostMacs = Annotated[int | None, Field(ge=1, description="most multiply-adds of an architecture; unset: no limit")]
+MostParams = Annotated[int | None, Field(ge=1, description="most parameters of an architecture; unset: no limit")]
 RandomPart = Annotated[
     Literal["network", "architecture"] | None,
     Field(

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from workers.recipes._models import IMAGES, Decayed, Schedule, Sgd, WeightsOf
+from workers.recipes._models import IMAGES, Decayed, MostMacs, MostParams, Schedule, Sgd, WeightsOf
 from workers.recipes._with_base import WithBase
 
 Inherited = Literal["angle", "accuracy"]
@@ -94,8 +94,8 @@ class Rlnas(Supernet):
     mutated: int = Field(50, ge=0, le=1_000_000, description="of a generation: children by mutation")
     crossed: int = Field(50, ge=0, le=1_000_000, description="of a generation: children of two parents")
     mutation: float = Field(0.1, gt=0, le=1, description="probability that a choice of a child is drawn anew")
-    most_macs: int | None = Field(None, ge=1, description="most multiply-adds of an architecture; unset: no limit")
-    most_params: int | None = Field(None, ge=1, description="most parameters of an architecture; unset: no limit")
+    most_macs: MostMacs = None
+    most_params: MostParams = None
 
     @model_validator(mode="after")
     def _population(self) -> Self:
