@@ -16,7 +16,7 @@ from workers.data.agreement import check_left_out_images
 from workers.group import Group
 from workers.methods._method import Run, Setting
 from workers.network import cost
-from workers.recipes import Lookup
+from workers.recipes import OfTable
 from workers.training.images import images_of
 from workers.trial import Trial
 
@@ -100,7 +100,7 @@ def run(
         trial = trial.model_copy(
             update={"dataset_id": datasets.identify(trial.own or trial.dataset, data_root, cache_dir)}
         )
-    if isinstance(trial.recipe, Lookup) and trial.recipe.content is None:
+    if isinstance(trial.recipe, OfTable) and trial.recipe.needs_table and trial.recipe.content is None:
         trial = trial.model_copy(update={"recipe": _read_table(trial, trial.recipe)})
     options: dict[str, Any] = {
         "data_root": data_root,
@@ -212,10 +212,10 @@ def _base(trial: Trial, url: str | None) -> weights.Weights:
     return weights.load(url, str(trial.base))
 
 
-def _read_table(trial: Trial, recipe: Lookup) -> Lookup:
+def _read_table(trial: Trial, recipe: OfTable) -> OfTable:
     """The recipe with the content that its table has now."""
     if recipe.table is None:
-        raise ValueError('recipe lookup needs a table: override = { table = "runs/..." }')
+        raise ValueError(f'recipe {recipe.name} needs a table: override = {{ table = "runs/..." }}')
     found = score_table.cell(recipe.table, trial.space, trial.dataset, trial.dataset_id, trial.task, recipe.measured)
     return recipe.bound(found.content, found.measured)
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import spaces
 from orchestrator.study.schema import Sweep
 from workers import score_table
-from workers.recipes import AnyRecipe, Lookup
+from workers.recipes import AnyRecipe, Lookup, OfTable
 
 _SHOWN = 3  # architectures in a message
 Recipes = dict[str, list[AnyRecipe]]  # by task
+T = TypeVar("T", bound=OfTable)
 
 
 def bound(recipes: Recipes, sweep: Sweep, dataset_id: str, archs: list[str]) -> tuple[Recipes, list[str], list[str]]:
@@ -22,8 +24,9 @@ def bound(recipes: Recipes, sweep: Sweep, dataset_id: str, archs: list[str]) -> 
     notes = []
     for task, several in recipes.items():
         for recipe in several:
-            if isinstance(recipe, Lookup):
+            if isinstance(recipe, OfTable) and recipe.needs_table:
                 recipe, cell = _read(recipe, sweep, dataset_id, task)
+            if isinstance(recipe, Lookup):
                 have = _have(archs, recipe, cell, sweep)
                 if len(have) < len(archs):
                     notes.append(
@@ -35,14 +38,14 @@ def bound(recipes: Recipes, sweep: Sweep, dataset_id: str, archs: list[str]) -> 
     return found, archs, notes
 
 
-def _read(recipe: Lookup, sweep: Sweep, dataset_id: str, task: str) -> tuple[Lookup, score_table.Cell]:
+def _read(recipe: T, sweep: Sweep, dataset_id: str, task: str) -> tuple[T, score_table.Cell]:
     """The recipe with the content of its table, and the cell of the table."""
     if recipe.table is None:
         raise ValueError(
             f'recipe {recipe.name!r} needs a table: override = {{ table = "runs/..." }}, the folder of a run that '
             "`archsweep import` made, or a Parquet file of rows"
         )
-    if recipe.mean and len(sweep.seeds) > 1:
+    if isinstance(recipe, Lookup) and recipe.mean and len(sweep.seeds) > 1:
         raise ValueError(
             f"mean = true gives the same number for every seed of a trial; expected one seed, given {list(sweep.seeds)}"
         )

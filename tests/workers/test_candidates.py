@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import spaces
@@ -87,6 +88,59 @@ def test_candidates_keep_the_limits_of_size_and_the_best_ones_are_named(method: 
     assert found["found"] not in lighter["found_top"]
     with pytest.raises(ValueError, match="none of 1,000 proposed architectures has at most 1 parameters"):
         workers.run(search(method, **changes, most_params=1))
+
+
+def looked_up(method: str, table: Path, seed: int = 1, **changes: Any) -> workers.Trial:
+    recipe = workers.recipe(f"{method}/lookup", space="nasbench201", dataset="scenes", task="cls")
+    sizes = {"candidates": 200, "generation": 50, "table": str(table), "measured": "long"}
+    where: dict[str, Any] = {"dataset": "scenes", "dataset_id": workers.datasets.get("scenes").published_id}
+    recipe = recipe.replace(**sizes | changes)
+    return workers.Trial(space="nasbench201", arch="*", task="cls", seed=seed, recipe=recipe, **where)
+
+
+@pytest.mark.parametrize("method", ["random_search", "evolution"])
+def test_scores_of_a_table_lead_to_its_best_architecture(method: str, tmp_path: Path) -> None:
+    """A score with one optimum: the cells that have no pooling; it counts the 3x3 convolutions, the mean over seeds."""
+    archs = [arch for arch in spaces.enumerable("nasbench201").archs() if "pool" not in arch and "none" not in arch]
+    rows = [
+        {"arch": arch, "recipe": name, "seed": seed, "score_best": arch.count("conv_3x3") + (2 * seed - 3) / 10}
+        for arch in archs
+        for name in ("long", "short")
+        for seed in (1, 2)
+    ]
+    table = pd.DataFrame(rows).assign(space="nasbench201", dataset="scenes", task="cls")
+    table.to_parquet(tmp_path / "table.parquet")
+    sizes = {"candidates": 600, "population": 30, "tournament": 10} if method == "evolution" else {}
+    trial = looked_up(method, tmp_path / "table.parquet", **sizes)
+    row = workers.run(trial)
+    assert set(row["found_top"]) <= set(archs)
+    best = [arch.count("conv_3x3") for arch in row["found_top"]]
+    assert best == sorted(best, reverse=True)
+    assert row["score_best"] == best[0]
+    if method == "evolution":
+        assert best[0] == 6
+        assert best[1] == 5
+    (tmp_path / "moved").mkdir()
+    table.sample(frac=1, random_state=0).to_parquet(tmp_path / "moved/other.parquet")
+    moved = workers.run(looked_up(method, tmp_path / "moved/other.parquet", **sizes))
+    assert (moved["trial_id"], moved["found"]) == (row["trial_id"], row["found"])
+    table.assign(score_best=table["score_best"] + 1).to_parquet(tmp_path / "table.parquet")
+    assert workers.run(trial)["trial_id"] != row["trial_id"]
+
+
+def test_searches_that_look_up_say_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"recipe evolution/lookup needs a table: override = \{ table"):
+        workers.run(
+            looked_up("evolution", tmp_path).model_copy(
+                update={"recipe": workers.recipe("evolution/lookup", space="nasbench201", dataset="scenes", task="cls")}
+            )
+        )
+    with pytest.raises(ValueError, match="table, measured: settings of lookup, and the score is params"):
+        search("evolution", table="runs/x", measured="long")
+    few = pd.DataFrame({"arch": ["none"], "recipe": "long", "score_best": 1.0})
+    few.assign(space="nasbench201", dataset="scenes", task="cls").to_parquet(tmp_path / "few.parquet")
+    with pytest.raises(ValueError, match=r"none of 1,000 proposed architectures is in the table .*few\.parquet$"):
+        workers.run(looked_up("random_search", tmp_path / "few.parquet"))
 
 
 def difference(one: str, other: str) -> int:

@@ -43,6 +43,8 @@ def test_a_study_that_names_the_recipe_plans_the_stored_trial(row: dict[str, Any
     recipe = workers.recipe(row["recipe"], space=row["space"], dataset=row["dataset"], task=row["task"])
     if base := row.get("base_recipe"):  # of the trial whose weights are used
         recipe = recipe.bound(workers.recipe(base, space=row["space"], dataset=row["dataset"], task=row["task"]))
+    if table := row.get("table"):  # the content and the recipe of a table
+        recipe = recipe.bound(*table)
     if override := row["override"]:
         recipe = recipe.replace(**override)
     if set(row["override"]) & {"test_batch", "threads"}:  # part of the identity when the row was stored

@@ -16,8 +16,10 @@ import spaces
 from workers.methods._found import KEPT, found_columns
 from workers.methods._limits import within
 from workers.methods._method import Epoch, Setting
+from workers.methods.lookup import METHOD as LOOKUP
+from workers.methods.lookup import cell_of
 from workers.methods.score import METHOD as SCORE
-from workers.recipes import Evolution, RandomSearch
+from workers.recipes import Evolution, Lookup, RandomSearch
 from workers.streams import seed_of
 
 
@@ -38,6 +40,15 @@ Propose = Callable[[Sequence[Scored], np.random.Generator], str]
 """The next candidate, from all earlier ones in their order."""
 
 
+def _allowed(setting: Setting, recipe: RandomSearch | Evolution) -> Callable[[str], bool]:
+    """Whether an architecture is a candidate: it is within the limits, and in the table if it is looked up."""
+    fits, scored = within(setting.trial, recipe), recipe.scored
+    if not isinstance(scored, Lookup):
+        return fits
+    cell, space = cell_of(setting.trial, scored), spaces.get(setting.trial.space)
+    return lambda arch: fits(arch) and bool(cell.find(arch, space.arch_id(arch), None))
+
+
 class CandidatesRun:
     """A search as a run of epochs."""
 
@@ -46,7 +57,7 @@ class CandidatesRun:
         self._space = spaces.get(setting.trial.space)
         self._scored: list[Scored] = []
         self._curve: list[str | None] = []
-        self._allowed = within(setting.trial, recipe)
+        self._allowed = _allowed(setting, recipe)
         self.epochs = recipe.epochs
 
     def epoch(self, number: int, between: Callable[[], None]) -> Epoch:
@@ -71,8 +82,11 @@ class CandidatesRun:
         limits = {"parameters": recipe.most_params, "multiply-adds": recipe.most_macs}
         what = " and ".join(f"{limit:,} {name}" for name, limit in limits.items() if limit is not None)
         raise ValueError(
-            f"none of {TRIES:,} proposed architectures has at most {what}; expected limits that more networks of width "
-            f"{recipe.width} and depth {recipe.depth} keep"
+            f"none of {TRIES:,} proposed architectures "
+            + f"has at most {what}" * bool(what)
+            + " and " * bool(what and recipe.needs_table)
+            + f"is in the table {recipe.table}" * recipe.needs_table
+            + f"; expected limits that more networks of width {recipe.width} and depth {recipe.depth} keep" * bool(what)
         )
 
     def _score(self, arch: str) -> float:
@@ -80,7 +94,8 @@ class CandidatesRun:
         if known is not None:
             return known
         trial = self._setting.trial.model_copy(update={"arch": arch, "recipe": self._recipe.scored})
-        run = SCORE.start(replace(self._setting, trial=trial, open_data=lambda: self._setting.data))
+        method = LOOKUP if isinstance(trial.recipe, Lookup) else SCORE
+        run = method.start(replace(self._setting, trial=trial, open_data=lambda: self._setting.data))
         try:
             return run.epoch(0, lambda: None).score
         finally:

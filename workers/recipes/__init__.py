@@ -19,7 +19,7 @@ from workers.recipes._models import Base, Precision, Sgd, WeightsOf, question
 from workers.recipes._searches import Darts, DartsMinus, Gdas, PcDarts, PDarts, Search, Snas
 from workers.recipes._supernets import OfSupernet, Rlnas, Supernet
 from workers.recipes._train import Train
-from workers.recipes._untrained import Lookup, Score, Untrained
+from workers.recipes._untrained import Lookup, OfTable, Score, Untrained
 from workers.recipes._with_base import Attack, WithBase
 
 Recipe = Train
@@ -35,6 +35,7 @@ __all__ = [
     "Gdas",
     "Lookup",
     "OfSupernet",
+    "OfTable",
     "PDarts",
     "PcDarts",
     "Precision",

@@ -5,17 +5,20 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from workers.recipes import zero_cost
 from workers.recipes._models import MostMacs, MostParams, RandomClasses, RandomLabels
 from workers.recipes._scores import WITHOUT_IMAGES
-from workers.recipes._untrained import Score, Untrained
+from workers.recipes._untrained import Lookup, OfTable, Score
+
+LOOKUP = "lookup"  # in place of a proxy
 
 
-class _Candidates(Untrained):
+class _Candidates(OfTable):
     """The common part: which proxy, of how many candidates."""
 
-    FIXED: ClassVar[frozenset[str]] = frozenset({"method", "score"})
+    FIXED: ClassVar[frozenset[str]] = frozenset({"method", "score", "content"})
 
-    score: str = Field(description="the proxy: a name in workers.scores")
+    score: str = Field(description="the proxy: a name in workers.scores; or lookup, the mean over the seeds of a table")
     batch: int | None = Field(64, ge=2, description="training images per batch; unset: reads no images")
     batches: int = Field(1, ge=0, le=1_000, description="batches that a score is the mean over; 0: reads no images")
     candidates: int = Field(1_000, ge=1, le=1_000_000, description="architectures that are scored")
@@ -30,7 +33,7 @@ class _Candidates(Untrained):
     @model_validator(mode="before")
     @classmethod
     def _without_images(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("score") in WITHOUT_IMAGES:
+        if isinstance(values, dict) and values.get("score") in (*WITHOUT_IMAGES, LOOKUP):
             return values | {"batch": None, "batches": 0}
         return values
 
@@ -40,18 +43,21 @@ class _Candidates(Untrained):
         return self
 
     @property
-    def scored(self) -> Score:
+    def needs_table(self) -> bool:
+        """Whether the scores are those of a table."""
+        return self.score == LOOKUP
+
+    @property
+    def scored(self) -> Score | Lookup:
         """The recipe that every candidate is scored with."""
-        return Score(
-            name=self.name,
-            score=self.score,
-            batch=self.batch,
-            batches=self.batches,
-            width=self.width,
-            depth=self.depth,
-            labels=self.labels,
-            classes=self.classes,
-        )
+        size = {"name": self.name, "width": self.width, "depth": self.depth}
+        if self.needs_table:
+            known = {"table": self.table, "measured": self.measured, "content": self.content, "mean": True}
+            return Lookup.model_validate(size | known)
+        if given := [name for name in ("table", "measured") if getattr(self, name) is not None]:
+            raise ValueError(f"{', '.join(given)}: settings of lookup, and the score is {self.score}")
+        names = ("score", "batch", "batches", "labels", "classes")
+        return Score.model_validate(size | {name: getattr(self, name) for name in names})
 
     @property
     def searches(self) -> bool:
@@ -110,3 +116,10 @@ class Evolution(_Candidates):
         if self.tournament > self.population:
             raise ValueError(f"tournament = {self.tournament} is more than population = {self.population}")
         return self
+
+
+def candidates(family: str, space: str, dataset: str, task: str, variant: str) -> dict[str, object]:
+    """The settings of a search by a proxy or by `lookup`; LookupError if there is no such proxy or space."""
+    found = zero_cost.lookup(space, dataset, task, "params" if variant == LOOKUP else variant)
+    score = LOOKUP if variant == LOOKUP else found.score
+    return found.model_dump(exclude={"method"}) | {"name": f"{family}/{score}", "score": score}

@@ -85,25 +85,18 @@ class Score(Untrained):
         return self.batches
 
 
-class Lookup(Untrained):
-    """Recipe of the method `lookup`: take the result of a trial from a table of results, and measure nothing.
+class OfTable(Untrained):
+    """The common part of recipes that may take results from a table.
 
     `content` identifies the rows that can be looked up (workers/score_table.py), so the place of the table is not part
     of the identity.  Plans and `workers.run` fill it in from the table at `table`; a table with other rows is refused.
-    Width and depth belong to the network whose parameters and multiply-adds the row states.
     """
 
-    method: Literal["lookup"] = "lookup"
-    FIXED: ClassVar[frozenset[str]] = frozenset({"method", "content"})
     _PLACES: ClassVar[frozenset[str]] = frozenset({"table", "missing"})  # fields that change no result
 
     table: str | None = Field(None, description="path or URL of a run's folder, or of a Parquet file of rows")
     measured: str | None = Field(None, description="the recipe of the table, by name or id; default: the only one")
     content: str | None = Field(None, description="a digest of the rows that can be looked up")
-    mean: bool = Field(False, description="the mean over the table's seeds; else the row of the trial's seed")
-    missing: Literal["refuse", "leave out"] = Field(
-        "refuse", description="what a plan does about architectures that the table lacks"
-    )
 
     @field_validator("table")
     @classmethod
@@ -111,9 +104,14 @@ class Lookup(Untrained):
         return None if table is None else paths.place(table)
 
     @property
+    def needs_table(self) -> bool:
+        """Whether results are taken from the table."""
+        return True
+
+    @property
     def facts(self) -> dict[str, Any]:
         """The fields that are part of a trial's identity; ValueError while the table's content is not known."""
-        if self.content is None:
+        if self.needs_table and self.content is None:
             raise ValueError("a lookup is identified by the content of its table, which was not read yet")
         return {name: value for name, value in super().facts.items() if name not in self._PLACES}
 
@@ -125,6 +123,21 @@ class Lookup(Untrained):
     def executed(self) -> dict[str, Any]:
         """The place of the table."""
         return {} if self.table is None else {"table": self.table}
+
+
+class Lookup(OfTable):
+    """Recipe of the method `lookup`: take the result of a trial from a table of results, and measure nothing.
+
+    Width and depth belong to the network whose parameters and multiply-adds the row states.
+    """
+
+    method: Literal["lookup"] = "lookup"
+    FIXED: ClassVar[frozenset[str]] = frozenset({"method", "content"})
+
+    mean: bool = Field(False, description="the mean over the table's seeds; else the row of the trial's seed")
+    missing: Literal["refuse", "leave out"] = Field(
+        "refuse", description="what a plan does about architectures that the table lacks"
+    )
 
     @property
     def reads_images(self) -> bool:

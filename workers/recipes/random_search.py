@@ -1,23 +1,22 @@
 """Random search on a zero-cost proxy, `random_search/params` and others: a control (docs/searches.md).
 
-Networks and batches are those of the recipes `zero_cost`; 1,000 architectures are scored.
+Networks and batches are those of the recipes `zero_cost`; 1,000 architectures are scored.  With `lookup` in place of a
+proxy the scores are those of a table, `override = { table = "runs/nb201", measured = "e200" }`: an imported benchmark,
+or the results of any run.  Architectures that it lacks are no candidates.
 """
 
-from workers.recipes._candidates import RandomSearch
-from workers.recipes.zero_cost import LIKE, cells, variants
-from workers.recipes.zero_cost import lookup as scored
+from workers.recipes import zero_cost
+from workers.recipes._candidates import LOOKUP, RandomSearch, candidates
 
-__all__ = ["LIKE", "cells", "lookup", "variants"]
+LIKE = zero_cost.LIKE
+cells = zero_cost.cells
+
+
+def variants() -> list[str]:
+    """The names of the proxies, and `lookup`."""
+    return [*zero_cost.variants(), LOOKUP]
 
 
 def lookup(space: str, dataset: str, task: str, variant: str) -> RandomSearch:
-    """The recipe with a proxy, for any task; LookupError if there is no such proxy or space."""
-    found = scored(space, dataset, task, variant)
-    return RandomSearch(
-        name=f"random_search/{found.score}",
-        score=found.score,
-        batch=found.batch,
-        batches=found.batches,
-        width=found.width,
-        depth=found.depth,
-    )
+    """The recipe with a proxy or with scores of a table, for any task; LookupError for an unknown proxy or space."""
+    return RandomSearch.model_validate(candidates("random_search", space, dataset, task, variant))
