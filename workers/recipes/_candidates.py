@@ -5,7 +5,6 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from workers.recipes import zero_cost
 from workers.recipes._models import MostMacs, MostParams, RandomClasses, RandomLabels
 from workers.recipes._scores import WITHOUT_IMAGES
 from workers.recipes._untrained import Lookup, OfTable, Score
@@ -118,8 +117,7 @@ class Evolution(_Candidates):
         return self
 
 
-def candidates(family: str, space: str, dataset: str, task: str, variant: str) -> dict[str, object]:
-    """The settings of a search by a proxy or by `lookup`; LookupError if there is no such proxy or space."""
-    found = zero_cost.lookup(space, dataset, task, "params" if variant == LOOKUP else variant)
-    score = LOOKUP if variant == LOOKUP else found.score
-    return found.model_dump(exclude={"method"}) | {"name": f"{family}/{score}", "score": score}
+def settings(family: str, proxy: Score, variant: str) -> dict[str, object]:
+    """The settings of a search by a proxy, or by `lookup` with the networks of that proxy."""
+    score = LOOKUP if variant == LOOKUP else proxy.score
+    return proxy.model_dump(exclude={"method"}) | {"name": f"{family}/{score}", "score": score}

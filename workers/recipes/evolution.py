@@ -6,7 +6,7 @@ or the results of any run.  Architectures that it lacks are no candidates.
 """
 
 from workers.recipes import zero_cost
-from workers.recipes._candidates import LOOKUP, Evolution, candidates
+from workers.recipes._candidates import LOOKUP, Evolution, settings
 
 LIKE = zero_cost.LIKE
 cells = zero_cost.cells
@@ -19,4 +19,5 @@ def variants() -> list[str]:
 
 def lookup(space: str, dataset: str, task: str, variant: str) -> Evolution:
     """The recipe with a proxy or with scores of a table, for any task; LookupError for an unknown proxy or space."""
-    return Evolution.model_validate(candidates("evolution", space, dataset, task, variant))
+    proxy = zero_cost.lookup(space, dataset, task, "params" if variant == LOOKUP else variant)
+    return Evolution.model_validate(settings("evolution", proxy, variant))

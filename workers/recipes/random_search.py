@@ -6,7 +6,7 @@ or the results of any run.  Architectures that it lacks are no candidates.
 """
 
 from workers.recipes import zero_cost
-from workers.recipes._candidates import LOOKUP, RandomSearch, candidates
+from workers.recipes._candidates import LOOKUP, RandomSearch, settings
 
 LIKE = zero_cost.LIKE
 cells = zero_cost.cells
@@ -19,4 +19,5 @@ def variants() -> list[str]:
 
 def lookup(space: str, dataset: str, task: str, variant: str) -> RandomSearch:
     """The recipe with a proxy or with scores of a table, for any task; LookupError for an unknown proxy or space."""
-    return RandomSearch.model_validate(candidates("random_search", space, dataset, task, variant))
+    proxy = zero_cost.lookup(space, dataset, task, "params" if variant == LOOKUP else variant)
+    return RandomSearch.model_validate(settings("random_search", proxy, variant))
