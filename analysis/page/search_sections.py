@@ -68,7 +68,7 @@ def _targets(table: pd.DataFrame) -> str:
 def _at_chance(table: pd.DataFrame) -> str:
     """A note on objectives with labels that cannot be learned: how to read what their searches found."""
     own = table.drop_duplicates(["space", "trial_id"])
-    own = own[own["at_chance"] | ((own["objective_task"] == "rand") & own["entropy"].notna())]
+    own = own[own.groupby(["objective_dataset_id", "objective_task"])["at_chance"].transform("all")]
     if own.empty:
         return ""
     which = ", ".join(dict.fromkeys(_objectives(own)))

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from scipy import stats
 from searched import OPS, cell_row, graph, random_cells, search_row, study, text
 
 import analysis
+from analysis import names
 from analysis.comparison.searches import standing
 from analysis.rows.schema import frame
 
@@ -250,6 +253,17 @@ def test_a_search_is_at_chance_where_its_supernet_has_learned_nothing() -> None:
     for score, chance, at_chance in ((0.1, 0.1, True), (0.1 + 3 * error, 0.1, False), (0.05, None, False)):
         search = search_row(BEST) | {"score_best": score, "chance": chance, "test_targets": 1000}
         assert analysis.searches(rows_of(search, ladder(3)))["at_chance"].tolist() == [at_chance]
+
+
+def test_the_report_explains_objectives_whose_searches_are_all_at_chance(tmp_path: Path) -> None:
+    known = {"chance": 0.1, "test_targets": 1000}
+    searches = [
+        search_row(BEST, seed=seed, task=task) | known | {"score_best": score}
+        for task, seed, score in (("rand", 1, 0.1), ("rand", 2, 0.09), ("cls", 1, 0.1), ("cls", 2, 0.6))
+    ]
+    page = analysis.report(rows_of(searches, ladder(5), cell_row(BEST, 0.9)), tmp_path, figures="none").read_text()
+    (note,) = re.findall(r"Labels that cannot be learned: ([^.]*)\.", page)
+    assert note == names.task_name("rand")
 
 
 def test_tables_are_empty_and_typed_without_searches() -> None:
