@@ -77,6 +77,7 @@ def test_the_ids_of_embedded_and_published_sets_stay() -> None:
     ids = {name: datasets.get(name).published_id for name in NAMES}
     assert {name: found for name, found in ids.items() if found} == {
         "camvid": "camvid-segnet",
+        "chexpert": "chexpert-v1",
         "cifar10": "cifar10-5eb90c224ed3d7da",
         "cifar10_valid": "cifar10_valid-faeaa536c63a9332",
         "cityscapes": "cityscapes-fine",

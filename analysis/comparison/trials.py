@@ -12,7 +12,7 @@ from analysis.comparison.keys import CELL, SCORE, TRAIN
 from analysis.comparison.options import Chance
 from analysis.rows.schema import WHOLE
 
-_LEVELLED = ("top1", "miou", "")  # metrics that chance is a level of; "": a table that names none
+_LEVELLED = ("top1", "miou", "auc", "")  # metrics that chance is a level of; "": a table that names none
 
 _ONE = [*CELL, "arch"]
 
@@ -66,7 +66,7 @@ def expect_frame(df: Any) -> None:
 
 def gather(df: pd.DataFrame, score: str = "score_best", chance: Chance = None) -> pd.DataFrame:
     """One row per trial that counts: the cell's and architecture's names, seed, `ok`, and `value` (-inf
-    where the score is not finite, or not above `chance`; that is a level of the metrics top1 and miou alone).
+    where the score is not finite, or not above `chance`; that is a level of the metrics top1, miou and auc alone).
     Failed attempts stay, as they say which architectures and seeds were tried. The index is the position in `df`.
 
     Recipes that differ in speed and memory only (`recipes.SPEED`) are one cell, under the smallest of their ids.

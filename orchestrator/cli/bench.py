@@ -4,7 +4,6 @@ whether fast modes keep the ranking of architectures.
 
 import json
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -50,8 +49,6 @@ def add_to(app: typer.Typer, out: Console) -> None:
         smoke: Smoke = False,
     ) -> None:
         """Data path: batches per second, compared with images made one by one."""
-        if find_spec("sklearn") is None:
-            raise ValueError("bench data compares with scikit-learn, which is not installed: install archsweep[bench]")
         chosen = _chosen("task", task, TASKS)
 
         def measure(note: Note) -> dict[str, Any]:

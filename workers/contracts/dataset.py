@@ -37,7 +37,8 @@ def _available(dataset: Dataset, data_root: str | Path | None) -> bool:
 
 def _facts(d: Dataset) -> None:
     maps = d.large is not None and d.large.maps is not None
-    expect(d.classes > 0 or maps, f"{d.name} has {d.classes} classes; expected at least 1")
+    findings = d.large is not None and bool(d.large.findings)
+    expect(d.classes > 0 or maps or findings, f"{d.name} has {d.classes} classes; expected at least 1")
     expect(
         d.class_names == () or len(set(d.class_names)) == d.classes,
         f"{d.name} names {len(set(d.class_names))} different classes of {d.classes}",

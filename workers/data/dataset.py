@@ -78,6 +78,7 @@ class LargeImages:
     )
     zoomed: bool = False  # train on squares of images at random scales, not on crops of random area and aspect ratio
     maps: Maps | None = None  # of a dataset with label maps
+    findings: tuple[str, ...] = ()  # names of the labels of an image, if it has several (`workers.data.findings`)
     # A glob pattern that matches only inside a folder of this dataset; None: `data_root` is always that folder.
     mark: str | None = "train"
     # Lists the images of such a folder; None: ImageNet's layout.

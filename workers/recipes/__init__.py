@@ -23,7 +23,10 @@ from workers.recipes._untrained import Lookup, OfTable, Score, Untrained
 from workers.recipes._with_base import Attack, WithBase
 
 Recipe = Train
-LIKE_TASK = {"rand": "cls"}  # tasks that have the settings of another one in families without settings for them
+LIKE_TASK = {
+    "rand": "cls",
+    "multi": "cls",
+}  # tasks that have the settings of another one in families without settings for them
 
 __all__ = [
     "AnyRecipe",

@@ -20,6 +20,14 @@ RandomLabels = Annotated[
     Literal["permuted"] | None,
     Field(description="rand: the true labels in random order; unset: independent labels, uniform over the classes"),
 ]
+Uncertain = Annotated[
+    Literal["zeros", "ones", "ignore"] | None,
+    Field(description="multi: uncertain labels count as negative, as positive (also if unset), or not at all"),
+]
+WhichFindings = Annotated[
+    Literal["five", "all"] | None,
+    Field(description="multi: findings that the score is the mean over; unset: the five that the paper evaluates"),
+]
 MostMacs = Annotated[int | None, Field(ge=1, description="most multiply-adds of an architecture; unset: no limit")]
 MostParams = Annotated[int | None, Field(ge=1, description="most parameters of an architecture; unset: no limit")]
 RandomPart = Annotated[
@@ -86,6 +94,12 @@ class Base(BaseModel):
         return {}
 
     @property
+    def of_multi(self) -> dict[str, Any]:
+        """The settings of several labels per image that are set; empty for methods without such fields."""
+        found = {name: getattr(self, name, None) for name in ("uncertain", "findings")}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @property
     def of_rand(self) -> dict[str, Any]:
         """The settings of random labels that are set; empty for methods without such fields."""
         found = {name: getattr(self, name, None) for name in ("labels", "classes", "random_part")}
@@ -100,7 +114,7 @@ class Base(BaseModel):
 
     def check_task(self, task: str) -> None:
         """LookupError if the recipe has settings that are for another task alone."""
-        for other, settings in (("seg", self.of_seg), ("rand", self.of_rand)):
+        for other, settings in (("seg", self.of_seg), ("rand", self.of_rand), ("multi", self.of_multi)):
             if settings and other != task:
                 raise LookupError(f"recipe settings {', '.join(settings)} are for task {other} alone")
 
@@ -268,6 +282,8 @@ class Sgd(Base):
     threads: int = Field(1, ge=1, le=1024, description="torch threads of a training on the CPU")
     labels: RandomLabels = None
     classes: RandomClasses = None
+    uncertain: Uncertain = None
+    findings: WhichFindings = None
     counted: Speed | None = Field(
         None, description="test_batch and threads in the identity, if the executed values differ"
     )

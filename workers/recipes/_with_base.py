@@ -87,6 +87,11 @@ class WithBase(Base):
         return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
     @property
+    def of_multi(self) -> dict[str, Any]:
+        """The settings of several labels per image of the base that are set."""
+        return {name: value for name in ("uncertain", "findings") if (value := self.of_base.get(name)) is not None}
+
+    @property
     def budget(self) -> int | None:
         """That of the base."""
         found: int | None = self.of_base.get("macs")

@@ -202,7 +202,7 @@ def _learning(t: Training) -> Repeated:
             if aux is not None:
                 loss = loss + aux * task.loss(auxiliary_scores(t.net), targets)
         if group is not None:
-            loss = loss * share(targets, task.dense, group)
+            loss = loss * share(targets, task.dense or task.name in _IGNORING, group)
         loss.backward()
         if group is not None:
             sum_gradients(parameters, group)
@@ -224,9 +224,12 @@ def _learning(t: Training) -> Repeated:
     return Repeated(Captured(work, state, t.device, t.record), (total,))
 
 
-def share(targets: Tensor, dense: bool, group: Group) -> Tensor | float:
+_IGNORING = ("multi",)  # tasks, besides dense ones, some of whose targets may be IGNORED
+
+
+def share(targets: Tensor, ignoring: bool, group: Group) -> Tensor | float:
     """The weight of this process's mean loss in that of the whole batch: its share of the targets that count."""
-    if not dense:
+    if not ignoring:
         return 1 / group.world  # all parts of a batch have the same size
     own = (targets != IGNORED).sum()
     return own / group.sum(own.clone()).clamp_min(1)
