@@ -23,8 +23,10 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# A real `ray up` of three small machines on this one, one of them killed: as root on Linux, some five minutes.
+# Tests that join several Ray machines, five minutes.  Then a real `ray up` of three small machines on this one, one of
+# them killed: as root on Linux, another five.
 cluster-test: $(READY)
+	$(BIN)/python -m pytest -m cluster tests
 	$(BIN)/python tests/cluster/run.py
 
 # A hundred faults at random moments, each followed by `run`: half an hour on an idle machine, as root to fill a disk.

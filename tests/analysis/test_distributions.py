@@ -20,7 +20,7 @@ def cell(scores: list[float]) -> pd.DataFrame:
     return pd.DataFrame([row(arch=f"a{k:04d}", score_best=s) for k, s in enumerate(scores)])
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(st.lists(st.integers(0, 5).map(float), min_size=1, max_size=7))
 def test_each_figure_by_counting(scores: list[float]) -> None:
     found = analysis.distributions(cell(scores))
@@ -39,12 +39,12 @@ def test_each_figure_by_counting(scores: list[float]) -> None:
 def test_the_band_holds_the_whole_distribution_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     inside = 0
-    for _ in range(40):
+    for _ in range(20):
         found = analysis.distributions(cell(list(rng.uniform(size=50))), confidence=0.8)
         before = np.r_[0, found["edf"].to_numpy()[:-1]]  # just below a score the function is that of the score before
         reach = (found["edf"] - found["edf_low"]).max()
         inside += bool(((found["edf_low"] <= found["score"]) & (found["score"] <= before + reach)).all())
-    assert inside >= 27
+    assert inside >= 12  # 80 % of 20 is 16; fewer than 12 has a chance of 1 in 100
 
 
 def test_the_truth_of_a_known_study_is_found() -> None:

@@ -25,7 +25,7 @@ def mean_rho(scores: np.ndarray) -> float:
     return float(np.mean([stats.spearmanr(a, b).statistic for a, b in combinations(scores.T, 2)]))
 
 
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(st.integers(5, 12), st.integers(2, 4), st.integers(0, 99))
 def test_every_figure_is_that_of_the_textbook(n: int, seeds: int, rng: int) -> None:
     df = pd.DataFrame(population(n, tasks=("rot", "cls"), seeds=range(1, seeds + 1), agreement=0.9, rng=rng))

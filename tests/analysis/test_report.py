@@ -59,7 +59,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reported(both: Path) -> Path:
-    return analysis.report(both)
+    return analysis.report(both, resamples=200)
 
 
 def test_the_report_is_one_file_that_refers_to_nothing(both: Path, reported: Path) -> None:
@@ -115,8 +115,9 @@ def test_the_same_rows_give_the_same_files(tmp_path: Path) -> None:
 def test_the_findings_come_first_in_words_no_stronger_than_the_interval(tmp_path: Path) -> None:
     clear = population(60, tasks=("cls", "rot"), seeds=(1, 2), agreement=0.95)
     vague = population(12, spaces=("nasbench101",), tasks=("cls", "rot"), agreement=0.05)
-    text = Page(analysis.report(pd.DataFrame(clear + vague), tmp_path)).text
-    found = analysis.correlate(pd.DataFrame(clear + vague)).set_index("space")
+    both = pd.DataFrame(clear + vague)
+    text = Page(analysis.report(both, tmp_path, resamples=200)).text
+    found = analysis.correlate(both, resamples=200).set_index("space")
     for space, says in (("darts", "agrees well with"), ("nasbench101", "shows no clear agreement with")):
         line = found.loc[space]
         numbers = f"ρ = {line['rho']:z.2f} [{line['rho_low']:z.2f}, {line['rho_high']:z.2f}]".replace("-", "−")
@@ -133,14 +134,14 @@ def test_rankings_by_luck_are_no_findings(tmp_path: Path) -> None:
     luck = np.random.default_rng(0).binomial(10_000, 0.1, 40) / 10_000
     for line, score in zip((line for line in rows if line["task"] == "jig"), luck, strict=True):
         line["score_best"] = line["score_final"] = score
-    path = analysis.report(pd.DataFrame(rows), tmp_path, figures="none")
+    path = analysis.report(pd.DataFrame(rows), tmp_path, resamples=200, figures="none")
     text = Page(path).text
     assert "Rotation agrees well with classification on CIFAR-10: ρ" in text
     assert "No signal, so no finding: jigsaw: not above chance (10 % on 10,000 test images)." in text
     only = [line for line in rows if line["task"] != "rot"]
     assert (
         "Nothing was found: no pair has signal in both of its rankings."
-        in Page(analysis.report(pd.DataFrame(only), tmp_path, figures="none")).text
+        in Page(analysis.report(pd.DataFrame(only), tmp_path, resamples=200, figures="none")).text
     )
 
 
@@ -148,9 +149,9 @@ def test_a_report_amid_a_run_says_so(tmp_path: Path) -> None:
     rows = population(20, tasks=("cls", "rot"))
     run = write_run(tmp_path / "x", rows[:20] + rows[20:25])
     write_plan(run, rows)
-    text = Page(analysis.report(run)).text
+    text = Page(analysis.report(run, resamples=20)).text
     assert "Not complete: 25 of 40 planned trials are done (62 %)." in text
-    assert "25 of 40 planned trials" not in Page(analysis.report(write_run(tmp_path / "y", rows))).text
+    assert "25 of 40 planned trials" not in Page(analysis.report(write_run(tmp_path / "y", rows), resamples=20)).text
 
 
 def test_a_large_table_is_drawn_in_part_and_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,19 +189,19 @@ def test_a_report_of_a_table_and_of_a_remote_run_lies_here(tmp_path: Path, monke
 
 @pytest.mark.figures
 def test_figures_are_written_as_png_pdf_and_svg(both: Path, tmp_path: Path) -> None:
-    drawn = figures.scatter(analysis.load(both), resamples=50)
+    drawn = figures.scatter(analysis.load(both), resamples=20)
     assert [one.name for one in drawn] == [
         "within-cifar10",
         "within-imagenet",
         "across-cifar10-imagenet",
         "across-imagenet-cifar10",
     ]
-    for one in drawn:
+    for one in (drawn[0], drawn[-1]):
         paths = png, pdf, svg = figures.save(one.figure, tmp_path, one.name)
         assert png.read_bytes().startswith(b"\x89PNG")
         assert pdf.read_bytes().startswith(b"%PDF")
         assert "classification" in "".join(ElementTree.parse(svg).getroot().itertext()), "text stays text"
-    again = figures.scatter(analysis.load(both), resamples=50)[-1]
+    again = figures.scatter(analysis.load(both), resamples=20)[-1]
     for before, after in zip(paths, figures.save(again.figure, tmp_path / "again", again.name), strict=True):
         assert before.read_bytes() == after.read_bytes()
 
@@ -218,7 +219,7 @@ def test_a_report_writes_the_figures_that_are_wanted(tmp_path: Path) -> None:
 def test_a_panel_says_rho_and_n_and_shows_every_architecture(both: Path) -> None:
     df = analysis.load(both)
     found = analysis.correlate(df).set_index(["space", "x_dataset", "x_task", "y_dataset", "y_task"])
-    within = figures.scatter(df)[0].figure
+    within = figures.scatter(df, resamples=20)[0].figure
     assert len(within.axes) == 2, "one line of panels a space"
     for ax, space in zip(within.axes, ("darts", "nasbench101"), strict=True):
         line = found.loc[(space, "cifar10", "rot", "cifar10", "cls")]
@@ -234,7 +235,7 @@ def test_a_panel_says_rho_and_n_and_shows_every_architecture(both: Path) -> None
 
 @pytest.mark.figures
 def test_the_words_in_a_panel_cover_no_point() -> None:
-    for agreement in (0.0, 0.5, 0.95):
+    for agreement in (0.0, 0.95):
         df = pd.DataFrame(population(60, tasks=("cls", "rot", "jig"), agreement=agreement))
         figure = figures.scatter(df, resamples=50)[0].figure
         figure.draw_without_rendering()

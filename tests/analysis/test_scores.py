@@ -108,7 +108,7 @@ def test_several_seeds_of_a_score_are_averaged_and_one_that_is_missing_makes_the
 
 def test_names_are_readable_with_thirteen_scores_under_four_tasks() -> None:
     tasks = ("cls", "rot", "jig", "col")
-    df = pd.DataFrame(study(12, proxies=tuple(PROXIES), tasks=tasks, trained=tasks))
+    df = pd.DataFrame(study(6, proxies=tuple(PROXIES), tasks=tasks, trained=tasks))
     table = analysis.agreement_cost(df, resamples=0)
     shown = analysis.for_display(table, shown=("n", "rho", "seconds"))
     assert {"rot synflow", "cls grad_norm"} < set(shown["proxy"])

@@ -116,13 +116,17 @@ def spoil(tmp_path: Path) -> Spoil:
 
     def write(faults: str) -> dict[str, str]:
         (tmp_path / "site").mkdir()
-        (tmp_path / "marks").mkdir()
-        indented = "\n".join("    " + line for line in faults.strip().splitlines())
-        text = SITE.format(marks=str(tmp_path / "marks"), faults=indented)
-        (tmp_path / "site" / "sitecustomize.py").write_text(text)
+        (tmp_path / "site" / "sitecustomize.py").write_text(spoiler(tmp_path / "marks", faults))
         return {"PYTHONPATH": str(tmp_path / "site")}
 
     return write
+
+
+def spoiler(marks: Path, faults: str) -> str:
+    """The code that spoils trainings, and the folder of its marks."""
+    marks.mkdir()
+    indented = "\n".join("    " + line for line in faults.strip().splitlines())
+    return SITE.format(marks=str(marks), faults=indented)
 
 
 # Epochs that last, without any work: how long a training takes is then the same on every machine.
@@ -140,12 +144,12 @@ def slow(seconds: float, condition: str = "True") -> str:
     return SLOW.format(seconds=seconds, condition=condition)
 
 
-def wait_for(true: Callable[[], object], timeout: float = 240) -> None:
+def wait_for(true: Callable[[], object], timeout: float = 240, every: float = 0.05) -> None:
     """Until it is true; an error after so many seconds, for machines that have other things to do."""
     end = time.monotonic() + timeout
     while not true():
         assert time.monotonic() < end, f"not in {timeout} s: {true}"
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def inline(file: Path) -> None:

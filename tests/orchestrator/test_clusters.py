@@ -1,7 +1,6 @@
 """One cluster of several machines: who may take trials, what a run does where a machine joins or dies."""
 
 import contextlib
-import json
 import platform
 import shutil
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from .conftest import Ended, Spoil, Write, cli, start, wait_for
 from .test_environment import ROOT
 from .test_environment import foreign as foreign  # a fixture
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("clusters")]
+pytestmark = [pytest.mark.ray, pytest.mark.cluster, pytest.mark.xdist_group("clusters")]
 STORE = 100 * 2**20
 
 
@@ -69,21 +68,6 @@ def test_machines_with_other_packages_are_refused_by_name(
     assert "protocol 91, code" in ended.err
     assert "Traceback" not in ended.err
     assert not list((tmp_path / "run").glob("attempts/*"))
-
-
-def test_a_cluster_of_another_ray_is_refused_in_one_message(study: Write, cluster: Cluster) -> None:
-    told = {"ray_version": "2.1.0", "python_version": platform.python_version()}
-    client, key = cluster.head_node.get_gcs_client(), b"CLUSTER_METADATA"
-    before = client.internal_kv_get(key, namespace=b"cluster")
-    client.internal_kv_put(key, json.dumps(told).encode(), True, namespace=b"cluster")
-    try:
-        ended = cli("run", study(archs=1, engine="tune"), RAY_ADDRESS=cluster.address)
-    finally:
-        client.internal_kv_put(key, before, True, namespace=b"cluster")
-    assert ended.code == 2, ended.err
-    assert ended.err.startswith(f"error: RAY_ADDRESS={cluster.address} cannot be joined: Version mismatch")
-    assert "Ray: 2.1.0" in ended.err
-    assert "Traceback" not in ended.err
 
 
 def test_a_wrong_machine_that_joins_later_ends_the_run_and_spoils_nothing(

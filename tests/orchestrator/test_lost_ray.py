@@ -11,7 +11,7 @@ from tests.soak import processes
 
 from .conftest import Ended, Spoil, Write, cli, slow, start, wait_for
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("clusters")]
+pytestmark = [pytest.mark.ray, pytest.mark.soak, pytest.mark.xdist_group("clusters")]
 
 
 def own(driver: int, name: str) -> int:
@@ -24,7 +24,7 @@ def attempts(run: Path) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(p) for p in [*run.glob("rows/part-*"), *run.glob("attempts/*")]])
 
 
-@pytest.mark.parametrize("victim", ["raylet", pytest.param("gcs_server", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("victim", ["raylet", "gcs_server"])
 def test_a_run_whose_own_ray_dies_says_so_and_goes_on_when_called_again(
     victim: str, study: Write, spoil: Spoil, tmp_path: Path
 ) -> None:
@@ -48,7 +48,6 @@ def test_a_run_whose_own_ray_dies_says_so_and_goes_on_when_called_again(
     assert sorted(attempts(run)["attempt"]) == [1] * 5
 
 
-@pytest.mark.soak
 def test_a_cluster_that_is_lost_ends_the_run(study: Write, tmp_path: Path) -> None:
     """Half a minute: its head may be starting again."""
     from ray.cluster_utils import Cluster

@@ -17,6 +17,7 @@ from ray.cluster_utils import Cluster
 
 from .conftest import Write, cli
 
+pytestmark = [pytest.mark.ray, pytest.mark.cluster, pytest.mark.xdist_group("clusters")]
 SMALL = 100 * 2**20
 COMMANDS = (
     "initialization_commands",
@@ -88,8 +89,6 @@ def _end_machines(gcs_address: str) -> None:
                 os.kill(int(process.name), signal.SIGKILL)
 
 
-@pytest.mark.ray
-@pytest.mark.xdist_group("clusters")
 def test_a_study_starts_on_a_cluster_that_has_no_machine_yet(study: Write, growing: Cluster, tmp_path: Path) -> None:
     wish = study(archs=1, engine="tune", execution="gpus_per_trial = 4")
     refused = cli("run", wish, RAY_ADDRESS=growing.address)

@@ -20,7 +20,6 @@ from orchestrator.study.plan import plan
 from workers.methods._candidates import CandidatesRun, Scored
 from workers.methods.random_search import RandomSearch
 
-from .conftest import cli
 from .staged import DARTS, DATA, ENGINE, RETRAIN, SEARCH, rows, study
 from .staged import undisturbed as undisturbed  # a fixture
 from .test_cli import Said
@@ -218,14 +217,3 @@ override = {{ table = "{tmp_path}/table" }}
         left_out = lookup.replace('table"', 'table", missing = "leave out"')
         ended = runner.run(study(tmp_path / "run", chains, left_out))
     assert (ended.exit_code, ended.done, ended.total) == (0, 3, 3)
-
-
-@pytest.mark.ray
-@pytest.mark.xdist_group("ray")
-def test_ray_tune_trains_what_its_searches_find(tmp_path: Path, undisturbed: list[tuple[Any, ...]]) -> None:
-    file = tmp_path / "study.toml"
-    engine = "[execution]\nmax_concurrent = 2\ncpus_per_trial = 0.5\n"
-    file.write_text(f'name = "stages"\npath = "{tmp_path / "run"}"\n{SEARCH}{RETRAIN}{engine}')
-    ended = cli("run", file)
-    assert (ended.code, "6 of 6 trials done (6 trained now)" in ended.out) == (0, True)
-    assert rows(tmp_path / "run") == undisturbed

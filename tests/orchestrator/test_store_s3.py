@@ -120,14 +120,13 @@ def test_weights_that_other_trials_use_lie_on_s3(bucket: str, main: Main, tmp_pa
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("ray")
 def test_workers_of_tune_publish_to_s3_and_a_stop_reaches_them(study: Write, bucket: str) -> None:
     url = f"{bucket}/tiny"
-    file = on(url, study(archs=1, epochs=100_000, tasks=("cls",), engine="tune", execution="checkpoint_s = 0"))
+    file = on(url, study(archs=1, epochs=100_000, tasks=("cls",), engine="tune", execution="checkpoint_s = 1"))
     process = start("run", file)
     try:
         checkpoint_of = lambda: fsspec.filesystem("s3", use_listings_cache=False).glob(f"{url}/trials/*/*.pt")  # noqa: E731
-        wait_for(lambda: checkpoint_of() or process.poll() is not None)
+        wait_for(lambda: checkpoint_of() or process.poll() is not None, every=0.5)
         assert process.poll() is None, process.out + process.err
         assert cli("run", url).code == 3  # held
         asked = cli("stop", url)
