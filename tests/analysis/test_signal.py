@@ -46,7 +46,7 @@ def passes(df: pd.DataFrame) -> float:
     [
         (12, 100, 50),
         (48, 1000, 15),
-        *(pytest.param(*sizes, marks=pytest.mark.soak) for sizes in ((12, 100, 200), (48, 1000, 60), (300, 10_000, 20))),
+        *(pytest.param(*case, marks=pytest.mark.soak) for case in ((12, 100, 200), (48, 1000, 60), (300, 10_000, 20))),
     ],
 )
 @pytest.mark.parametrize(
