@@ -16,10 +16,10 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """Load the command line and run it."""
-    open_missing()
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else the parent process ignores it
     if ours:
         signal.signal(signal.SIGINT, _end)
+    open_missing()
     from orchestrator.cli import main as cli
 
     if ours:

@@ -70,7 +70,7 @@ def test_numbers_come_from_the_rows_of_a_run_that_resumes(fidelity, tmp_path: Pa
         (("--modes", "fp32,tf32"), "'tf32' is a mode of CUDA devices"),
         (("--modes", "fp32"), "give two or more different ones"),
         (("--modes", "bf16,bf16"), "give two or more different ones"),
-        (("--space", "dart"), "bench fidelity: study: no search space 'dart'; have chain, darts, nasbench101"),
+        (("--space", "dart"), "bench fidelity: study: no search space 'dart'; have chain, darts, mobilenet"),
         (("--seeds", "1"), "--seeds"),
         (("--archs", "2"), "--archs"),
         (("--device", "tpu"), "--device tpu: give cpu or cuda"),

@@ -211,8 +211,8 @@ def test_ctrl_c_while_the_command_is_loaded_ends_in_silence(seconds: float) -> N
     """From the first line of ours on; before it Python itself starts."""
     code = (
         "import os, signal, threading, time\n"
-        f"threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
         "from orchestrator.__main__ import main\n"
+        f"threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
         "import sys; sys.argv = ['archsweep', 'list', 'spaces']\n"
         "main()\n"
         "time.sleep(60)\n"

@@ -97,7 +97,10 @@ def test_a_batch_that_is_larger_than_the_dataset_is_told_before_training(
         ('name = "x", kind = "folder", size = 32, split_seed = 1', "split_seed belongs to test_fraction"),
         ('name = "x", kind = "folder", size = 32, label_column = "y"', "belong to kind 'parquet'"),
         ('name = "x", kind = "folder", size = 32, mode = "array"', "one form only"),
-        ('name = "x", kind = "tar"', "not a kind of dataset; expected folder, parquet or scenes"),
+        (
+            'name = "x", kind = "tar"',
+            "not a kind of dataset; expected folder, parquet, scenes, fractals, leaves, gratings or noise",
+        ),
         ('name = "x", kind = ["scenes"]', r"sweeps\[0\]\.dataset\.kind: not a kind of dataset"),
         (
             'name = "x", kind = "scenes", path = "y"',

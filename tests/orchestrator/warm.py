@@ -4,6 +4,7 @@
 terminal in front of one.
 """
 
+import atexit
 import contextlib
 import fcntl
 import io
@@ -11,6 +12,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import sys
@@ -122,8 +124,9 @@ class Command:
     """A command whose output goes to files, with the methods of a Popen that tests use."""
 
     def __init__(self, *words: object, **given: Any) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="command-")
-        self._files = Path(self._folder.name, "out"), Path(self._folder.name, "err")
+        folder = tempfile.mkdtemp(prefix="command-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)  # not with this object: a failed test may keep it
+        self._files = Path(folder, "out"), Path(folder, "err")
         out, err = map(str, self._files)
         self.process = start(list(words), stdout=out, stderr=err, **given)
         self.pid: int = self.process.pid
