@@ -99,7 +99,7 @@ def test_a_batch_that_is_larger_than_the_dataset_is_told_before_training(
         ('name = "x", kind = "folder", size = 32, mode = "array"', "one form only"),
         (
             'name = "x", kind = "tar"',
-            "not a kind of dataset; expected folder, parquet, scenes, fractals, leaves, gratings or noise",
+            "expected folder, parquet, scenes, fractals, leaves, gratings or noise",
         ),
         ('name = "x", kind = ["scenes"]', r"sweeps\[0\]\.dataset\.kind: not a kind of dataset"),
         (
