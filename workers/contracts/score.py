@@ -33,14 +33,15 @@ def score_checks(proxy: Proxy) -> list[Check]:
     promise = "equal networks and batches give equal values, finite or with a reason"
     for space in spaces.registry().own():
         for task in tasks.registry().own():
-            name = _dataset(task)
-            checks.append(Check(f"{promise} ({space}, {task})", _value(proxy, space, task, name)))
+            if (name := _dataset(task)) is not None:
+                checks.append(Check(f"{promise} ({space}, {task})", _value(proxy, space, task, name)))
     return checks
 
 
-def _dataset(task: str) -> str:
-    """The first of the datasets that supports the task."""
-    return next(name for name in _DATASETS if not tasks.get(task).unsupported_reason(datasets.get(name)))
+def _dataset(task: str) -> str | None:
+    """The first of the datasets that supports the task; None for a task of other datasets alone, as `multi`."""
+    known = (name for name in _DATASETS if not tasks.get(task).unsupported_reason(datasets.get(name)))
+    return next(known, None)
 
 
 @lru_cache(maxsize=64)
