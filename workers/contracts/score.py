@@ -31,10 +31,13 @@ def score_checks(proxy: Proxy) -> list[Check]:
     if proxy.reads != "images":
         checks.append(Check("it does not read the images", lambda: _reads_no_images(proxy)))
     promise = "equal networks and batches give equal values, finite or with a reason"
-    for space in spaces.registry().own():
-        for task in tasks.registry().own():
-            if (name := _dataset(task)) is not None:
-                checks.append(Check(f"{promise} ({space}, {task})", _value(proxy, space, task, name)))
+    known = {task: _dataset(task) for task in tasks.registry().own()}
+    checks += [
+        Check(f"{promise} ({space}, {task})", _value(proxy, space, task, name))
+        for space in spaces.registry().own()
+        for task, name in known.items()
+        if name is not None
+    ]
     return checks
 
 
